@@ -1,0 +1,127 @@
+// Package conventions holds the attribute names that Tracewright writes on spans and resources, and the look-ups of
+// OpenTelemetry's semantic conventions that more than one stage needs. It knows nothing of traces or storage.
+package conventions
+
+// Prefix starts the name of every attribute that Tracewright writes. Incoming attributes under it are removed by
+// trace_assembly unless it is told to trust them.
+const Prefix = "tracewright."
+
+// Annotations: what one stage knows and a later one needs travels on the spans under these names. Times and durations are
+// int64 nanoseconds. An attribute is left out where it would be zero or false.
+const (
+	// On every resource of a release.
+
+	// AttrReleasedAt is the time at which the call was closed, Unix nanoseconds; one value for a whole call.
+	AttrReleasedAt = Prefix + "released_at"
+	// AttrTenant is the tenant that the spans belong to; absent for the default tenant.
+	AttrTenant = Prefix + "tenant"
+
+	// On the root span of a release, or its earliest span: the release as a row of its own.
+
+	// AttrOutcome says why the release was made, one of the Outcome constants.
+	AttrOutcome = Prefix + "assembly.outcome"
+	// AttrVersion counts the releases of a trace from 1.
+	AttrVersion = Prefix + "assembly.version"
+	// AttrPart numbers the parts of an oversized trace from 0, so that version 1, part 0 exists once in every trace.
+	AttrPart = Prefix + "assembly.part"
+
+	AttrSpanCount    = Prefix + "span_count"
+	AttrServiceCount = Prefix + "service_count"
+	AttrErrorCount   = Prefix + "error_count"
+	// AttrMissingParents counts parents that were released nowhere.
+	AttrMissingParents = Prefix + "missing_parents"
+	// AttrStart is the first start after skew correction, Unix nanoseconds.
+	AttrStart = Prefix + "start"
+	// AttrDuration is the last end minus the first start after skew correction.
+	AttrDuration = Prefix + "duration"
+	// AttrServices is the sorted slice of the service names.
+	AttrServices = Prefix + "services"
+
+	AttrBottleneckService   = Prefix + "bottleneck.service"
+	AttrBottleneckOperation = Prefix + "bottleneck.operation"
+	// AttrBottleneckSpanID is the span's id as 16 hex digits.
+	AttrBottleneckSpanID = Prefix + "bottleneck.span_id"
+	// AttrBottleneckShare repeats the bottleneck's share (AttrBottleneck) on the release's root.
+	AttrBottleneckShare = Prefix + "bottleneck.share"
+
+	// On spans.
+
+	AttrEntryService    = Prefix + "entry.service"
+	AttrEntryOperation  = Prefix + "entry.operation"
+	AttrParentService   = Prefix + "parent.service"
+	AttrParentOperation = Prefix + "parent.operation"
+	AttrChildService    = Prefix + "child.service"
+	AttrChildOperation  = Prefix + "child.operation"
+	// AttrService and AttrOperation are the normalised names, where they differ from the sender's.
+	AttrService     = Prefix + "service"
+	AttrOperation   = Prefix + "operation"
+	AttrPeerService = Prefix + "peer.service"
+	AttrPeerKind    = Prefix + "peer.kind"
+	AttrCategory    = Prefix + "category"
+	AttrSelfTime    = Prefix + "self_time"
+	// AttrCriticalPathTime is the time for which this span itself holds the critical path.
+	AttrCriticalPathTime = Prefix + "critical_path_time"
+	// AttrBottleneck is the share of the critical path, 0 to 1, on the span that holds most of it.
+	AttrBottleneck       = Prefix + "bottleneck"
+	AttrErrorOrigin      = Prefix + "error.origin"
+	AttrErrorFingerprint = Prefix + "error.fingerprint"
+	// AttrClockSkew is the shift added to the span's times.
+	AttrClockSkew = Prefix + "clock_skew"
+	// AttrViolations is the slice of the names of the rules that the span breaks.
+	AttrViolations = Prefix + "violations"
+	AttrWeight     = Prefix + "weight"
+)
+
+// Outcomes of a release.
+const (
+	OutcomeComplete = "complete"
+	OutcomeQuiet    = "quiet"
+	OutcomeTimeout  = "timeout"
+	OutcomeMemory   = "memory"
+	OutcomeShutdown = "shutdown"
+	OutcomePart     = "part"
+	OutcomeInterim  = "interim"
+	OutcomeLate     = "late"
+)
+
+// Outcomes lists every outcome, for validation.
+var Outcomes = []string{
+	OutcomeComplete, OutcomeQuiet, OutcomeTimeout, OutcomeMemory, OutcomeShutdown, OutcomePart, OutcomeInterim, OutcomeLate,
+}
+
+// Kinds of a virtual peer (AttrPeerKind) and of a node of the service map.
+const (
+	KindService  = "service"
+	KindDatabase = "database"
+	KindQueue    = "queue"
+	KindExternal = "external"
+)
+
+// Categories of a span (AttrCategory).
+const (
+	CategoryServiceCall       = "service_call"
+	CategoryBusinessOperation = "business_operation"
+	CategoryExternalCall      = "external_call"
+	CategoryDatabaseOperation = "database_operation"
+	CategoryNetwork           = "network"
+	CategoryStorage           = "storage"
+	CategoryContainer         = "container"
+	CategoryOrchestration     = "orchestration"
+	CategoryMessaging         = "messaging"
+	CategoryInternal          = "internal"
+)
+
+// Categories lists every category, for validation.
+var Categories = []string{
+	CategoryServiceCall, CategoryBusinessOperation, CategoryExternalCall, CategoryDatabaseOperation, CategoryNetwork,
+	CategoryStorage, CategoryContainer, CategoryOrchestration, CategoryMessaging, CategoryInternal,
+}
+
+// Violations: stable names of the rules that a span can break.
+const (
+	// ViolationConflictingSpanID marks a span whose identity was seen before with other times.
+	ViolationConflictingSpanID = "conflicting_span_id"
+)
+
+// UnknownService names the service of a resource without service.name, as the semantic conventions want it.
+const UnknownService = "unknown_service"

@@ -1,0 +1,69 @@
+// Package tracestore is the contract between the stages that produce and consume traces and the storages that keep them:
+// what a storage can do (Reader, Writer), in which words it is asked (SearchQuery), and what it answers (Summary). The
+// suite in storetest is its specification; every backend passes it.
+package tracestore
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+var (
+	// ErrNotFound says that nothing is stored under the trace id.
+	ErrNotFound = errors.New("trace not found")
+	// ErrClosed says that the backend is not open, because the process starts or stops.
+	ErrClosed = errors.New("trace storage is closed")
+	// ErrCursor says that a search cursor was not made by this storage for this query.
+	ErrCursor = errors.New("cursor does not belong to this search")
+)
+
+// Writer stores calls. It is safe for concurrent use.
+type Writer interface {
+	// WriteCall stores the releases of one call (see tracetree.Releases) and returns when they are durable. A call that
+	// was stored before (tracetree.NewCallID) changes nothing and returns nil. Nothing of a call is visible when it
+	// returns an error, and repeating it is always harmless. td stays the caller's and is not changed. An error wrapped by
+	// consumererror.NewPermanent will not go away by repeating; any other may.
+	WriteCall(ctx context.Context, td ptrace.Traces) error
+}
+
+// Reader answers questions. It is safe for concurrent use, also with a Writer.
+type Reader interface {
+	// Trace yields the stored releases of a trace in the order version, part, time of writing; each release becomes the
+	// caller's. Spans stand in them as they were written, annotations included; a span can stand in two releases
+	// (tracetree.Join leaves one). The only pair is (zero, ErrNotFound) where nothing is stored; an error ends the
+	// sequence. The sequence may be used once.
+	Trace(ctx context.Context, tenant string, id pcommon.TraceID) iter.Seq2[ptrace.Traces, error]
+
+	// Search answers one page of the traces that match, newest start first (of equals the larger trace id first). A
+	// trace with several releases is one row, and matches as if it had been stored in one piece.
+	Search(ctx context.Context, tenant string, query *SearchQuery) (SearchPage, error)
+}
+
+// Backend is one opened storage.
+type Backend interface {
+	Reader
+	Writer
+}
+
+// Provider is implemented by the extension that owns the backends.
+type Provider interface {
+	// HasBackend says whether a backend of this name is configured; it answers before Start too.
+	HasBackend(name string) bool
+	// Backend returns the backend of this name, or ErrClosed while the extension is not started.
+	Backend(name string) (Backend, error)
+	// BackendNames lists the configured backends, sorted, for error messages.
+	BackendNames() []string
+}
+
+// InFlight says whether a trace is being assembled right now and not released yet.
+type InFlight func(ctx context.Context, tenant string, id pcommon.TraceID) bool
+
+// InFlightRegistry is implemented by the extension that answers queries. trace_assembly registers its InFlight at start
+// and calls the returned function at shutdown. It is the one call against the stream.
+type InFlightRegistry interface {
+	RegisterInFlight(f InFlight) (unregister func())
+}

@@ -1,0 +1,116 @@
+package tracetree
+
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+)
+
+// Span is one span of a trace together with what it hangs on. It refers into pdata that somebody else owns: it is valid
+// as long as that pdata is, and writing through it writes there.
+type Span struct {
+	ptrace.Span
+
+	Resource  pcommon.Resource
+	Scope     pcommon.InstrumentationScope
+	SchemaURL string // of the resource spans
+}
+
+// Service is the name of the span's service: service.name, or "unknown_service" where the sender named none.
+func (s Span) Service() string { return conventions.ServiceName(s.Resource) }
+
+// Assembly is what trace_assembly says of a release; the zero value stands where no trace_assembly stood before.
+type Assembly struct {
+	Outcome string // one of the Outcome constants, or empty
+	Version int    // 1, 2, … for each release of a trace
+	Part    int    // 0, 1, … of an oversized trace
+}
+
+// Release is the spans of one trace within one call: a whole trace, a part of an oversized one, an interim state of an open
+// one, or a late fragment.
+type Release struct {
+	Assembly
+	Tenant     string
+	TraceID    pcommon.TraceID
+	ReleasedAt int64  // Unix nanoseconds; 0 where unknown
+	Spans      []Span // in their order in the call
+}
+
+// First says whether the release is the one that counts its trace's entry: version 1, part 0, or a release that no
+// trace_assembly made.
+func (r *Release) First() bool { return r.Version <= 1 && r.Part == 0 }
+
+// Whole says whether the release holds a whole trace as far as assembly knew: the one kind that has a critical path.
+func (r *Release) Whole() bool {
+	return r.First() && r.Outcome != conventions.OutcomePart && r.Outcome != conventions.OutcomeInterim &&
+		r.Outcome != conventions.OutcomeLate
+}
+
+type traceKey struct {
+	tenant string
+	id     pcommon.TraceID
+}
+
+// Releases groups the spans of a call by tenant and trace id, in the order in which the traces first occur. Nothing is
+// copied: the releases refer into td.
+func Releases(td ptrace.Traces) []Release {
+	var releases []Release
+	index := make(map[traceKey]int)
+	for _, rs := range td.ResourceSpans().All() {
+		resource := rs.Resource()
+		tenant := stringAttr(resource.Attributes(), conventions.AttrTenant)
+		releasedAt := intAttr(resource.Attributes(), conventions.AttrReleasedAt)
+		for _, ss := range rs.ScopeSpans().All() {
+			scope := ss.Scope()
+			// Spans of one trace mostly stand together: remember the last one.
+			last, lastID := -1, pcommon.TraceID{}
+			for _, span := range ss.Spans().All() {
+				id := span.TraceID()
+				if last < 0 || id != lastID {
+					key := traceKey{tenant, id}
+					at, ok := index[key]
+					if !ok {
+						at = len(releases)
+						index[key] = at
+						releases = append(releases, Release{Tenant: tenant, TraceID: id, ReleasedAt: releasedAt})
+					}
+					last, lastID = at, id
+				}
+				r := &releases[last]
+				r.Spans = append(r.Spans, Span{Span: span, Resource: resource, Scope: scope, SchemaURL: rs.SchemaUrl()})
+				if r.Version == 0 {
+					r.Assembly = readAssembly(span)
+				}
+			}
+		}
+	}
+	return releases
+}
+
+func readAssembly(span ptrace.Span) Assembly {
+	attrs := span.Attributes()
+	version := intAttr(attrs, conventions.AttrVersion)
+	if version == 0 {
+		return Assembly{}
+	}
+	return Assembly{
+		Outcome: stringAttr(attrs, conventions.AttrOutcome),
+		Version: int(version),
+		Part:    int(intAttr(attrs, conventions.AttrPart)),
+	}
+}
+
+func stringAttr(attrs pcommon.Map, key string) string {
+	if v, ok := attrs.Get(key); ok && v.Type() == pcommon.ValueTypeStr {
+		return v.Str()
+	}
+	return ""
+}
+
+func intAttr(attrs pcommon.Map, key string) int64 {
+	if v, ok := attrs.Get(key); ok && v.Type() == pcommon.ValueTypeInt {
+		return v.Int()
+	}
+	return 0
+}
