@@ -19,15 +19,15 @@ def place_order():
 
     # An exception that leaves this block is recorded on the span and makes it an error.
     with tracer.start_as_current_span("reserve items") as span:
-        span.set_attribute("shop.product.id", product)
-        span.set_attribute("shop.quantity", quantity)
+        span.set_attribute("business.product.id", product)
+        span.set_attribute("business.quantity", quantity)
         items = {"product": product, "quantity": quantity}
         reply = requests.post(f"{url('inventory')}/reservations", json=items, timeout=10)
         reply.raise_for_status()
 
     with tracer.start_as_current_span("charge card") as span:
         amount = reply.json()["price_cents"] * quantity
-        span.set_attribute("shop.amount_cents", amount)
+        span.set_attribute("business.amount_cents", amount)
         time.sleep(0.005)  # the bank
 
     return {"product": product, "quantity": quantity, "amount_cents": amount}, 201

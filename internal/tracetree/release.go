@@ -35,15 +35,17 @@ type Release struct {
 	TraceID    pcommon.TraceID
 	ReleasedAt int64  // Unix nanoseconds; 0 where unknown
 	Spans      []Span // in their order in the call
+	// Joined says that Join put all the stored releases of a trace together: First and Whole, whatever its Version.
+	Joined bool
 }
 
-// First says whether the release is the one that counts its trace's entry: version 1, part 0, or a release that no
-// trace_assembly made.
-func (r *Release) First() bool { return r.Version <= 1 && r.Part == 0 }
+// First says whether the release is the one that counts its trace's entry: version 1, part 0, a release that no
+// trace_assembly made, or a joined trace.
+func (r *Release) First() bool { return r.Joined || r.Version <= 1 && r.Part == 0 }
 
 // Whole says whether the release holds a whole trace as far as assembly knew: the one kind that has a critical path.
 func (r *Release) Whole() bool {
-	return r.First() && r.Outcome != conventions.OutcomePart && r.Outcome != conventions.OutcomeInterim &&
+	return r.Joined || r.First() && r.Outcome != conventions.OutcomePart && r.Outcome != conventions.OutcomeInterim &&
 		r.Outcome != conventions.OutcomeLate
 }
 

@@ -1,0 +1,64 @@
+# Needs: Go, make, git. `make test` also: gcc (for -race) and Python 3 with venv (for examples/shop).
+# Everything else is downloaded from the package registries by these commands, pinned.
+
+TOOL := go tool -modfile=internal/tools/go.mod
+BUILD_FLAGS := -trimpath -ldflags '-s -w'
+# Written by `make test`, read by .ci/run: one JSON line for every event of every test.
+TEST_REPORT := .cache/test.json
+
+.PHONY: all build run test lint golangci fmt generate check-generated clean help
+
+all: lint test build
+
+help:
+	@echo "make run       build and start Tracewright (config/tracewright.yaml); data below ./data"
+	@echo "make test      run every test"
+	@echo "make build     build bin/tracewright"
+	@echo "make lint      vet, staticcheck, format, rules of the house"
+	@echo "make generate  write generated code anew"
+
+# ocb writes the sources of the distribution to _build/; go build is then incremental.
+_build/main.go: builder-config.yaml go.mod go.sum
+	@rm -rf _build
+	CGO_ENABLED=0 $(TOOL) builder --config builder-config.yaml --skip-compilation
+
+build: _build/main.go
+	cd _build && CGO_ENABLED=0 go build $(BUILD_FLAGS) -o ../bin/tracewright .
+
+run: build
+	@echo
+	@echo "  send spans to   OTLP gRPC localhost:4317, OTLP HTTP localhost:4318, Jaeger 14250 and 14268, Zipkin 9411"
+	@echo "  ask             http://localhost:16686/traces/{id}, POST http://localhost:16686/traces/search"
+	@echo "  try             ./examples/shop/run.sh (in another terminal), then the curl lines that it prints"
+	@echo "  data            $${TRACEWRIGHT_DATA:-./data}    stop with Ctrl-C"
+	@echo
+	@exec ./bin/tracewright --config config/tracewright.yaml
+
+# -race needs cgo; the product is built without. The end-to-end test starts bin/tracewright.
+test: build
+	@mkdir -p $(dir $(TEST_REPORT))
+	CGO_ENABLED=1 $(TOOL) gotestsum --format pkgname --jsonfile $(TEST_REPORT) -- -race -timeout 15m ./...
+
+lint:
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	@unformatted=$$($(TOOL) gofumpt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
+	go test ./internal/policy/...
+
+# A longer list (.golangci.yml); building golangci-lint takes some minutes the first time.
+golangci:
+	go tool -modfile=internal/tools/golangci/go.mod golangci-lint run ./...
+
+fmt:
+	$(TOOL) gofumpt -w $$(git ls-files -co --exclude-standard '*.go')
+
+generate:
+	go generate ./...
+
+# CI: committed generated code is what the generators write today.
+check-generated: generate
+	@git diff --exit-code -- '*generated_*' '*/documentation.md' || { echo "generated code is not current: run make generate and commit"; exit 1; }
+
+clean:
+	rm -rf _build bin .cache

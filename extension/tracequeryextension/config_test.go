@@ -1,0 +1,93 @@
+package tracequeryextension
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+)
+
+func loadConfig(t *testing.T, name string) *Config {
+	t.Helper()
+	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
+	require.NoError(t, err)
+	sub, err := conf.Sub(name)
+	require.NoError(t, err)
+	config := createDefaultConfig().(*Config)
+	require.NoError(t, sub.Unmarshal(config))
+	require.NoError(t, confmap.Validate(config))
+	return config
+}
+
+func TestDefaultConfig(t *testing.T) {
+	config := loadConfig(t, "trace_query")
+	require.Equal(t, "localhost:16686", config.HTTP.NetAddr.Endpoint)
+	require.Equal(t, int64(1<<20), config.HTTP.MaxRequestBodySize)
+	require.Equal(t, 30*time.Second, config.HTTP.ReadTimeout)
+	require.Equal(t, 2*time.Minute, config.HTTP.WriteTimeout)
+	require.Equal(t, "main", config.Storage)
+	require.Nil(t, config.Auth)
+	require.Equal(t, "x-tracewright-tenant", config.Tenant.Header)
+	require.Equal(t, 30*time.Second, config.QueryTimeout)
+}
+
+func TestFullConfig(t *testing.T) {
+	config := loadConfig(t, "trace_query/all")
+	require.Equal(t, "0.0.0.0:16687", config.HTTP.NetAddr.Endpoint)
+	require.Equal(t, int64(65536), config.HTTP.MaxRequestBodySize)
+	require.Equal(t, "archive", config.Storage)
+	require.Equal(t, component.MustNewIDWithName("bearertokenauth", "readers"), *config.Auth)
+	require.Equal(t, "x-team", config.Tenant.Header)
+	require.Equal(t, 5*time.Second, config.QueryTimeout)
+}
+
+func TestConfigFaults(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(c *Config)
+		want   []string // the keys, one line each
+	}{
+		"nothing is set": {
+			func(c *Config) { *c = Config{HTTP: confighttp.NewDefaultServerConfig()} },
+			[]string{"http::endpoint: ", "storage: ", "query_timeout: "},
+		},
+		"no storage":       {func(c *Config) { c.Storage = "" }, []string{"storage: "}},
+		"no header":        {func(c *Config) { c.Tenant.Header = "" }, nil},
+		"bad header":       {func(c *Config) { c.Tenant.Header = "x tenant" }, []string{"tenant::header: "}},
+		"negative timeout": {func(c *Config) { c.QueryTimeout = -time.Second }, []string{"query_timeout: must be positive"}},
+		"timeout beyond the connection's": {
+			func(c *Config) { c.QueryTimeout = 2 * time.Minute },
+			[]string{"query_timeout: must be less than http::write_timeout"},
+		},
+		"connection without timeout": {
+			func(c *Config) { c.QueryTimeout, c.HTTP.WriteTimeout = 2*time.Hour, 0 },
+			nil,
+		},
+		"confighttp's auth": {
+			func(c *Config) { c.HTTP.Auth = configoptional.Some(confighttp.AuthConfig{}) },
+			[]string{"http::auth: name the authenticator in auth instead"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := createDefaultConfig().(*Config)
+			config.Storage = "main"
+			test.change(config)
+			err := config.Validate()
+			if test.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			lines := strings.Split(err.Error(), "\n")
+			require.Len(t, lines, len(test.want))
+			for i, want := range test.want {
+				require.True(t, strings.HasPrefix(lines[i], want), lines[i])
+			}
+		})
+	}
+}

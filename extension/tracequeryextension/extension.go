@@ -1,0 +1,133 @@
+package tracequeryextension
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/extension"
+	"go.opentelemetry.io/collector/extension/extensionauth"
+	"go.uber.org/zap"
+
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+// shutdownGrace is how long requests may take to finish at shutdown; the collector sets no deadline of its own.
+const shutdownGrace = 10 * time.Second
+
+// queryExtension is trace_query: a server over one storage.
+type queryExtension struct {
+	set    extension.Settings
+	config *Config
+	// inFlight is filled by assembling processors, which start after and stop before this extension.
+	inFlight query.InFlight
+
+	server *http.Server // nil unless started
+	wg     sync.WaitGroup
+}
+
+var (
+	_ extension.Extension         = (*queryExtension)(nil)
+	_ tracestore.InFlightRegistry = (*queryExtension)(nil)
+)
+
+func newExtension(set extension.Settings, config *Config) *queryExtension {
+	return &queryExtension{set: set, config: config}
+}
+
+// RegisterInFlight implements tracestore.InFlightRegistry.
+func (e *queryExtension) RegisterInFlight(f tracestore.InFlight) (unregister func()) {
+	return e.inFlight.Register(f)
+}
+
+// Start checks what the configuration names and serves.
+func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
+	provider, err := tracestore.FindProvider(host, e.key("storage"), e.config.Storage)
+	if err != nil {
+		return err
+	}
+	authenticator, err := e.findAuthenticator(host)
+	if err != nil {
+		return err
+	}
+	handler := api.NewHandler(api.Settings{
+		Service: &query.Service{
+			Storage:  func() (tracestore.Reader, error) { return provider.Backend(e.config.Storage) },
+			InFlight: &e.inFlight,
+			Timeout:  e.config.QueryTimeout,
+		},
+		Logger:            e.set.Logger,
+		TenantHeader:      e.config.Tenant.Header,
+		ReadAuthenticator: authenticator,
+	})
+	return e.serve(ctx, host, handler)
+}
+
+func (e *queryExtension) serve(ctx context.Context, host component.Host, handler http.Handler) error {
+	httpConfig := e.config.HTTP // ToServer fills in defaults
+	server, err := httpConfig.ToServer(ctx, host.GetExtensions(), e.set.TelemetrySettings, handler,
+		confighttp.WithErrorHandler(api.WriteServerProblem))
+	if err != nil {
+		return fmt.Errorf("%s: make the server: %w", e.key("http"), err)
+	}
+	listener, err := httpConfig.ToListener(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: listen on %q: %w; free it or name another",
+			e.key("http::endpoint"), httpConfig.NetAddr.Endpoint, err)
+	}
+	e.server = server
+	e.wg.Go(func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			componentstatus.ReportStatus(host, componentstatus.NewFatalErrorEvent(fmt.Errorf("serve queries: %w", err)))
+		}
+	})
+	e.set.Logger.Info("queries are answered", zap.Stringer("endpoint", listener.Addr()))
+	return nil
+}
+
+func (e *queryExtension) findAuthenticator(host component.Host) (extensionauth.Server, error) {
+	if e.config.Auth == nil {
+		return nil, nil
+	}
+	ext, ok := host.GetExtensions()[*e.config.Auth]
+	if !ok {
+		return nil, fmt.Errorf("%s: unknown extension %q; configure it and add it to service::extensions",
+			e.key("auth"), e.config.Auth)
+	}
+	server, ok := ext.(extensionauth.Server)
+	if !ok {
+		return nil, fmt.Errorf("%s: extension %q does not authenticate clients; name one that does, such as bearertokenauth",
+			e.key("auth"), e.config.Auth)
+	}
+	return server, nil
+}
+
+// key is a configuration key of this extension as a user finds it.
+func (e *queryExtension) key(name string) string {
+	return "extensions::" + e.set.ID.String() + "::" + name
+}
+
+// Shutdown lets running requests finish, within ctx and shutdownGrace, then cuts them off.
+func (e *queryExtension) Shutdown(ctx context.Context) error {
+	if e.server == nil {
+		return nil
+	}
+	server := e.server
+	e.server = nil
+	ctx, cancel := context.WithTimeout(ctx, shutdownGrace)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("finish running queries: %w", errors.Join(err, server.Close()))
+	}
+	e.wg.Wait()
+	return err
+}

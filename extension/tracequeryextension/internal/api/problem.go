@@ -1,0 +1,70 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// fault is one thing that is wrong with a request.
+type fault struct {
+	// Field is the member of the body by its path ("attributes[0].op"), the query parameter, the path parameter or the
+	// header; empty where the fault is with the whole.
+	Field string `json:"field,omitempty"`
+	// Detail says what is wrong and what would be right.
+	Detail string `json:"detail"`
+}
+
+// problem is an error answer by RFC 9457. Its type is always about:blank, so the title is the status's own.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	fault
+	// Errors lists all faults where there are several; field and detail above are the first.
+	Errors []fault `json:"errors,omitempty"`
+	// InFlight says of a trace that was not found whether it is being assembled; absent where nobody knows.
+	InFlight *bool `json:"in_flight,omitempty"`
+}
+
+// newProblem takes at least one fault.
+func newProblem(status int, faults ...fault) *problem {
+	p := &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, fault: faults[0]}
+	if len(faults) > 1 {
+		p.Errors = faults
+	}
+	return p
+}
+
+func (p *problem) write(w http.ResponseWriter) {
+	writeJSON(w, p.Status, "application/problem+json", p)
+}
+
+// writeJSON answers with a small value whole. The value must be one that always marshals.
+func writeJSON(w http.ResponseWriter, status int, contentType string, value any) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // a URL stays readable; nosniff keeps browsers from reading JSON as a page
+	if err := encoder.Encode(value); err != nil {
+		panic(err) // a fault in this package, answered as such
+	}
+	header := w.Header()
+	header.Set("Content-Type", contentType)
+	header.Set("Content-Length", strconv.Itoa(body.Len()))
+	setSafeHeaders(header)
+	w.WriteHeader(status)
+	_, _ = body.WriteTo(w) // what fails is the connection: nobody is left to tell
+}
+
+// setSafeHeaders sets what every answer has: it is what it says it is, and answers of a live system are not kept by caches.
+func setSafeHeaders(header http.Header) {
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
+}
+
+// WriteServerProblem answers for the server around the handler (confighttp), which finds bodies whose compression it
+// cannot undo.
+func WriteServerProblem(w http.ResponseWriter, _ *http.Request, message string, status int) {
+	newProblem(status, fault{Field: "Content-Encoding", Detail: message}).write(w)
+}

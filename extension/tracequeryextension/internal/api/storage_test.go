@@ -1,0 +1,121 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
+
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+// fakeStorage answers what its functions say; a nil one finds nothing.
+type fakeStorage struct {
+	trace  func(ctx context.Context, tenant string, id pcommon.TraceID) ([]ptrace.Traces, error)
+	search func(ctx context.Context, tenant string, query *tracestore.SearchQuery) (tracestore.SearchPage, error)
+}
+
+func (s *fakeStorage) Trace(ctx context.Context, tenant string, id pcommon.TraceID) iter.Seq2[ptrace.Traces, error] {
+	return func(yield func(ptrace.Traces, error) bool) {
+		if s.trace == nil {
+			yield(ptrace.Traces{}, tracestore.ErrNotFound)
+			return
+		}
+		releases, err := s.trace(ctx, tenant, id)
+		for _, release := range releases {
+			if !yield(release, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(ptrace.Traces{}, err)
+		}
+	}
+}
+
+func (s *fakeStorage) Search(
+	ctx context.Context, tenant string, query *tracestore.SearchQuery,
+) (tracestore.SearchPage, error) {
+	if s.search == nil {
+		return tracestore.SearchPage{}, nil
+	}
+	return s.search(ctx, tenant, query)
+}
+
+// stores always answers with the release.
+func stores(release func() ptrace.Traces) *fakeStorage {
+	return &fakeStorage{trace: func(context.Context, string, pcommon.TraceID) ([]ptrace.Traces, error) {
+		return []ptrace.Traces{release()}, nil
+	}}
+}
+
+const (
+	knownID      = "0102030405060708090a0b0c0d0e0f10"
+	tenantHeader = "x-tracewright-tenant"
+)
+
+var testNow = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+func settings(s *fakeStorage) Settings {
+	return Settings{
+		Service: &query.Service{
+			Storage:  func() (tracestore.Reader, error) { return s, nil },
+			InFlight: new(query.InFlight),
+			Timeout:  10 * time.Second,
+		},
+		Logger:       zap.NewNop(),
+		TenantHeader: tenantHeader,
+	}
+}
+
+func testHandler(s *fakeStorage) http.Handler {
+	return newHandler(settings(s), func() time.Time { return testNow })
+}
+
+func do(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
+	recorder := httptest.NewRecorder()
+	h.ServeHTTP(recorder, r)
+	return recorder
+}
+
+func get(target string) *http.Request {
+	return httptest.NewRequestWithContext(context.Background(), http.MethodGet, target, http.NoBody)
+}
+
+func postSearch(body string) *http.Request {
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/traces/search", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	return r
+}
+
+// requireProblem checks that the answer is a problem of this status, with the headers every answer has.
+func requireProblem(t *testing.T, status int, response *httptest.ResponseRecorder) problem {
+	t.Helper()
+	body := response.Body.String()
+	require.Equal(t, status, response.Code, body)
+	require.Equal(t, "application/problem+json", response.Header().Get("Content-Type"))
+	requireSafe(t, response)
+	var p problem
+	require.NoError(t, json.Unmarshal([]byte(body), &p), body)
+	require.Equal(t, "about:blank", p.Type)
+	require.Equal(t, http.StatusText(status), p.Title)
+	require.Equal(t, status, p.Status)
+	require.NotEmpty(t, p.Detail)
+	return p
+}
+
+func requireSafe(t *testing.T, response *httptest.ResponseRecorder) {
+	t.Helper()
+	require.Equal(t, "nosniff", response.Header().Get("X-Content-Type-Options"))
+	require.Equal(t, "no-store", response.Header().Get("Cache-Control"))
+}

@@ -1,0 +1,233 @@
+package api
+
+import (
+	"io"
+	"math"
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
+
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// traceAnswer writes a trace as the answer of GET /traces/{id}. It refers into the trace and copies no span, so that
+// a trace of a hundred thousand spans costs no more memory than it has itself.
+type traceAnswer struct {
+	*jsonWriter
+	analysis *analysis.Result
+	// order lists the spans (node indexes) by start, parents before their children.
+	order []int
+	// resources are the distinct ones, ready as JSON, in the order in which order first needs them.
+	resources []string
+	// resourceOf is the index into resources; spans of one resource in pdata share the handle.
+	resourceOf map[pcommon.Resource]int
+}
+
+// writeTrace writes the answer to out; the error is out's.
+func writeTrace(out io.Writer, trace *query.Trace) error {
+	a := &traceAnswer{jsonWriter: newJSONWriter(out), analysis: trace.Analysis}
+	a.order = startOrder(a.analysis.Tree)
+	a.findResources()
+	a.open("{")
+	a.summary(trace)
+	a.criticalPath()
+	a.bottleneck()
+	a.errorOrigins()
+	a.key("resources")
+	a.open("[")
+	for _, resource := range a.resources {
+		a.raw(resource)
+	}
+	a.close("]")
+	a.key("spans")
+	a.open("[")
+	for _, i := range a.order {
+		a.span(i)
+		if err := a.flushFull(); err != nil {
+			return err
+		}
+	}
+	a.close("]")
+	a.close("}")
+	a.stream.WriteRaw("\n")
+	return a.stream.Flush()
+}
+
+// startOrder sorts the spans by start; of equal ones a parent stands before its children.
+func startOrder(tree *tracetree.Tree) []int {
+	order := make([]int, 0, len(tree.Nodes))
+	// In depth-first order parents stand before their children, and a stable sort keeps that.
+	reached := make([]bool, len(tree.Nodes))
+	var stack []int
+	visit := func(root int) {
+		stack = append(stack, root)
+		for len(stack) > 0 {
+			i := stack[len(stack)-1]
+			stack = stack[:len(stack)-1]
+			if reached[i] {
+				continue
+			}
+			reached[i] = true
+			order = append(order, i)
+			for _, child := range slices.Backward(tree.Children(i)) {
+				stack = append(stack, child)
+			}
+		}
+	}
+	for _, root := range tree.Roots {
+		visit(root)
+	}
+	for i := range tree.Nodes { // none is lost, whatever the tree makes of broken input
+		visit(i)
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case tree.Nodes[a].Start < tree.Nodes[b].Start:
+			return -1
+		case tree.Nodes[a].Start > tree.Nodes[b].Start:
+			return 1
+		}
+		return 0
+	})
+	return order
+}
+
+func (a *traceAnswer) findResources() {
+	a.resourceOf = make(map[pcommon.Resource]int)
+	indexes := make(map[string]int)
+	for _, i := range a.order {
+		node := &a.analysis.Tree.Nodes[i]
+		if _, ok := a.resourceOf[node.Resource]; ok {
+			continue
+		}
+		text := resourceJSON(node.Resource, node.SchemaURL)
+		index, ok := indexes[text]
+		if !ok {
+			index = len(a.resources)
+			indexes[text] = index
+			a.resources = append(a.resources, text)
+		}
+		a.resourceOf[node.Resource] = index
+	}
+}
+
+// resourceJSON leaves our annotations out: they say when a release was made, and would make two of one resource.
+func resourceJSON(resource pcommon.Resource, schemaURL string) string {
+	w := newJSONWriter(nil)
+	w.open("{")
+	w.key("attributes")
+	w.attributes(resource.Attributes(), conventions.Prefix)
+	w.givenInt("dropped_attributes_count", int64(resource.DroppedAttributesCount()))
+	w.givenText("schema_url", schemaURL)
+	w.close("}")
+	return string(w.stream.Buffer())
+}
+
+func (a *traceAnswer) summary(trace *query.Trace) {
+	r := a.analysis
+	a.textMember("trace_id", trace.ID.String())
+	a.key("entry")
+	a.open("{")
+	a.textMember("service", r.EntryService)
+	a.textMember("operation", r.EntryOperation)
+	a.close("}")
+	a.textMember("start", formatTime(r.Start))
+	a.intMember("duration_ns", r.Duration)
+	a.intMember("root_duration_ns", r.RootDuration)
+	a.intMember("span_count", int64(r.SpanCount))
+	a.intMember("error_count", int64(r.ErrorCount))
+	a.textsMember("services", r.Services)
+	a.givenText("outcome", trace.Release.Outcome)
+	a.givenInt("version", int64(trace.Release.Version))
+	a.intMember("missing_parents", int64(r.MissingParents))
+	a.key("roots")
+	a.open("[")
+	for _, root := range r.Tree.Roots {
+		a.text(a.spanID(root))
+	}
+	a.close("]")
+}
+
+func (a *traceAnswer) spanID(i int) string { return a.analysis.Tree.Nodes[i].SpanID().String() }
+
+// reference writes the members by which a span is named outside spans[].
+func (a *traceAnswer) reference(i int) {
+	a.textMember("span_id", a.spanID(i))
+	a.textMember("service", a.analysis.Spans[i].Service)
+	a.textMember("operation", a.analysis.Spans[i].Operation)
+}
+
+func (a *traceAnswer) criticalPath() {
+	a.key("critical_path")
+	a.open("[")
+	for _, segment := range a.analysis.Path {
+		a.open("{")
+		a.reference(segment.Span)
+		a.intMember("start_ns", segment.Start-a.analysis.Start)
+		a.intMember("end_ns", segment.End-a.analysis.Start)
+		a.close("}")
+	}
+	a.close("]")
+}
+
+func (a *traceAnswer) bottleneck() {
+	i := a.analysis.Bottleneck
+	if i < 0 {
+		return
+	}
+	a.key("bottleneck")
+	a.open("{")
+	a.reference(i)
+	a.key("share")
+	a.float(a.analysis.BottleneckShare)
+	a.close("}")
+}
+
+func (a *traceAnswer) errorOrigins() {
+	a.key("error_origins")
+	a.open("[")
+	for _, i := range a.order {
+		if !a.analysis.Spans[i].ErrorOrigin {
+			continue
+		}
+		a.open("{")
+		a.reference(i)
+		a.givenText("fingerprint", a.analysis.Spans[i].Fingerprint)
+		a.exception(a.analysis.Tree.Nodes[i].Events())
+		a.close("}")
+	}
+	a.close("]")
+}
+
+// exception writes the last exception that was recorded: the one that left the span.
+func (a *traceAnswer) exception(events ptrace.SpanEventSlice) {
+	for i := events.Len() - 1; i >= 0; i-- {
+		event := events.At(i)
+		if event.Name() != semconv.ExceptionEventName {
+			continue
+		}
+		a.key("exception")
+		a.open("{")
+		if kind, ok := event.Attributes().Get(string(semconv.ExceptionTypeKey)); ok {
+			a.textMember("type", kind.AsString())
+		}
+		if message, ok := event.Attributes().Get(string(semconv.ExceptionMessageKey)); ok {
+			a.textMember("message", message.AsString())
+		}
+		a.close("}")
+		return
+	}
+}
+
+// nanoseconds reads a time of the sender as tracetree does: 0 where int64 cannot hold it.
+func nanoseconds(t pcommon.Timestamp) int64 {
+	if uint64(t) > math.MaxInt64 {
+		return 0
+	}
+	return int64(t)
+}

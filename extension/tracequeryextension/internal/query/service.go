@@ -1,0 +1,122 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// Service answers queries. It is safe for concurrent use.
+type Service struct {
+	// Storage returns what to read, or tracestore.ErrClosed. It is called for every query, because the storage's
+	// extension may start after and stop before this one.
+	Storage func() (tracestore.Reader, error)
+	// InFlight knows the traces that are not stored yet.
+	InFlight *InFlight
+	// Timeout bounds the reading of the storage for one query; a query that meets it fails with
+	// context.DeadlineExceeded.
+	Timeout time.Duration
+}
+
+// Trace is one trace, joined from all its releases and explained. It belongs to the caller.
+type Trace struct {
+	ID pcommon.TraceID
+	// Spans holds the joined spans, grouped by resource and scope.
+	Spans ptrace.Traces
+	// Release refers into Spans.
+	Release tracetree.Release
+	// Analysis refers into Spans. It is made when the trace is read, so that a late span is never missing from it.
+	Analysis *analysis.Result
+}
+
+// NotFoundError says that a trace is not stored. It is a tracestore.ErrNotFound.
+type NotFoundError struct {
+	ID pcommon.TraceID
+	// InFlight says that the trace is being assembled right now; it means something only where InFlightKnown, that is
+	// where a stage that assembles can be asked.
+	InFlight, InFlightKnown bool
+}
+
+func (e *NotFoundError) Error() string {
+	if e.InFlight {
+		return fmt.Sprintf("trace %s is still being assembled", e.ID)
+	}
+	return fmt.Sprintf("trace %s is not stored", e.ID)
+}
+
+func (e *NotFoundError) Unwrap() error { return tracestore.ErrNotFound }
+
+// Trace reads and explains one trace. Errors: *NotFoundError, tracestore.ErrClosed, the context's, or the storage's own.
+func (s *Service) Trace(ctx context.Context, tenant string, id pcommon.TraceID) (*Trace, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	releases, err := s.releases(ctx, tenant, id)
+	if errors.Is(err, tracestore.ErrNotFound) {
+		holds, known := s.InFlight.Holds(ctx, tenant, id)
+		return nil, &NotFoundError{ID: id, InFlight: holds, InFlightKnown: known}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read trace %s: %w", id, err)
+	}
+	trace := &Trace{ID: id}
+	trace.Spans, trace.Release = tracetree.Join(releases)
+	trace.Analysis = analysis.Analyze(&trace.Release)
+	return trace, nil
+}
+
+func (s *Service) releases(ctx context.Context, tenant string, id pcommon.TraceID) ([]ptrace.Traces, error) {
+	storage, err := s.Storage()
+	if err != nil {
+		return nil, err
+	}
+	var releases []ptrace.Traces
+	for release, err := range storage.Trace(ctx, tenant, id) {
+		if err != nil {
+			return nil, err
+		}
+		releases = append(releases, release)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(releases) == 0 {
+		return nil, tracestore.ErrNotFound
+	}
+	return releases, nil
+}
+
+// Annotate writes the trace's analysis on its spans, in place of what was written at ingest.
+func (t *Trace) Annotate() { analysis.Annotate(&t.Release, t.Analysis) }
+
+// Search answers one page: the first where cursor is nil, else the one after it, in the cursor's window. next is nil on
+// the last page. query's Cursor is set by Search. Errors: tracestore.ErrCursor, tracestore.ErrClosed, the context's, or the
+// storage's own.
+func (s *Service) Search(
+	ctx context.Context, tenant string, query *tracestore.SearchQuery, cursor *Cursor,
+) (page tracestore.SearchPage, next *Cursor, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	if cursor != nil {
+		query.Start, query.End, query.Cursor = cursor.Start, cursor.End, cursor.storage
+	}
+	storage, err := s.Storage()
+	if err != nil {
+		return page, nil, fmt.Errorf("search: %w", err)
+	}
+	page, err = storage.Search(ctx, tenant, query)
+	if err != nil {
+		return page, nil, fmt.Errorf("search: %w", err)
+	}
+	if page.NextCursor != "" {
+		next = &Cursor{Start: query.Start, End: query.End, storage: page.NextCursor}
+	}
+	return page, next, nil
+}

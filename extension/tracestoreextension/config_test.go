@@ -1,0 +1,61 @@
+package tracestoreextension
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+)
+
+func TestLoadConfig(t *testing.T) {
+	files, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
+	require.NoError(t, err)
+	for id, want := range map[string]*Config{
+		"trace_store": {Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "./data/traces", Retention: 168 * time.Hour}}}},
+		"trace_store/short": {Backends: map[string]BackendConfig{
+			"main":    {Pebble: &PebbleConfig{Path: "./data", Retention: 48 * time.Hour}},
+			"archive": {Pebble: &PebbleConfig{Path: "/var/lib/archive"}},
+		}},
+		"trace_store/default_retention": {Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "./data", Retention: 168 * time.Hour}}}},
+	} {
+		t.Run(id, func(t *testing.T) {
+			config := createDefaultConfig()
+			section, err := files.Sub(id)
+			require.NoError(t, err)
+			require.NoError(t, section.Unmarshal(config))
+			require.NoError(t, confmap.Validate(config))
+			require.Equal(t, component.Config(want), config)
+		})
+	}
+}
+
+func TestValidate(t *testing.T) {
+	pebble := func(path string, retention time.Duration) BackendConfig {
+		return BackendConfig{Pebble: &PebbleConfig{Path: path, Retention: retention}}
+	}
+	for name, test := range map[string]struct {
+		backends map[string]BackendConfig
+		want     string
+	}{
+		"no backend": {nil, "backends: names no storage; add one, for example backends: {main: {pebble: {path: ./data}}}"},
+		"no kind": {
+			map[string]BackendConfig{"main": {}},
+			"backends::main: has no kind; give it one, for example pebble: {path: ./data}",
+		},
+		"no name": {map[string]BackendConfig{"": pebble("a", 0)}, "backends: a storage has an empty name; name it"},
+		"all faults at once": {
+			map[string]BackendConfig{"a": pebble("", -time.Hour), "b": pebble("x", 0), "c": pebble("x/", 0)},
+			"backends::a::pebble::path: is empty; name a folder for the data\n" +
+				"backends::a::pebble::retention: -1h0m0s is negative; use a duration such as 168h, or 0 to keep traces for ever\n" +
+				"backends::c::pebble::path: \"x/\" is the folder of backends::b::pebble too; give each its own",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.EqualError(t, (&Config{Backends: test.backends}).Validate(), test.want)
+		})
+	}
+}

@@ -1,0 +1,256 @@
+package analysis
+
+import (
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// Result is what is known of one release. Times are Unix nanoseconds after skew correction, durations nanoseconds.
+type Result struct {
+	Tree *tracetree.Tree
+	// EntryService and EntryOperation are where the request entered the system: the entry root's, or what trace_assembly wrote on
+	// a release that holds only a part of its trace. EntryOperation is the low-cardinality name.
+	EntryService, EntryOperation string
+	// Start is the first start, Duration the last end minus Start.
+	Start, Duration int64
+	// RootDuration is the entry root's duration.
+	RootDuration int64
+	// SpanCount leaves out duplicates.
+	SpanCount  int
+	ErrorCount int
+	// MissingParents counts the parents that spans name and that are not there; on a release that holds only a part of its
+	// trace it is what trace_assembly wrote, which knows of the other releases.
+	MissingParents int
+	// Services is sorted.
+	Services []string
+	// Path is the critical path of the entry root: in time order, disjoint, adding up to RootDuration. It is empty unless the
+	// release is whole.
+	Path []Segment
+	// Bottleneck is the node that holds most of the path, -1 where there is none, and BottleneckShare how much of it, 0 to 1.
+	Bottleneck      int
+	BottleneckShare float64
+	// Spans are in the order of the tree's nodes.
+	Spans []SpanResult
+
+	holder int // the span that carries what concerns the release, -1 if it is empty
+}
+
+// SpanResult is what is known of one span.
+type SpanResult struct {
+	// Service and Operation are the names that aggregates use.
+	Service, Operation string
+	// Category is one of the conventions.Category constants.
+	Category string
+	// PeerService and PeerKind name what a client or producer span calls where no span of another service answers it.
+	PeerService, PeerKind string
+	// ParentService and ParentOperation are those of the parent where it is another service.
+	ParentService, ParentOperation string
+	// SelfTime is the time in which none of the span's blocking children ran.
+	SelfTime int64
+	// CriticalPathTime is the time for which the span itself holds the critical path.
+	CriticalPathTime int64
+	// Failed says that the span is an error, ErrorOrigin that the failure began with it.
+	Failed, ErrorOrigin bool
+	// Fingerprint groups the same failure over traces: 16 hex digits on an ErrorOrigin, else empty.
+	Fingerprint string
+	// Violations are the names of the rules that the span breaks, sorted; those that stand on the span already among them.
+	Violations []string
+}
+
+// Analyze explains a release. It changes nothing. The result refers to the release's spans.
+func Analyze(release *tracetree.Release) *Result { return new(Analyzer).Analyze(release) }
+
+// Analyzer explains one release after the other in the same memory. The zero value is ready. It is not safe for concurrent use.
+type Analyzer struct {
+	builder  tracetree.Builder
+	result   Result
+	marks    []mark
+	walker   pathWalker
+	services []string
+	message  []byte // a message while it is normalised
+}
+
+// mark is what a span's children say of it.
+type mark struct {
+	answered    bool // by a child in another service
+	failedBelow bool // a child failed
+}
+
+// Analyze is like the function Analyze, but the result lives in the analyzer's memory: it is valid until the next call.
+func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
+	r := &a.result
+	tree := a.builder.Build(release.Spans)
+	clear(r.Spans)
+	*r = Result{
+		Tree:           tree,
+		Start:          tree.Start,
+		Duration:       tree.End - tree.Start,
+		MissingParents: tree.MissingParents,
+		Services:       r.Services[:0],
+		Path:           r.Path[:0],
+		Bottleneck:     -1,
+		Spans:          slices.Grow(r.Spans[:0], len(tree.Nodes))[:len(tree.Nodes)],
+		holder:         holder(release, tree),
+	}
+	a.marks = slices.Grow(a.marks[:0], len(tree.Nodes))[:len(tree.Nodes)]
+	clear(a.marks)
+	a.name(tree)
+	a.link(tree)
+	if tree.Entry >= 0 {
+		entry := &r.Spans[tree.Entry]
+		r.EntryService, r.EntryOperation = entry.Service, entry.Operation
+		r.RootDuration = tree.Nodes[tree.Entry].Duration()
+	}
+	if !release.Whole() {
+		a.takeFromAssembly()
+	}
+	a.describe(tree)
+	a.findOrigins(tree)
+	for i := range tree.Nodes {
+		if tree.Nodes[i].InTree() {
+			r.Spans[i].SelfTime = selfTime(tree, i)
+		}
+	}
+	if release.Whole() {
+		a.criticalPath(tree)
+	}
+	return r
+}
+
+// Reset lets go of the last release, which the analyzer's memory otherwise keeps alive.
+func (a *Analyzer) Reset() {
+	a.builder.Reset()
+	clear(a.result.Spans)
+	clear(a.result.Services)
+	clear(a.services[:cap(a.services)])
+}
+
+// name finds every span's service and operation, the services, and the counts.
+func (a *Analyzer) name(tree *tracetree.Tree) {
+	r := &a.result
+	var resource pcommon.Resource // spans of one resource mostly stand together
+	service := ""
+	a.services = a.services[:0]
+	for i := range tree.Nodes {
+		n, s := &tree.Nodes[i], &r.Spans[i]
+		if i == 0 || n.Resource != resource {
+			resource, service = n.Resource, conventions.ServiceName(n.Resource)
+		}
+		s.Service, s.Operation = service, n.Name()
+		s.Failed = failed(n)
+		if !n.Duplicate {
+			r.SpanCount++
+		}
+		if !n.InTree() {
+			continue
+		}
+		if s.Failed {
+			r.ErrorCount++
+		}
+		if len(a.services) == 0 || a.services[len(a.services)-1] != service {
+			a.services = append(a.services, service)
+		}
+	}
+	slices.Sort(a.services)
+	r.Services = append(r.Services, slices.Compact(a.services)...)
+}
+
+// link looks at every parent and child: calls between services, and failures that came from below.
+func (a *Analyzer) link(tree *tracetree.Tree) {
+	spans := a.result.Spans
+	for i := range tree.Nodes {
+		p := tree.Nodes[i].Parent
+		if p < 0 {
+			continue
+		}
+		s, parent := &spans[i], &spans[p]
+		if s.Failed {
+			a.marks[p].failedBelow = true
+		}
+		if s.Service != parent.Service {
+			a.marks[p].answered = true
+			s.ParentService, s.ParentOperation = parent.Service, parent.Operation
+		}
+	}
+}
+
+// describe finds what each span says of itself: category, virtual peer, violations.
+func (a *Analyzer) describe(tree *tracetree.Tree) {
+	for i := range tree.Nodes {
+		n, s := &tree.Nodes[i], &a.result.Spans[i]
+		facts := conventions.ReadSpan(n.Span.Span)
+		answered := a.marks[i].answered
+		s.Category = facts.Category(s.Service, n.Scope.Name(), answered)
+		if kind := n.Kind(); n.InTree() && !answered &&
+			(kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer) {
+			s.PeerService, s.PeerKind = facts.Peer()
+		}
+		s.Violations = violations(n)
+	}
+}
+
+// takeFromAssembly takes what trace_assembly wrote on a release that holds only a part of its trace: it remembers the other
+// releases. Where it wrote nothing, what the release itself says stands, but for missing parents: there, nothing means none.
+func (a *Analyzer) takeFromAssembly() {
+	r := &a.result
+	if r.holder >= 0 {
+		count, _ := getInt(r.Tree.Nodes[r.holder].Attributes(), conventions.AttrMissingParents)
+		r.MissingParents = int(max(0, count))
+	}
+	entry := false
+	for i := range r.Tree.Nodes {
+		attrs, s := r.Tree.Nodes[i].Attributes(), &r.Spans[i]
+		if service := getStr(attrs, conventions.AttrEntryService); service != "" && !entry {
+			entry = true
+			r.EntryService, r.EntryOperation = service, getStr(attrs, conventions.AttrEntryOperation)
+		}
+		if service := getStr(attrs, conventions.AttrParentService); service != "" {
+			s.ParentService, s.ParentOperation = service, getStr(attrs, conventions.AttrParentOperation)
+		}
+		if getStr(attrs, conventions.AttrChildService) != "" {
+			a.marks[i].answered = true
+		}
+	}
+}
+
+// holder is the span that carries what concerns the release as a whole: the one on which trace_assembly wrote its version,
+// else the entry root, else the first span.
+func holder(release *tracetree.Release, tree *tracetree.Tree) int {
+	if release.Version > 0 && !release.Joined {
+		carries := func(i int) bool {
+			_, ok := getInt(tree.Nodes[i].Attributes(), conventions.AttrVersion)
+			return ok
+		}
+		if tree.Entry >= 0 && carries(tree.Entry) {
+			return tree.Entry
+		}
+		for i := range tree.Nodes {
+			if carries(i) {
+				return i
+			}
+		}
+	}
+	if tree.Entry < 0 && len(tree.Nodes) > 0 {
+		return 0
+	}
+	return tree.Entry
+}
+
+func getStr(attrs pcommon.Map, key string) string {
+	if v, ok := attrs.Get(key); ok && v.Type() == pcommon.ValueTypeStr {
+		return v.Str()
+	}
+	return ""
+}
+
+func getInt(attrs pcommon.Map, key string) (int64, bool) {
+	if v, ok := attrs.Get(key); ok && v.Type() == pcommon.ValueTypeInt {
+		return v.Int(), true
+	}
+	return 0, false
+}

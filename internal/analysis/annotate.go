@@ -1,0 +1,149 @@
+package analysis
+
+import (
+	"encoding/hex"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// Annotate writes a result on the spans of its release, under the names and by the rules of package conventions: times and
+// durations as int64 nanoseconds, nothing where it would be zero or false. What concerns the release as a whole goes on the span on
+// which trace_assembly wrote its version, else on the entry root.
+//
+// Annotations that analysis computes and that stand on the spans already are replaced. Of a release that holds only a part of
+// its trace, entry, parent and missing parents stay as trace_assembly wrote them. In a joined trace the assembly's annotations of
+// the single releases give way to those of the joined one. To annotate again changes nothing, not even the order of attributes.
+//
+// The result must be that of the release. The spans must not be read-only.
+func Annotate(release *tracetree.Release, result *Result) {
+	for i := range result.Spans {
+		annotateSpan(release, result, i)
+	}
+}
+
+// usualCount is how many annotations most spans get, with some to spare.
+const usualCount = 7
+
+func annotateSpan(release *tracetree.Release, r *Result, i int) {
+	n, s := &r.Tree.Nodes[i], &r.Spans[i]
+	attrs := n.Attributes()
+	entryService, entryOperation := r.EntryService, r.EntryOperation
+	if annotated(attrs) {
+		if service := getStr(attrs, conventions.AttrEntryService); service != "" && !release.Whole() {
+			entryService, entryOperation = service, getStr(attrs, conventions.AttrEntryOperation)
+		}
+		joined := release.Joined
+		attrs.RemoveIf(func(key string, _ pcommon.Value) bool { return replaced(key, joined) })
+	}
+	attrs.EnsureCapacity(attrs.Len() + usualCount)
+	if i == r.holder {
+		annotateRelease(release, r, attrs)
+	}
+	putStr(attrs, conventions.AttrEntryService, entryService)
+	putStr(attrs, conventions.AttrEntryOperation, entryOperation)
+	putStr(attrs, conventions.AttrParentService, s.ParentService)
+	putStr(attrs, conventions.AttrParentOperation, s.ParentOperation)
+	if s.Service == conventions.UnknownService &&
+		getStr(n.Resource.Attributes(), string(semconv.ServiceNameKey)) != s.Service {
+		putStr(attrs, conventions.AttrService, s.Service)
+	}
+	if s.Operation != n.Name() {
+		putStr(attrs, conventions.AttrOperation, s.Operation)
+	}
+	putStr(attrs, conventions.AttrPeerService, s.PeerService)
+	putStr(attrs, conventions.AttrPeerKind, s.PeerKind)
+	putStr(attrs, conventions.AttrCategory, s.Category)
+	putInt(attrs, conventions.AttrSelfTime, s.SelfTime)
+	putInt(attrs, conventions.AttrCriticalPathTime, s.CriticalPathTime)
+	if i == r.Bottleneck {
+		attrs.PutDouble(conventions.AttrBottleneck, r.BottleneckShare)
+	}
+	if s.ErrorOrigin {
+		attrs.PutBool(conventions.AttrErrorOrigin, true)
+	}
+	putStr(attrs, conventions.AttrErrorFingerprint, s.Fingerprint)
+	putInt(attrs, conventions.AttrClockSkew, n.Shift)
+	putStrs(attrs, conventions.AttrViolations, s.Violations)
+}
+
+// annotateRelease writes the release as a row of its own.
+func annotateRelease(release *tracetree.Release, r *Result, attrs pcommon.Map) {
+	if release.Joined {
+		putStr(attrs, conventions.AttrOutcome, release.Outcome)
+		putInt(attrs, conventions.AttrVersion, int64(release.Version))
+		putInt(attrs, conventions.AttrPart, int64(release.Part))
+	}
+	putInt(attrs, conventions.AttrSpanCount, int64(r.SpanCount))
+	putInt(attrs, conventions.AttrServiceCount, int64(len(r.Services)))
+	putInt(attrs, conventions.AttrErrorCount, int64(r.ErrorCount))
+	putInt(attrs, conventions.AttrMissingParents, int64(r.MissingParents))
+	putInt(attrs, conventions.AttrStart, r.Start)
+	putInt(attrs, conventions.AttrDuration, r.Duration)
+	putStrs(attrs, conventions.AttrServices, r.Services)
+	if r.Bottleneck >= 0 {
+		b := &r.Spans[r.Bottleneck]
+		id := r.Tree.Nodes[r.Bottleneck].SpanID()
+		putStr(attrs, conventions.AttrBottleneckService, b.Service)
+		putStr(attrs, conventions.AttrBottleneckOperation, b.Operation)
+		attrs.PutStr(conventions.AttrBottleneckSpanID, hex.EncodeToString(id[:]))
+		attrs.PutDouble(conventions.AttrBottleneckShare, r.BottleneckShare)
+	}
+}
+
+// annotated says whether any annotation stands on the span.
+func annotated(attrs pcommon.Map) bool {
+	for key := range attrs.All() {
+		if strings.HasPrefix(key, conventions.Prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// replaced says whether analysis writes the attribute itself.
+func replaced(key string, joined bool) bool {
+	switch key {
+	case conventions.AttrSpanCount, conventions.AttrServiceCount, conventions.AttrErrorCount,
+		conventions.AttrMissingParents, conventions.AttrStart, conventions.AttrDuration, conventions.AttrServices,
+		conventions.AttrBottleneckService, conventions.AttrBottleneckOperation, conventions.AttrBottleneckSpanID,
+		conventions.AttrBottleneckShare, conventions.AttrEntryService, conventions.AttrEntryOperation,
+		conventions.AttrParentService, conventions.AttrParentOperation, conventions.AttrService,
+		conventions.AttrOperation, conventions.AttrPeerService, conventions.AttrPeerKind, conventions.AttrCategory,
+		conventions.AttrSelfTime, conventions.AttrCriticalPathTime, conventions.AttrBottleneck,
+		conventions.AttrErrorOrigin, conventions.AttrErrorFingerprint, conventions.AttrClockSkew,
+		conventions.AttrViolations:
+		return true
+	case conventions.AttrOutcome, conventions.AttrVersion, conventions.AttrPart, conventions.AttrChildService,
+		conventions.AttrChildOperation:
+		return joined // the tree knows the child now
+	}
+	return false
+}
+
+func putStr(attrs pcommon.Map, key, value string) {
+	if value != "" {
+		attrs.PutStr(key, value)
+	}
+}
+
+func putInt(attrs pcommon.Map, key string, value int64) {
+	if value != 0 {
+		attrs.PutInt(key, value)
+	}
+}
+
+func putStrs(attrs pcommon.Map, key string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	list := attrs.PutEmptySlice(key)
+	list.EnsureCapacity(len(values))
+	for _, v := range values {
+		list.AppendEmpty().SetStr(v)
+	}
+}

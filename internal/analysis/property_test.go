@@ -1,0 +1,401 @@
+package analysis_test
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracetree"
+	"github.com/tracewright/tracewright/internal/tracetree/treetest"
+)
+
+// source gives small numbers: from a random generator, or from a fuzzer's bytes.
+type source interface{ intn(n int) int }
+
+type random struct{ *rand.Rand }
+
+func (r random) intn(n int) int { return r.IntN(n) }
+
+type bytesSource struct{ data []byte }
+
+func (b *bytesSource) intn(n int) int {
+	if len(b.data) == 0 {
+		return 0
+	}
+	v := int(b.data[0])
+	b.data = b.data[1:]
+	return v % n
+}
+
+// hostile makes n spans whose ids, parents, kinds and times collide in every way; times are small, or at the ends of what
+// there is.
+func hostile(src source, n int) ptrace.Traces {
+	td := ptrace.NewTraces()
+	services := make([]ptrace.SpanSlice, 3)
+	for i := range services {
+		rs := td.ResourceSpans().AppendEmpty()
+		if i > 0 {
+			rs.Resource().Attributes().PutStr("service.name", fmt.Sprintf("s%d", i))
+		}
+		services[i] = rs.ScopeSpans().AppendEmpty().Spans()
+	}
+	huge := []uint64{0, math.MaxInt64, math.MaxInt64 - 5, math.MaxInt64 + 1, math.MaxUint64}
+	at := func() pcommon.Timestamp {
+		if src.intn(40) == 0 {
+			return pcommon.Timestamp(huge[src.intn(len(huge))])
+		}
+		return pcommon.Timestamp(src.intn(60))
+	}
+	for i := range n {
+		span := services[src.intn(len(services))].AppendEmpty()
+		span.SetTraceID(treetest.TraceID)
+		span.SetName(fmt.Sprintf("op%d", src.intn(4)))
+		id := i + 1
+		if src.intn(8) == 0 {
+			id = src.intn(n + 1) // 0, or somebody's
+		}
+		span.SetSpanID(treetest.ID(uint64(id)))
+		if i > 0 && src.intn(12) > 0 {
+			parent := src.intn(i + 1)
+			if src.intn(8) == 0 {
+				parent = src.intn(n + 3) // a later one, a missing one
+			}
+			span.SetParentSpanID(treetest.ID(uint64(parent)))
+		}
+		span.SetKind(ptrace.SpanKind(src.intn(7)))
+		start := at()
+		span.SetStartTimestamp(start)
+		span.SetEndTimestamp(at())
+		if src.intn(3) > 0 {
+			span.SetEndTimestamp(start + pcommon.Timestamp(src.intn(30)))
+		}
+		if src.intn(4) == 0 {
+			span.Status().SetCode(ptrace.StatusCodeError)
+		}
+		if src.intn(6) == 0 {
+			span.Attributes().PutStr("server.address", "db")
+		}
+		if src.intn(20) == 0 {
+			span.Attributes().PutEmptySlice(conventions.AttrViolations).AppendEmpty().
+				SetStr(conventions.ViolationConflictingSpanID)
+		}
+	}
+	return td
+}
+
+// checkResult checks what holds for every release that is whole.
+func checkResult(t *testing.T, r *analysis.Result) {
+	t.Helper()
+	inTree, errors := 0, 0
+	for i := range r.Spans {
+		n, s := &r.Tree.Nodes[i], &r.Spans[i]
+		require.GreaterOrEqual(t, n.Start, int64(0))
+		require.LessOrEqual(t, n.Start, n.End)
+		require.Equal(t, bruteSelfTime(r.Tree, i), s.SelfTime, "self time of %d", i)
+		require.NotEmpty(t, s.Service)
+		require.Contains(t, conventions.Categories, s.Category)
+		require.Equal(t, s.ErrorOrigin, s.Fingerprint != "")
+		if n.Conflict {
+			require.Equal(t, []string{conventions.ViolationConflictingSpanID}, s.Violations)
+		}
+		if !n.InTree() {
+			require.Zero(t, s.CriticalPathTime)
+			continue
+		}
+		require.Empty(t, s.Violations)
+		inTree++
+		if s.Failed {
+			errors++
+		}
+	}
+	require.Equal(t, errors, r.ErrorCount)
+	require.GreaterOrEqual(t, r.Duration, int64(0))
+	if inTree == 0 {
+		require.Equal(t, -1, r.Tree.Entry)
+		require.Empty(t, r.Path)
+		return
+	}
+	checkPath(t, r)
+}
+
+func checkPath(t *testing.T, r *analysis.Result) {
+	t.Helper()
+	entry := &r.Tree.Nodes[r.Tree.Entry]
+	at, most := entry.Start, int64(0)
+	times := make(map[int]int64)
+	for _, s := range r.Path {
+		require.Equal(t, at, s.Start, "segments follow each other")
+		require.Less(t, s.Start, s.End)
+		n := &r.Tree.Nodes[s.Span]
+		require.True(t, n.Start <= s.Start && s.End <= n.End, "a segment lies within its span")
+		at = s.End
+		times[s.Span] += s.End - s.Start
+		most = max(most, times[s.Span])
+	}
+	require.Equal(t, entry.End, at, "the path reaches the root's end")
+	sum := int64(0)
+	for i := range r.Spans {
+		require.Equal(t, times[i], r.Spans[i].CriticalPathTime)
+		sum += r.Spans[i].CriticalPathTime
+	}
+	require.Equal(t, r.RootDuration, sum)
+	require.Equal(t, referencePath(r.Tree), r.Path)
+	if r.RootDuration == 0 {
+		require.Equal(t, -1, r.Bottleneck)
+		return
+	}
+	require.Equal(t, most, r.Spans[r.Bottleneck].CriticalPathTime)
+	require.InDelta(t, float64(most)/float64(r.RootDuration), r.BottleneckShare, 1e-12)
+}
+
+func blocks(parent, child *tracetree.Node) bool {
+	return parent.Kind() != ptrace.SpanKindProducer || child.Kind() != ptrace.SpanKindConsumer
+}
+
+// bruteSelfTime goes from border to border of the children and asks each time whether any of them runs.
+func bruteSelfTime(tree *tracetree.Tree, i int) int64 {
+	n := &tree.Nodes[i]
+	if !n.InTree() {
+		return 0
+	}
+	borders := []int64{n.Start, n.End}
+	for _, c := range tree.Children(i) {
+		for _, b := range []int64{tree.Nodes[c].Start, tree.Nodes[c].End} {
+			borders = append(borders, min(max(b, n.Start), n.End))
+		}
+	}
+	slices.Sort(borders)
+	self := int64(0)
+	for b := 1; b < len(borders); b++ {
+		from, to := borders[b-1], borders[b]
+		if !slices.ContainsFunc(tree.Children(i), func(c int) bool {
+			child := &tree.Nodes[c]
+			return blocks(n, child) && child.Start <= from && to <= child.End
+		}) {
+			self += to - from
+		}
+	}
+	return self
+}
+
+// referencePath is the rule word by word: at cursor t the next child is, among the blocking children cut to the interval and not
+// yet taken, the one with the latest end ≤ t, of equals the earlier start, then the smaller span id.
+func referencePath(tree *tracetree.Tree) []analysis.Segment {
+	var path []analysis.Segment
+	var walk func(i int, from, until int64)
+	walk = func(i int, from, until int64) {
+		n := &tree.Nodes[i]
+		t := until
+		taken := make(map[int]bool)
+		for {
+			next, nextStart, nextEnd := -1, int64(0), int64(0)
+			for _, c := range tree.Children(i) {
+				child := &tree.Nodes[c]
+				start, end := max(child.Start, from), min(child.End, until)
+				if taken[c] || !blocks(n, child) || end <= start || end > t {
+					continue
+				}
+				order := cmp.Or(cmp.Compare(end, nextEnd), cmp.Compare(nextStart, start))
+				if next >= 0 && order == 0 {
+					a, b := child.SpanID(), tree.Nodes[next].SpanID()
+					order = cmp.Or(cmp.Compare(binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(a[:])),
+						cmp.Compare(tree.Nodes[next].Kind(), child.Kind()))
+				}
+				if next < 0 || order > 0 {
+					next, nextStart, nextEnd = c, start, end
+				}
+			}
+			if next < 0 {
+				break
+			}
+			taken[next] = true
+			if nextEnd < t {
+				path = append(path, analysis.Segment{Span: i, Start: nextEnd, End: t})
+			}
+			walk(next, nextStart, nextEnd)
+			t = nextStart
+		}
+		if from < t {
+			path = append(path, analysis.Segment{Span: i, Start: from, End: t})
+		}
+	}
+	walk(tree.Entry, tree.Nodes[tree.Entry].Start, tree.Nodes[tree.Entry].End)
+	slices.Reverse(path)
+	return path
+}
+
+// describeAll describes every span by its identity, in an order that does not hang on the input's.
+func describeAll(r *analysis.Result) []string {
+	repeated := make(map[string]bool)
+	for i := range r.Tree.Nodes {
+		if n := &r.Tree.Nodes[i]; n.Duplicate {
+			repeated[n.SpanID().String()] = true
+		}
+	}
+	var out []string
+	for i := range r.Spans {
+		n, s := &r.Tree.Nodes[i], r.Spans[i]
+		if repeated[n.SpanID().String()] {
+			// Duplicates may differ in attributes, and which is kept hangs on their order.
+			s.Category, s.PeerService, s.PeerKind = "", "", ""
+		}
+		state := "in tree"
+		switch {
+		case n.Duplicate:
+			// Which of them it is does not matter, and they may differ in what is not compared.
+			out = append(out, fmt.Sprintf("duplicate %s %d", n.SpanID(), n.StartTimestamp()))
+			continue
+		case n.Conflict:
+			state = "conflict"
+		}
+		parent := ""
+		if n.Parent >= 0 {
+			p := &r.Tree.Nodes[n.Parent]
+			parent = fmt.Sprint(p.SpanID(), p.Kind())
+		}
+		out = append(out, fmt.Sprint(state, n.SpanID(), n.Kind(), n.Start, n.End, n.Shift, " under ", parent, n.MissingParent,
+			i == r.Tree.Entry, i == r.Bottleneck, s))
+	}
+	slices.Sort(out)
+	return out
+}
+
+func marshal(t *testing.T, td ptrace.Traces) []byte {
+	t.Helper()
+	data, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+	require.NoError(t, err)
+	return data
+}
+
+// annotate does what the processor does.
+func annotate(td ptrace.Traces) {
+	for _, release := range tracetree.Releases(td) {
+		analysis.Annotate(&release, analysis.Analyze(&release))
+	}
+}
+
+func checkHostile(t *testing.T, src source, n int) {
+	t.Helper()
+	td := hostile(src, n)
+	for _, release := range tracetree.Releases(td) {
+		result := analysis.Analyze(&release)
+		checkResult(t, result)
+		want := describeAll(result)
+
+		shuffled := release
+		shuffled.Spans = slices.Clone(release.Spans)
+		slices.Reverse(shuffled.Spans)
+		require.Equal(t, want, describeAll(analysis.Analyze(&shuffled)), "the order of the spans does not matter")
+	}
+	annotate(td)
+	once := marshal(t, td)
+	annotate(td)
+	require.Equal(t, once, marshal(t, td), "to annotate again changes nothing")
+}
+
+func TestHostileTrees(t *testing.T) {
+	for seed := range uint64(3_000) {
+		r := random{rand.New(rand.NewPCG(seed, 0))}
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { checkHostile(t, r, 1+r.intn(25)) })
+	}
+}
+
+func FuzzHostileTrees(f *testing.F) {
+	f.Add([]byte{})
+	for seed := range uint64(8) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		data := make([]byte, 30+20*seed)
+		for i := range data {
+			data[i] = byte(r.Uint32())
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		checkHostile(t, &bytesSource{data}, 1+min(len(data)/8, 60))
+	})
+}
+
+// A span beside the critical path changes nothing on it.
+func TestSpanOffThePathChangesNothing(t *testing.T) {
+	base := `
+		a 1 - server   0 100
+		a 2 1 internal 10 70
+		a 3 2 internal 20 60`
+	want := analysis.Analyze(treetest.Release(t, base)).Path
+	for start := 11; start < 70; start++ {
+		added := fmt.Sprintf("%s\na 4 1 internal %d 69", base, start) // overlaps 2, which ends later
+		require.Equal(t, want, analysis.Analyze(treetest.Release(t, added)).Path)
+	}
+}
+
+// An analyzer that has seen other releases gives the same results as a new one.
+func TestAnalyzerReuse(t *testing.T) {
+	var analyzer analysis.Analyzer
+	for seed := range uint64(300) {
+		r := random{rand.New(rand.NewPCG(seed, 2))}
+		for _, release := range tracetree.Releases(hostile(r, 1+r.intn(40))) {
+			got, want := analyzer.Analyze(&release), analysis.Analyze(&release)
+			require.Equal(t, describeAll(want), describeAll(got))
+			require.Equal(t, slices.Collect(slices.Values(want.Path)), slices.Collect(slices.Values(got.Path)))
+			require.Equal(t, slices.Collect(slices.Values(want.Services)), slices.Collect(slices.Values(got.Services)))
+		}
+		if seed%7 == 0 {
+			analyzer.Reset()
+		}
+	}
+}
+
+// Shapes that a recursive or quadratic walk would not survive.
+func TestLargeTraces(t *testing.T) {
+	const n = 100_000
+	for name, f := range map[string]func(i int, span ptrace.Span){
+		"chain": func(i int, span ptrace.Span) {
+			span.SetParentSpanID(treetest.ID(uint64(i)))
+			span.SetStartTimestamp(pcommon.Timestamp(i))
+			span.SetEndTimestamp(pcommon.Timestamp(3*n - i))
+		},
+		"one after the other": func(i int, span ptrace.Span) {
+			if i == 0 {
+				span.SetEndTimestamp(3 * n)
+				return
+			}
+			span.SetParentSpanID(treetest.ID(1))
+			span.SetStartTimestamp(pcommon.Timestamp(2 * i))
+			span.SetEndTimestamp(pcommon.Timestamp(2*i + 1))
+		},
+		"all at once": func(i int, span ptrace.Span) {
+			span.SetEndTimestamp(3 * n)
+			if i > 0 {
+				span.SetParentSpanID(treetest.ID(1))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			td := ptrace.NewTraces()
+			ss := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty()
+			for i := range n {
+				span := ss.Spans().AppendEmpty()
+				span.SetSpanID(treetest.ID(uint64(i + 1)))
+				f(i, span)
+			}
+			release := tracetree.Releases(td)[0]
+			r := analysis.Analyze(&release)
+			sum := int64(0)
+			for _, s := range r.Path {
+				sum += s.End - s.Start
+			}
+			require.Equal(t, int64(3*n), sum)
+			require.Equal(t, int64(3*n), r.RootDuration)
+		})
+	}
+}

@@ -1,0 +1,207 @@
+package conventions
+
+import (
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// SpanFacts is what the look-ups need of one span, gathered in a single pass over its attributes. Current names of the
+// semantic conventions go before previous ones, whatever their order on the span. Values of another type than the conventions'
+// count as absent.
+type SpanFacts struct {
+	kind    ptrace.SpanKind
+	values  [factCount]string
+	port    int64 // server.port
+	oldPort int64 // net.peer.port
+
+	// Attributes under the prefixes of category.go.
+	s3, container, orchestration, network, business bool
+}
+
+// fact is one value that a look-up wants; the facts that follow each other under one comment are names for the same thing,
+// the current one first.
+type fact int
+
+const (
+	// the service that the sender says it calls
+	factServicePeerName fact = iota
+	factPeerService
+	// the database system
+	factDBSystemName
+	factDBSystem
+	// the database within the system
+	factDBNamespace
+	factDBName
+	// what is asked of the database
+	factDBQueryText
+	factDBStatement
+	factMessagingSystem
+	// the queue or topic
+	factMessagingDestinationName
+	factMessagingDestination
+	// the RPC system
+	factRPCSystemName
+	factRPCSystem
+	factRPCService
+	factRPCMethod
+	// the host that is called
+	factServerAddress
+	factNetPeerName
+	factHTTPHost
+	factPeerHostname
+	factNetworkPeerAddress
+	factNetPeerIP
+	// the URL that is called
+	factURLFull
+	factHTTPURL
+	// Envoy's component
+	factComponent
+	factCount
+)
+
+// ReadSpan gathers the facts of a span.
+func ReadSpan(span ptrace.Span) SpanFacts {
+	f := SpanFacts{kind: span.Kind()}
+	for key, value := range span.Attributes().All() {
+		switch key {
+		case "service.peer.name":
+			f.set(factServicePeerName, value)
+		case "peer.service":
+			f.set(factPeerService, value)
+		case "db.system.name":
+			f.set(factDBSystemName, value)
+		case "db.system":
+			f.set(factDBSystem, value)
+		case "db.namespace":
+			f.set(factDBNamespace, value)
+		case "db.name":
+			f.set(factDBName, value)
+		case "db.query.text":
+			f.set(factDBQueryText, value)
+		case "db.statement":
+			f.set(factDBStatement, value)
+		case "messaging.system":
+			f.set(factMessagingSystem, value)
+		case "messaging.destination.name":
+			f.set(factMessagingDestinationName, value)
+		case "messaging.destination":
+			f.set(factMessagingDestination, value)
+		case "rpc.system.name":
+			f.set(factRPCSystemName, value)
+		case "rpc.system":
+			f.set(factRPCSystem, value)
+		case "rpc.service":
+			f.set(factRPCService, value)
+		case "rpc.method":
+			f.set(factRPCMethod, value)
+		case "server.address":
+			f.set(factServerAddress, value)
+		case "net.peer.name":
+			f.set(factNetPeerName, value)
+		case "http.host":
+			f.set(factHTTPHost, value)
+		case "peer.hostname":
+			f.set(factPeerHostname, value)
+		case "network.peer.address":
+			f.set(factNetworkPeerAddress, value)
+		case "net.peer.ip":
+			f.set(factNetPeerIP, value)
+		case "url.full":
+			f.set(factURLFull, value)
+		case "http.url":
+			f.set(factHTTPURL, value)
+		case "component":
+			f.set(factComponent, value)
+		case "server.port":
+			f.port = port(value)
+		case "net.peer.port":
+			f.oldPort = port(value)
+		default:
+			f.readPrefix(key)
+		}
+	}
+	return f
+}
+
+// set takes the first of repeated attributes, as pcommon.Map.Get does.
+func (f *SpanFacts) set(at fact, value pcommon.Value) {
+	if f.values[at] == "" && value.Type() == pcommon.ValueTypeStr {
+		f.values[at] = value.Str()
+	}
+}
+
+func port(value pcommon.Value) int64 {
+	switch value.Type() {
+	case pcommon.ValueTypeInt:
+		return value.Int()
+	case pcommon.ValueTypeStr: // some older libraries
+		if n, err := strconv.ParseUint(value.Str(), 10, 16); err == nil {
+			return int64(n)
+		}
+	}
+	return 0
+}
+
+// first is the first of the facts that is there.
+func (f *SpanFacts) first(facts ...fact) string {
+	for _, at := range facts {
+		if f.values[at] != "" {
+			return f.values[at]
+		}
+	}
+	return ""
+}
+
+// DBSystem is the database system, such as "postgresql"; empty if the span names none.
+func (f *SpanFacts) DBSystem() string { return f.first(factDBSystemName, factDBSystem) }
+
+// Database says whether the span is an operation of a database.
+func (f *SpanFacts) Database() bool {
+	return f.first(factDBSystemName, factDBSystem, factDBQueryText, factDBStatement) != ""
+}
+
+// Messaging says whether the span sends, receives or processes a message.
+func (f *SpanFacts) Messaging() bool {
+	return f.kind == ptrace.SpanKindProducer || f.kind == ptrace.SpanKindConsumer ||
+		f.first(factMessagingSystem, factMessagingDestinationName, factMessagingDestination) != ""
+}
+
+// Storage says whether the span is a call of an object store: S3 and what speaks its protocol, Google's and Azure's.
+func (f *SpanFacts) Storage() bool {
+	if f.s3 || f.values[factRPCService] == "S3" || strings.HasPrefix(f.values[factRPCMethod], "S3/") {
+		return true
+	}
+	return f.kind == ptrace.SpanKindClient && objectStoreHost(f.Host())
+}
+
+// Host is the host that the span calls, without a port; empty if the span names none.
+func (f *SpanFacts) Host() string {
+	host := f.address()
+	if host == "" {
+		host = urlHost(f.first(factURLFull, factHTTPURL))
+	}
+	// A colon that is the only one, or follows a bracket, stands before a port; others belong to an IPv6 address.
+	if i := strings.LastIndexByte(host, ':'); i > 0 && (host[i-1] == ']' || strings.IndexByte(host, ':') == i) {
+		host = host[:i]
+	}
+	return strings.Trim(host, "[]")
+}
+
+func (f *SpanFacts) address() string {
+	return f.first(factServerAddress, factNetPeerName, factHTTPHost, factPeerHostname, factNetworkPeerAddress, factNetPeerIP)
+}
+
+// urlHost is the host and port of a URL, without the user information, which may be a secret.
+func urlHost(url string) string {
+	_, rest, ok := strings.Cut(url, "://")
+	if !ok {
+		return ""
+	}
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		rest = rest[:i]
+	}
+	return rest[strings.LastIndexByte(rest, '@')+1:]
+}

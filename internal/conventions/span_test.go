@@ -1,0 +1,185 @@
+package conventions_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+)
+
+type attrs map[string]any
+
+func facts(t *testing.T, kind ptrace.SpanKind, a attrs) conventions.SpanFacts {
+	t.Helper()
+	span := ptrace.NewSpan()
+	span.SetKind(kind)
+	require.NoError(t, span.Attributes().FromRaw(a))
+	return conventions.ReadSpan(span)
+}
+
+const (
+	internal = ptrace.SpanKindInternal
+	server   = ptrace.SpanKindServer
+	client   = ptrace.SpanKindClient
+	producer = ptrace.SpanKindProducer
+	consumer = ptrace.SpanKindConsumer
+)
+
+func TestCategory(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		kind           ptrace.SpanKind
+		service, scope string
+		attrs          attrs
+		answered       bool
+		want           string
+	}{
+		{name: "server", kind: server, want: "service_call"},
+		{name: "client answered by a service", kind: client, answered: true, want: "service_call"},
+		{name: "client nobody answers", kind: client, want: "external_call"},
+		{name: "internal", kind: internal, want: "internal"},
+		{name: "unspecified", want: "internal"},
+		{name: "internal with an answer", kind: internal, answered: true, want: "internal"},
+
+		{name: "database", kind: client, attrs: attrs{"db.system.name": "postgresql"}, want: "database_operation"},
+		{name: "database, previous name", kind: client, attrs: attrs{"db.system": "mysql"}, want: "database_operation"},
+		{name: "database that is a service too", kind: client, attrs: attrs{"db.system": "mysql"}, answered: true, want: "database_operation"},
+		{name: "database by its query", kind: internal, attrs: attrs{"db.query.text": "SELECT 1"}, want: "database_operation"},
+		{name: "database by its statement", kind: client, attrs: attrs{"db.statement": "SELECT 1"}, want: "database_operation"},
+		{name: "a value of another type counts as absent", kind: client, attrs: attrs{"db.system": 7}, want: "external_call"},
+
+		{name: "producer", kind: producer, want: "messaging"},
+		{name: "consumer", kind: consumer, want: "messaging"},
+		{name: "messaging client", kind: client, attrs: attrs{"messaging.system": "sqs"}, want: "messaging"},
+		{name: "messaging, previous name", kind: client, attrs: attrs{"messaging.destination": "q"}, want: "messaging"},
+
+		{name: "S3 by the AWS SDK", kind: client, attrs: attrs{"rpc.system": "aws-api", "rpc.service": "S3"}, want: "storage"},
+		{name: "S3 by its method", kind: client, attrs: attrs{"rpc.method": "S3/PutObject"}, want: "storage"},
+		{name: "S3 by its bucket", kind: client, attrs: attrs{"aws.s3.bucket": "b"}, want: "storage"},
+		{name: "S3 by its host", kind: client, attrs: attrs{"url.full": "https://b.s3.eu-west-1.amazonaws.com/k"}, want: "storage"},
+		{name: "MinIO by its host", kind: client, attrs: attrs{"http.url": "http://minio:9000/b/k"}, want: "storage"},
+		{name: "Google's", kind: client, attrs: attrs{"server.address": "storage.googleapis.com"}, want: "storage"},
+		{name: "Azure's", kind: client, attrs: attrs{"server.address": "x.blob.core.windows.net"}, want: "storage"},
+		{name: "another host of Amazon", kind: client, attrs: attrs{"server.address": "sqs.eu-west-1.amazonaws.com"}, want: "external_call"},
+		{name: "a server at such a host", kind: server, attrs: attrs{"server.address": "minio"}, want: "service_call"},
+
+		{name: "Kubernetes by its service", kind: server, service: "kube-apiserver", want: "orchestration"},
+		{name: "Kubernetes by its scope", kind: internal, scope: "k8s.io/kubernetes/pkg/kubelet", want: "orchestration"},
+		{name: "Argo by its service", kind: internal, service: "argocd-repo-server", want: "orchestration"},
+		{name: "Airflow by an attribute", kind: internal, attrs: attrs{"airflow.dag_id": "d"}, want: "orchestration"},
+		{name: "a pod's name on a server", kind: server, attrs: attrs{"k8s.pod.name": "p"}, want: "service_call"},
+		{name: "Airflow's database", kind: client, service: "airflow", attrs: attrs{"db.system": "mysql"}, want: "database_operation"},
+
+		{name: "containerd by its service", kind: server, service: "containerd", want: "container"},
+		{name: "containerd by its scope", kind: internal, scope: "github.com/containerd/containerd/v2", want: "container"},
+		{name: "a container's life", kind: internal, attrs: attrs{"container.id": "c"}, want: "container"},
+		{name: "a container's id on a client", kind: client, attrs: attrs{"container.id": "c"}, want: "external_call"},
+
+		{name: "Envoy", kind: server, attrs: attrs{"component": "proxy"}, want: "network"},
+		{name: "Envoy by its cluster", kind: client, attrs: attrs{"upstream_cluster": "outbound|80||x"}, want: "network"},
+		{name: "Istio", kind: client, attrs: attrs{"istio.mesh_id": "m"}, answered: true, want: "network"},
+		{name: "another component", kind: server, attrs: attrs{"component": "grpc"}, want: "service_call"},
+
+		{name: "business", kind: internal, attrs: attrs{"business.order": "o"}, want: "business_operation"},
+		{name: "business on a server", kind: server, attrs: attrs{"business.order": "o"}, want: "service_call"},
+		{name: "an empty key", kind: internal, attrs: attrs{"": "x"}, want: "internal"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := facts(t, tt.kind, tt.attrs)
+			got := f.Category(tt.service, tt.scope, tt.answered)
+			require.Equal(t, tt.want, got)
+			require.Contains(t, conventions.Categories, got)
+		})
+	}
+}
+
+func TestPeer(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		kind          ptrace.SpanKind
+		attrs         attrs
+		service, peer string
+	}{
+		{"nothing", client, nil, "", ""},
+		{"peer.service goes first", client, attrs{"peer.service": "bank", "db.system": "mysql", "server.address": "h"}, "bank", "database"},
+		{"its current name goes before it", client, attrs{"peer.service": "old", "service.peer.name": "bank"}, "bank", "external"},
+		{"database", client, attrs{"db.system.name": "postgresql", "db.namespace": "shop", "server.address": "h"}, "postgresql:shop", "database"},
+		{"database, previous names", client, attrs{"db.system": "mysql", "db.name": "shop"}, "mysql:shop", "database"},
+		{"both", client, attrs{"db.system": "x", "db.name": "y", "db.system.name": "mysql", "db.namespace": "shop"}, "mysql:shop", "database"},
+		{"namespace alone", client, attrs{"db.namespace": "shop", "db.query.text": "q"}, "shop", "database"},
+		{"database without a namespace", client, attrs{"db.system": "redis", "server.address": "cache", "server.port": 6379}, "cache:6379", "database"},
+		{"database that names only itself", client, attrs{"db.system": "sqlite"}, "sqlite", "database"},
+		{"queue", producer, attrs{"messaging.system": "kafka", "messaging.destination.name": "mails", "server.address": "k"}, "mails", "queue"},
+		{"queue, previous name", producer, attrs{"messaging.destination": "mails"}, "mails", "queue"},
+		{"queue that names only its system", producer, attrs{"messaging.system": "kafka"}, "kafka", "queue"},
+		{"address and port", client, attrs{"server.address": "h", "server.port": 80}, "h:80", "external"},
+		{"port as text", client, attrs{"net.peer.name": "h", "net.peer.port": "8080"}, "h:8080", "external"},
+		{"port that is none", client, attrs{"server.address": "h", "server.port": 70000}, "h", "external"},
+		{"port of another type", client, attrs{"server.address": "h", "server.port": 1.5}, "h", "external"},
+		{"address, previous names", client, attrs{"net.peer.ip": "10.0.0.1", "net.peer.port": 81}, "10.0.0.1:81", "external"},
+		{"address that has its port", client, attrs{"http.host": "h:8080", "net.peer.port": 8080}, "h:8080", "external"},
+		{"IPv6 address", client, attrs{"network.peer.address": "::1", "server.port": 80}, "[::1]:80", "external"},
+		{"IPv6 address in brackets", client, attrs{"http.host": "[::1]", "server.port": 80}, "[::1]:80", "external"},
+		{"URL", client, attrs{"url.full": "https://api.bank.example/pay"}, "api.bank.example", "external"},
+		{"URL with everything", client, attrs{"http.url": "https://u:p@ss@api.example:8443?x=/@#f"}, "api.example:8443", "external"},
+		{"URL of IPv6", client, attrs{"url.full": "http://[::1]:80/x"}, "[::1]:80", "external"},
+		{"URL that is none", client, attrs{"url.full": "/path/only"}, "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := facts(t, tt.kind, tt.attrs)
+			service, kind := f.Peer()
+			require.Equal(t, tt.service, service)
+			require.Equal(t, tt.peer, kind)
+		})
+	}
+}
+
+func TestHost(t *testing.T) {
+	for host, a := range map[string]attrs{
+		"":            nil,
+		"h":           {"server.address": "h", "server.port": 80},
+		"api.example": {"url.full": "https://user@api.example:8443/x"},
+		"::1":         {"http.host": "[::1]:80"},
+		"fe80::1":     {"network.peer.address": "fe80::1"},
+	} {
+		f := facts(t, client, a)
+		require.Equal(t, host, f.Host())
+	}
+}
+
+func TestServiceName(t *testing.T) {
+	for _, tt := range []struct {
+		attrs attrs
+		want  string
+	}{
+		{nil, "unknown_service"},
+		{attrs{"service.name": ""}, "unknown_service"},
+		{attrs{"service.name": "shop"}, "shop"},
+		{attrs{"service.name": 7}, "7"},
+	} {
+		resource := pcommon.NewResource()
+		require.NoError(t, resource.Attributes().FromRaw(tt.attrs))
+		require.Equal(t, tt.want, conventions.ServiceName(resource))
+	}
+}
+
+func FuzzPeer(f *testing.F) {
+	f.Add("https://u:p@[::1]:80/x", "h:80", int64(80))
+	f.Fuzz(func(t *testing.T, url, address string, port int64) {
+		span := ptrace.NewSpan()
+		span.SetKind(client)
+		span.Attributes().PutStr("url.full", url)
+		span.Attributes().PutInt("server.port", port)
+		read := conventions.ReadSpan(span)
+		read.Peer()
+		read.Host()
+		span.Attributes().PutStr("server.address", address)
+		read = conventions.ReadSpan(span)
+		service, kind := read.Peer()
+		require.Equal(t, service == "", kind == "")
+		require.Contains(t, conventions.Categories, read.Category(url, address, false))
+	})
+}

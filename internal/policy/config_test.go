@@ -1,0 +1,120 @@
+package policy
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+type pipeline struct {
+	Receivers  []string `yaml:"receivers"`
+	Processors []string `yaml:"processors"`
+	Exporters  []string `yaml:"exporters"`
+}
+
+type collectorConfig struct {
+	Exporters map[string]map[string]any `yaml:"exporters"`
+	Service   struct {
+		Pipelines map[string]pipeline `yaml:"pipelines"`
+	} `yaml:"service"`
+}
+
+// What stands after trace_assembly must keep its calls: no batching, and no queue in memory, which would lose at a crash
+// what assembly believes to be delivered.
+func TestConfigurationsKeepCalls(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "config", "*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, fault := range deliveryFaults(t, content) {
+			t.Errorf("%s: %s", filepath.Base(file), fault)
+		}
+	}
+}
+
+func deliveryFaults(t *testing.T, content []byte) (faults []string) {
+	t.Helper()
+	var config collectorConfig
+	require.NoError(t, yaml.Unmarshal(content, &config))
+	for name, p := range config.Service.Pipelines {
+		assembly := slices.IndexFunc(p.Processors, func(id string) bool { return componentType(id) == "trace_assembly" })
+		if assembly < 0 {
+			continue
+		}
+		for _, processor := range p.Processors[assembly+1:] {
+			if componentType(processor) == "batch" {
+				faults = append(faults, name+": "+processor+" stands after trace_assembly")
+			}
+		}
+		for _, exporter := range p.Exporters {
+			faults = append(faults, exporterFaults(name+": "+exporter, componentType(exporter), config.Exporters[exporter])...)
+		}
+	}
+	return faults
+}
+
+// Exporters that are synchronous where their configuration says nothing.
+var synchronousByDefault = []string{"trace_store", "debug", "nop"}
+
+func exporterFaults(name, kind string, config map[string]any) (faults []string) {
+	queue, given := config["sending_queue"].(map[string]any)
+	if enabled, ok := queue["enabled"].(bool); (ok && !enabled) || (!given && slices.Contains(synchronousByDefault, kind)) {
+		return nil
+	}
+	if _, persistent := queue["storage"]; !persistent {
+		faults = append(faults, name+" has a queue in memory: name a file_storage in sending_queue::storage, or disable it")
+	}
+	if _, batches := queue["batch"]; batches {
+		faults = append(faults, name+" batches, which splits calls")
+	}
+	retry, _ := config["retry_on_failure"].(map[string]any)
+	if elapsed, ok := retry["max_elapsed_time"]; !ok || (elapsed != 0 && elapsed != "0" && elapsed != "0s") {
+		faults = append(faults, name+" gives up: set retry_on_failure::max_elapsed_time to 0")
+	}
+	return faults
+}
+
+func componentType(id string) string {
+	kind, _, _ := strings.Cut(id, "/")
+	return kind
+}
+
+func TestDeliveryFaults(t *testing.T) {
+	const service = "\nservice: {pipelines: {traces: {processors: [trace_assembly, batch], exporters: [otlp]}}}"
+	for name, test := range map[string]struct {
+		exporters string
+		want      []string
+	}{
+		"memory queue": {
+			"exporters: {otlp: {}}",
+			[]string{"batch stands after", "queue in memory", "gives up"},
+		},
+		"batching": {
+			"exporters: {otlp: {sending_queue: {storage: file_storage, batch: {}}, retry_on_failure: {max_elapsed_time: 0}}}",
+			[]string{"batch stands after", "splits calls"},
+		},
+		"persistent": {
+			"exporters: {otlp: {sending_queue: {storage: file_storage}, retry_on_failure: {max_elapsed_time: 0s}}}",
+			[]string{"batch stands after"},
+		},
+		"synchronous": {
+			"exporters: {otlp: {sending_queue: {enabled: false}}}",
+			[]string{"batch stands after"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := deliveryFaults(t, []byte(test.exporters+service))
+			require.Len(t, got, len(test.want))
+			for i, want := range test.want {
+				require.Contains(t, got[i], want)
+			}
+		})
+	}
+}

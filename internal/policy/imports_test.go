@@ -1,0 +1,191 @@
+package policy
+
+import (
+	"path"
+	"strings"
+	"testing"
+)
+
+// importRule says which packages of ours the packages under a folder may import in their code (their tests may import more).
+// The first rule whose folder holds the package counts.
+type importRule struct {
+	folder string
+	may    []string // folders; what lies below them is included unless it stands in rules of its own
+	why    string
+}
+
+var backendImports = []string{
+	"internal/conventions", "internal/tracetree", "internal/tracestore", "internal/tracestore/tracerow",
+}
+
+// Imports point one way: components → contracts and analysis → tracetree → conventions.
+var importRules = []importRule{
+	{"internal/conventions", nil, "names know nothing of what they name"},
+	{"internal/tracetree", []string{"internal/conventions"}, "the model of a trace knows its names, nothing else"},
+	{"internal/analysis", []string{"internal/conventions", "internal/tracetree"}, "analysis is pure functions over the tree"},
+	{
+		"internal/tracestore/tracerow",
+		[]string{"internal/analysis", "internal/conventions", "internal/tracetree", "internal/tracestore"},
+		"rows are made of annotations, or by analysis where a late fragment changes them",
+	},
+	{
+		"internal/tracestore/storetest",
+		[]string{"internal/analysis", "internal/conventions", "internal/tracetree", "internal/tracestore"},
+		"the suite drives backends through the contract",
+	},
+	{"internal/tracestore/memstore", backendImports, "a backend knows the contract"},
+	{"internal/tracestore/pebblestore", backendImports, "a backend knows the contract"},
+	{
+		"internal/tracestore",
+		[]string{"internal/conventions", "internal/tracetree"},
+		"the contract knows no backend and no analysis",
+	},
+	{"internal/policy", nil, "rules about the tree"},
+	{
+		"processor/traceassemblyprocessor",
+		[]string{"internal/conventions", "internal/tracetree", "internal/tracestore"},
+		"assembly collects spans and judges nothing; of the store's contract it needs InFlightRegistry",
+	},
+	{
+		"processor/traceanalysisprocessor",
+		[]string{"internal/analysis", "internal/conventions", "internal/tracetree"},
+		"analysis needs no storage",
+	},
+	{
+		"exporter/tracestoreexporter",
+		[]string{"internal/conventions", "internal/tracetree", "internal/tracestore"},
+		"the exporter finds its backend through component.Host",
+	},
+	{
+		"extension/tracestoreextension",
+		[]string{"internal/conventions", "internal/tracestore", "internal/tracestore/pebblestore"},
+		"the only place that wires a backend in",
+	},
+	{
+		"extension/tracequeryextension",
+		[]string{"internal/analysis", "internal/conventions", "internal/tracetree", "internal/tracestore"},
+		"queries read through the contract",
+	},
+	{"cmd/tracegen", nil, "the generator knows the wire and the API, not the product's inside"},
+	{"test/e2e", nil, "the end-to-end tests know the built binary only"},
+}
+
+// Each heavy driver is imported by one package, and its types do not leave it.
+var drivers = map[string]string{
+	"github.com/cockroachdb/pebble": "internal/tracestore/pebblestore",
+	"gonum.org/v1/gonum":            "internal/analysis",
+}
+
+// allowedOutside lists what the pure packages may import from outside, besides the standard library.
+var allowedOutside = map[string][]string{
+	"internal/conventions": {"go.opentelemetry.io/collector/pdata", "go.opentelemetry.io/otel/semconv"},
+	"internal/tracetree":   {"go.opentelemetry.io/collector/pdata", "github.com/cespare/xxhash/v2"},
+	"internal/analysis": {
+		"go.opentelemetry.io/collector/pdata", "go.opentelemetry.io/otel/semconv", "github.com/cespare/xxhash/v2",
+		"gonum.org/v1/gonum",
+	},
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	for _, p := range modulePackages(t) {
+		rule := ruleFor(p.dir())
+		if rule == nil {
+			t.Errorf("%s: no rule in importRules says what it may import", p.dir())
+			continue
+		}
+		for _, imported := range p.Imports {
+			if target := relative(imported); ours(imported) && !mayImport(rule, target) {
+				t.Errorf("%s imports %s: not allowed, because %s", p.dir(), target, rule.why)
+			}
+		}
+	}
+}
+
+func ruleFor(dir string) *importRule {
+	for i := range importRules {
+		if within(importRules[i].folder, dir) {
+			return &importRules[i]
+		}
+	}
+	return nil
+}
+
+func mayImport(rule *importRule, target string) bool {
+	// The most special rule decides: whoever may import the contract may not import the backends below it.
+	owner := ruleFor(target)
+	if owner == rule {
+		return true
+	}
+	for _, folder := range rule.may {
+		if within(folder, target) && (owner == nil || within(owner.folder, folder)) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestDriversStayInOnePackage(t *testing.T) {
+	for _, p := range modulePackages(t) {
+		for _, imported := range p.Imports {
+			for driver, home := range drivers {
+				if within(driver, imported) && !within(home, p.dir()) {
+					t.Errorf("%s imports %s: only %s may", p.dir(), imported, home)
+				}
+			}
+		}
+	}
+}
+
+func TestPurePackagesImportLittle(t *testing.T) {
+	for _, p := range modulePackages(t) {
+		allowed, pure := allowedOutside[p.dir()]
+		if !pure {
+			continue
+		}
+		for _, imported := range p.Imports {
+			standard := !strings.Contains(strings.SplitN(imported, "/", 2)[0], ".")
+			if !standard && !ours(imported) && !anyWithin(allowed, imported) {
+				t.Errorf("%s imports %s: it stays pure, allowed are %v", p.dir(), imported, allowed)
+			}
+		}
+	}
+}
+
+// within says whether target is folder or lies below it.
+func within(folder, target string) bool {
+	folder, target = path.Clean(folder), path.Clean(target)
+	return target == folder || strings.HasPrefix(target, folder+"/")
+}
+
+func anyWithin(folders []string, target string) bool {
+	for _, folder := range folders {
+		if within(folder, target) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestRulesThemselves(t *testing.T) {
+	exporter := ruleFor("exporter/tracestoreexporter")
+	for target, want := range map[string]bool{
+		"exporter/tracestoreexporter/internal/metadata": true,
+		"internal/tracestore":                           true,
+		"internal/tracestore/pebblestore":               false,
+		"extension/tracestoreextension":                 false,
+		"internal/analysis":                             false,
+	} {
+		if got := mayImport(exporter, target); got != want {
+			t.Errorf("mayImport(exporter, %s) = %v", target, got)
+		}
+	}
+	if mayImport(ruleFor("internal/tracestore"), "internal/tracestore/pebblestore") {
+		t.Error("the contract must not be allowed to import a backend")
+	}
+	if !mayImport(ruleFor("extension/tracestoreextension"), "internal/tracestore/pebblestore") {
+		t.Error("the extension must be allowed to wire a backend in")
+	}
+	if ruleFor("somewhere/else") != nil {
+		t.Error("an unknown folder must have no rule")
+	}
+}

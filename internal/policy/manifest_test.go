@@ -1,0 +1,73 @@
+package policy
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+type manifestModule struct {
+	GoMod  string `yaml:"gomod"`
+	Import string `yaml:"import"`
+	Path   string `yaml:"path"`
+}
+
+func readManifest(t *testing.T) map[string][]manifestModule {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(root, "builder-config.yaml"))
+	require.NoError(t, err)
+	var file map[string]yaml.Node
+	require.NoError(t, yaml.Unmarshal(content, &file))
+	manifest := map[string][]manifestModule{}
+	for section, node := range file {
+		if node.Kind != yaml.SequenceNode || section == "replaces" {
+			continue
+		}
+		var modules []manifestModule
+		require.NoError(t, node.Decode(&modules))
+		manifest[section] = modules
+	}
+	return manifest
+}
+
+// Every folder of ours with a factory.go is in the manifest under its kind, and the reverse.
+func TestManifestNamesEveryComponent(t *testing.T) {
+	manifest := readManifest(t)
+	for kind, folder := range map[string]string{
+		"receivers": "receiver", "processors": "processor", "exporters": "exporter", "connectors": "connector", "extensions": "extension",
+	} {
+		factories, err := filepath.Glob(filepath.Join(root, folder, "*", "factory.go"))
+		require.NoError(t, err)
+		var have, want []string
+		for _, factory := range factories {
+			want = append(want, modulePath+"/"+folder+"/"+filepath.Base(filepath.Dir(factory)))
+		}
+		for _, m := range manifest[kind] {
+			if strings.HasPrefix(m.GoMod, modulePath+" ") {
+				have = append(have, m.Import)
+				require.Equal(t, ".", m.Path, "path of %s", m.Import)
+			}
+		}
+		slices.Sort(have)
+		slices.Sort(want)
+		require.Equal(t, want, have, "builder-config.yaml, %s", kind)
+	}
+}
+
+// The collector releases its parts together; a mixture may build and still not fit.
+func TestManifestPinsOneRelease(t *testing.T) {
+	for section, modules := range readManifest(t) {
+		for _, m := range modules {
+			name, version, ok := strings.Cut(m.GoMod, " ")
+			require.True(t, ok, "%s: %s has no version", section, m.GoMod)
+			if name != modulePath {
+				require.Contains(t, []string{"v0.161.0", "v1.67.0"}, version, name)
+			}
+		}
+	}
+}

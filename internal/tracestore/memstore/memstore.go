@@ -1,0 +1,221 @@
+// Package memstore is the reference backend: the contract of tracestore in the simplest way that is correct, in memory,
+// without limits. Tests use it; other backends are measured against it.
+package memstore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// Store keeps traces in memory for ever. It implements tracestore.Backend.
+type Store struct {
+	retention time.Duration
+	now       func() time.Time
+
+	mu     sync.RWMutex // guards the fields below
+	calls  map[tracetree.CallID]struct{}
+	traces map[traceKey]*trace
+}
+
+var _ tracestore.Backend = (*Store)(nil)
+
+type traceKey struct {
+	tenant string
+	id     pcommon.TraceID
+}
+
+type trace struct {
+	releasedAt int64 // of the first release
+	row        tracerow.Row
+	releases   []release // in the order version, part, time of writing
+}
+
+type release struct {
+	version, part int
+	td            ptrace.Traces
+}
+
+// New makes an empty store. retention bounds search times (tracestore.SearchTime) and drops nothing. now stands in for the
+// time of release where a call names none.
+func New(retention time.Duration, now func() time.Time) *Store {
+	return &Store{
+		retention: retention, now: now,
+		calls: make(map[tracetree.CallID]struct{}), traces: make(map[traceKey]*trace),
+	}
+}
+
+// WriteCall implements tracestore.Writer.
+func (s *Store) WriteCall(ctx context.Context, td ptrace.Traces) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	releases := tracetree.Releases(td)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := tracetree.NewCallID(releases)
+	if _, known := s.calls[id]; known {
+		return nil
+	}
+	s.calls[id] = struct{}{}
+	for i := range releases {
+		s.addLocked(td, &releases[i])
+	}
+	return nil
+}
+
+func (s *Store) addLocked(td ptrace.Traces, r *tracetree.Release) {
+	key := traceKey{r.Tenant, r.TraceID}
+	stored := release{version: r.Version, part: r.Part, td: cut(td, key)}
+	at, known := s.traces[key]
+	if !known {
+		at = &trace{releasedAt: r.ReleasedAt, row: tracerow.FromRelease(r), releases: []release{stored}}
+		if at.releasedAt <= 0 {
+			at.releasedAt = s.now().UnixNano()
+		}
+		s.traces[key] = at
+		return
+	}
+	at.releases = append(at.releases, stored)
+	slices.SortStableFunc(at.releases, func(a, b release) int {
+		return cmp.Or(cmp.Compare(a.version, b.version), cmp.Compare(a.part, b.part))
+	})
+	copies := make([]ptrace.Traces, len(at.releases))
+	for i := range at.releases {
+		copies[i] = clone(at.releases[i].td)
+	}
+	at.row = tracerow.FromTrace(copies)
+}
+
+// cut copies the spans of one trace out of a call.
+func cut(td ptrace.Traces, key traceKey) ptrace.Traces {
+	td = clone(td)
+	td.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool {
+		tenant := ""
+		if v, ok := rs.Resource().Attributes().Get(conventions.AttrTenant); ok && v.Type() == pcommon.ValueTypeStr {
+			tenant = v.Str()
+		}
+		if tenant != key.tenant {
+			return true
+		}
+		rs.ScopeSpans().RemoveIf(func(ss ptrace.ScopeSpans) bool {
+			ss.Spans().RemoveIf(func(span ptrace.Span) bool { return span.TraceID() != key.id })
+			return ss.Spans().Len() == 0
+		})
+		return rs.ScopeSpans().Len() == 0
+	})
+	return td
+}
+
+func clone(td ptrace.Traces) ptrace.Traces {
+	c := ptrace.NewTraces()
+	td.CopyTo(c)
+	return c
+}
+
+// Trace implements tracestore.Reader.
+func (s *Store) Trace(ctx context.Context, tenant string, id pcommon.TraceID) iter.Seq2[ptrace.Traces, error] {
+	return func(yield func(ptrace.Traces, error) bool) {
+		s.mu.RLock()
+		var releases []release
+		if at, ok := s.traces[traceKey{tenant, id}]; ok {
+			releases = slices.Clone(at.releases)
+		}
+		s.mu.RUnlock()
+		if len(releases) == 0 {
+			yield(ptrace.Traces{}, tracestore.ErrNotFound)
+			return
+		}
+		for _, r := range releases {
+			if err := ctx.Err(); err != nil {
+				yield(ptrace.Traces{}, err)
+				return
+			}
+			if !yield(clone(r.td), nil) {
+				return
+			}
+		}
+	}
+}
+
+// Search implements tracestore.Reader. It looks at every trace, so its totals are exact.
+func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.SearchQuery) (tracestore.SearchPage, error) {
+	if err := ctx.Err(); err != nil {
+		return tracestore.SearchPage{}, err
+	}
+	var cursor *tracestore.Position
+	if query.Cursor != "" {
+		position, err := tracestore.DecodeCursor(tenant, query)
+		if err != nil {
+			return tracestore.SearchPage{}, err
+		}
+		cursor = &position
+	}
+	found := s.matching(tenant, query)
+	page := tracestore.SearchPage{Total: tracestore.Total{Count: len(found), Exact: true}}
+	if cursor != nil {
+		found = slices.DeleteFunc(found, func(m match) bool { return !m.behind(cursor.Time, cursor.TraceID) })
+	}
+	for i, m := range found {
+		if i == query.Limit {
+			last := found[i-1]
+			page.NextCursor = tracestore.EncodeCursor(tenant, query,
+				tracestore.Position{Time: last.searchTime, TraceID: last.row.TraceID})
+			break
+		}
+		page.Traces = append(page.Traces, m.row)
+	}
+	return page, nil
+}
+
+type match struct {
+	searchTime int64
+	row        tracestore.Summary
+}
+
+// behind says whether the match comes after the place in a search's order.
+func (m *match) behind(searchTime int64, id pcommon.TraceID) bool {
+	if m.searchTime != searchTime {
+		return m.searchTime < searchTime
+	}
+	return bytes.Compare(m.row.TraceID[:], id[:]) < 0
+}
+
+// matching lists all matches in a search's order.
+func (s *Store) matching(tenant string, query *tracestore.SearchQuery) []match {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var found []match
+	for key, at := range s.traces {
+		searchTime := tracestore.SearchTime(at.row.Start, at.releasedAt, s.retention)
+		when := time.Unix(0, searchTime)
+		if key.tenant != tenant || when.Before(query.Start) || !when.Before(query.End) || !query.Trace.Match(&at.row.Summary) {
+			continue
+		}
+		spansMatch := query.Span.Empty() || slices.ContainsFunc(at.releases, func(r release) bool { return query.Span.MatchAny(r.td) })
+		if spansMatch {
+			row := at.row.Summary
+			row.Services = slices.Clone(row.Services)
+			found = append(found, match{searchTime, row})
+		}
+	}
+	slices.SortFunc(found, func(a, b match) int {
+		if a.behind(b.searchTime, b.row.TraceID) {
+			return 1
+		}
+		return -1
+	})
+	return found
+}

@@ -1,0 +1,82 @@
+package pebblestore
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+// renumber gives the spans of the n-th call of a benchmark ids of their own.
+func renumber(td ptrace.Traces, n int) {
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, span := range ss.Spans().All() {
+				id := span.TraceID()
+				id[8], id[9], id[10], id[11] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
+				span.SetTraceID(id)
+			}
+		}
+	}
+}
+
+// BenchmarkWriteCall writes calls of 100 traces of 20 spans.
+func BenchmarkWriteCall(b *testing.B) {
+	const traces, spans = 100, 20
+	store := openStore(b, Options{Path: b.TempDir(), Retention: 168 * time.Hour, Now: atNoon})
+	td := newCall(noon, 0, traces, spans)
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		renumber(td, n)
+		n++
+		require.NoError(b, store.WriteCall(b.Context(), td))
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*traces*spans), "ns/span")
+	b.ReportMetric(float64(store.Stats().SpanBytes)/float64(n*traces*spans), "bytes/span")
+}
+
+// filled opens a store with 10,000 traces of 20 spans.
+func filled(b *testing.B) *Store {
+	store := openStore(b, Options{Path: b.TempDir(), Now: atNoon})
+	td := newCall(noon, 0, 100, 20)
+	for n := range 100 {
+		renumber(td, n)
+		require.NoError(b, store.WriteCall(b.Context(), td))
+	}
+	require.NoError(b, store.db.Flush())
+	return store
+}
+
+func BenchmarkTrace(b *testing.B) {
+	store := filled(b)
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		n++
+		counts, err := spanCounts(b, store, pcommon.TraceID{11: byte(n % 100), 15: byte(n % 89)})
+		require.NoError(b, err)
+		require.Equal(b, []int{20}, counts)
+	}
+}
+
+func BenchmarkSearch(b *testing.B) {
+	store := filled(b)
+	for name, query := range map[string]tracestore.SearchQuery{
+		"newest":         {},
+		"service":        {Span: tracestore.SpanConditions{Service: "service-1"}},
+		"span":           {Span: tracestore.SpanConditions{Service: "service-1", Operation: "GET /resource/4"}},
+		"rare attribute": {Span: tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{{Key: "user.id", Op: tracestore.OpEqual, Text: "nobody"}}}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			query.Start, query.End, query.Limit = noon.Add(-time.Hour), noon.Add(time.Hour), 20
+			for b.Loop() {
+				mustSearch(b, store, &query)
+			}
+		})
+	}
+}

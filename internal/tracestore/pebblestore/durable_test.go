@@ -1,0 +1,262 @@
+package pebblestore
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+func TestReopen(t *testing.T) {
+	path := t.TempDir()
+	store := openStore(t, Options{Path: path, Now: atNoon})
+	first := newCall(noon, 0, 10, 5)
+	require.NoError(t, store.WriteCall(t.Context(), first))
+	require.NoError(t, store.Close())
+	require.NoError(t, store.Close())
+	require.ErrorIs(t, store.WriteCall(t.Context(), first), tracestore.ErrClosed)
+	_, err := store.Search(t.Context(), "", aroundNoon())
+	require.ErrorIs(t, err, tracestore.ErrClosed)
+	_, err = spanCounts(t, store, traceID(1))
+	require.ErrorIs(t, err, tracestore.ErrClosed)
+
+	store = openStore(t, Options{Path: path, Now: atNoon})
+	require.NoError(t, store.WriteCall(t.Context(), first)) // known
+	require.Equal(t, int64(1), store.Stats().RepeatedCalls)
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 10, 10, 5)))
+	require.Len(t, mustSearch(t, store, aroundNoon()).Traces, 20)
+	for n := range 20 { // the sequence went on, so nothing was written over
+		counts, err := spanCounts(t, store, traceID(n))
+		require.NoError(t, err)
+		require.Equal(t, []int{5}, counts)
+	}
+}
+
+// TestCrash loses everything that was not synced, while writers are at work: what was acknowledged is there, whole, once.
+func TestCrash(t *testing.T) {
+	const path = "data"
+	fs := vfs.NewCrashableMem()
+	r := rand.New(rand.NewPCG(1, 2))
+	next := 0
+	var acknowledged []int
+	for round := range 8 {
+		store, err := Open(Options{Path: path, Now: atNoon, fs: fs})
+		require.NoError(t, err)
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		var crashed atomic.Bool
+		var taken []int
+		enough := make(chan struct{}, 1000)
+		for w := range 4 {
+			base := next + w*100
+			wg.Go(func() {
+				for i := 0; i < 100 && !crashed.Load(); i++ {
+					assert.NoError(t, store.WriteCall(t.Context(), newCall(noon, base+i, 1, 3)))
+					mu.Lock()
+					taken = append(taken, base+i)
+					mu.Unlock()
+					enough <- struct{}{}
+				}
+			})
+		}
+		for range 10 + round*10 {
+			<-enough
+		}
+		mu.Lock()
+		acknowledged = append(acknowledged, taken...)
+		unsynced := r.IntN(2) * 50
+		after := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsynced, RNG: r})
+		mu.Unlock()
+		crashed.Store(true)
+		wg.Wait()
+		require.NoError(t, store.Close())
+		fs, next = after, next+400
+	}
+
+	store := openStore(t, Options{Path: path, Now: atNoon, fs: fs})
+	for _, n := range acknowledged {
+		counts, err := spanCounts(t, store, traceID(n))
+		require.NoError(t, err)
+		require.Equal(t, []int{3}, counts)
+	}
+	page := mustSearch(t, store, aroundNoon())
+	require.GreaterOrEqual(t, page.Total.Count, len(acknowledged))
+	for _, n := range acknowledged { // and they are known
+		require.NoError(t, store.WriteCall(t.Context(), newCall(noon, n, 1, 3)))
+	}
+	require.Equal(t, int64(len(acknowledged)), store.Stats().RepeatedCalls)
+	require.Equal(t, page.Total, mustSearch(t, store, aroundNoon()).Total)
+}
+
+// smallFS is a file system that can be full, or have a broken disk.
+type smallFS struct {
+	vfs.FS
+	writeErr, syncErr atomic.Pointer[error]
+}
+
+func (fs *smallFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := fs.writeErr.Load(); err != nil {
+		return nil, *err
+	}
+	file, err := fs.FS.Create(name, category)
+	return &smallFile{file, fs}, err
+}
+
+func (fs *smallFS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := fs.FS.ReuseForWrite(oldname, newname, category)
+	return &smallFile{file, fs}, err
+}
+
+type smallFile struct {
+	vfs.File
+	fs *smallFS
+}
+
+func (f *smallFile) Write(p []byte) (int, error) {
+	if err := f.fs.writeErr.Load(); err != nil {
+		n, _ := f.File.Write(p[:len(p)/2]) // some of it went through
+		return n, *err
+	}
+	return f.File.Write(p)
+}
+
+func (f *smallFile) SyncData() error {
+	if err := f.fs.syncErr.Load(); err != nil {
+		return *err
+	}
+	return f.File.SyncData()
+}
+
+// healthLog records what OnHealth is told.
+type healthLog struct {
+	mu   sync.Mutex
+	told []error
+	news chan struct{}
+}
+
+func newHealthLog() *healthLog { return &healthLog{news: make(chan struct{}, 100)} }
+
+func (h *healthLog) tell(err error) {
+	h.mu.Lock()
+	h.told = append(h.told, err)
+	h.mu.Unlock()
+	h.news <- struct{}{}
+}
+
+func pointer[T any](v T) *T { return &v }
+
+// TestFullDisk: calls are refused for as long as the disk is full, reading goes on, and everything resumes by itself.
+func TestFullDisk(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	fs := &smallFS{FS: mem}
+	health := newHealthLog()
+	store := openStore(t, Options{Path: "data", Now: atNoon, fs: fs, OnHealth: health.tell})
+	store.disk.retry = time.Millisecond
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 1, 3)))
+
+	for round := range 3 {
+		full := error(syscall.ENOSPC)
+		fs.writeErr.Store(&full)
+		held := newCall(noon, 10+round, 1, 3)
+		// The call that meets the full disk first, and those after it.
+		for range 3 {
+			err := store.WriteCall(t.Context(), held)
+			require.ErrorIs(t, err, syscall.ENOSPC)
+		}
+		<-health.news
+		counts, err := spanCounts(t, store, traceID(1))
+		require.NoError(t, err)
+		require.Equal(t, []int{3}, counts)
+		mustSearch(t, store, aroundNoon())
+
+		fs.writeErr.Store(nil)
+		<-health.news
+		require.NoError(t, store.WriteCall(t.Context(), held))
+		require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 100+round*100, 100, 20)))
+	}
+	require.Len(t, health.told, 6)
+	require.ErrorIs(t, health.told[0], syscall.ENOSPC)
+	require.NoError(t, health.told[1])
+
+	// Everything acknowledged survives a crash.
+	after := openStore(t, Options{Path: "data", Now: atNoon, fs: mem.CrashClone(vfs.CrashCloneCfg{})})
+	require.Len(t, mustSearch(t, after, aroundNoon()).Traces, 304)
+	require.Equal(t, int64(7), store.Stats().Calls)
+	require.Equal(t, int64(3), store.Stats().RepeatedCalls)
+}
+
+// TestFullDiskWhileFlushing fills the disk while tables are written: that work is held and resumes.
+func TestFullDiskWhileFlushing(t *testing.T) {
+	fs := &smallFS{FS: vfs.NewMem()}
+	health := newHealthLog()
+	store := openStore(t, Options{Path: "data", Now: atNoon, fs: fs, OnHealth: health.tell})
+	store.disk.retry = time.Millisecond
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 0, 200, 20)))
+	full := error(syscall.ENOSPC)
+	fs.writeErr.Store(&full)
+	flushed := make(chan error, 1)
+	go func() { flushed <- store.db.Flush() }()
+	<-health.news
+	require.ErrorIs(t, store.WriteCall(t.Context(), newCall(noon, 500, 1, 3)), syscall.ENOSPC)
+	require.Len(t, mustSearch(t, store, aroundNoon()).Traces, 200)
+	fs.writeErr.Store(nil)
+	<-health.news
+	require.NoError(t, <-flushed)
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 500, 1, 3)))
+	require.Len(t, mustSearch(t, store, aroundNoon()).Traces, 201)
+}
+
+// TestCloseOnFullDisk: closing does not wait for space.
+func TestCloseOnFullDisk(t *testing.T) {
+	mem := vfs.NewMem()
+	fs := &smallFS{FS: mem}
+	store, err := Open(Options{Path: "data", Now: atNoon, fs: fs})
+	require.NoError(t, err)
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 1, 3)))
+	full := error(syscall.ENOSPC)
+	fs.writeErr.Store(&full)
+	require.ErrorIs(t, store.WriteCall(t.Context(), newCall(noon, 2, 1, 3)), syscall.ENOSPC)
+	require.ErrorIs(t, store.Close(), syscall.ENOSPC)
+
+	// A disk that is full at the start is an error at the start.
+	_, err = Open(Options{Path: "data", Now: atNoon, fs: fs})
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	fs.writeErr.Store(nil)
+	store = openStore(t, Options{Path: "data", Now: atNoon, fs: fs})
+	counts, err := spanCounts(t, store, traceID(1))
+	require.NoError(t, err)
+	require.Equal(t, []int{3}, counts)
+}
+
+// TestBrokenDisk: after a failed fsync nothing is acknowledged any more, and what was can still be read.
+func TestBrokenDisk(t *testing.T) {
+	fs := &smallFS{FS: vfs.NewMem()}
+	health := newHealthLog()
+	store, err := Open(Options{Path: "data", Now: atNoon, fs: fs, OnHealth: health.tell})
+	require.NoError(t, err)
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 1, 3)))
+	broken := errors.New("input/output error")
+	fs.syncErr.Store(&broken)
+	lost := newCall(noon, 2, 1, 3)
+	require.ErrorIs(t, store.WriteCall(t.Context(), lost), broken)
+	fs.syncErr.Store(nil) // the next fsync would succeed, without the data
+	for range 3 {
+		require.ErrorIs(t, store.WriteCall(t.Context(), lost), broken)
+		require.ErrorIs(t, store.WriteCall(t.Context(), newCall(noon, 3, 1, 3)), broken)
+	}
+	require.Len(t, health.told, 1)
+	require.ErrorIs(t, health.told[0], broken)
+	counts, err := spanCounts(t, store, traceID(1))
+	require.NoError(t, err)
+	require.Equal(t, []int{3}, counts)
+	require.ErrorIs(t, store.Close(), broken)
+}

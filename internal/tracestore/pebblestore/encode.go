@@ -1,0 +1,68 @@
+package pebblestore
+
+import (
+	"fmt"
+	"math"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// encodedCall is a call ready to be stored: everything that can be made of it without the writer's lock.
+type encodedCall struct {
+	id       tracetree.CallID
+	releases []encodedRelease
+	spans    int
+	bytes    int // of the releases' values
+}
+
+type encodedRelease struct {
+	tenant        string // see tenantPrefix
+	traceID       pcommon.TraceID
+	releasedAt    int64
+	version, part uint32
+	spans         int
+	row           tracerow.Row
+	value         []byte
+}
+
+// encode cuts and compresses a call. now stands in for the time of release where the call names none. An error is permanent.
+func encode(td ptrace.Traces, releases []tracetree.Release, now int64) (*encodedCall, error) {
+	wire, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+	if err != nil {
+		return nil, fmt.Errorf("marshal call: %w", err)
+	}
+	cut, err := split(td, wire, releases)
+	if err != nil {
+		return nil, fmt.Errorf("split call: %w", err)
+	}
+	call := &encodedCall{id: tracetree.NewCallID(releases), releases: make([]encodedRelease, len(releases))}
+	var otlp []byte
+	values := make([]byte, 0, len(wire)/4)
+	for i := range releases {
+		release := &releases[i]
+		otlp = cut.appendRelease(otlp[:0], i)
+		if len(otlp) > maxReleaseBytes {
+			return nil, fmt.Errorf("trace %s: a release of %d bytes is above the limit of %d; "+
+				"lower max_part_bytes of trace_assembly", release.TraceID, len(otlp), maxReleaseBytes)
+		}
+		start := len(values)
+		values = appendSpans(values, otlp)
+		call.releases[i] = encodedRelease{
+			tenant: tenantPrefix(release.Tenant), traceID: release.TraceID, releasedAt: release.ReleasedAt,
+			version: number32(release.Version), part: number32(release.Part), spans: len(release.Spans),
+			row: tracerow.FromRelease(release), value: values[start:len(values):len(values)],
+		}
+		if release.ReleasedAt <= 0 {
+			call.releases[i].releasedAt = now
+		}
+		call.spans += len(release.Spans)
+		call.bytes += len(values) - start
+	}
+	return call, nil
+}
+
+func number32(n int) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }

@@ -1,0 +1,100 @@
+package pebblestore
+
+import (
+	"errors"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"go.uber.org/zap"
+)
+
+// upkeepEvery is how often the store looks for what it need not keep any longer.
+const upkeepEvery = 10 * time.Minute
+
+// callRetentionDays: the ids of a day's calls are kept until this many further days are over, so for 24 to 48 hours.
+const callRetentionDays = 1
+
+// keepRetention drops what is too old, until the store closes.
+func (s *Store) keepRetention() {
+	ticker := time.NewTicker(upkeepEvery)
+	defer ticker.Stop()
+	for {
+		if err := s.dropExpired(); err != nil && s.ctx.Err() == nil {
+			s.options.Logger.Warn("dropping expired traces failed; trying again later", zap.Error(err))
+		}
+		select {
+		case <-ticker.C:
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// dropExpired drops partitions of which the whole day is older than the retention, and old call ids. Both are ranges, which
+// cost a write each, whatever they hold.
+func (s *Store) dropExpired() error {
+	now := s.options.Now().UnixNano()
+	var expired []partition
+	if retention := int64(s.options.Retention); retention > 0 && now > retention {
+		expired = s.partitions.before(dayOf(now - retention))
+	}
+	oldCalls, err := s.hasOldCalls(dayOf(now))
+	if err != nil || len(expired) == 0 && !oldCalls {
+		return err
+	}
+	batch := s.db.NewBatch()
+	for _, at := range expired {
+		start, end := at.span(0)
+		if err := batch.DeleteRange(start, end, nil); err != nil {
+			return err
+		}
+	}
+	if oldCalls {
+		start, end := oldCallSpan(dayOf(now))
+		if err := batch.DeleteRange(start, end, nil); err != nil {
+			return err
+		}
+	}
+	if err := s.drop(batch, expired); err != nil {
+		return err
+	}
+	if err := batch.SyncWait(); err != nil {
+		s.fail(err)
+		return err
+	}
+	s.counters.dropped.Add(int64(len(expired)))
+	if len(expired) > 0 {
+		s.options.Logger.Info("dropped expired traces", zap.Int("partitions", len(expired)))
+	}
+	return batch.Close()
+}
+
+// drop commits the batch and forgets the partitions, so that no writer finds a trace in one that is gone.
+func (s *Store) drop(batch *pebble.Batch, expired []partition) error {
+	if err := s.lockWriter(s.ctx); err != nil {
+		return err
+	}
+	defer s.unlockWriter()
+	if err := s.apply(batch); err != nil {
+		return err
+	}
+	for _, at := range expired {
+		s.partitions.remove(at)
+	}
+	return nil
+}
+
+// oldCallSpan is the range of the call ids that need not be kept any longer.
+func oldCallSpan(today uint32) (start, end []byte) {
+	return callDayKey(0), callDayKey(today - min(today, callRetentionDays))
+}
+
+func (s *Store) hasOldCalls(today uint32) (bool, error) {
+	start, end := oldCallSpan(today)
+	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
+	if err != nil {
+		return false, err
+	}
+	found := iter.First()
+	return found, errors.Join(iter.Error(), iter.Close())
+}

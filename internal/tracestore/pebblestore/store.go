@@ -1,0 +1,309 @@
+package pebblestore
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/zap"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// formatVersion is the version of docs/storage-format.md that this package reads and writes.
+const formatVersion = 1
+
+// Limits of one search, where Options names none.
+const (
+	DefaultMaxSearchTraces = 100_000
+	DefaultMaxSearchTime   = 2 * time.Second
+)
+
+// Options say how a store is opened.
+type Options struct {
+	// Path is the store's folder; it is made where it does not exist.
+	Path string
+	// Retention is how long traces are kept at least, counted from their release; a partition is dropped when the whole of
+	// its day is older. 0 keeps them for ever.
+	Retention time.Duration
+	// MaxSearchTraces is the number of rows that one search looks at, by default DefaultMaxSearchTraces.
+	MaxSearchTraces int
+	// MaxSearchTime is how long one search looks, by default DefaultMaxSearchTime.
+	MaxSearchTime time.Duration
+	// Logger is told of changes of state; nil is silent.
+	Logger *zap.Logger
+	// OnHealth is called when writing begins to fail (with the reason), and with nil when it works again. It must not
+	// block. nil is allowed.
+	OnHealth func(error)
+	// Now is the clock, by default time.Now.
+	Now func() time.Time
+
+	fs vfs.FS // of tests
+}
+
+// Store is an opened folder of traces. It implements tracestore.Backend.
+type Store struct {
+	options    Options
+	db         *pebble.DB
+	lockFile   *pebble.Lock
+	disk       *diskState
+	partitions *partitions
+	counters   counters
+
+	// writer is held, by a value in it, while a batch is made and handed to Pebble. It is a channel so that waiting for it
+	// ends with the caller's context.
+	writer chan struct{}
+	// sequence numbers releases. Guarded by writer.
+	sequence uint64
+
+	// failure is set once when writing is over until the process starts again.
+	failure atomic.Pointer[error]
+	// wedged says that Pebble cannot be closed any more, because a commit ended in the middle.
+	wedged atomic.Bool
+
+	pendingMu sync.Mutex                    // guards pending
+	pending   map[tracetree.CallID]*pending // calls handed to Pebble and not durable yet
+
+	inUseMu sync.Mutex // guards closed, and adding to inUse
+	closed  bool
+	inUse   sync.WaitGroup // calls of methods
+
+	ctx    context.Context // ends when the store closes
+	cancel context.CancelFunc
+	upkeep sync.WaitGroup // the goroutines of the store itself
+}
+
+var _ tracestore.Backend = (*Store)(nil)
+
+// Open opens the folder, or makes it. Close releases it.
+func Open(options Options) (*Store, error) {
+	options = withDefaults(options)
+	s := &Store{options: options, writer: make(chan struct{}, 1), pending: make(map[tracetree.CallID]*pending)}
+	s.disk = newDiskState(s.diskChanged, s.fail)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if err := s.open(); err != nil {
+		s.cancel()
+		return nil, err
+	}
+	s.upkeep.Go(s.keepRetention)
+	return s, nil
+}
+
+func withDefaults(options Options) Options {
+	if options.MaxSearchTraces <= 0 {
+		options.MaxSearchTraces = DefaultMaxSearchTraces
+	}
+	if options.MaxSearchTime <= 0 {
+		options.MaxSearchTime = DefaultMaxSearchTime
+	}
+	if options.Logger == nil {
+		options.Logger = zap.NewNop()
+	}
+	if options.OnHealth == nil {
+		options.OnHealth = func(error) {}
+	}
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.fs == nil {
+		options.fs = vfs.Default
+	}
+	return options
+}
+
+func (s *Store) open() (err error) {
+	path, fs := s.options.Path, s.options.fs
+	if info, err := fs.Stat(path); err == nil && !info.IsDir() {
+		return fmt.Errorf("%q is a file, not a folder; name a folder", path)
+	}
+	if err := fs.MkdirAll(path, 0o755); err != nil {
+		return fmt.Errorf("make folder %q: %w; name one that may be written", path, err)
+	}
+	s.lockFile, err = pebble.LockDirectory(path, fs)
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("folder %q may not be written: %w; change its rights or name another folder", path, err)
+	}
+	if err != nil {
+		return fmt.Errorf("folder %q is in use by another process (%w); stop that one or name another folder", path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.lockFile.Close())
+		}
+	}()
+	if err := probe(fs, path); err != nil {
+		return fmt.Errorf("folder %q takes no data: %w; make space or name another folder", path, err)
+	}
+	s.db, err = pebble.Open(path, s.pebbleOptions())
+	if err != nil {
+		return fmt.Errorf("open folder %q: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.db.Close())
+		}
+	}()
+	if err := s.checkFormat(); err != nil {
+		return err
+	}
+	s.partitions, s.sequence, err = loadPartitions(s.db)
+	if err != nil {
+		return fmt.Errorf("read folder %q: %w", path, err)
+	}
+	return nil
+}
+
+// probe writes a file into the folder and removes it again. Pebble would wait for space, and tell nobody.
+func probe(fs vfs.FS, path string) error {
+	const size = 1 << 20
+	name := fs.PathJoin(path, "probe.tmp")
+	file, err := fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(make([]byte, size))
+	return cmp.Or(err, file.Close(), fs.Remove(name)) // the first tells why
+}
+
+func (s *Store) pebbleOptions() *pebble.Options {
+	options := &pebble.Options{
+		FS:                          &patientFS{FS: s.options.fs, disk: s.disk},
+		Lock:                        s.lockFile,
+		Logger:                      &pebbleLogger{logger: s.options.Logger, fail: s.fail},
+		EventListener:               eventListener(s.options.Logger),
+		FormatMajorVersion:          pebble.FormatValueSeparation,
+		CacheSize:                   64 << 20,
+		MemTableSize:                32 << 20,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       100,
+		LBaseMaxBytes:               256 << 20,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		// A dropped partition's space comes back soon, not with the next full memtable.
+		FlushDelayDeleteRange: 10 * time.Second,
+	}
+	for i := range options.Levels {
+		level := &options.Levels[i]
+		level.BlockSize = 32 << 10
+		level.IndexBlockSize = 256 << 10
+		// Looking up an id asks every day; the filter answers for the days that do not have it.
+		level.FilterPolicy = bloom.FilterPolicy(10)
+		level.FilterType = pebble.TableFilter
+		level.Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
+	}
+	return options
+}
+
+// checkFormat reads the format version, or writes it into an empty database.
+func (s *Store) checkFormat() error {
+	value, closer, err := s.db.Get(formatKey())
+	if errors.Is(err, pebble.ErrNotFound) {
+		return s.initFormat()
+	}
+	if err != nil {
+		return fmt.Errorf("read the storage format of %q: %w", s.options.Path, err)
+	}
+	defer func() { _ = closer.Close() }() // nothing to be done
+	var version uint32
+	if len(value) == 4 {
+		version = binary.BigEndian.Uint32(value)
+	}
+	if version == 0 {
+		return fmt.Errorf("folder %q does not hold a trace store; name another folder", s.options.Path)
+	}
+	if version > formatVersion {
+		return fmt.Errorf("folder %q has storage format %d, this version of tracewright reads up to %d; run a newer one or name another folder",
+			s.options.Path, version, formatVersion)
+	}
+	return nil
+}
+
+func (s *Store) initFormat() error {
+	iter, err := s.db.NewIter(nil)
+	if err != nil {
+		return fmt.Errorf("read folder %q: %w", s.options.Path, err)
+	}
+	empty := !iter.First()
+	if err := iter.Close(); err != nil {
+		return fmt.Errorf("read folder %q: %w", s.options.Path, err)
+	}
+	if !empty {
+		return fmt.Errorf("folder %q holds a database that is not a trace store; name another folder", s.options.Path)
+	}
+	if err := s.db.Set(formatKey(), binary.BigEndian.AppendUint32(nil, formatVersion), pebble.Sync); err != nil {
+		return fmt.Errorf("write the storage format into %q: %w", s.options.Path, err)
+	}
+	return nil
+}
+
+// enter holds the store open until leave. The error is tracestore.ErrClosed.
+func (s *Store) enter() error {
+	s.inUseMu.Lock()
+	defer s.inUseMu.Unlock()
+	if s.closed {
+		return tracestore.ErrClosed
+	}
+	s.inUse.Add(1)
+	return nil
+}
+
+func (s *Store) leave() { s.inUse.Done() }
+
+// Close waits for the methods that run, searches excepted, which end early, and closes the folder. A second call does nothing.
+func (s *Store) Close() error {
+	s.inUseMu.Lock()
+	closed := s.closed
+	s.closed = true
+	s.inUseMu.Unlock()
+	if closed {
+		return nil
+	}
+	s.cancel()
+	s.disk.release()
+	s.inUse.Wait()
+	s.upkeep.Wait() // after the methods, which start some of it
+	if s.wedged.Load() {
+		// Its commit pipeline is locked for ever. Everything acknowledged is in the log.
+		return fmt.Errorf("close folder %q: a write ended in the middle; the folder stays locked until the process ends", s.options.Path)
+	}
+	if err := errors.Join(s.db.Close(), s.lockFile.Close()); err != nil {
+		return fmt.Errorf("close folder %q: %w", s.options.Path, err)
+	}
+	return nil
+}
+
+// fail ends writing until the process starts again: an fsync failed, or Pebble says that it cannot go on. What was
+// acknowledged is on the disk, and what is stored can still be read.
+func (s *Store) fail(err error) {
+	err = fmt.Errorf("the trace store %s stopped writing after %w; see to the disk and restart", filepath.Clean(s.options.Path), err)
+	if s.failure.CompareAndSwap(nil, &err) && s.ctx.Err() == nil { // closing lets held writes fail
+		s.options.Logger.Error("writing to the trace store failed for good", zap.Error(err))
+		s.options.OnHealth(err)
+	}
+}
+
+// diskChanged tells of writes that the disk refuses for now.
+func (s *Store) diskChanged(err error) {
+	if s.failure.Load() != nil || s.ctx.Err() != nil {
+		return
+	}
+	if err == nil {
+		s.options.Logger.Info("the disk of the trace store takes writes again")
+		s.options.OnHealth(nil)
+		return
+	}
+	s.options.Logger.Error("the disk of the trace store refuses writes; trying again until it takes them", zap.Error(err))
+	s.options.OnHealth(fmt.Errorf("%s: %w", s.options.Path, err))
+}

@@ -1,0 +1,217 @@
+package pebblestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// pending is a call that was handed to Pebble and is not known to be durable.
+type pending struct {
+	done chan struct{} // closed when err stands
+	err  error
+}
+
+// WriteCall implements tracestore.Writer. A call becomes visible to readers a moment before it is durable. When WriteCall
+// returns because the context ended or the disk is full, the call may become durable later; a repetition then waits for
+// the same outcome.
+func (s *Store) WriteCall(ctx context.Context, td ptrace.Traces) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	if err := s.writable(); err != nil {
+		return err
+	}
+	releases := tracetree.Releases(td)
+	if len(releases) == 0 {
+		return nil
+	}
+	call, err := encode(td, releases, s.options.Now().UnixNano())
+	if err != nil {
+		return consumererror.NewPermanent(err)
+	}
+	commit, err := s.commit(ctx, call)
+	if err != nil || commit == nil {
+		return err
+	}
+	return s.await(ctx, commit)
+}
+
+// writable says why writing cannot work at this moment, nil if it can.
+func (s *Store) writable() error {
+	if failure := s.failure.Load(); failure != nil {
+		return *failure
+	}
+	if reason, _ := s.disk.state(); reason != nil {
+		return fmt.Errorf("the disk of the trace store takes no writes: %w", reason)
+	}
+	return nil
+}
+
+// lockWriter takes the writer's lock, unless the context ends or writing stops to work.
+func (s *Store) lockWriter(ctx context.Context) error {
+	for {
+		_, stalled := s.disk.state()
+		select {
+		case s.writer <- struct{}{}:
+			if err := s.writable(); err != nil {
+				s.unlockWriter()
+				return err
+			}
+			return nil
+		case <-stalled:
+			if err := s.writable(); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.ctx.Done():
+			return tracestore.ErrClosed
+		}
+	}
+}
+
+func (s *Store) unlockWriter() { <-s.writer }
+
+// commit hands the call to Pebble and returns what to wait for, nil where the call is durable already.
+func (s *Store) commit(ctx context.Context, call *encodedCall) (*pending, error) {
+	if err := s.lockWriter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.unlockWriter()
+	if commit := s.pendingCall(call.id); commit != nil {
+		s.counters.repeated.Add(1)
+		return commit, nil
+	}
+	known, err := s.hasCall(call.id)
+	if err != nil {
+		return nil, fmt.Errorf("look up call: %w", err)
+	}
+	if known {
+		s.counters.repeated.Add(1)
+		return nil, nil
+	}
+	batch := s.db.NewBatchWithSize(call.bytes + 512*len(call.releases))
+	w := callWriter{store: s, batch: batch}
+	for i := range call.releases {
+		if err := w.add(&call.releases[i]); err != nil {
+			return nil, errors.Join(err, batch.Close())
+		}
+	}
+	if err := batch.Set(callKey(dayOf(s.options.Now().UnixNano()), call.id), nil, nil); err != nil {
+		return nil, errors.Join(err, batch.Close())
+	}
+	if err := s.apply(batch); err != nil {
+		return nil, err // the batch is Pebble's now
+	}
+	for _, at := range w.partitions {
+		s.partitions.add(at)
+	}
+	return s.sync(batch, call, w.joined), nil
+}
+
+// apply hands the batch to Pebble, which logs and shows it. The writer's lock is held. After nil, batch.SyncWait waits for
+// the disk.
+func (s *Store) apply(batch *pebble.Batch) (err error) {
+	defer func() {
+		// Pebble panics when it comes upon a log that failed before, with its commit lock held.
+		if r := recover(); r != nil {
+			s.wedged.Store(true)
+			err = fmt.Errorf("commit: %v", r)
+			s.fail(err)
+		}
+	}()
+	if err := s.db.ApplyNoSyncWait(batch, pebble.Sync); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if failure := s.failure.Load(); failure != nil {
+		return *failure // by the logger's Fatalf, behind which Pebble goes on as if nothing had been
+	}
+	return nil
+}
+
+// sync lets the call be waited for. The writer's lock is held.
+func (s *Store) sync(batch *pebble.Batch, call *encodedCall, joined int) *pending {
+	commit := &pending{done: make(chan struct{})}
+	s.pendingMu.Lock()
+	s.pending[call.id] = commit
+	s.pendingMu.Unlock()
+	s.upkeep.Go(func() {
+		commit.err = batch.SyncWait()
+		if commit.err != nil {
+			// What the disk has of it is unknown until the log is read again: the call stays pending, so that no repetition
+			// is taken for durable.
+			s.fail(commit.err)
+		} else {
+			s.counters.calls.Add(1)
+			s.counters.releases.Add(int64(len(call.releases)))
+			s.counters.joined.Add(int64(joined))
+			s.counters.spans.Add(int64(call.spans))
+			s.counters.bytes.Add(int64(call.bytes))
+			s.pendingMu.Lock()
+			delete(s.pending, call.id)
+			s.pendingMu.Unlock()
+			_ = batch.Close() // only gives its memory back
+		}
+		close(commit.done)
+	})
+	return commit
+}
+
+func (s *Store) await(ctx context.Context, commit *pending) error {
+	for {
+		_, stalled := s.disk.state()
+		select {
+		case <-commit.done:
+			if commit.err != nil {
+				return fmt.Errorf("make call durable: %w", commit.err)
+			}
+			return nil
+		case <-stalled:
+			if err := s.writable(); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *Store) pendingCall(id tracetree.CallID) *pending {
+	s.pendingMu.Lock()
+	defer s.pendingMu.Unlock()
+	return s.pending[id]
+}
+
+// hasCall says whether the call was stored. Ids stand under the day of storing. Upkeep drops all but yesterday's and today's;
+// tomorrow is asked too, for a clock that was set back.
+func (s *Store) hasCall(id tracetree.CallID) (bool, error) {
+	today := dayOf(s.options.Now().UnixNano())
+	for _, day := range []uint32{today, today - 1, today + 1} {
+		found, err := get(s.db, callKey(day, id), func([]byte) error { return nil })
+		if found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// get looks a key up and calls use with its value, which is valid during the call.
+func get(reader pebble.Reader, key []byte, use func(value []byte) error) (found bool, err error) {
+	value, closer, err := reader.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, errors.Join(use(value), closer.Close())
+}

@@ -1,0 +1,64 @@
+// Package storetest is the specification of tracestore.Backend as a test suite. Every backend passes it.
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+// Settings is how the suite wants a backend opened.
+type Settings struct {
+	// Retention bounds search times (tracestore.SearchTime). The suite stores nothing that it would drop.
+	Retention time.Duration
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Open opens an empty backend and closes it when the test ends.
+type Open func(t *testing.T, settings Settings) tracestore.Backend
+
+// now is the time at which all tests run; calls are released then.
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+const retention = 72 * time.Hour
+
+// Run runs the suite on backends that open makes.
+func Run(t *testing.T, open Open) {
+	fresh := func(t *testing.T) tracestore.Backend {
+		return open(t, Settings{Retention: retention, Now: func() time.Time { return now }})
+	}
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, store tracestore.Backend)
+	}{
+		{"an empty call changes nothing", testEmptyCall},
+		{"a release comes back as it was written", testRoundTrip},
+		{"a call is cut into its traces", testCut},
+		{"the call stays as it was", testCallUnchanged},
+		{"a repeated call changes nothing", testRepeatedCall},
+		{"releases come in order", testReleaseOrder},
+		{"several releases are one row", testOneRow},
+		{"a root's entry replaces a fragment's", testLateRoot},
+		{"unannotated releases get a row too", testUnannotated},
+		{"tenants are apart", testTenants},
+		{"a reader may stop early", testStopEarly},
+		{"an unknown trace is not found", testNotFound},
+		{"ended contexts", testEndedContexts},
+		{"span conditions", testSpanConditions},
+		{"attribute conditions", testAttributeConditions},
+		{"span conditions hold on one span", testSameSpan},
+		{"trace conditions", testTraceConditions},
+		{"the window is half open", testWindow},
+		{"starts are clamped to the release", testClampedStart},
+		{"newest first", testOrder},
+		{"pages follow one another", testPaging},
+		{"pages stay whole while traces come in", testPagingWhileWriting},
+		{"cursors are checked", testCursors},
+		{"totals", testTotals},
+		{"readers and writers at once", testConcurrency},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, fresh(t)) })
+	}
+}

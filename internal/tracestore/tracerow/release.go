@@ -1,0 +1,130 @@
+package tracerow
+
+import (
+	"encoding/hex"
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// FromRelease makes the row of a trace of which only this release is known. It takes the summary from the annotations, and
+// analyses the release where no trace_analysis stood before. The release is not changed and not kept.
+func FromRelease(release *tracetree.Release) Row {
+	row := Row{}
+	if root, ok := annotated(release); ok {
+		row.Summary = readSummary(release, root)
+	} else {
+		row.Summary = summarize(release)
+	}
+	row.addSpans(release.Spans)
+	return row
+}
+
+// FromTrace makes the row of a trace of several releases, given in the order version, part, time of writing. It takes the
+// releases over.
+func FromTrace(releases []ptrace.Traces) Row {
+	td, release := tracetree.Join(releases)
+	row := Row{Summary: summarize(&release)}
+	row.addSpans(release.Spans)
+	_ = td // the release refers into it
+	return row
+}
+
+// annotated finds the span that carries the release's summary. It stands on the root, so roots are looked at first. A count
+// that is not the release's own was written before the spans were assembled, or for another part of them.
+func annotated(release *tracetree.Release) (pcommon.Map, bool) {
+	for _, wantRoot := range []bool{true, false} {
+		for i := range release.Spans {
+			span := &release.Spans[i]
+			if span.ParentSpanID().IsEmpty() != wantRoot {
+				continue
+			}
+			attrs := span.Attributes()
+			if _, ok := attrs.Get(conventions.AttrSpanCount); ok {
+				return attrs, intAttr(attrs, conventions.AttrSpanCount) == int64(len(release.Spans))
+			}
+		}
+	}
+	return pcommon.Map{}, false
+}
+
+func readSummary(release *tracetree.Release, root pcommon.Map) tracestore.Summary {
+	summary := tracestore.Summary{
+		TraceID:        release.TraceID,
+		Entry:          tracestore.Operation{Service: strAttr(root, conventions.AttrEntryService), Operation: strAttr(root, conventions.AttrEntryOperation)},
+		Start:          intAttr(root, conventions.AttrStart),
+		Duration:       intAttr(root, conventions.AttrDuration),
+		SpanCount:      int(intAttr(root, conventions.AttrSpanCount)),
+		ErrorCount:     int(intAttr(root, conventions.AttrErrorCount)),
+		MissingParents: int(intAttr(root, conventions.AttrMissingParents)),
+		Outcome:        release.Outcome,
+		Version:        release.Version,
+	}
+	if v, ok := root.Get(conventions.AttrServices); ok && v.Type() == pcommon.ValueTypeSlice {
+		for _, service := range v.Slice().All() {
+			summary.Services = append(summary.Services, service.AsString())
+		}
+		slices.Sort(summary.Services) // as written already, unless somebody else wrote it
+	}
+	if id, err := hex.DecodeString(strAttr(root, conventions.AttrBottleneckSpanID)); err == nil && len(id) == len(pcommon.SpanID{}) {
+		summary.Bottleneck = &tracestore.Bottleneck{
+			SpanID:    pcommon.SpanID(id),
+			Service:   strAttr(root, conventions.AttrBottleneckService),
+			Operation: strAttr(root, conventions.AttrBottleneckOperation),
+			Share:     doubleAttr(root, conventions.AttrBottleneckShare),
+		}
+	}
+	return summary
+}
+
+func summarize(release *tracetree.Release) tracestore.Summary {
+	result := analysis.Analyze(release)
+	summary := tracestore.Summary{
+		TraceID:        release.TraceID,
+		Entry:          tracestore.Operation{Service: result.EntryService, Operation: result.EntryOperation},
+		Start:          result.Start,
+		Duration:       result.Duration,
+		SpanCount:      result.SpanCount,
+		ErrorCount:     result.ErrorCount,
+		Services:       result.Services,
+		Outcome:        release.Outcome,
+		Version:        release.Version,
+		MissingParents: result.MissingParents,
+	}
+	if at := result.Bottleneck; at >= 0 {
+		summary.Bottleneck = &tracestore.Bottleneck{
+			SpanID:    result.Tree.Nodes[at].SpanID(),
+			Service:   result.Spans[at].Service,
+			Operation: result.Spans[at].Operation,
+			Share:     result.BottleneckShare,
+		}
+	}
+	return summary
+}
+
+func strAttr(attrs pcommon.Map, key string) string {
+	if v, ok := attrs.Get(key); ok && v.Type() == pcommon.ValueTypeStr {
+		return v.Str()
+	}
+	return ""
+}
+
+func intAttr(attrs pcommon.Map, key string) int64 {
+	if v, ok := attrs.Get(key); ok && v.Type() == pcommon.ValueTypeInt {
+		return v.Int()
+	}
+	return 0
+}
+
+func doubleAttr(attrs pcommon.Map, key string) float64 {
+	if v, ok := attrs.Get(key); ok && v.Type() == pcommon.ValueTypeDouble {
+		return v.Double()
+	}
+	return 0
+}

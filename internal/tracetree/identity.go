@@ -1,0 +1,189 @@
+package tracetree
+
+import (
+	"cmp"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+)
+
+// tellApart decides which spans stand in the tree. A span's identity is its span id and its kind: Zipkin gives both halves of
+// a call one id. Of spans with one identity and the same times one is kept and the others are duplicates. Of those with
+// other times the first that assembly did not mark is kept and the others conflict.
+func (b *Builder) tellApart() {
+	for i := range b.tree.Nodes {
+		if mark, ok := b.tree.Nodes[i].Attributes().Get(conventions.AttrViolations); ok {
+			b.tree.Nodes[i].Conflict = contains(mark, conventions.ViolationConflictingSpanID)
+		}
+	}
+	for i := range b.tree.Nodes {
+		k := &b.keys[i]
+		s := b.index.at(k.id)
+		if int(s.head) != i+1 {
+			continue // each id once, at the head of its chain
+		}
+		if k.next >= 0 {
+			b.tellApartShared(s)
+		} else if b.tree.Nodes[i].Conflict {
+			s.head = slotOutside
+		}
+	}
+}
+
+// tellApartShared does so for the spans of one span id, and leaves in the chain the kept ones by parentRank.
+func (b *Builder) tellApartShared(s *slot) {
+	b.shared = b.shared[:0]
+	for i := s.head - 1; i >= 0; i = b.keys[i].next {
+		b.shared = append(b.shared, int(i))
+	}
+	slices.SortFunc(b.shared, b.compareShared)
+	kept := b.shared[:0]
+	for at := 0; at < len(b.shared); {
+		i := b.shared[at]
+		n := &b.tree.Nodes[i]
+		for at++; at < len(b.shared) && b.same(i, b.shared[at]); at++ {
+			repeated := &b.tree.Nodes[b.shared[at]]
+			n.Conflict = n.Conflict || repeated.Conflict
+			repeated.Duplicate, repeated.Conflict = true, false
+		}
+		if len(kept) > 0 && b.keys[kept[len(kept)-1]].kind == b.keys[i].kind {
+			n.Conflict = true
+		}
+		if !n.Conflict {
+			kept = append(kept, i)
+		}
+	}
+	s.head = slotOutside
+	for _, i := range slices.Backward(kept) {
+		b.keys[i].next = max(s.head, 0) - 1
+		s.head = int32(i) + 1
+	}
+}
+
+// compareShared orders the spans of one span id: by kind, times, and then by what else the tree and its reading hang on, so that
+// the order of the input does not. Attributes are left out: annotations are among them.
+func (b *Builder) compareShared(i, j int) int {
+	m, n := &b.tree.Nodes[i], &b.tree.Nodes[j]
+	if c := cmp.Or(
+		cmp.Compare(parentRank(b.keys[i].kind), parentRank(b.keys[j].kind)),
+		cmp.Compare(m.StartTimestamp(), n.StartTimestamp()),
+		cmp.Compare(m.EndTimestamp(), n.EndTimestamp()),
+	); c != 0 {
+		return c
+	}
+	return cmp.Or(
+		cmp.Compare(m.Kind(), n.Kind()), // two that OTLP does not know
+		cmp.Compare(b.keys[i].parent, b.keys[j].parent),
+		strings.Compare(m.Service(), n.Service()),
+		strings.Compare(m.Name(), n.Name()),
+		cmp.Compare(m.Status().Code(), n.Status().Code()),
+		cmp.Compare(i, j),
+	)
+}
+
+// parentRank orders the kinds that hold one span id by how far inside the work they stand: a child belongs to the innermost.
+func parentRank(kind ptrace.SpanKind) int {
+	switch kind {
+	case ptrace.SpanKindServer:
+		return 0
+	case ptrace.SpanKindConsumer:
+		return 1
+	case ptrace.SpanKindInternal:
+		return 2
+	case ptrace.SpanKindUnspecified:
+		return 3
+	case ptrace.SpanKindProducer:
+		return 4
+	default: // client
+		return 5
+	}
+}
+
+// same says whether two spans of one id are the same span twice.
+func (b *Builder) same(i, j int) bool {
+	m, n := &b.tree.Nodes[i], &b.tree.Nodes[j]
+	return b.keys[i].kind == b.keys[j].kind && m.StartTimestamp() == n.StartTimestamp() && m.EndTimestamp() == n.EndTimestamp()
+}
+
+// knownKind is the kind, or unspecified for a number that OTLP does not know.
+func knownKind(kind ptrace.SpanKind) ptrace.SpanKind {
+	if kind < ptrace.SpanKindUnspecified || kind > ptrace.SpanKindConsumer {
+		return ptrace.SpanKindUnspecified
+	}
+	return kind
+}
+
+func sanitize(t pcommon.Timestamp) int64 {
+	if t > math.MaxInt64 {
+		return 0
+	}
+	return int64(t)
+}
+
+func number(id pcommon.SpanID) uint64 { return binary.BigEndian.Uint64(id[:]) }
+
+func contains(list pcommon.Value, text string) bool {
+	if list.Type() != pcommon.ValueTypeSlice {
+		return false
+	}
+	for _, v := range list.Slice().All() {
+		if v.Type() == pcommon.ValueTypeStr && v.Str() == text {
+			return true
+		}
+	}
+	return false
+}
+
+// index finds the spans of a span id: a hash table with open addressing, kept from tree to tree. A Go map would do, but for
+// twice the time of the whole tree.
+type index struct {
+	slots []slot
+	shift uint
+}
+
+// slot is one span id. Its head is 1 + the first node of the chain of nodes with that id, or one of the constants.
+type slot struct {
+	id   uint64
+	head int32
+	used bool
+}
+
+const (
+	slotEmpty   = 0  // looked up and not there
+	slotOutside = -1 // only spans outside of the tree
+	slotMissing = -2 // named as a parent, not there, counted
+)
+
+// seed makes the places of ids unpredictable, so that a sender cannot choose ids that all fall into one place.
+var seed = rand.Uint64() | 1
+
+// reset empties the table and makes room for n spans and their n parents.
+func (x *index) reset(n int) {
+	size, bits := 8, uint(3)
+	for size < 3*n {
+		size, bits = 2*size, bits+1
+	}
+	x.slots, x.shift = resize(x.slots, size), 64-bits
+}
+
+// at is the id's slot, made if need be. It is valid until the next reset.
+func (x *index) at(id uint64) *slot {
+	mask := len(x.slots) - 1
+	for i := int(((id ^ id>>32) * seed) >> x.shift); ; i = (i + 1) & mask {
+		s := &x.slots[i]
+		if !s.used {
+			s.id, s.used = id, true
+			return s
+		}
+		if s.id == id {
+			return s
+		}
+	}
+}

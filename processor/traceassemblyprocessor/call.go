@@ -1,0 +1,175 @@
+package traceassemblyprocessor
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+)
+
+// call is one ConsumeTraces call to the next consumer: whole releases, of every trace one at most.
+type call struct {
+	traces ptrace.Traces
+	keys   []traceKey // of the releases
+	spans  int
+	weight int64
+}
+
+// delivery is what a shard sends to the callBuilder.
+type delivery struct {
+	releases []*release
+	question *question
+}
+
+// callBuilder moves releases into calls. Everything here belongs to the goroutine of run. Calls are shared by all shards,
+// because few large calls cost the stores less than many small ones.
+type callBuilder struct {
+	cfg       *Config
+	telemetry *telemetry
+	now       func() time.Duration
+	in        chan delivery
+	out       *handOn
+
+	open      *call // nil while there is none
+	size      int64 // of open, as OTLP protobuf
+	lasts     []time.Duration
+	traces    map[traceKey]struct{}
+	resources map[resourceKey]ptrace.ResourceSpans
+	scopes    map[originKey]ptrace.SpanSlice
+	origins   map[*heldOrigin]ptrace.SpanSlice // the same, without hashing a content's hash for every span
+}
+
+func newCallBuilder(p *assemblyProcessor, out *handOn) *callBuilder {
+	return &callBuilder{
+		cfg:       p.cfg,
+		telemetry: p.telemetry,
+		now:       p.now,
+		in:        make(chan delivery, intakeQueue),
+		out:       out,
+		traces:    make(map[traceKey]struct{}),
+		resources: make(map[resourceKey]ptrace.ResourceSpans),
+		scopes:    make(map[originKey]ptrace.SpanSlice),
+		origins:   make(map[*heldOrigin]ptrace.SpanSlice),
+	}
+}
+
+// run works until in is closed, then closes the last call.
+func (b *callBuilder) run() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case d, ok := <-b.in:
+			if !ok {
+				b.close()
+				b.out.finish()
+				return
+			}
+			for _, r := range d.releases {
+				if b.add(r) {
+					timer.Reset(b.cfg.ReleaseBatch.MaxDelay)
+				}
+			}
+			if d.question != nil {
+				b.answer(d.question)
+			}
+		case <-timer.C:
+			b.close()
+		}
+	}
+}
+
+// add puts a release into the open call, and says whether it is the first one there. It closes the call before where the two
+// do not belong together, and after where the call is full.
+func (b *callBuilder) add(r *release) (first bool) {
+	if b.open != nil {
+		_, again := b.traces[r.key]
+		if again || b.open.spans+len(r.spans) > b.cfg.ReleaseBatch.MaxSpans || b.size+r.size > b.cfg.MaxTraceBytes {
+			b.close()
+		}
+	}
+	if b.open == nil {
+		b.open, first = &call{traces: ptrace.NewTraces()}, true
+	}
+	b.traces[r.key] = struct{}{}
+	b.lasts = append(b.lasts, r.last)
+	b.open.keys = append(b.open.keys, r.key)
+	b.open.spans += len(r.spans)
+	b.open.weight += r.weight
+	b.size += r.size
+	b.move(r.spans)
+	if b.open.spans >= b.cfg.ReleaseBatch.MaxSpans {
+		b.close()
+	}
+	return first
+}
+
+func (b *callBuilder) move(spans []heldSpan) {
+	var (
+		origin *heldOrigin
+		target ptrace.SpanSlice
+	)
+	for i := range spans {
+		h := &spans[i]
+		if h.origin != origin {
+			origin = h.origin
+			target = b.target(origin)
+		}
+		h.span.MoveTo(target.AppendEmpty())
+	}
+	recycleSpans(spans)
+}
+
+// target is where the open call has the spans of an origin.
+func (b *callBuilder) target(o *heldOrigin) ptrace.SpanSlice {
+	if target, ok := b.origins[o]; ok {
+		return target
+	}
+	target, ok := b.scopes[o.key]
+	if !ok {
+		ss := b.resourceSpans(o.resource).ScopeSpans().AppendEmpty()
+		ss.SetSchemaUrl(o.schemaURL)
+		o.scope.CopyTo(ss.Scope())
+		target = ss.Spans()
+		b.scopes[o.key] = target
+	}
+	b.origins[o] = target
+	return target
+}
+
+func (b *callBuilder) resourceSpans(r *resource) ptrace.ResourceSpans {
+	rs, ok := b.resources[r.key]
+	if !ok {
+		rs = b.open.traces.ResourceSpans().AppendEmpty()
+		rs.SetSchemaUrl(r.schemaURL)
+		rs.Resource().Attributes().EnsureCapacity(r.content.Attributes().Len() + 2)
+		r.content.CopyTo(rs.Resource())
+		if r.key.tenant != "" {
+			rs.Resource().Attributes().PutStr(conventions.AttrTenant, r.key.tenant)
+		}
+		b.resources[r.key] = rs
+	}
+	return rs
+}
+
+// close stamps the open call and puts it into the list.
+func (b *callBuilder) close() {
+	if b.open == nil {
+		return
+	}
+	releasedAt := time.Now().UnixNano()
+	for _, rs := range b.open.traces.ResourceSpans().All() {
+		rs.Resource().Attributes().PutInt(conventions.AttrReleasedAt, releasedAt)
+	}
+	now := b.now()
+	for _, last := range b.lasts {
+		b.telemetry.releaseDelay(now - last)
+	}
+	b.out.push(b.open)
+	b.open, b.size, b.lasts = nil, 0, b.lasts[:0]
+	clear(b.traces)
+	clear(b.resources)
+	clear(b.scopes)
+	clear(b.origins)
+}

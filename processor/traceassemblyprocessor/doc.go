@@ -1,0 +1,19 @@
+//go:generate go tool -modfile=../../internal/tools/go.mod mdatagen metadata.yaml
+
+// Package traceassemblyprocessor collects spans by trace and hands on whole traces.
+//
+// The way of a span:
+//
+//	ConsumeTraces ── intake: tenant, trust, what cannot be assembled, sizes ── splits the request by shard
+//	     │ bounded channel for each shard
+//	shard ── one goroutine that owns its open traces, its skeletons of released ones and what it learned of quiet periods;
+//	     │   releases a trace when it is due and writes assembly's annotations
+//	     │ releases
+//	callBuilder ── one goroutine that moves releases into calls, and closes a call when it is full or old
+//	     │ list, bounded by the byte budget alone
+//	handOn ── workers that call the next consumer and repeat what it refuses
+//
+// A stage waits for the next one only where that one never waits for anybody: shards wait for the callBuilder, which
+// waits for nobody. What the next consumer does not take stays in the list and in the budget, and a full budget refuses
+// new requests.
+package traceassemblyprocessor

@@ -1,0 +1,215 @@
+package traceassemblyprocessor
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/xpdata/pref"
+	"go.uber.org/zap"
+)
+
+const (
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 5 * time.Second
+	// loggedTraces is the number of trace ids that a log line names.
+	loggedTraces = 5
+)
+
+// handOn calls the next consumer. Calls wait here in a list that only the byte budget bounds, so that nobody before it
+// waits for the next consumer.
+//
+// A call that is refused is repeated until it is taken. The first attempt hands over the call itself; what the next
+// consumer did to it by then is part of the call (trace_analysis writes the same annotations again). From then on the call is
+// kept as it is, and every further attempt works on a copy: a fan-out marks shared data read-only, and a consumer that took
+// the data although another refused may still be reading it. Copying before the first attempt would cost every call
+// what only refused ones need. The rule for what may stand behind trace_assembly follows from this: a processor that
+// edits spans in place such that doing it twice is doing it once.
+type handOn struct {
+	next      consumer.Traces
+	budget    *budget
+	telemetry *telemetry
+	logger    *zap.Logger
+	workers   atomic.Int32  // at work
+	idle      chan struct{} // closed by the last worker
+
+	mu       sync.Mutex // guards the fields below
+	changed  sync.Cond  // calls or finished changed
+	calls    []*call
+	finished bool             // no call comes any more
+	waiting  map[traceKey]int // releases in calls that are not taken yet
+	lost     losses
+}
+
+// losses is what a shutdown could not hand on in time.
+type losses struct{ calls, releases, spans int }
+
+func newHandOn(p *assemblyProcessor, next consumer.Traces, workers int) *handOn {
+	h := &handOn{
+		next: next, budget: p.budget, telemetry: p.telemetry, logger: p.logger, waiting: make(map[traceKey]int),
+		idle: make(chan struct{}),
+	}
+	h.workers.Store(int32(workers))
+	h.changed.L = &h.mu
+	return h
+}
+
+func (h *handOn) push(c *call) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.calls = append(h.calls, c)
+	for _, key := range c.keys {
+		h.waiting[key]++
+	}
+	h.changed.Signal()
+}
+
+// finish says that no call comes any more.
+func (h *handOn) finish() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.finished = true
+	h.changed.Broadcast()
+}
+
+// pop waits for a call; nil means that none comes any more.
+func (h *handOn) pop() *call {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(h.calls) == 0 && !h.finished {
+		h.changed.Wait()
+	}
+	if len(h.calls) == 0 {
+		return nil
+	}
+	c := h.calls[0]
+	h.calls[0] = nil
+	h.calls = h.calls[1:]
+	return c
+}
+
+// holds says whether a release of the trace waits or is being handed on.
+func (h *handOn) holds(key traceKey) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.waiting[key] > 0
+}
+
+// done forgets a call.
+func (h *handOn) done(c *call) {
+	h.mu.Lock()
+	for _, key := range c.keys {
+		if h.waiting[key]--; h.waiting[key] == 0 {
+			delete(h.waiting, key)
+		}
+	}
+	h.mu.Unlock()
+	h.budget.done(c.weight, int64(c.spans))
+}
+
+// work hands on calls until none comes any more. Once ctx ends, what is left is lost.
+func (h *handOn) work(ctx context.Context) {
+	for c := h.pop(); c != nil; c = h.pop() {
+		h.deliver(ctx, c)
+		h.done(c)
+	}
+	if h.workers.Add(-1) == 0 {
+		close(h.idle)
+	}
+}
+
+func (h *handOn) deliver(ctx context.Context, c *call) {
+	// With pdata's pooling the pipeline recycles the data when an attempt returns, unless there is a reference to it.
+	pref.RefTraces(c.traces)
+	defer pref.UnrefTraces(c.traces)
+	traces := c.traces
+	for attempt := 0; ctx.Err() == nil; attempt++ {
+		err := h.next.ConsumeTraces(ctx, traces)
+		if err == nil {
+			h.telemetry.handedOn(c)
+			return
+		}
+		if permanent(err) {
+			h.refuse(c, err)
+			return
+		}
+		h.telemetry.retried()
+		if attempt == 0 {
+			h.logger.Warn("the next consumer refuses a call; it is repeated until it is taken", zap.Error(err))
+		}
+		if !sleep(ctx, backoff(attempt)) {
+			break
+		}
+		traces = ptrace.NewTraces()
+		c.traces.CopyTo(traces)
+	}
+	h.lose(c)
+}
+
+// refuse drops a call that the next consumer will never take.
+func (h *handOn) refuse(c *call, err error) {
+	h.telemetry.dropped(c, droppedPermanent)
+	ids := make([]string, 0, loggedTraces)
+	for _, key := range c.keys[:min(len(c.keys), loggedTraces)] {
+		ids = append(ids, key.id.String())
+	}
+	h.logger.Error("the next consumer refuses a call for good; it is dropped", zap.Int("traces", len(c.keys)),
+		zap.Int("spans", c.spans), zap.Strings("first_trace_ids", ids), zap.Error(err))
+}
+
+// lose drops a call for which there was no time.
+func (h *handOn) lose(c *call) {
+	h.telemetry.dropped(c, droppedShutdown)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lost.calls++
+	h.lost.releases += len(c.keys)
+	h.lost.spans += c.spans
+}
+
+func (h *handOn) losses() losses {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lost
+}
+
+// permanent says whether no repetition helps. Behind a fan-out several consumers answer at once: as long as one of them asks
+// for the call again it is repeated. An error that one consumer wraps or joins is that consumer's one verdict.
+func permanent(err error) bool {
+	group, ok := err.(interface{ Errors() []error }) //nolint:errorlint // what fan-outs return: multierr, not wrapped
+	if !ok {
+		return consumererror.IsPermanent(err)
+	}
+	for _, one := range group.Errors() {
+		if !consumererror.IsPermanent(one) {
+			return false
+		}
+	}
+	return true
+}
+
+// backoff is how long to wait after an attempt: twice as long each time, at most maxBackoff, less up to half at random.
+func backoff(attempt int) time.Duration {
+	d := maxBackoff
+	if attempt < 6 {
+		d = min(minBackoff<<attempt, maxBackoff)
+	}
+	return d/2 + rand.N(d/2)
+}
+
+// sleep says whether it slept to the end.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

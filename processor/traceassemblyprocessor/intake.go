@@ -1,0 +1,220 @@
+package traceassemblyprocessor
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/xpdata/pref"
+)
+
+var errStopped = errors.New("trace_assembly is not running; send again later")
+
+// arrival is one span on its way to its shard. The shard owns the span; the origin is shared.
+type arrival struct {
+	span   ptrace.Span
+	origin *origin
+	id     pcommon.TraceID
+	size   int32 // bytes as OTLP protobuf
+	weight int32 // estimated bytes in memory
+}
+
+// batch is what one request brings for one shard.
+type batch struct {
+	at       time.Duration // arrival, on the processor's clock
+	arrivals []arrival
+	weight   int64
+}
+
+// batches recycles them: they are made by requests and given back by shards.
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// maxRecycled is the longest slice that is kept for reuse.
+const maxRecycled = 4096
+
+func (b *batch) recycle() {
+	clear(b.arrivals)
+	if cap(b.arrivals) > maxRecycled {
+		return
+	}
+	*b = batch{arrivals: b.arrivals[:0]}
+	batches.Put(b)
+}
+
+// ConsumeTraces takes a request whole or answers an error; every error but that of a bad tenant is retryable. td becomes the
+// processor's. A request that fails because ctx ends may be taken in part: its sender repeats it, and what was taken is
+// recognised as duplicate.
+func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
+	if !p.gate.enter() {
+		p.telemetry.refused(refusedStopped)
+		return errStopped
+	}
+	defer p.gate.leave()
+	if p.budget.full() {
+		return p.full()
+	}
+	tenant, err := requestTenant(ctx, p.cfg.Tenant.Header)
+	if err != nil {
+		p.telemetry.refused(refusedTenant)
+		return err
+	}
+	// Spans are used after this call returns. With pdata's pooling the receiver would recycle them then; this reference is
+	// never given back, so that the garbage collector frees them instead.
+	pref.RefTraces(td)
+
+	var in intake
+	in.split(p, td, tenant)
+	if !p.budget.reserve(in.weight, in.spans) {
+		in.recycle()
+		return p.full()
+	}
+	p.telemetry.received(in.rejected.total())
+	p.telemetry.rejected(&in.rejected)
+	p.rejects.note(&in.rejected)
+	return p.send(ctx, &in)
+}
+
+func (p *assemblyProcessor) full() error {
+	p.telemetry.refused(refusedMemory)
+	return fmt.Errorf("trace_assembly is full: %d bytes are held and memory_limit_bytes is %d; send again later",
+		p.budget.held.Load(), p.cfg.MemoryLimitBytes)
+}
+
+// send gives every shard its batch. Shards never wait for the next consumer, so this waits only as long as they work.
+func (p *assemblyProcessor) send(ctx context.Context, in *intake) error {
+	var err error
+	for i, b := range in.batches {
+		if b == nil {
+			continue
+		}
+		weight, spans := b.weight, len(b.arrivals) // b is the shard's once sent
+		if err == nil {
+			select {
+			case p.shards[i].in <- message{batch: b}:
+				p.telemetry.received(spans)
+				continue
+			case <-ctx.Done():
+				p.telemetry.refused(refusedContext)
+				err = fmt.Errorf("hand spans to their shard: %w", ctx.Err())
+			case <-p.gate.stopping:
+				p.telemetry.refused(refusedStopped)
+				err = errStopped
+			}
+		}
+		p.budget.drop(weight, int64(spans))
+		b.recycle()
+	}
+	return err
+}
+
+// intake is one request, split by shard.
+type intake struct {
+	batches  []*batch // by shard; nil where the request has nothing for it
+	weight   int64
+	spans    int64
+	rejected rejections
+}
+
+func (in *intake) recycle() {
+	for _, b := range in.batches {
+		if b != nil {
+			b.recycle()
+		}
+	}
+}
+
+func (in *intake) split(p *assemblyProcessor, td ptrace.Traces, tenant string) {
+	in.batches = make([]*batch, len(p.shards))
+	at := p.now()
+	for i := range td.ResourceSpans().Len() {
+		rs := td.ResourceSpans().At(i)
+		spansTenant := tenant
+		if p.cfg.TrustAnnotations {
+			spansTenant = takeTenant(rs.Resource().Attributes(), tenant)
+		} else {
+			removeAnnotations(rs.Resource().Attributes())
+		}
+		r := newResource(spansTenant, rs)
+		mix := tenantMix(spansTenant)
+		for j := range rs.ScopeSpans().Len() {
+			ss := rs.ScopeSpans().At(j)
+			if !p.cfg.TrustAnnotations {
+				removeAnnotations(ss.Scope().Attributes())
+			}
+			o := newOrigin(r, ss)
+			spans := ss.Spans()
+			for k := range spans.Len() {
+				in.add(p, o, mix, at, spans.At(k))
+			}
+		}
+	}
+}
+
+func (in *intake) add(p *assemblyProcessor, o *origin, mix uint64, at time.Duration, span ptrace.Span) {
+	id := span.TraceID()
+	switch {
+	case id.IsEmpty():
+		in.rejected[rejectedTraceID]++
+		return
+	case span.SpanID().IsEmpty():
+		in.rejected[rejectedSpanID]++
+		return
+	}
+	if p.cfg.TrustAnnotations {
+		removeAssembly(span)
+	} else {
+		removeSpanAnnotations(span)
+	}
+	size := sizer.SpanSize(span)
+	if int64(size) > p.cfg.MaxSpanBytes {
+		in.rejected[rejectedSize]++
+		return
+	}
+	at0 := shardOf(id, mix, len(p.shards))
+	b := in.batches[at0]
+	if b == nil {
+		b = batches.Get().(*batch)
+		b.at = at
+		in.batches[at0] = b
+	}
+	weight := spanWeight(span, size)
+	b.arrivals = append(b.arrivals, arrival{span, o, id, int32(size), int32(weight)})
+	b.weight += int64(weight)
+	in.weight += int64(weight)
+	in.spans++
+}
+
+var sizer ptrace.ProtoMarshaler
+
+// What a held span takes in memory beside its bytes: pdata's structs and our own, measured by TestSpanWeight.
+const (
+	spanOverhead    = 280
+	attributeWeight = 40
+	nestedWeight    = 120 // an event or a link
+)
+
+func spanWeight(span ptrace.Span, size int) int {
+	return spanOverhead + size + attributeWeight*span.Attributes().Len() +
+		nestedWeight*(span.Events().Len()+span.Links().Len())
+}
+
+// shardSeed makes the shard of a trace unpredictable: nobody can send everything to one.
+var shardSeed = rand.Uint64()
+
+func tenantMix(tenant string) uint64 { return xxhash.Sum64String(tenant) ^ shardSeed }
+
+// shardOf mixes the id, for trace ids need not be random (some begin with the time).
+func shardOf(id pcommon.TraceID, mix uint64, shards int) int {
+	h := binary.LittleEndian.Uint64(id[:8])*0x9e3779b97f4a7c15 ^ binary.LittleEndian.Uint64(id[8:]) ^ mix
+	h ^= h >> 32
+	h *= 0xd6e8feb86659fd93
+	h ^= h >> 32
+	return int(h % uint64(shards))
+}

@@ -1,0 +1,158 @@
+package traceassemblyprocessor
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/processor/traceassemblyprocessor/internal/metadata"
+)
+
+// Reasons why a span is rejected.
+const (
+	rejectedTraceID = iota
+	rejectedSpanID
+	rejectedSize
+	rejectedReasons
+)
+
+var rejectedNames = [rejectedReasons]string{"zero_trace_id", "zero_span_id", "too_large"}
+
+// rejections counts spans by reason.
+type rejections [rejectedReasons]int
+
+func (r *rejections) total() int {
+	sum := 0
+	for _, n := range r {
+		sum += n
+	}
+	return sum
+}
+
+type refusal int
+
+// Reasons why a request is refused.
+const (
+	refusedMemory refusal = iota
+	refusedContext
+	refusedStopped
+	refusedTenant
+	refusals
+)
+
+type dropReason int
+
+// Reasons why a call is dropped.
+const (
+	droppedPermanent dropReason = iota
+	droppedShutdown
+	dropReasons
+)
+
+// telemetry is the only place that touches instruments. Attribute sets are made once.
+type telemetry struct {
+	metadata *metadata.TelemetryBuilder
+	refusals [refusals]metric.MeasurementOption
+	rejects  [rejectedReasons]metric.MeasurementOption
+	drops    [dropReasons]metric.MeasurementOption
+	outcomes map[string]metric.MeasurementOption
+}
+
+func newTelemetry(builder *metadata.TelemetryBuilder) *telemetry {
+	t := &telemetry{metadata: builder, outcomes: make(map[string]metric.MeasurementOption)}
+	with := func(key, value string) metric.MeasurementOption {
+		return metric.WithAttributeSet(attribute.NewSet(attribute.String(key, value)))
+	}
+	for i, name := range [...]string{"memory", "context", "stopped", "tenant"} {
+		t.refusals[i] = with("reason", name)
+	}
+	for i, name := range rejectedNames {
+		t.rejects[i] = with("reason", name)
+	}
+	for i, name := range [...]string{"permanent_error", "shutdown"} {
+		t.drops[i] = with("reason", name)
+	}
+	for _, outcome := range conventions.Outcomes {
+		t.outcomes[outcome] = with("outcome", outcome)
+	}
+	return t
+}
+
+// observe registers what is read when metrics are collected.
+func (t *telemetry) observe(p *assemblyProcessor) error {
+	open := func(_ context.Context, o metric.Int64Observer) error {
+		sum := int64(0)
+		for _, s := range p.shards {
+			sum += s.openTraces.Load()
+		}
+		o.Observe(sum)
+		return nil
+	}
+	spans := func(_ context.Context, o metric.Int64Observer) error { o.Observe(p.budget.spans.Load()); return nil }
+	bytes := func(_ context.Context, o metric.Int64Observer) error { o.Observe(p.budget.held.Load()); return nil }
+	if err := t.metadata.RegisterProcessorTraceAssemblyTracesOpenCallback(open); err != nil {
+		return err
+	}
+	if err := t.metadata.RegisterProcessorTraceAssemblySpansInFlightCallback(spans); err != nil {
+		return err
+	}
+	return t.metadata.RegisterProcessorTraceAssemblyBytesInFlightCallback(bytes)
+}
+
+func (t *telemetry) refused(why refusal) {
+	t.metadata.ProcessorTraceAssemblyRequestsRefused.Add(context.Background(), 1, t.refusals[why])
+}
+
+func (t *telemetry) received(spans int) {
+	t.metadata.ProcessorTraceAssemblySpansReceived.Add(context.Background(), int64(spans))
+}
+
+func (t *telemetry) rejected(r *rejections) {
+	for why, n := range r {
+		if n > 0 {
+			t.metadata.ProcessorTraceAssemblySpansRejected.Add(context.Background(), int64(n), t.rejects[why])
+		}
+	}
+}
+
+func (t *telemetry) turn(c turnCounts, evicted int) {
+	ctx := context.Background()
+	if c.duplicates > 0 {
+		t.metadata.ProcessorTraceAssemblySpansDuplicate.Add(ctx, int64(c.duplicates))
+	}
+	if c.conflicting > 0 {
+		t.metadata.ProcessorTraceAssemblySpansConflicting.Add(ctx, int64(c.conflicting))
+	}
+	if evicted > 0 {
+		t.metadata.ProcessorTraceAssemblySkeletonEvictions.Add(ctx, int64(evicted))
+	}
+}
+
+func (t *telemetry) late(by time.Duration) {
+	t.metadata.ProcessorTraceAssemblySpansLate.Record(context.Background(), max(by, 0).Seconds())
+}
+
+func (t *telemetry) release(outcome string) {
+	t.metadata.ProcessorTraceAssemblyReleases.Add(context.Background(), 1, t.outcomes[outcome])
+}
+
+func (t *telemetry) releaseDelay(d time.Duration) {
+	t.metadata.ProcessorTraceAssemblyReleaseDelay.Record(context.Background(), d.Seconds())
+}
+
+func (t *telemetry) handedOn(c *call) {
+	t.metadata.ProcessorTraceAssemblyCallsHandedOn.Add(context.Background(), 1)
+	t.metadata.ProcessorTraceAssemblySpansReleased.Add(context.Background(), int64(c.spans))
+}
+
+func (t *telemetry) retried() {
+	t.metadata.ProcessorTraceAssemblyCallsRetried.Add(context.Background(), 1)
+}
+
+func (t *telemetry) dropped(c *call, why dropReason) {
+	t.metadata.ProcessorTraceAssemblyCallsDropped.Add(context.Background(), 1, t.drops[why])
+	t.metadata.ProcessorTraceAssemblySpansDropped.Add(context.Background(), int64(c.spans), t.drops[why])
+}

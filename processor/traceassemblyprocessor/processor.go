@@ -1,0 +1,152 @@
+package traceassemblyprocessor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/processor"
+	"go.uber.org/zap"
+
+	"github.com/tracewright/tracewright/processor/traceassemblyprocessor/internal/metadata"
+)
+
+// assemblyProcessor ties the stages together; doc.go draws them.
+type assemblyProcessor struct {
+	cfg       *Config
+	logger    *zap.Logger
+	telemetry *telemetry
+	budget    *budget
+	gate      *gate
+	rejects   *rejectLog
+	epoch     time.Time // start of the processor's clock
+	next      consumer.Traces
+
+	// Made by Start.
+	shards     []*shard
+	builder    *callBuilder
+	handOn     *handOn
+	cancel     context.CancelFunc // of the workers
+	unregister []func()
+	assembling sync.WaitGroup // shards
+	building   sync.WaitGroup // builder
+	working    sync.WaitGroup // workers of handOn
+
+	stop    sync.Once
+	stopErr error
+}
+
+func newAssemblyProcessor(set processor.Settings, cfg *Config, next consumer.Traces) (*assemblyProcessor, error) {
+	builder, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, fmt.Errorf("create telemetry of trace_assembly: %w", err)
+	}
+	p := &assemblyProcessor{
+		cfg:       cfg,
+		logger:    set.Logger,
+		telemetry: newTelemetry(builder),
+		budget:    newBudget(cfg.MemoryLimitBytes),
+		gate:      newGate(),
+		next:      next,
+	}
+	p.rejects = &rejectLog{logger: set.Logger, now: p.now}
+	return p, nil
+}
+
+// now is the processor's clock: monotonic, and small enough to stand in every trace.
+func (p *assemblyProcessor) now() time.Duration { return time.Since(p.epoch) }
+
+// Capabilities says that the processor takes the spans out of what it is given.
+func (p *assemblyProcessor) Capabilities() consumer.Capabilities {
+	return consumer.Capabilities{MutatesData: true}
+}
+
+// Start starts the shards, the callBuilder and the workers. They live until Shutdown, not as long as ctx.
+func (p *assemblyProcessor) Start(_ context.Context, host component.Host) error {
+	p.epoch = time.Now()
+	shards := p.cfg.NumShards
+	if shards == 0 {
+		shards = runtime.GOMAXPROCS(0)
+	}
+	p.handOn = newHandOn(p, p.next, shards)
+	p.builder = newCallBuilder(p, p.handOn)
+	for range shards {
+		p.shards = append(p.shards, newShard(p, p.builder.in, shards))
+	}
+	if err := p.telemetry.observe(p); err != nil {
+		return fmt.Errorf("observe what is in flight: %w", err)
+	}
+	var workers context.Context
+	workers, p.cancel = context.WithCancel(context.Background())
+	for _, s := range p.shards {
+		p.assembling.Go(s.run)
+		p.working.Go(func() { p.handOn.work(workers) })
+	}
+	p.building.Go(p.builder.run)
+	p.gate.start()
+	p.registerInFlight(host)
+	return nil
+}
+
+// Shutdown refuses new requests, releases everything held and waits until the next consumer has taken it, no longer than
+// ctx and shutdown_timeout allow. What it has not taken by then is counted, logged and lost. It does nothing the second
+// time, and without Start.
+func (p *assemblyProcessor) Shutdown(ctx context.Context) error {
+	p.stop.Do(func() { p.stopErr = p.shutdown(ctx) })
+	return p.stopErr
+}
+
+func (p *assemblyProcessor) shutdown(ctx context.Context) error {
+	defer p.telemetry.metadata.Shutdown()
+	p.gate.close()
+	for _, unregister := range p.unregister {
+		unregister()
+	}
+	if p.cancel == nil { // never started
+		return nil
+	}
+	defer p.cancel()
+	// Nobody sends to the shards any more, and neither they nor the builder wait for the next consumer.
+	for _, s := range p.shards {
+		close(s.in)
+	}
+	p.assembling.Wait()
+	close(p.builder.in)
+	p.building.Wait()
+
+	deadline, release := context.WithTimeout(ctx, p.cfg.ShutdownTimeout)
+	defer release()
+	select {
+	case <-p.handOn.idle:
+	case <-deadline.Done():
+		p.cancel()
+		if err := p.abandon(); err != nil {
+			return err
+		}
+	}
+	p.working.Wait()
+	if lost := p.handOn.losses(); lost.calls > 0 {
+		p.logger.Error("not everything held could be handed on before the shutdown's deadline; it is lost",
+			zap.Int("traces", lost.releases), zap.Int("spans", lost.spans))
+	}
+	return nil
+}
+
+// abandonTimeout is how long a next consumer may take to heed that its context has ended.
+const abandonTimeout = time.Second
+
+func (p *assemblyProcessor) abandon() error {
+	timer := time.NewTimer(abandonTimeout)
+	defer timer.Stop()
+	select {
+	case <-p.handOn.idle:
+		return nil
+	case <-timer.C:
+		return errors.New("the next consumer does not return although its context has ended; shutdown does not wait for it")
+	}
+}

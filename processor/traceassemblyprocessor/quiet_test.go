@@ -1,0 +1,80 @@
+package traceassemblyprocessor
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var quietTest = QuietConfig{Min: time.Second, Max: 10 * time.Second}
+
+func TestQuietPeriods(t *testing.T) {
+	checkout, search := operation{"web", "checkout"}, operation{"web", "search"}
+	q := newQuietPeriods(quietTest)
+	require.Equal(t, 10*time.Second, q.period(checkout), "nothing learned yet")
+
+	for i := range 1000 { // of 1000 gaps 2 % take 4s: so does the 99th percentile
+		gap := 50 * time.Millisecond
+		if i%50 == 0 {
+			gap = 4 * time.Second
+		}
+		q.observe(checkout, gap, 0)
+	}
+	require.InEpsilon(t, 4*time.Second, q.period(checkout), quietAccuracy)
+	require.InEpsilon(t, 4*time.Second, q.period(search), quietAccuracy, "an unknown entry uses the sketch of all")
+	require.InEpsilon(t, 4*time.Second, q.period(operation{}), quietAccuracy)
+	for range 1000 {
+		q.observe(search, time.Millisecond, 0)
+	}
+	require.Equal(t, time.Second, q.period(search), "not below min")
+	for range 1000 {
+		q.observe(search, time.Minute, 0)
+	}
+	require.Equal(t, 10*time.Second, q.period(search), "not above max")
+}
+
+func TestQuietPeriodsFade(t *testing.T) {
+	q := newQuietPeriods(quietTest)
+	old := operation{"web", "old"}
+	for range 1000 {
+		q.observe(old, 5*time.Second, 0)
+	}
+	now := time.Duration(0)
+	for range 12 { // 1000 gaps fade below 1 in 10 minutes
+		now += time.Minute
+		q.observe(operation{"web", "new"}, time.Second, now)
+	}
+	require.NotContains(t, q.entries, old)
+	q.observe(old, time.Second, 1000*time.Hour) // returns at once
+	require.Equal(t, 10*time.Second, q.period(old))
+}
+
+func TestQuietPeriodsAreBounded(t *testing.T) {
+	q := newQuietPeriods(quietTest)
+	for i := range 2 * quietEntries {
+		q.observe(operation{"web", fmt.Sprint(i)}, time.Second, 0)
+	}
+	require.Len(t, q.entries, quietEntries)
+}
+
+// TestQuietPeriodIsLearned releases an incomplete trace soon, once its entry operation is known to have short gaps.
+func TestQuietPeriodIsLearned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, nil)
+		for trace := range uint64(300) {
+			f.send(testSpan{trace: 1 + trace, id: 1})
+			f.wait(20 * time.Millisecond)
+			f.send(testSpan{trace: 1 + trace, id: 2, parent: 1})
+		}
+		f.wait(2 * time.Second)
+		begin := time.Now()
+		f.send(testSpan{trace: 999, id: 1}, testSpan{trace: 999, id: 2, parent: 5})
+		f.wait(20 * time.Second)
+		require.Equal(t, "quiet", f.sink.of(999)[0].Outcome)
+		require.Equal(t, 1050*time.Millisecond, f.sink.at[len(f.sink.at)-1].Sub(begin))
+		f.stop()
+	})
+}

@@ -1,0 +1,220 @@
+package traceassemblyprocessor
+
+import (
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+)
+
+// release is spans on their way from a shard to a call, with what assembly writes on them written. It belongs to whoever
+// holds it; its spans' origins are read only.
+type release struct {
+	key    traceKey
+	spans  []heldSpan
+	last   time.Duration // arrival of the trace's last span
+	size   int64         // as OTLP protobuf
+	weight int64         // in memory
+}
+
+// close releases what is held of a trace and keeps its skeleton.
+func (s *shard) close(t *trace, now time.Duration, outcome string) {
+	switch {
+	case t.parts:
+		s.cut(t)
+	case t.late:
+		s.remember(t)
+		s.annotate(t, t.spans)
+		s.emit(t, t.spans, conventions.OutcomeLate)
+	default:
+		s.remember(t)
+		s.emit(t, t.spans, outcome)
+	}
+	t.spans = nil
+	sk := t.history
+	sk.version, sk.last, sk.released = t.version, t.last, now
+	s.skeletons.put(sk, now+s.cfg.LateWindow)
+	s.forgetTrace(t)
+}
+
+// cut releases what is held of a trace that grew too large, in parts of at most max_part_bytes.
+func (s *shard) cut(t *trace) {
+	if len(t.spans) == 0 {
+		return
+	}
+	if t.released == nil {
+		t.released = make(map[pcommon.SpanID]int32, len(t.spans))
+	}
+	s.remember(t)
+	for i := range t.spans {
+		delete(t.held, t.spans[i].id)
+	}
+	s.annotate(t, t.spans)
+	from, size := 0, int64(0)
+	for i := range t.spans {
+		next := int64(t.spans[i].size)
+		if i > from && size+next > s.cfg.MaxPartBytes {
+			s.emit(t, t.spans[from:i:i], conventions.OutcomePart)
+			from, size = i, 0
+		}
+		size += next
+	}
+	s.emit(t, slices.Clip(t.spans[from:]), conventions.OutcomePart)
+	t.spans, t.size, t.weight, t.root = newSpans(), 0, 0, noSpan
+	if t.history.weight() > s.skeletons.limit/2 { // one trace must not crowd out all others
+		s.skeletons.forget(t.history)
+		s.skeletons.evicted++
+		clear(t.released)
+	}
+}
+
+// remember adds the held spans to the trace's skeleton, which takes over their symbols.
+func (s *shard) remember(t *trace) {
+	sk := t.history
+	if sk == nil {
+		sk = &skeleton{key: t.key, entry: s.symbols.again(t.entry(t.spans).op), released: t.last}
+		t.history = sk
+	} else {
+		s.skeletons.weight -= sk.weight()
+	}
+	sk.spans = slices.Grow(sk.spans, len(t.spans))
+	for i := range t.spans {
+		h := &t.spans[i]
+		sk.spans = append(sk.spans, skeletonSpan{id: h.id, times: h.times, op: h.op, next: noSpan, kind: h.kind})
+		if t.released != nil {
+			sk.link(t.released, len(sk.spans)-1)
+		}
+		if t.missing(h) && sk.miss(h.parent, h.op) {
+			s.symbols.again(h.op)
+		}
+	}
+	s.skeletons.weight += sk.weight()
+}
+
+// emit makes one release of spans, which become the release's.
+func (s *shard) emit(t *trace, spans []heldSpan, outcome string) {
+	r := &release{key: t.key, spans: spans, last: t.last}
+	for i := range spans {
+		s.origins.unref(spans[i].origin)
+		r.size += int64(spans[i].size)
+		r.weight += int64(spans[i].weight)
+	}
+	attrs := t.entry(spans).span.Attributes()
+	attrs.PutStr(conventions.AttrOutcome, outcome)
+	attrs.PutInt(conventions.AttrVersion, int64(t.version))
+	if t.part > 0 {
+		attrs.PutInt(conventions.AttrPart, int64(t.part))
+	}
+	if t.late || t.parts {
+		if n := t.missingParents(spans); n > 0 {
+			attrs.PutInt(conventions.AttrMissingParents, int64(n))
+		}
+	}
+	t.part++
+	s.budget.release(r.weight)
+	s.telemetry.release(outcome)
+	s.releases = append(s.releases, r)
+}
+
+// missingParents counts the parents of spans that were released nowhere and are not held.
+func (t *trace) missingParents(spans []heldSpan) int {
+	if t.awaited == 0 {
+		return 0
+	}
+	ids := make(map[pcommon.SpanID]struct{})
+	for i := range spans {
+		if t.missing(&spans[i]) {
+			ids[spans[i].parent] = struct{}{}
+		}
+	}
+	return len(ids)
+}
+
+// annotate writes on late spans and parts what analysis cannot see in them: their entry, a caller in another service that is
+// in another release, and a child in another service that was released before. The spans are in the skeleton by now.
+func (s *shard) annotate(t *trace, spans []heldSpan) {
+	entry := s.symbols.at(t.history.entry)
+	for i := range spans {
+		h := &spans[i]
+		attrs := h.span.Attributes()
+		attrs.PutStr(conventions.AttrEntryService, entry.service)
+		attrs.PutStr(conventions.AttrEntryOperation, entry.name)
+		own := s.symbols.at(h.op)
+		if parent, ok := s.parentOf(t, h); ok && parent.service != own.service {
+			attrs.PutStr(conventions.AttrParentService, parent.service)
+			attrs.PutStr(conventions.AttrParentOperation, parent.name)
+		}
+		if child, ok := s.childOf(t.history, h.id, own.service); ok {
+			attrs.PutStr(conventions.AttrChildService, child.service)
+			attrs.PutStr(conventions.AttrChildOperation, child.name)
+		}
+	}
+}
+
+// parentOf is the operation of a span's parent. Of several spans with the parent's id it is the innermost.
+func (s *shard) parentOf(t *trace, h *heldSpan) (operation, bool) {
+	first, ok := t.released[h.parent]
+	if !ok || h.parent.IsEmpty() {
+		return operation{}, false
+	}
+	best := &t.history.spans[first]
+	for i := best.next; i >= 0; i = t.history.spans[i].next {
+		if span := &t.history.spans[i]; parentRank(span.kind) < parentRank(best.kind) {
+			best = span
+		}
+	}
+	return s.symbols.at(best.op), true
+}
+
+// childOf is the operation of a released span that missed the parent id, in another service, and forgets that it did.
+func (s *shard) childOf(sk *skeleton, id pcommon.SpanID, service string) (child operation, found bool) {
+	before := sk.weight()
+	sk.missing = slices.DeleteFunc(sk.missing, func(m missingParent) bool {
+		if m.id != id {
+			return false
+		}
+		if op := s.symbols.at(m.child); !found && op.service != service {
+			child, found = op, true
+		}
+		s.symbols.unref(m.child)
+		return true
+	})
+	s.skeletons.weight += sk.weight() - before
+	return child, found
+}
+
+// parentRank orders the kinds that share a span id by how far inside the work they stand: a child belongs to the innermost.
+func parentRank(kind ptrace.SpanKind) int {
+	switch kind {
+	case ptrace.SpanKindServer:
+		return 0
+	case ptrace.SpanKindConsumer:
+		return 1
+	case ptrace.SpanKindInternal:
+		return 2
+	case ptrace.SpanKindProducer:
+		return 4
+	case ptrace.SpanKindClient:
+		return 5
+	default:
+		return 3
+	}
+}
+
+// markConflict marks a span whose identity was received before with other times.
+func markConflict(span ptrace.Span) {
+	v, ok := span.Attributes().Get(conventions.AttrViolations)
+	if !ok || v.Type() != pcommon.ValueTypeSlice {
+		v = span.Attributes().PutEmpty(conventions.AttrViolations)
+		v.SetEmptySlice()
+	}
+	for _, name := range v.Slice().All() {
+		if name.Type() == pcommon.ValueTypeStr && name.Str() == conventions.ViolationConflictingSpanID {
+			return
+		}
+	}
+	v.Slice().AppendEmpty().SetStr(conventions.ViolationConflictingSpanID)
+}

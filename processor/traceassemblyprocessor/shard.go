@@ -1,0 +1,359 @@
+package traceassemblyprocessor
+
+import (
+	"container/heap"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+)
+
+// message is what a shard takes: the spans of a request, or a question.
+type message struct {
+	batch    *batch
+	question *question
+}
+
+// shard owns the traces whose ids fall to it. Everything here belongs to the goroutine of run, but for openTraces.
+type shard struct {
+	cfg       *Config
+	budget    *budget
+	telemetry *telemetry
+	now       func() time.Duration
+	in        chan message
+	out       chan<- delivery // to the callBuilder, which waits for nobody
+
+	traces    map[traceKey]*trace
+	expiry    expiryHeap
+	oldest    traceList
+	ready     traceList
+	origins   *originTable
+	symbols   *symbols
+	skeletons *skeletons
+	quiet     *quietPeriods
+
+	touched       []*trace   // by the request being worked on
+	releases      []*release // of this turn
+	maps          []map[pcommon.SpanID]int32
+	originsWeight int64 // of origins, as the budget knows it
+	turnCounts
+
+	openTraces atomic.Int64
+}
+
+// turnCounts are reported at the end of a turn.
+type turnCounts struct {
+	duplicates  int
+	conflicting int
+}
+
+const (
+	// intakeQueue is the number of requests that wait for a shard. Their bytes are bounded by the budget.
+	intakeQueue = 64
+	// traceWeight is the memory of an open trace without its spans.
+	traceWeight = 512
+	// maxRecycledMaps and maxRecycledSpans bound what is kept for new traces.
+	maxRecycledMaps  = 1024
+	maxRecycledSpans = 256
+)
+
+func newShard(p *assemblyProcessor, out chan<- delivery, shards int) *shard {
+	table := newSymbols()
+	return &shard{
+		cfg:       p.cfg,
+		budget:    p.budget,
+		telemetry: p.telemetry,
+		now:       p.now,
+		in:        make(chan message, intakeQueue),
+		out:       out,
+		traces:    make(map[traceKey]*trace),
+		oldest:    traceList{which: byAge},
+		ready:     traceList{which: byReadiness},
+		origins:   newOriginTable(),
+		symbols:   table,
+		skeletons: newSkeletons(p.cfg.LateWindow, p.cfg.MemoryLimitBytes/skeletonShare/int64(shards), table),
+		quiet:     newQuietPeriods(p.cfg.Quiet),
+	}
+}
+
+// run works until in is closed, then releases what is left. Whatever arrives, every turn ends with what is due, so that
+// ingest cannot starve expiry.
+func (s *shard) run() {
+	timer := time.NewTimer(s.cfg.MaxWait)
+	defer timer.Stop()
+	for {
+		select {
+		case m, ok := <-s.in:
+			if !ok {
+				s.finish()
+				return
+			}
+			s.handle(m)
+		case <-timer.C:
+		}
+		timer.Reset(s.turn())
+	}
+}
+
+func (s *shard) handle(m message) {
+	if m.batch != nil {
+		s.accept(m.batch)
+	}
+	if m.question != nil {
+		t := s.traces[m.question.key]
+		m.question.answer <- t != nil && len(t.spans) > 0
+	}
+}
+
+// turn does what is due and returns the time until something else may be.
+func (s *shard) turn() time.Duration {
+	now := s.now()
+	s.expire(now)
+	for s.budget.pressed() {
+		t := s.ready.head
+		if t == nil {
+			t = s.oldest.head
+		}
+		if t == nil {
+			break
+		}
+		s.close(t, now, conventions.OutcomeMemory)
+	}
+	s.skeletons.evict(now)
+	s.flush()
+
+	wait := s.cfg.MaxWait
+	if len(s.expiry) > 0 {
+		wait = min(wait, s.expiry[0].due-now)
+	}
+	return max(wait, 0)
+}
+
+// flush hands on what the turn released and counts what it did.
+func (s *shard) flush() {
+	if grown := s.origins.weight - s.originsWeight; grown != 0 {
+		s.budget.grow(grown)
+		s.originsWeight = s.origins.weight
+	}
+	s.telemetry.turn(s.turnCounts, s.skeletons.evicted)
+	s.turnCounts, s.skeletons.evicted = turnCounts{}, 0
+	s.openTraces.Store(int64(len(s.traces)))
+	if len(s.releases) > 0 {
+		s.out <- delivery{releases: s.releases}
+		s.releases = nil
+	}
+}
+
+func (s *shard) finish() {
+	now := s.now()
+	for s.oldest.head != nil {
+		s.close(s.oldest.head, now, conventions.OutcomeShutdown)
+	}
+	s.flush()
+}
+
+// accept takes the spans of a request.
+func (s *shard) accept(b *batch) {
+	var (
+		sent *origin     // the one of the span before
+		o    *heldOrigin // its copy in the table
+		t    *trace      // the one of the span before
+	)
+	for i := range b.arrivals {
+		a := &b.arrivals[i]
+		if a.origin != sent {
+			if o != nil {
+				s.origins.unref(o)
+			}
+			sent, o = a.origin, s.origins.intern(a.origin)
+			o.spans++ // hold it until the next one, whatever becomes of the spans
+		}
+		if t == nil || t.key.id != a.id || t.key.tenant != a.origin.key.resource.tenant {
+			t = s.traceOf(traceKey{a.origin.key.resource.tenant, a.id}, b.at)
+		}
+		s.take(t, a, o, b.at)
+	}
+	if o != nil {
+		s.origins.unref(o)
+	}
+	for i, t := range s.touched {
+		t.touched = false
+		s.reschedule(t)
+		s.touched[i] = nil
+	}
+	s.touched = s.touched[:0]
+	b.recycle()
+}
+
+// traceOf is the open trace of the key. A new one is opened, or a late fragment where the trace was released before.
+func (s *shard) traceOf(key traceKey, at time.Duration) *trace {
+	t := s.traces[key]
+	if t == nil {
+		t = s.open(key, at)
+	}
+	if !t.touched {
+		t.touched = true
+		s.touched = append(s.touched, t)
+		if len(t.spans) > 0 || t.parts {
+			s.quiet.observe(s.entryOf(t), at-t.last, at)
+		}
+		t.last = max(t.last, at)
+	}
+	return t
+}
+
+func (s *shard) open(key traceKey, at time.Duration) *trace {
+	t := &trace{key: key, version: 1, first: at, last: at, root: noSpan, heapIndex: noSpan, held: s.newMap(), spans: newSpans()}
+	if sk := s.skeletons.take(key, at); sk != nil {
+		t.history, t.late, t.version = sk, true, sk.version+1
+		t.released = sk.index()
+	}
+	s.traces[key] = t
+	s.oldest.pushBack(t)
+	s.budget.grow(traceWeight)
+	return t
+}
+
+// take adds one span to its trace, or drops it as duplicate.
+func (s *shard) take(t *trace, a *arrival, o *heldOrigin, at time.Duration) {
+	span := a.span
+	h := heldSpan{
+		span: span, origin: o, id: span.SpanID(), parent: span.ParentSpanID(), start: span.StartTimestamp(),
+		times: hashTimes(span.StartTimestamp(), span.EndTimestamp()), size: a.size, weight: a.weight, kind: span.Kind(),
+	}
+	duplicate, conflicting := t.seen(&h)
+	if duplicate {
+		s.duplicates++
+		s.budget.drop(int64(a.weight), 1)
+		return
+	}
+	if conflicting {
+		s.conflicting++
+		markConflict(span)
+	}
+	if t.late {
+		s.telemetry.late(at - t.history.released)
+		if len(t.spans) == 0 && t.part == 0 {
+			s.quiet.observe(s.entryOf(t), at-t.history.last, at)
+		}
+	}
+	if t.parts && len(t.spans) > 0 && t.size+int64(h.size) > s.cfg.MaxPartBytes {
+		s.cut(t)
+	}
+	h.op = s.symbols.ref(operation{o.resource.service, span.Name()})
+	o.spans++
+	t.add(h)
+	if !t.parts && (t.size > s.cfg.MaxTraceBytes || len(t.spans) > s.cfg.MaxTraceSpans) {
+		t.parts = true
+		s.cut(t)
+	}
+}
+
+// reschedule puts a trace that spans came for where it belongs.
+func (s *shard) reschedule(t *trace) {
+	if t.late && t.part == 0 && len(t.spans) == 0 { // nothing but duplicates came
+		s.forgetTrace(t)
+		s.skeletons.put(t.history, t.history.expires)
+		return
+	}
+	if t.late || t.complete() {
+		s.ready.pushBack(t)
+	} else {
+		s.ready.remove(t)
+	}
+	due := s.deadline(t)
+	switch {
+	case t.heapIndex == noSpan:
+		t.due = due
+		heap.Push(&s.expiry, t)
+	case due < t.due:
+		t.due = due
+		heap.Fix(&s.expiry, t.heapIndex)
+	}
+}
+
+// deadline is when the trace is released if no span of it comes any more.
+func (s *shard) deadline(t *trace) time.Duration {
+	end := t.first + s.cfg.MaxWait
+	switch {
+	case t.late:
+		return min(end, t.first+s.cfg.Linger)
+	case t.complete():
+		return min(end, t.last+s.cfg.Linger)
+	default:
+		return min(end, t.last+s.quiet.period(s.entryOf(t)))
+	}
+}
+
+// expire releases the traces whose deadline has passed.
+func (s *shard) expire(now time.Duration) {
+	for len(s.expiry) > 0 && s.expiry[0].due <= now {
+		t := s.expiry[0]
+		if deadline := s.deadline(t); deadline > now {
+			t.due = deadline
+			heap.Fix(&s.expiry, 0)
+			continue
+		}
+		outcome := conventions.OutcomeQuiet
+		switch {
+		case t.complete() && now >= t.last+s.cfg.Linger:
+			outcome = conventions.OutcomeComplete
+		case now >= t.first+s.cfg.MaxWait:
+			outcome = conventions.OutcomeTimeout
+		}
+		s.close(t, now, outcome)
+	}
+}
+
+// entryOf is the entry operation as far as it is known: zero while no root has come.
+func (s *shard) entryOf(t *trace) operation {
+	switch {
+	case t.history != nil:
+		return s.symbols.at(t.history.entry)
+	case t.root != noSpan:
+		return s.symbols.at(t.spans[t.root].op)
+	default:
+		return operation{}
+	}
+}
+
+// forgetTrace takes a trace off every structure of the shard.
+func (s *shard) forgetTrace(t *trace) {
+	delete(s.traces, t.key)
+	s.oldest.remove(t)
+	s.ready.remove(t)
+	if t.heapIndex != noSpan {
+		heap.Remove(&s.expiry, t.heapIndex)
+	}
+	s.budget.grow(-traceWeight)
+	if !t.parts && len(t.held) <= maxRecycledSpans && len(s.maps) < maxRecycledMaps { // parts leave a large, empty map
+		clear(t.held)
+		s.maps = append(s.maps, t.held)
+	}
+	t.held = nil
+}
+
+func (s *shard) newMap() map[pcommon.SpanID]int32 {
+	if last := len(s.maps) - 1; last >= 0 {
+		m := s.maps[last]
+		s.maps = s.maps[:last]
+		return m
+	}
+	return make(map[pcommon.SpanID]int32)
+}
+
+// spanSlices recycles the slices of held spans: shards take them, the callBuilder gives them back.
+var spanSlices = sync.Pool{New: func() any { return new([]heldSpan) }}
+
+func newSpans() []heldSpan { return (*spanSlices.Get().(*[]heldSpan))[:0] }
+
+func recycleSpans(spans []heldSpan) {
+	clear(spans)
+	if cap(spans) <= maxRecycledSpans {
+		spans = spans[:0]
+		spanSlices.Put(&spans)
+	}
+}

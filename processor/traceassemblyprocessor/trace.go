@@ -1,0 +1,168 @@
+package traceassemblyprocessor
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+type traceKey struct {
+	tenant string
+	id     pcommon.TraceID
+}
+
+// heldSpan is one span that is not released yet, with what assembly looks at again and again.
+type heldSpan struct {
+	span   ptrace.Span
+	origin *heldOrigin
+	id     pcommon.SpanID
+	parent pcommon.SpanID
+	start  pcommon.Timestamp
+	times  uint32 // hash of start and end
+	op     uint32 // symbol; one reference
+	size   int32
+	weight int32
+	next   int32 // the next held span of the same id, noSpan for none
+	kind   ptrace.SpanKind
+}
+
+// trace is an open trace, or the late fragment of a released one. What it knows of its structure grows with every span, so
+// that asking whether it is complete costs nothing.
+//
+//	held      span id → its first held span, or awaited: named as a parent and neither held nor released
+//	released  span id → its first span in history; nil until something of the trace was released
+type trace struct {
+	key     traceKey
+	version int // of the releases that it makes
+	part    int // the next one
+	late    bool
+	parts   bool // it grew too large: what comes is released in parts
+	touched bool // by the request being worked on
+
+	first, last time.Duration // arrivals
+	due         time.Duration // when the expiry heap looks at it; never later than its deadline
+	heapIndex   int
+	links       [traceLists]traceLinks
+
+	spans   []heldSpan
+	size    int64 // of spans, as OTLP protobuf
+	weight  int64 // of spans, in memory
+	held    map[pcommon.SpanID]int32
+	awaited int // parents
+	roots   int // released ones included
+	root    int // the earliest held root, noSpan if there is none
+
+	history  *skeleton
+	released map[pcommon.SpanID]int32
+}
+
+// awaited stands in trace.held for a parent that has not come.
+const awaited = -2
+
+// complete says whether the root and all parents are there.
+func (t *trace) complete() bool { return t.roots > 0 && t.awaited == 0 }
+
+// seen compares a span with those of its identity that came before.
+func (t *trace) seen(h *heldSpan) (duplicate, conflicting bool) {
+	if first, ok := t.held[h.id]; ok {
+		for i := first; i >= 0; i = t.spans[i].next {
+			if s := &t.spans[i]; s.kind == h.kind {
+				if s.times == h.times {
+					return true, false
+				}
+				conflicting = true
+			}
+		}
+	}
+	if t.released != nil {
+		if first, ok := t.released[h.id]; ok {
+			for i := first; i >= 0; i = t.history.spans[i].next {
+				if s := &t.history.spans[i]; s.kind == h.kind {
+					if s.times == h.times {
+						return true, false
+					}
+					conflicting = true
+				}
+			}
+		}
+	}
+	return false, conflicting
+}
+
+// add takes a span that seen did not find.
+func (t *trace) add(h heldSpan) {
+	at := len(t.spans)
+	first, ok := t.held[h.id]
+	h.next = noSpan
+	switch {
+	case !ok:
+	case first == awaited:
+		t.awaited--
+	default:
+		h.next = first
+	}
+	t.held[h.id] = int32(at)
+	if h.parent.IsEmpty() {
+		t.roots++
+		if t.root == noSpan || earlier(h.start, h.id, t.spans[t.root].start, t.spans[t.root].id) {
+			t.root = at
+		}
+	} else if !t.known(h.parent) {
+		t.held[h.parent] = awaited
+		t.awaited++
+	}
+	t.spans = append(t.spans, h)
+	t.size += int64(h.size)
+	t.weight += int64(h.weight)
+}
+
+// known says whether the id is held, released or awaited.
+func (t *trace) known(id pcommon.SpanID) bool {
+	if _, ok := t.held[id]; ok {
+		return true
+	}
+	_, ok := t.released[id]
+	return ok
+}
+
+// missing says whether a span's parent has not come.
+func (t *trace) missing(h *heldSpan) bool {
+	return !h.parent.IsEmpty() && t.awaited > 0 && t.held[h.parent] == awaited
+}
+
+// entry is the entry root among the given spans, which are not empty: the earliest root, else the earliest span whose parent is
+// missing, else (a cycle, or a fragment that hangs on what was released) the earliest.
+func (t *trace) entry(spans []heldSpan) *heldSpan {
+	var best *heldSpan
+	bestRank := 0
+	for i := range spans {
+		h := &spans[i]
+		rank := 2
+		switch {
+		case h.parent.IsEmpty():
+			rank = 0
+		case t.missing(h):
+			rank = 1
+		}
+		if best == nil || rank < bestRank || rank == bestRank && earlier(h.start, h.id, best.start, best.id) {
+			best, bestRank = h, rank
+		}
+	}
+	return best
+}
+
+func earlier(start pcommon.Timestamp, id pcommon.SpanID, otherStart pcommon.Timestamp, other pcommon.SpanID) bool {
+	if start != otherStart {
+		return start < otherStart
+	}
+	return string(id[:]) < string(other[:])
+}
+
+// hashTimes tells spans of one identity apart; that two of them share a hash of 32 bits by accident does not happen.
+func hashTimes(start, end pcommon.Timestamp) uint32 {
+	h := uint64(start)*0x9e3779b97f4a7c15 ^ uint64(end)
+	h ^= h >> 32
+	h *= 0xd6e8feb86659fd93
+	return uint32(h >> 32)
+}

@@ -1,0 +1,54 @@
+package traceassemblyprocessor
+
+import (
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+)
+
+// removeAnnotations removes what only Tracewright may say. Most maps have nothing of it, and reading is much cheaper than
+// RemoveIf.
+func removeAnnotations(attrs pcommon.Map) {
+	for key := range attrs.All() {
+		if strings.HasPrefix(key, conventions.Prefix) {
+			attrs.RemoveIf(func(key string, _ pcommon.Value) bool { return strings.HasPrefix(key, conventions.Prefix) })
+			return
+		}
+	}
+}
+
+func removeSpanAnnotations(span ptrace.Span) {
+	removeAnnotations(span.Attributes())
+	if events := span.Events(); events.Len() > 0 {
+		for i := range events.Len() {
+			removeAnnotations(events.At(i).Attributes())
+		}
+	}
+	if links := span.Links(); links.Len() > 0 {
+		for i := range links.Len() {
+			removeAnnotations(links.At(i).Attributes())
+		}
+	}
+}
+
+// removeAssembly removes from a trusted span what an assembly before this one wrote: two versions in one release would
+// contradict each other.
+func removeAssembly(span ptrace.Span) {
+	attrs := span.Attributes()
+	attrs.Remove(conventions.AttrOutcome)
+	attrs.Remove(conventions.AttrVersion)
+	attrs.Remove(conventions.AttrPart)
+}
+
+// takeTenant takes the tenant off a trusted resource, where it names one, and what this assembly writes anew.
+func takeTenant(attrs pcommon.Map, tenant string) string {
+	if v, ok := attrs.Get(conventions.AttrTenant); ok && v.Type() == pcommon.ValueTypeStr {
+		tenant = v.Str()
+	}
+	attrs.Remove(conventions.AttrTenant)
+	attrs.Remove(conventions.AttrReleasedAt)
+	return tenant
+}

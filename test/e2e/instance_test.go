@@ -1,0 +1,240 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	root    = "../.."
+	timeout = 30 * time.Second // for what takes a moment on a busy machine
+)
+
+// binary is the built distribution; make test builds it first.
+func binary(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join(root, "bin", "tracewright"))
+	require.NoError(t, err)
+	_, err = os.Stat(path)
+	require.NoError(t, err, "run make build first")
+	return path
+}
+
+// instance is one running process of config/tracewright.yaml, on ports of its own.
+type instance struct {
+	t     *testing.T
+	ports map[string]int
+	data  string
+	logs  syncBuffer
+	cmd   *exec.Cmd
+	done  chan struct{} // closed when the process has ended
+}
+
+// newInstance chooses ports and a data folder; start and kill may then be called in turn.
+func newInstance(t *testing.T) *instance {
+	t.Helper()
+	return &instance{t: t, ports: freePorts(t, "OTLP_GRPC", "OTLP_HTTP", "JAEGER_GRPC", "JAEGER_HTTP", "ZIPKIN", "QUERY", "HEALTH", "METRICS"), data: t.TempDir()}
+}
+
+func startInstance(t *testing.T, args ...string) *instance {
+	t.Helper()
+	i := newInstance(t)
+	i.start(args...)
+	return i
+}
+
+func (i *instance) environment() []string {
+	env := append(os.Environ(), "TRACEWRIGHT_DATA="+i.data)
+	for name, port := range i.ports {
+		env = append(env, fmt.Sprintf("TRACEWRIGHT_%s_PORT=%d", name, port))
+	}
+	return env
+}
+
+func (i *instance) command(ctx context.Context, args ...string) *exec.Cmd {
+	config := filepath.Join(root, "config", "tracewright.yaml")
+	cmd := exec.CommandContext(ctx, binary(i.t), append([]string{"--config", config}, args...)...)
+	cmd.Env = i.environment()
+	return cmd
+}
+
+// start starts the process and waits until it is healthy. It is stopped with the test.
+func (i *instance) start(args ...string) {
+	i.t.Helper()
+	cmd := i.command(context.Background(), args...)
+	cmd.Stdout, cmd.Stderr = &i.logs, &i.logs
+	require.NoError(i.t, cmd.Start())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = cmd.Wait() // how it ended is the tests' business
+	}()
+	i.cmd, i.done = cmd, done
+	i.t.Cleanup(func() {
+		i.stop(syscall.SIGKILL)
+		if i.t.Failed() {
+			i.t.Log(i.logs.String())
+		}
+	})
+	i.await("health", func() error {
+		select {
+		case <-done:
+			return fmt.Errorf("the process has ended:\n%s", i.logs.String())
+		default:
+		}
+		_, err := i.get(i.url("HEALTH", "/"), http.StatusOK)
+		return err
+	})
+}
+
+// stop ends the process by the signal and waits for it.
+func (i *instance) stop(signal syscall.Signal) {
+	i.t.Helper()
+	_ = i.cmd.Process.Signal(signal) // it may have ended before
+	select {
+	case <-i.done:
+	case <-time.After(timeout):
+		i.t.Errorf("the process does not end on %s", signal)
+		_ = i.cmd.Process.Kill()
+	}
+}
+
+func (i *instance) url(port, path string) string {
+	return "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(i.ports[port])) + path
+}
+
+// await polls until check succeeds.
+func (i *instance) await(what string, check func() error) {
+	i.t.Helper()
+	var err error
+	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if err = check(); err == nil {
+			return
+		}
+	}
+	require.NoError(i.t, err, "waiting for %s", what)
+}
+
+func (i *instance) get(url string, status int) ([]byte, error) {
+	return i.do(http.MethodGet, url, nil, status, nil)
+}
+
+func (i *instance) do(method, url string, body []byte, status int, header http.Header) ([]byte, error) {
+	request, err := http.NewRequestWithContext(i.t.Context(), method, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for key, values := range header {
+		request.Header[key] = values
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != status {
+		return nil, fmt.Errorf("%s %s: %s, want %d: %s", method, url, response.Status, status, content)
+	}
+	return content, nil
+}
+
+// trace asks for one trace until it is there.
+func (i *instance) trace(id string, ready func(*traceAnswer) error) *traceAnswer {
+	i.t.Helper()
+	var answer *traceAnswer
+	i.await("trace "+id, func() error {
+		content, err := i.get(i.url("QUERY", "/traces/"+id), http.StatusOK)
+		if err != nil {
+			return err
+		}
+		answer = &traceAnswer{}
+		if err := json.Unmarshal(content, answer); err != nil {
+			return err
+		}
+		if ready != nil {
+			return ready(answer)
+		}
+		return nil
+	})
+	return answer
+}
+
+// search asks once.
+func (i *instance) search(body map[string]any) *searchAnswer {
+	i.t.Helper()
+	request, err := json.Marshal(body)
+	require.NoError(i.t, err)
+	content, err := i.do(http.MethodPost, i.url("QUERY", "/traces/search"), request, http.StatusOK, nil)
+	require.NoError(i.t, err)
+	answer := &searchAnswer{}
+	require.NoError(i.t, json.Unmarshal(content, answer))
+	return answer
+}
+
+// searchAll follows the cursor to the end.
+func (i *instance) searchAll(body map[string]any) []summaryAnswer {
+	i.t.Helper()
+	var all []summaryAnswer
+	for {
+		page := i.search(body)
+		all = append(all, page.Traces...)
+		if page.NextCursor == "" {
+			return all
+		}
+		body["cursor"] = page.NextCursor
+	}
+}
+
+func freePorts(t *testing.T, names ...string) map[string]int {
+	t.Helper()
+	ports := map[string]int{}
+	for _, name := range names {
+		// Held until all are chosen, so that no two are the same.
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer listener.Close()
+		ports[name] = listener.Addr().(*net.TCPAddr).Port
+	}
+	return ports
+}
+
+// syncBuffer collects the logs of a process; os/exec writes while a test reads.
+type syncBuffer struct {
+	mu      sync.Mutex
+	content strings.Builder // guarded by mu
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.content.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.content.String()
+}
