@@ -8,6 +8,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/tracewright/tracewright/internal/tenant"
 )
 
 const (
@@ -18,7 +20,6 @@ const (
 	defaultQueryTimeout       = 30 * time.Second
 	// A large trace over a slow line takes its time; the query's own time is part of it.
 	defaultWriteTimeout = 2 * time.Minute
-	defaultTenantHeader = "x-tracewright-tenant"
 )
 
 // Config is what a user configures under extensions::trace_query.
@@ -66,7 +67,7 @@ func (c *Config) Validate() error {
 	}
 	if header := c.Tenant.Header; header != "" && !httpguts.ValidHeaderFieldName(header) {
 		errs = append(errs, fmt.Errorf("tenant::header: %q is not the name of an HTTP header; the default is %s",
-			header, defaultTenantHeader))
+			header, tenant.DefaultHeader))
 	}
 	switch {
 	case c.QueryTimeout <= 0:

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/extension"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
+	"github.com/tracewright/tracewright/internal/tenant"
 )
 
 // NewFactory makes the factory of trace_query.
@@ -23,7 +24,7 @@ func createDefaultConfig() component.Config {
 	http.WriteTimeout = defaultWriteTimeout
 	return &Config{
 		HTTP:         http,
-		Tenant:       TenantConfig{Header: defaultTenantHeader},
+		Tenant:       TenantConfig{Header: tenant.DefaultHeader},
 		QueryTimeout: defaultQueryTimeout,
 	}
 }

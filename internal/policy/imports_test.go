@@ -40,10 +40,11 @@ var importRules = []importRule{
 		[]string{"internal/conventions", "internal/tracetree"},
 		"the contract knows no backend and no analysis",
 	},
+	{"internal/tenant", nil, "one rule, used by what takes spans and what answers"},
 	{"internal/policy", nil, "rules about the tree"},
 	{
 		"processor/traceassemblyprocessor",
-		[]string{"internal/conventions", "internal/tracetree", "internal/tracestore"},
+		[]string{"internal/conventions", "internal/tenant", "internal/tracetree", "internal/tracestore"},
 		"assembly collects spans and judges nothing; of the store's contract it needs InFlightRegistry",
 	},
 	{
@@ -63,7 +64,7 @@ var importRules = []importRule{
 	},
 	{
 		"extension/tracequeryextension",
-		[]string{"internal/analysis", "internal/conventions", "internal/tracetree", "internal/tracestore"},
+		[]string{"internal/analysis", "internal/conventions", "internal/tenant", "internal/tracetree", "internal/tracestore"},
 		"queries read through the contract",
 	},
 	{"cmd/tracegen", nil, "the generator knows the wire and the API, not the product's inside"},

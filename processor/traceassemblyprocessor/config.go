@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+
+	"github.com/tracewright/tracewright/internal/tenant"
 )
 
 // Config is what users write under processors::trace_assembly.
@@ -84,7 +86,6 @@ const (
 	defaultMemoryLimitBytes = 512 << 20
 	defaultBatchMaxSpans    = 8192
 	defaultBatchMaxDelay    = 50 * time.Millisecond
-	defaultTenantHeader     = "x-tracewright-tenant"
 	defaultShutdownTimeout  = 20 * time.Second
 )
 
@@ -100,7 +101,7 @@ func createDefaultConfig() component.Config {
 		MaxSpanBytes:     defaultMaxSpanBytes,
 		MemoryLimitBytes: defaultMemoryLimitBytes,
 		ReleaseBatch:     ReleaseBatchConfig{MaxSpans: defaultBatchMaxSpans, MaxDelay: defaultBatchMaxDelay},
-		Tenant:           TenantConfig{Header: defaultTenantHeader},
+		Tenant:           TenantConfig{Header: tenant.DefaultHeader},
 		ShutdownTimeout:  defaultShutdownTimeout,
 	}
 }

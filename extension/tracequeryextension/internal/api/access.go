@@ -1,20 +1,14 @@
 package api
 
 import (
+	"errors"
 	"net/http"
-	"strconv"
-	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/extension/extensionauth"
 	"go.uber.org/zap"
-)
 
-const (
-	// tenantAttribute is the attribute of an authenticator's data that binds a client to one tenant.
-	tenantAttribute = "tenant"
-	// maxTenantBytes is the longest name under which trace_assembly takes spans.
-	maxTenantBytes = 256
+	"github.com/tracewright/tracewright/internal/tenant"
 )
 
 // authenticated lets a request pass that the authenticator knows. It stands inside the route, so that reading and
@@ -38,33 +32,18 @@ func (h *handler) authenticated(authenticator extensionauth.Server, next http.Ha
 	})
 }
 
-// tenant is the tenant that the request asks as: the authenticator's claim, else the header, else the default tenant. A
-// claim that is there but names no single tenant does not let the header decide.
+// tenant is the tenant that the request asks as.
 func (h *handler) tenant(r *http.Request) (string, *problem) {
-	if auth := client.FromContext(r.Context()).Auth; auth != nil {
-		switch claim := auth.GetAttribute(tenantAttribute).(type) {
-		case nil:
-		case string:
-			return claim, nil
-		case []string:
-			if len(claim) == 1 {
-				return claim[0], nil
-			}
-			return "", newProblem(http.StatusForbidden, fault{Detail: "the authenticator does not name exactly one tenant"})
-		default:
-			return "", newProblem(http.StatusForbidden, fault{Detail: "the authenticator's tenant is not a text"})
-		}
+	var values []string
+	if h.TenantHeader != "" {
+		values = r.Header.Values(h.TenantHeader)
 	}
-	values := r.Header.Values(h.TenantHeader)
+	name, err := tenant.Of(client.FromContext(r.Context()).Auth, h.TenantHeader, values)
 	switch {
-	case len(values) == 0:
-		return "", nil
-	case len(values) > 1:
-		return "", newProblem(http.StatusBadRequest, fault{h.TenantHeader, "stands more than once"})
-	case len(values[0]) > maxTenantBytes || !utf8.ValidString(values[0]):
-		return "", newProblem(http.StatusBadRequest, fault{
-			h.TenantHeader, "must be UTF-8 of at most " + strconv.Itoa(maxTenantBytes) + " bytes",
-		})
+	case errors.Is(err, tenant.ErrClaim):
+		return "", newProblem(http.StatusForbidden, fault{Detail: err.Error()})
+	case err != nil:
+		return "", newProblem(http.StatusBadRequest, fault{h.TenantHeader, err.Error()})
 	}
-	return values[0], nil
+	return name, nil
 }

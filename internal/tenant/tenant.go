@@ -1,0 +1,65 @@
+// Package tenant is the one rule by which a request, whether it brings spans or asks for them, belongs to a tenant: an
+// authenticator's claim decides, else a header, else it is the default tenant, which has no name.
+package tenant
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/client"
+)
+
+const (
+	// Claim is the attribute of an authenticator's data that binds a client to one tenant.
+	Claim = "tenant"
+	// DefaultHeader is the header that names a request's tenant unless another one is configured.
+	DefaultHeader = "x-tracewright-tenant"
+	// maxBytes bounds a name that stands in every key of every store.
+	maxBytes = 256
+)
+
+var (
+	// ErrClaim says that the authenticator's claim names no single tenant. The header does not decide then: a client must
+	// not be able to choose.
+	ErrClaim = errors.New("the authenticator's claim " + Claim + " does not name exactly one tenant")
+	// ErrHeader says that the header names no tenant.
+	ErrHeader = errors.New("the header names no tenant")
+)
+
+// Of is the tenant of a request with this data of its authenticator (nil where there is none) and these values of the header.
+// Its errors wrap ErrClaim or ErrHeader; the same request will never do.
+func Of(auth client.AuthData, header string, values []string) (string, error) {
+	if auth != nil {
+		switch claim := auth.GetAttribute(Claim).(type) {
+		case nil:
+		case string:
+			return claim, check(claim, ErrClaim)
+		case []string:
+			if len(claim) == 1 {
+				return claim[0], check(claim[0], ErrClaim)
+			}
+			return "", ErrClaim
+		default:
+			return "", ErrClaim
+		}
+	}
+	switch len(values) {
+	case 0:
+		return "", nil
+	case 1:
+		if err := check(values[0], ErrHeader); err != nil {
+			return "", fmt.Errorf("header %s: %w", header, err)
+		}
+		return values[0], nil
+	default:
+		return "", fmt.Errorf("header %s: %w: it stands more than once", header, ErrHeader)
+	}
+}
+
+func check(name string, kind error) error {
+	if len(name) > maxBytes || !utf8.ValidString(name) {
+		return fmt.Errorf("%w: it must be UTF-8 of at most %d bytes", kind, maxBytes)
+	}
+	return nil
+}
