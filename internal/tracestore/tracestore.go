@@ -24,9 +24,10 @@ var (
 // Writer stores calls. It is safe for concurrent use.
 type Writer interface {
 	// WriteCall stores the releases of one call (see tracetree.Releases) and returns when they are durable. A call that
-	// was stored before (tracetree.NewCallID) changes nothing and returns nil. Nothing of a call is visible when it
-	// returns an error, and repeating it is always harmless. td stays the caller's and is not changed. An error wrapped by
-	// consumererror.NewPermanent will not go away by repeating; any other may.
+	// was stored before (tracetree.NewCallID) changes nothing and returns nil. A call is visible as a whole or not at all.
+	// A permanent error (consumererror.NewPermanent) will not go away by repeating, and nothing of the call is stored. After
+	// any other error, an ended context included, the call is stored or not; repeating it is always harmless and leaves it
+	// stored once. td stays the caller's and is not changed; it may be read-only.
 	WriteCall(ctx context.Context, td ptrace.Traces) error
 }
 

@@ -152,8 +152,6 @@ func (h *healthLog) tell(err error) {
 	h.news <- struct{}{}
 }
 
-func pointer[T any](v T) *T { return &v }
-
 // TestFullDisk: calls are refused for as long as the disk is full, reading goes on, and everything resumes by itself.
 func TestFullDisk(t *testing.T) {
 	mem := vfs.NewCrashableMem()

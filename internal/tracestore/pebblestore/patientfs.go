@@ -52,11 +52,11 @@ func newDiskState(onChange, onBroken func(error)) *diskState {
 	}
 }
 
-// state returns why writes are held, nil if they are not, and a channel that is closed when they begin to be.
-func (d *diskState) state() (error, <-chan struct{}) {
+// state returns a channel that is closed when writes begin to be held, and why they are held at this moment, nil if they are not.
+func (d *diskState) state() (stalled <-chan struct{}, reason error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.reason, d.stalled
+	return d.stalled, d.reason
 }
 
 // release lets held writes fail, so that the database can be closed.
@@ -116,7 +116,7 @@ func (d *diskState) letGo() {
 func (d *diskState) tell() {
 	d.toldMu.Lock()
 	defer d.toldMu.Unlock()
-	reason, _ := d.state()
+	_, reason := d.state()
 	if holds := reason != nil; holds != d.told {
 		d.told = holds
 		d.onChange(reason)

@@ -50,7 +50,7 @@ func (s *Store) writable() error {
 	if failure := s.failure.Load(); failure != nil {
 		return *failure
 	}
-	if reason, _ := s.disk.state(); reason != nil {
+	if _, reason := s.disk.state(); reason != nil {
 		return fmt.Errorf("the disk of the trace store takes no writes: %w", reason)
 	}
 	return nil
@@ -59,7 +59,7 @@ func (s *Store) writable() error {
 // lockWriter takes the writer's lock, unless the context ends or writing stops to work.
 func (s *Store) lockWriter(ctx context.Context) error {
 	for {
-		_, stalled := s.disk.state()
+		stalled, _ := s.disk.state()
 		select {
 		case s.writer <- struct{}{}:
 			if err := s.writable(); err != nil {
@@ -168,7 +168,7 @@ func (s *Store) sync(batch *pebble.Batch, call *encodedCall, joined int) *pendin
 
 func (s *Store) await(ctx context.Context, commit *pending) error {
 	for {
-		_, stalled := s.disk.state()
+		stalled, _ := s.disk.state()
 		select {
 		case <-commit.done:
 			if commit.err != nil {

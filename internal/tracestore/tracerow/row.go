@@ -111,7 +111,8 @@ func (r *Row) Merge(next *Row) {
 	if r.Entry == (tracestore.Operation{}) || next.Rooted && !r.Rooted {
 		r.Entry = next.Entry
 	}
-	if r.Outcome == "" || next.Version >= r.Version && next.Outcome != conventions.OutcomeLate {
+	late := next.Outcome == conventions.OutcomeLate
+	if r.Outcome == "" || !late && (r.Outcome == conventions.OutcomeLate || next.Version >= r.Version) {
 		r.Outcome = next.Outcome
 	}
 	r.Version = max(r.Version, next.Version)
