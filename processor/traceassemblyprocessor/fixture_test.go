@@ -9,12 +9,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/processor/processortest"
 
 	"github.com/tracewright/tracewright/internal/conventions"
@@ -192,7 +190,7 @@ func start(t *testing.T, configure func(*Config)) *fixture {
 func newTestProcessor(t testing.TB, cfg *Config, telemetry *componenttest.Telemetry, next consumer.Traces) *assemblyProcessor {
 	set := processortest.NewNopSettings(metadata.Type)
 	set.TelemetrySettings = telemetry.NewTelemetrySettings()
-	p, err := NewFactory().CreateTraces(context.Background(), processor.Settings(set), component.Config(cfg), next)
+	p, err := NewFactory().CreateTraces(context.Background(), set, cfg, next)
 	require.NoError(t, err)
 	return p.(*assemblyProcessor)
 }

@@ -181,7 +181,7 @@ func (h *handOn) losses() losses {
 // permanent says whether no repetition helps. Behind a fan-out several consumers answer at once: as long as one of them asks
 // for the call again it is repeated. An error that one consumer wraps or joins is that consumer's one verdict.
 func permanent(err error) bool {
-	group, ok := err.(interface{ Errors() []error }) //nolint:errorlint // what fan-outs return: multierr, not wrapped
+	group, ok := err.(interface{ Errors() []error }) // what fan-outs return: multierr, not wrapped
 	if !ok {
 		return consumererror.IsPermanent(err)
 	}

@@ -213,7 +213,7 @@ func freePorts(t *testing.T, names ...string) map[string]int {
 	ports := map[string]int{}
 	for _, name := range names {
 		// Held until all are chosen, so that no two are the same.
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer listener.Close()
 		ports[name] = listener.Addr().(*net.TCPAddr).Port
