@@ -28,8 +28,8 @@ build: _build/main.go
 
 run: build
 	@echo
-	@echo "  send spans to   OTLP gRPC localhost:4317, OTLP HTTP localhost:4318, Jaeger 14250 and 14268, Zipkin 9411"
-	@echo "  ask             http://localhost:16686/traces/{id}, POST http://localhost:16686/traces/search"
+	@echo "  send spans to   OTLP gRPC :$${TRACEWRIGHT_OTLP_GRPC_PORT:-4317}, OTLP HTTP :$${TRACEWRIGHT_OTLP_HTTP_PORT:-4318}, Jaeger, Zipkin (config/tracewright.yaml)"
+	@echo "  ask             http://localhost:$${TRACEWRIGHT_QUERY_PORT:-16686}/traces/{id}, POST …/traces/search"
 	@echo "  try             ./examples/shop/run.sh (in another terminal), then the curl lines that it prints"
 	@echo "  data            $${TRACEWRIGHT_DATA:-./data}    stop with Ctrl-C"
 	@echo

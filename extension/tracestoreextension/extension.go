@@ -56,7 +56,7 @@ func (e *storeExtension) Start(_ context.Context, host component.Host) error {
 			}
 			stores[name] = store
 		}
-		e.observer, err = e.observe(stores)
+		e.observer, err = e.observe(stores, health)
 		return err
 	}()
 	if err != nil {
@@ -157,4 +157,14 @@ func (h *health) report(backend string, err error) {
 		event = componentstatus.NewRecoverableErrorEvent(errors.Join(slices.Collect(maps.Values(h.failing))...))
 	}
 	componentstatus.ReportStatus(h.host, event)
+}
+
+// failures is 1 while writing fails in the backend.
+func (h *health) failures(backend string) int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failing[backend] != nil {
+		return 1
+	}
+	return 0
 }

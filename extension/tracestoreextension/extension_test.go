@@ -131,6 +131,8 @@ func TestMetrics(t *testing.T) {
 	metadatatest.AssertEqualExtensionTraceStoreRepeatedCalls(t, telemetry, two, ignore)
 	metadatatest.AssertEqualExtensionTraceStoreReleases(t, telemetry, one, ignore)
 	metadatatest.AssertEqualExtensionTraceStoreSpans(t, telemetry, one, ignore)
+	metadatatest.AssertEqualExtensionTraceStoreWriteFailing(t, telemetry,
+		[]metricdata.DataPoint[int64]{{Attributes: attribute.NewSet(attribute.String("backend", "main"))}}, ignore)
 	disk, err := telemetry.GetMetric("otelcol_extension_trace_store_disk_usage")
 	require.NoError(t, err)
 	require.Positive(t, disk.Data.(metricdata.Gauge[int64]).DataPoints[0].Value)
@@ -156,7 +158,10 @@ func TestHealth(t *testing.T) {
 	h := &health{host: host, failing: make(map[string]error)}
 	h.report("main", os.ErrPermission)
 	h.report("archive", os.ErrDeadlineExceeded)
+	require.EqualValues(t, 1, h.failures("main"))
 	h.report("main", nil)
+	require.EqualValues(t, 0, h.failures("main"))
+	require.EqualValues(t, 1, h.failures("archive"))
 	h.report("archive", nil)
 	var got []componentstatus.Status
 	for _, event := range host.events {

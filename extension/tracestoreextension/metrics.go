@@ -18,20 +18,23 @@ type observer struct {
 }
 
 // observe starts reporting. One callback for all metrics: asking a store is not for free.
-func (e *storeExtension) observe(stores map[string]*pebblestore.Store) (*observer, error) {
+func (e *storeExtension) observe(stores map[string]*pebblestore.Store, health *health) (*observer, error) {
 	b, err := metadata.NewTelemetryBuilder(e.telemetry)
 	if err != nil {
 		return nil, fmt.Errorf("make metrics: %w", err)
 	}
 	registration, err := metadata.Meter(e.telemetry).RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for name, store := range stores {
-			observeStats(o, b, store.Stats(), metric.WithAttributeSet(attribute.NewSet(attribute.String("backend", name))))
+			backend := metric.WithAttributeSet(attribute.NewSet(attribute.String("backend", name)))
+			observeStats(o, b, store.Stats(), backend)
+			o.ObserveInt64(b.ExtensionTraceStoreWriteFailing, health.failures(name), backend)
 		}
 		return nil
 	}, b.ExtensionTraceStoreCalls, b.ExtensionTraceStoreRepeatedCalls, b.ExtensionTraceStoreReleases,
 		b.ExtensionTraceStoreJoinedReleases, b.ExtensionTraceStoreSpans, b.ExtensionTraceStoreSpanBytes,
 		b.ExtensionTraceStoreCorruptValues, b.ExtensionTraceStoreTruncatedSearches, b.ExtensionTraceStoreDroppedPartitions,
-		b.ExtensionTraceStoreDiskUsage, b.ExtensionTraceStoreCompactionDebt)
+		b.ExtensionTraceStoreDiskUsage, b.ExtensionTraceStoreCompactionDebt,
+		b.ExtensionTraceStoreWriteFailing)
 	if err != nil {
 		b.Shutdown()
 		return nil, fmt.Errorf("register metrics: %w", err)

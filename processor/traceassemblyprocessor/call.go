@@ -26,6 +26,7 @@ type delivery struct {
 // because few large calls cost the stores less than many small ones.
 type callBuilder struct {
 	cfg       *Config
+	budget    *budget
 	telemetry *telemetry
 	now       func() time.Duration
 	in        chan delivery
@@ -43,6 +44,7 @@ type callBuilder struct {
 func newCallBuilder(p *assemblyProcessor, out *handOn) *callBuilder {
 	return &callBuilder{
 		cfg:       p.cfg,
+		budget:    p.budget,
 		telemetry: p.telemetry,
 		now:       p.now,
 		in:        make(chan delivery, intakeQueue),
@@ -131,6 +133,7 @@ func (b *callBuilder) target(o *heldOrigin) ptrace.SpanSlice {
 		ss := b.resourceSpans(o.resource).ScopeSpans().AppendEmpty()
 		ss.SetSchemaUrl(o.schemaURL)
 		o.scope.CopyTo(ss.Scope())
+		b.hold(o.weight)
 		target = ss.Spans()
 		b.scopes[o.key] = target
 	}
@@ -145,12 +148,19 @@ func (b *callBuilder) resourceSpans(r *resource) ptrace.ResourceSpans {
 		rs.SetSchemaUrl(r.schemaURL)
 		rs.Resource().Attributes().EnsureCapacity(r.content.Attributes().Len() + 2)
 		r.content.CopyTo(rs.Resource())
+		b.hold(r.weight)
 		if r.key.tenant != "" {
 			rs.Resource().Attributes().PutStr(conventions.AttrTenant, r.key.tenant)
 		}
 		b.resources[r.key] = rs
 	}
 	return rs
+}
+
+// hold counts what the open call has beside its spans, as long as it is held.
+func (b *callBuilder) hold(weight int64) {
+	b.open.weight += weight
+	b.budget.held.Add(weight)
 }
 
 // close stamps the open call and puts it into the list.

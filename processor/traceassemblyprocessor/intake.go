@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -30,7 +31,10 @@ type arrival struct {
 type batch struct {
 	at       time.Duration // arrival, on the processor's clock
 	arrivals []arrival
-	weight   int64
+	weight   int64 // of the arrivals
+	// shared is the weight of the request's resources and scopes, on one of its batches: reserved until the shard counts by
+	// itself what it keeps of them.
+	shared int64
 }
 
 // batches recycles them: they are made by requests and given back by shards.
@@ -71,7 +75,7 @@ func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces)
 
 	var in intake
 	in.split(p, td, tenant)
-	if !p.budget.reserve(in.weight, in.spans) {
+	if !p.budget.reserve(in.weight+in.shared, in.spans) {
 		in.recycle()
 		return p.full()
 	}
@@ -94,7 +98,7 @@ func (p *assemblyProcessor) send(ctx context.Context, in *intake) error {
 		if b == nil {
 			continue
 		}
-		weight, spans := b.weight, len(b.arrivals) // b is the shard's once sent
+		weight, spans := b.weight+b.shared, len(b.arrivals) // b is the shard's once sent
 		if err == nil {
 			select {
 			case p.shards[i].in <- message{batch: b}:
@@ -118,6 +122,7 @@ func (p *assemblyProcessor) send(ctx context.Context, in *intake) error {
 type intake struct {
 	batches  []*batch // by shard; nil where the request has nothing for it
 	weight   int64
+	shared   int64 // weight of resources and scopes that have spans
 	spans    int64
 	rejected rejections
 }
@@ -138,23 +143,59 @@ func (in *intake) split(p *assemblyProcessor, td ptrace.Traces, tenant string) {
 		spansTenant := tenant
 		if p.cfg.TrustAnnotations {
 			spansTenant = takeTenant(rs.Resource().Attributes(), tenant)
-		} else {
-			removeAnnotations(rs.Resource().Attributes())
+		}
+		if _, deep := inspectAttributes(rs.Resource().Attributes(), p.cfg.TrustAnnotations); deep {
+			in.rejected[rejectedDepth] += resourceSpanCount(rs)
+			continue
 		}
 		r := newResource(spansTenant, rs)
+		if r.size > p.cfg.MaxSpanBytes {
+			in.rejected[rejectedSize] += resourceSpanCount(rs)
+			continue
+		}
 		mix := tenantMix(spansTenant)
+		before := in.spans
 		for j := range rs.ScopeSpans().Len() {
-			ss := rs.ScopeSpans().At(j)
-			if !p.cfg.TrustAnnotations {
-				removeAnnotations(ss.Scope().Attributes())
-			}
-			o := newOrigin(r, ss)
-			spans := ss.Spans()
-			for k := range spans.Len() {
-				in.add(p, o, mix, at, spans.At(k))
-			}
+			in.splitScope(p, r, mix, at, rs.ScopeSpans().At(j))
+		}
+		if in.spans > before {
+			in.shared += r.weight
 		}
 	}
+	for _, b := range in.batches {
+		if b != nil {
+			b.shared = in.shared
+			break
+		}
+	}
+}
+
+func (in *intake) splitScope(p *assemblyProcessor, r *resource, mix uint64, at time.Duration, ss ptrace.ScopeSpans) {
+	spans := ss.Spans()
+	if _, deep := inspectAttributes(ss.Scope().Attributes(), p.cfg.TrustAnnotations); deep {
+		in.rejected[rejectedDepth] += spans.Len()
+		return
+	}
+	o := newOrigin(r, ss)
+	if o.size > p.cfg.MaxSpanBytes {
+		in.rejected[rejectedSize] += spans.Len()
+		return
+	}
+	before := in.spans
+	for k := range spans.Len() {
+		in.add(p, o, mix, at, spans.At(k))
+	}
+	if in.spans > before {
+		in.shared += o.weight
+	}
+}
+
+func resourceSpanCount(rs ptrace.ResourceSpans) int {
+	n := 0
+	for i := range rs.ScopeSpans().Len() {
+		n += rs.ScopeSpans().At(i).Spans().Len()
+	}
+	return n
 }
 
 func (in *intake) add(p *assemblyProcessor, o *origin, mix uint64, at time.Duration, span ptrace.Span) {
@@ -169,14 +210,18 @@ func (in *intake) add(p *assemblyProcessor, o *origin, mix uint64, at time.Durat
 	}
 	if p.cfg.TrustAnnotations {
 		removeAssembly(span)
-	} else {
-		removeSpanAnnotations(span)
+	}
+	weight, deep := inspect(span, p.cfg.TrustAnnotations)
+	if deep {
+		in.rejected[rejectedDepth]++
+		return
 	}
 	size := sizer.SpanSize(span)
 	if int64(size) > p.cfg.MaxSpanBytes {
 		in.rejected[rejectedSize]++
 		return
 	}
+	weight = min(weight+spanOverhead+size, math.MaxInt32)
 	at0 := shardOf(id, mix, len(p.shards))
 	b := in.batches[at0]
 	if b == nil {
@@ -184,7 +229,6 @@ func (in *intake) add(p *assemblyProcessor, o *origin, mix uint64, at time.Durat
 		b.at = at
 		in.batches[at0] = b
 	}
-	weight := spanWeight(span, size)
 	b.arrivals = append(b.arrivals, arrival{span, o, id, int32(size), int32(weight)})
 	b.weight += int64(weight)
 	in.weight += int64(weight)
@@ -199,11 +243,6 @@ const (
 	attributeWeight = 40
 	nestedWeight    = 120 // an event or a link
 )
-
-func spanWeight(span ptrace.Span, size int) int {
-	return spanOverhead + size + attributeWeight*span.Attributes().Len() +
-		nestedWeight*(span.Events().Len()+span.Links().Len())
-}
 
 // shardSeed makes the shard of a trace unpredictable: nobody can send everything to one.
 var shardSeed = rand.Uint64()

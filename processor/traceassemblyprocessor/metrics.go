@@ -16,10 +16,11 @@ const (
 	rejectedTraceID = iota
 	rejectedSpanID
 	rejectedSize
+	rejectedDepth
 	rejectedReasons
 )
 
-var rejectedNames = [rejectedReasons]string{"zero_trace_id", "zero_span_id", "too_large"}
+var rejectedNames = [rejectedReasons]string{"zero_trace_id", "zero_span_id", "too_large", "too_deep"}
 
 // rejections counts spans by reason.
 type rejections [rejectedReasons]int

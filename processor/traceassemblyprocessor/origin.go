@@ -1,7 +1,6 @@
 package traceassemblyprocessor
 
 import (
-	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatautil"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -15,7 +14,8 @@ type resource struct {
 	service   string
 	schemaURL string
 	content   pcommon.Resource
-	weight    int64
+	size      int64 // about that of OTLP protobuf
+	weight    int64 // in memory
 }
 
 // resourceKey names a resource by its content. Tenants share nothing.
@@ -30,7 +30,8 @@ type origin struct {
 	resource  *resource
 	schemaURL string
 	scope     pcommon.InstrumentationScope
-	weight    int64
+	size      int64 // of the scope, about that of OTLP protobuf
+	weight    int64 // of the scope, in memory
 }
 
 type originKey struct {
@@ -43,10 +44,10 @@ func newResource(tenant string, rs ptrace.ResourceSpans) *resource {
 	r := &resource{schemaURL: rs.SchemaUrl(), content: pcommon.NewResource()}
 	rs.Resource().MoveTo(r.content)
 	attrs := r.content.Attributes()
-	r.key = resourceKey{tenant, pdatautil.Hash(pdatautil.WithMap(attrs), pdatautil.WithString(r.schemaURL),
-		dropped(r.content.DroppedAttributesCount()))}
-	r.service = conventions.ServiceName(r.content)
-	r.weight = originWeight + attributesWeight(attrs)
+	r.key = resourceKey{tenant, hashContent(attrs, r.content.DroppedAttributesCount(), r.schemaURL)}
+	// The name stands in every skeleton, and on every late span.
+	r.service = conventions.ShortName(conventions.ServiceName(r.content))
+	r.size, r.weight = contentSize(attrs, r.schemaURL)
 	return r
 }
 
@@ -55,31 +56,30 @@ func newOrigin(r *resource, ss ptrace.ScopeSpans) *origin {
 	o := &origin{resource: r, schemaURL: ss.SchemaUrl(), scope: pcommon.NewInstrumentationScope()}
 	ss.Scope().MoveTo(o.scope)
 	attrs := o.scope.Attributes()
-	o.key = originKey{r.key, pdatautil.Hash(
-		pdatautil.WithString(o.scope.Name()), pdatautil.WithString(o.scope.Version()), pdatautil.WithMap(attrs),
-		pdatautil.WithString(o.schemaURL), dropped(o.scope.DroppedAttributesCount()))}
-	o.weight = originWeight + attributesWeight(attrs)
+	o.key = originKey{r.key, hashContent(attrs, o.scope.DroppedAttributesCount(), o.scope.Name(), o.scope.Version(), o.schemaURL)}
+	o.size, o.weight = contentSize(attrs, o.scope.Name(), o.scope.Version(), o.schemaURL)
 	return o
 }
 
-func dropped(count uint32) pdatautil.HashOption {
-	return pdatautil.WithValue(pcommon.NewValueInt(int64(count)))
-}
+const (
+	// originWeight is the memory of a resource or scope without its attributes.
+	originWeight = 400
+	// pairSize is what a key or a value takes in OTLP protobuf beside its bytes.
+	pairSize = 4
+)
 
-// originWeight is the memory of a resource or scope without its attributes.
-const originWeight = 400
-
-func attributesWeight(attrs pcommon.Map) int64 {
-	weight := int64(attrs.Len()) * attributeWeight
-	for key, value := range attrs.All() {
-		weight += int64(len(key))
-		if value.Type() == pcommon.ValueTypeStr {
-			weight += int64(len(value.Str()))
-		} else {
-			weight += attributeWeight
-		}
+// contentSize is about what attributes and names take as OTLP protobuf, and in memory.
+func contentSize(attrs pcommon.Map, names ...string) (size, weight int64) {
+	for _, name := range names {
+		size += int64(len(name))
 	}
-	return weight
+	weight = originWeight + int64(attrs.Len())*attributeWeight
+	for key, value := range attrs.All() {
+		extent := conventions.ExtentOf(value)
+		size += int64(2*pairSize + len(key) + extent.Bytes + pairSize*extent.Values)
+		weight += int64(attributeWeight * extent.Values)
+	}
+	return size, weight + size
 }
 
 // originTable keeps one copy of every resource and scope that the spans held by a shard hang on.

@@ -54,7 +54,7 @@ func newAssemblyProcessor(set processor.Settings, cfg *Config, next consumer.Tra
 		gate:      newGate(),
 		next:      next,
 	}
-	p.rejects = &rejectLog{logger: set.Logger, now: p.now}
+	p.rejects = &rejectLog{logger: set.Logger}
 	return p, nil
 }
 
@@ -103,6 +103,7 @@ func (p *assemblyProcessor) Shutdown(ctx context.Context) error {
 
 func (p *assemblyProcessor) shutdown(ctx context.Context) error {
 	defer p.telemetry.metadata.Shutdown()
+	defer p.rejects.close()
 	p.gate.close()
 	for _, unregister := range p.unregister {
 		unregister()

@@ -10,14 +10,14 @@ import (
 // rejectLogInterval is the shortest time between two lines about rejected spans.
 const rejectLogInterval = 10 * time.Second
 
-// rejectLog writes one line about many rejected spans.
+// rejectLog writes one line about many rejected spans: at once about the first, then, as long as more come, in intervals.
 type rejectLog struct {
 	logger *zap.Logger
-	now    func() time.Duration
 
-	mu    sync.Mutex // guards the fields below; taken only by requests with rejected spans
-	next  time.Duration
-	since rejections
+	mu     sync.Mutex  // guards the fields below; taken only by requests with rejected spans
+	timer  *time.Timer // ends the interval since the last line; nil without one
+	since  rejections  // not written yet
+	closed bool
 }
 
 func (l *rejectLog) note(r *rejections) {
@@ -25,23 +25,47 @@ func (l *rejectLog) note(r *rejections) {
 		return
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	for i, n := range r {
 		l.since[i] += n
 	}
-	now := l.now()
-	since, quiet := l.since, now < l.next
-	if !quiet {
-		l.since, l.next = rejections{}, now+rejectLogInterval
+	if l.timer == nil && !l.closed {
+		l.writeLocked()
+		l.timer = time.AfterFunc(rejectLogInterval, l.endInterval)
 	}
-	l.mu.Unlock()
-	if quiet {
+}
+
+func (l *rejectLog) endInterval() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.since.total() == 0 {
+		l.timer = nil
 		return
 	}
+	l.writeLocked()
+	l.timer.Reset(rejectLogInterval)
+}
+
+// close writes what is left.
+func (l *rejectLog) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	if l.since.total() > 0 {
+		l.writeLocked()
+	}
+}
+
+func (l *rejectLog) writeLocked() {
 	fields := make([]zap.Field, 0, rejectedReasons)
-	for i, n := range since {
+	for i, n := range l.since {
 		if n > 0 {
 			fields = append(fields, zap.Int(rejectedNames[i], n))
 		}
 	}
+	l.since = rejections{}
 	l.logger.Warn("spans that cannot be assembled were rejected", fields...)
 }

@@ -97,7 +97,13 @@ func (s *shard) remember(t *trace) {
 // emit makes one release of spans, which become the release's.
 func (s *shard) emit(t *trace, spans []heldSpan, outcome string) {
 	r := &release{key: t.key, spans: spans, last: t.last}
+	var before *heldOrigin
 	for i := range spans {
+		if o := spans[i].origin; o != before {
+			// A store keeps them with each trace. One that comes again and again is counted again, which is good enough.
+			before = o
+			r.size += o.size + o.resource.size
+		}
 		s.origins.unref(spans[i].origin)
 		r.size += int64(spans[i].size)
 		r.weight += int64(spans[i].weight)
@@ -161,7 +167,7 @@ func (s *shard) parentOf(t *trace, h *heldSpan) (operation, bool) {
 		return operation{}, false
 	}
 	best := &t.history.spans[first]
-	for i := best.next; i >= 0; i = t.history.spans[i].next {
+	for i, n := best.next, 1; i >= 0 && n < maxVariants; i, n = t.history.spans[i].next, n+1 {
 		if span := &t.history.spans[i]; parentRank(span.kind) < parentRank(best.kind) {
 			best = span
 		}

@@ -134,16 +134,21 @@ func (s *shard) turn() time.Duration {
 
 // flush hands on what the turn released and counts what it did.
 func (s *shard) flush() {
-	if grown := s.origins.weight - s.originsWeight; grown != 0 {
-		s.budget.grow(grown)
-		s.originsWeight = s.origins.weight
-	}
+	s.countOrigins()
 	s.telemetry.turn(s.turnCounts, s.skeletons.evicted)
 	s.turnCounts, s.skeletons.evicted = turnCounts{}, 0
 	s.openTraces.Store(int64(len(s.traces)))
 	if len(s.releases) > 0 {
 		s.out <- delivery{releases: s.releases}
 		s.releases = nil
+	}
+}
+
+// countOrigins tells the budget what the table of origins holds.
+func (s *shard) countOrigins() {
+	if grown := s.origins.weight - s.originsWeight; grown != 0 {
+		s.budget.grow(grown)
+		s.originsWeight = s.origins.weight
 	}
 }
 
@@ -185,6 +190,8 @@ func (s *shard) accept(b *batch) {
 		s.touched[i] = nil
 	}
 	s.touched = s.touched[:0]
+	s.countOrigins()
+	s.budget.grow(-b.shared)
 	b.recycle()
 }
 
@@ -243,7 +250,7 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, at time.Duration) {
 	if t.parts && len(t.spans) > 0 && t.size+int64(h.size) > s.cfg.MaxPartBytes {
 		s.cut(t)
 	}
-	h.op = s.symbols.ref(operation{o.resource.service, span.Name()})
+	h.op = s.symbols.ref(operation{o.resource.service, conventions.ShortName(span.Name())})
 	o.spans++
 	t.add(h)
 	if !t.parts && (t.size > s.cfg.MaxTraceBytes || len(t.spans) > s.cfg.MaxTraceSpans) {

@@ -16,6 +16,7 @@ type skeleton struct {
 	last     time.Duration // arrival of the last span
 	released time.Duration // the last release
 	expires  time.Duration
+	queued   time.Duration // when the last of its entries in the queue expires, 0 for none
 	spans    []skeletonSpan
 	// missing are parents that released spans named and that were not released, with the span that misses them; at most
 	// maxMissing, for a span that comes with such an id is annotated with its child.
@@ -106,7 +107,10 @@ func newSkeletons(window time.Duration, limit int64, symbols *symbols) *skeleton
 func (s *skeletons) put(sk *skeleton, expires time.Duration) {
 	sk.expires = expires
 	s.byTrace[sk.key] = sk
-	s.queue = append(s.queue, skeletonDue{sk, expires})
+	if sk.queued != expires { // given back, its entry is there, or would be there once more with each duplicate
+		sk.queued = expires
+		s.queue = append(s.queue, skeletonDue{sk, expires})
+	}
 }
 
 // take hands the skeleton of a trace over to its caller, nil where none is remembered.
@@ -151,6 +155,9 @@ func (s *skeletons) evict(now time.Duration) {
 		}
 		if current {
 			s.remove(due.skeleton)
+		}
+		if due.queued == due.expires {
+			due.queued = 0
 		}
 		*due = skeletonDue{}
 		s.head++

@@ -5,12 +5,14 @@ import (
 
 	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/consumer/consumererror"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/tracewright/tracewright/internal/tenant"
 )
 
-// requestTenant is the tenant that a request belongs to; the default tenant is empty. Its error is permanent: the same
-// request will never do.
+// requestTenant is the tenant that a request belongs to; the default tenant is empty. Its error is permanent, for the same
+// request will never do, and has the status that makes receivers blame the sender and not themselves.
 func requestTenant(ctx context.Context, header string) (string, error) {
 	info := client.FromContext(ctx)
 	var values []string
@@ -19,7 +21,7 @@ func requestTenant(ctx context.Context, header string) (string, error) {
 	}
 	name, err := tenant.Of(info.Auth, header, values)
 	if err != nil {
-		return "", consumererror.NewPermanent(err)
+		return "", consumererror.NewPermanent(status.Error(codes.InvalidArgument, err.Error()))
 	}
 	return name, nil
 }

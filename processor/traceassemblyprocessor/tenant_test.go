@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/consumer/consumererror"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
@@ -50,6 +52,7 @@ func TestRequestTenant(t *testing.T) {
 			}
 			require.ErrorContains(t, err, test.err)
 			require.True(t, consumererror.IsPermanent(err))
+			require.Equal(t, codes.InvalidArgument, status.Code(err))
 		})
 	}
 }

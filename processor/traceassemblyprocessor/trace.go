@@ -63,8 +63,13 @@ const awaited = -2
 // complete says whether the root and all parents are there.
 func (t *trace) complete() bool { return t.roots > 0 && t.awaited == 0 }
 
+// maxVariants is how many spans of one id are compared with a further one. A sender that gives all spans one id would otherwise
+// have each compared with all. What comes behind them conflicts, duplicates among it too.
+const maxVariants = 64
+
 // seen compares a span with those of its identity that came before.
 func (t *trace) seen(h *heldSpan) (duplicate, conflicting bool) {
+	variants := 0
 	if first, ok := t.held[h.id]; ok {
 		for i := first; i >= 0; i = t.spans[i].next {
 			if s := &t.spans[i]; s.kind == h.kind {
@@ -72,6 +77,9 @@ func (t *trace) seen(h *heldSpan) (duplicate, conflicting bool) {
 					return true, false
 				}
 				conflicting = true
+			}
+			if variants++; variants == maxVariants {
+				return false, true
 			}
 		}
 	}
@@ -83,6 +91,9 @@ func (t *trace) seen(h *heldSpan) (duplicate, conflicting bool) {
 						return true, false
 					}
 					conflicting = true
+				}
+				if variants++; variants == maxVariants {
+					return false, true
 				}
 			}
 		}

@@ -9,29 +9,9 @@ import (
 	"github.com/tracewright/tracewright/internal/conventions"
 )
 
-// removeAnnotations removes what only Tracewright may say. Most maps have nothing of it, and reading is much cheaper than
-// RemoveIf.
+// removeAnnotations removes what only Tracewright may say.
 func removeAnnotations(attrs pcommon.Map) {
-	for key := range attrs.All() {
-		if strings.HasPrefix(key, conventions.Prefix) {
-			attrs.RemoveIf(func(key string, _ pcommon.Value) bool { return strings.HasPrefix(key, conventions.Prefix) })
-			return
-		}
-	}
-}
-
-func removeSpanAnnotations(span ptrace.Span) {
-	removeAnnotations(span.Attributes())
-	if events := span.Events(); events.Len() > 0 {
-		for i := range events.Len() {
-			removeAnnotations(events.At(i).Attributes())
-		}
-	}
-	if links := span.Links(); links.Len() > 0 {
-		for i := range links.Len() {
-			removeAnnotations(links.At(i).Attributes())
-		}
-	}
+	attrs.RemoveIf(func(key string, _ pcommon.Value) bool { return strings.HasPrefix(key, conventions.Prefix) })
 }
 
 // removeAssembly removes from a trusted span what an assembly before this one wrote: two versions in one release would

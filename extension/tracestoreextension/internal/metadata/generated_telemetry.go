@@ -39,6 +39,7 @@ type TelemetryBuilder struct {
 	ExtensionTraceStoreSpanBytes         metric.Int64ObservableCounter
 	ExtensionTraceStoreSpans             metric.Int64ObservableCounter
 	ExtensionTraceStoreTruncatedSearches metric.Int64ObservableCounter
+	ExtensionTraceStoreWriteFailing      metric.Int64ObservableGauge
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -217,6 +218,21 @@ func (builder *TelemetryBuilder) RegisterExtensionTraceStoreTruncatedSearchesCal
 	return nil
 }
 
+// RegisterExtensionTraceStoreWriteFailingCallback sets callback for observable ExtensionTraceStoreWriteFailing metric.
+func (builder *TelemetryBuilder) RegisterExtensionTraceStoreWriteFailingCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionTraceStoreWriteFailing, obs: o})
+		return nil
+	}, builder.ExtensionTraceStoreWriteFailing)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 type observerInt64 struct {
 	embedded.Int64Observer
 	inst metric.Int64Observable
@@ -309,6 +325,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_extension_trace_store_truncated_searches",
 		metric.WithDescription("Searches that stopped at a limit before their page was full. [Alpha]"),
 		metric.WithUnit("{searches}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionTraceStoreWriteFailing, err = builder.meter.Int64ObservableGauge(
+		"otelcol_extension_trace_store_write_failing",
+		metric.WithDescription("1 while the backend cannot write, because its disk is full or failed; else 0. [Alpha]"),
+		metric.WithUnit("1"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs
