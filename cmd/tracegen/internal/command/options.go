@@ -1,0 +1,167 @@
+package command
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/tracewright/tracewright/cmd/tracegen/internal/schedule"
+	"github.com/tracewright/tracewright/cmd/tracegen/internal/send"
+	"github.com/tracewright/tracewright/cmd/tracegen/internal/shop"
+)
+
+// options are the flags of a run that sends.
+type options struct {
+	endpoint, protocol     string
+	rate                   float64
+	total                  int
+	duration               time.Duration
+	seed                   uint64
+	concurrency, reuse     int
+	batchDelay, spanWindow time.Duration
+	late                   schedule.Late
+	duplicates             float64
+	shuffle, giveUp        time.Duration
+	faults                 []shop.Fault
+	tenants                int
+	expect                 string
+}
+
+const (
+	defaultTotal      = 1000
+	defaultBatchDelay = time.Second
+	defaultWindow     = 10 * time.Second
+	// maxWindow keeps the spans within what a search looks at by default.
+	maxWindow = time.Hour
+	// defaultPool is the most traces that are encoded where --reuse does not say: about half a gigabyte.
+	defaultPool = 50_000
+	maxTotal    = 1_000_000_000
+)
+
+const usageText = `tracegen sends the traces of a simulated shop of 25 services to an OTLP receiver, and knows the truth about them.
+
+  tracegen [flags]               send
+  tracegen verify FILE [flags]   compare what --expect FILE says with Tracewright's answers (tracegen verify --help)
+
+Examples:
+  tracegen --total 20000 --expect e.jsonl                as fast as it is taken
+  tracegen --rate 100 --duration 10m --fault inventory:errors=20%
+  tracegen --rate 500 --total 30000 --batch-delay 5s --late 1% --dup 1% --shuffle 3s --expect e.jsonl
+
+Flags:
+`
+
+func (o *options) flags() *flag.FlagSet {
+	f := flag.NewFlagSet("tracegen", flag.ContinueOnError)
+	f.StringVar(&o.endpoint, "endpoint", "", "where the receiver is (default localhost:4317, or localhost:4318 for http); https:// before it for TLS")
+	f.StringVar(&o.protocol, "protocol", send.GRPC, "OTLP over grpc or http")
+	f.Float64Var(&o.rate, "rate", 0, "traces a second; 0 for as fast as they are taken")
+	f.IntVar(&o.total, "total", 0, "number of traces (default 1000, where there is no --duration)")
+	f.DurationVar(&o.duration, "duration", 0, "how long to send, instead of --total")
+	f.Uint64Var(&o.seed, "seed", 0, "decides everything but the time: two runs with one seed send the same ids; 0 for another one each time")
+	f.IntVar(&o.concurrency, "concurrency", 4, "connections, each with one request at a time")
+	f.IntVar(&o.reuse, "reuse", 0, "encode this many traces and send them again and again with new ids and times; 0 for up to 50000")
+	f.DurationVar(&o.batchDelay, "batch-delay", defaultBatchDelay, "with --rate: time between two requests of one instance of a service, as its SDK has it (5s by default there)")
+	f.DurationVar(&o.spanWindow, "span-window", defaultWindow, "without --rate: traces begin within this time before they are sent")
+	f.Func("late", "share `P` of the spans that leave late, as 1%: 5 s to 20 s after the rest of their trace; 1%:2s-8s for other bounds", func(text string) (err error) {
+		o.late, err = schedule.ParseLate(text)
+		return err
+	})
+	f.Func("dup", "share `P` of the spans that are sent again within 5 s, as 1%", func(text string) (err error) {
+		o.duplicates, err = shop.ParseShare(text)
+		return err
+	})
+	f.DurationVar(&o.shuffle, "shuffle", 0, "delay each request by a random time up to this")
+	f.Func("fault", "something that goes wrong, as `service:what`, as often as wanted: inventory:errors=20% (of its calls fail),\n"+
+		"payment:latency=x5 (its own work is slower), inventory:context=12% (of its calls begin a new trace),\n"+
+		"checkout:retries=30% (of the calls that it makes are refused once or twice first; 30% is the default)", func(text string) error {
+		fault, err := shop.ParseFault(text)
+		o.faults = append(o.faults, fault)
+		return err
+	})
+	f.IntVar(&o.tenants, "tenants", 0, "spread the traces over tenant-1, tenant-2, … by the header "+send.TenantHeader+"; 0 to send none")
+	f.DurationVar(&o.giveUp, "give-up", time.Minute, "how long a request is repeated that the receiver cannot take; then the run ends")
+	f.StringVar(&o.expect, "expect", "", "write the truth about what was sent to this file")
+	f.Usage = func() {
+		fmt.Fprint(f.Output(), usageText)
+		printFlags(f)
+	}
+	return f
+}
+
+// validate reports all faults of the flags and fills in what others decide.
+func (o *options) validate(set map[string]bool) error {
+	var faults []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	check(o.protocol == send.GRPC || o.protocol == send.HTTP, "--protocol must be grpc or http, not %q", o.protocol)
+	check(o.rate >= 0 && !math.IsInf(o.rate, 0), "--rate must not be negative")
+	check(o.total >= 0 && o.total <= maxTotal, "--total must be between 0 and %d", maxTotal)
+	check(o.duration >= 0, "--duration must not be negative")
+	check(o.total == 0 || o.duration == 0, "--total and --duration: give one of them")
+	check(o.rate*o.duration.Seconds() <= maxTotal, "--rate times --duration must not be more than %d traces", maxTotal)
+	check(o.concurrency >= 1 && o.concurrency <= 1000, "--concurrency must be between 1 and 1000")
+	check(o.reuse >= 0, "--reuse must not be negative")
+	check(o.batchDelay > 0, "--batch-delay must be positive")
+	check(o.rate > 0 || !set["batch-delay"], "--batch-delay needs --rate: without it no time passes between two spans")
+	check(o.spanWindow > 0 && o.spanWindow <= maxWindow, "--span-window must be positive and at most 1h")
+	check(o.rate == 0 || !set["span-window"], "--span-window is for runs without --rate: with it traces begin when their time comes")
+	check(o.shuffle >= 0, "--shuffle must not be negative")
+	check(o.tenants >= 0 && o.tenants <= 10_000, "--tenants must be between 0 and 10000")
+	check(o.giveUp >= 0, "--give-up must not be negative")
+	if o.endpoint == "" {
+		o.endpoint = "localhost:4317"
+		if o.protocol == send.HTTP {
+			o.endpoint = "localhost:4318"
+		}
+	}
+	if o.rate == 0 {
+		o.batchDelay = 0
+	}
+	return errors.Join(faults...)
+}
+
+// count is the number of traces to send; 0 where only time decides.
+func (o *options) count() int {
+	switch {
+	case o.total > 0:
+		return o.total
+	case o.duration == 0:
+		return defaultTotal
+	case o.rate > 0:
+		return max(1, int(math.Round(o.rate*o.duration.Seconds())))
+	}
+	return 0
+}
+
+// pool is how many traces are encoded.
+func (o *options) pool() int {
+	limit := defaultPool
+	if o.reuse > 0 {
+		limit = o.reuse
+	}
+	if n := o.count(); n > 0 {
+		return min(n, limit)
+	}
+	return limit
+}
+
+func (o *options) schedule() *schedule.Options {
+	return &schedule.Options{
+		Seed: o.seed, Rate: o.rate, BatchDelay: o.batchDelay, Window: o.spanWindow, Late: o.late, Duplicates: o.duplicates,
+		Shuffle: o.shuffle,
+	}
+}
+
+func (o *options) tenantNames() []string {
+	var names []string
+	for i := range o.tenants {
+		names = append(names, fmt.Sprintf("tenant-%d", i+1))
+	}
+	return names
+}
