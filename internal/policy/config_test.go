@@ -24,8 +24,9 @@ type collectorConfig struct {
 	} `yaml:"service"`
 }
 
-// What stands after trace_assembly must keep its calls: no batching, and no queue in memory, which would lose at a crash
-// what assembly believes to be delivered.
+// What stands after trace_assembly must keep its calls: nothing that regroups spans, and no queue in memory, which would lose
+// at a crash what assembly believes to be delivered. An exporter without call ids counts a repeated call twice: it stands in a
+// pipeline of its own, so that a call is not repeated to it because another exporter refused.
 func TestConfigurationsKeepCalls(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, "config", "*.yaml"))
 	require.NoError(t, err)
@@ -49,19 +50,28 @@ func deliveryFaults(t *testing.T, content []byte) (faults []string) {
 			continue
 		}
 		for _, processor := range p.Processors[assembly+1:] {
-			if componentType(processor) == "batch" {
+			if !slices.Contains(keepCalls, componentType(processor)) {
 				faults = append(faults, name+": "+processor+" stands after trace_assembly")
 			}
 		}
 		for _, exporter := range p.Exporters {
+			if len(p.Exporters) > 1 && !slices.Contains(ignoreRepeats, componentType(exporter)) {
+				faults = append(faults, name+": "+exporter+" has no call ids and stands beside others")
+			}
 			faults = append(faults, exporterFaults(name+": "+exporter, componentType(exporter), config.Exporters[exporter])...)
 		}
 	}
 	return faults
 }
 
-// Exporters that are synchronous where their configuration says nothing.
-var synchronousByDefault = []string{"trace_store", "debug", "nop"}
+var (
+	// Processors that edit spans in place, such that doing it twice is doing it once.
+	keepCalls = []string{"trace_analysis", "attributes", "resource", "filter", "transform"}
+	// Exporters to which a repeated call does no harm.
+	ignoreRepeats = []string{"trace_store", "debug", "nop"}
+	// Exporters that are synchronous where their configuration says nothing.
+	synchronousByDefault = ignoreRepeats
+)
 
 func exporterFaults(name, kind string, config map[string]any) (faults []string) {
 	queue, given := config["sending_queue"].(map[string]any)
@@ -75,7 +85,7 @@ func exporterFaults(name, kind string, config map[string]any) (faults []string) 
 		faults = append(faults, name+" batches, which splits calls")
 	}
 	retry, _ := config["retry_on_failure"].(map[string]any)
-	if elapsed, ok := retry["max_elapsed_time"]; !ok || (elapsed != 0 && elapsed != "0" && elapsed != "0s") {
+	if elapsed, ok := retry["max_elapsed_time"]; !ok || retry["enabled"] == false || (elapsed != 0 && elapsed != "0" && elapsed != "0s") {
 		faults = append(faults, name+" gives up: set retry_on_failure::max_elapsed_time to 0")
 	}
 	return faults
@@ -87,7 +97,7 @@ func componentType(id string) string {
 }
 
 func TestDeliveryFaults(t *testing.T) {
-	const service = "\nservice: {pipelines: {traces: {processors: [trace_assembly, batch], exporters: [otlp]}}}"
+	const service = "\nservice: {pipelines: {traces: {processors: [trace_assembly, trace_analysis, batch], exporters: [otlp]}}}"
 	for name, test := range map[string]struct {
 		exporters string
 		want      []string
@@ -104,6 +114,10 @@ func TestDeliveryFaults(t *testing.T) {
 			"exporters: {otlp: {sending_queue: {storage: file_storage}, retry_on_failure: {max_elapsed_time: 0s}}}",
 			[]string{"batch stands after"},
 		},
+		"no retry": {
+			"exporters: {otlp: {sending_queue: {storage: file_storage}, retry_on_failure: {enabled: false, max_elapsed_time: 0}}}",
+			[]string{"batch stands after", "gives up"},
+		},
 		"synchronous": {
 			"exporters: {otlp: {sending_queue: {enabled: false}}}",
 			[]string{"batch stands after"},
@@ -117,4 +131,13 @@ func TestDeliveryFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestSinksWithoutCallIDsStandAlone(t *testing.T) {
+	const pipelines = "service: {pipelines: {traces: {processors: [trace_assembly], exporters: [trace_store, otlp]}}}\n"
+	const queue = "{sending_queue: {storage: file_storage}, retry_on_failure: {max_elapsed_time: 0}}"
+	require.Equal(t, []string{"traces: otlp has no call ids and stands beside others"},
+		deliveryFaults(t, []byte(pipelines+"exporters: {otlp: "+queue+"}")))
+	require.Equal(t, []string{"traces: groupbytrace stands after trace_assembly"},
+		deliveryFaults(t, []byte("service: {pipelines: {traces: {processors: [trace_assembly, groupbytrace], exporters: [nop]}}}")))
 }

@@ -153,12 +153,12 @@ func checkShopTrace(t *testing.T, request shopRequest, trace *traceAnswer) {
 // checkPathOrder: segments are disjoint and in time order.
 func checkPathOrder(t *testing.T, trace *traceAnswer) {
 	t.Helper()
-	require.True(t, slices.IsSortedFunc(trace.CriticalPath, func(a, b segmentAnswer) int {
-		if a.EndNS <= b.StartNS {
-			return -1
-		}
-		return 1
-	}), trace.TraceID)
+	end := int64(0)
+	for _, segment := range trace.CriticalPath {
+		require.LessOrEqual(t, end, segment.StartNS, trace.TraceID)
+		require.Less(t, segment.StartNS, segment.EndNS, trace.TraceID)
+		end = segment.EndNS
+	}
 }
 
 func checkShopRow(request shopRequest, row summaryAnswer) error {
