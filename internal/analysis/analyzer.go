@@ -5,6 +5,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
@@ -60,6 +61,8 @@ type SpanResult struct {
 	Fingerprint string
 	// Violations are the names of the rules that the span breaks, sorted; those that stand on the span already among them.
 	Violations []string
+
+	renamed bool // Service is not the one that the resource names
 }
 
 // Analyze explains a release. It changes nothing. The result refers to the release's spans.
@@ -134,14 +137,15 @@ func (a *Analyzer) Reset() {
 func (a *Analyzer) name(tree *tracetree.Tree) {
 	r := &a.result
 	var resource pcommon.Resource // spans of one resource mostly stand together
-	service := ""
+	service, renamed := "", false
 	a.services = a.services[:0]
 	for i := range tree.Nodes {
 		n, s := &tree.Nodes[i], &r.Spans[i]
 		if i == 0 || n.Resource != resource {
-			resource, service = n.Resource, conventions.ServiceName(n.Resource)
+			resource = n.Resource
+			service, renamed = serviceOf(resource)
 		}
-		s.Service, s.Operation = service, n.Name()
+		s.Service, s.renamed, s.Operation = service, renamed, conventions.ShortName(n.Name())
 		s.Failed = failed(n)
 		if !n.Duplicate {
 			r.SpanCount++
@@ -158,6 +162,14 @@ func (a *Analyzer) name(tree *tracetree.Tree) {
 	}
 	slices.Sort(a.services)
 	r.Services = append(r.Services, slices.Compact(a.services)...)
+}
+
+// serviceOf is the name that aggregates use, and whether it is another one than the resource's service.name.
+func serviceOf(resource pcommon.Resource) (service string, renamed bool) {
+	given := conventions.ServiceName(resource)
+	service = conventions.ShortName(given)
+	return service, len(service) != len(given) ||
+		given == conventions.UnknownService && getStr(resource.Attributes(), string(semconv.ServiceNameKey)) != given
 }
 
 // link looks at every parent and child: calls between services, and failures that came from below.
@@ -181,16 +193,26 @@ func (a *Analyzer) link(tree *tracetree.Tree) {
 
 // describe finds what each span says of itself: category, virtual peer, violations.
 func (a *Analyzer) describe(tree *tracetree.Tree) {
+	var (
+		resource pcommon.Resource
+		scope    pcommon.InstrumentationScope
+		shared   faults // of the two; spans of one scope mostly stand together
+	)
 	for i := range tree.Nodes {
 		n, s := &tree.Nodes[i], &a.result.Spans[i]
+		if i == 0 || n.Resource != resource || n.Scope != scope {
+			resource, scope = n.Resource, n.Scope
+			shared = resourceFaults(resource) | attributeFaults(scope.Attributes())
+		}
 		facts := conventions.ReadSpan(n.Span.Span)
 		answered := a.marks[i].answered
 		s.Category = facts.Category(s.Service, n.Scope.Name(), answered)
 		if kind := n.Kind(); n.InTree() && !answered &&
 			(kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer) {
 			s.PeerService, s.PeerKind = facts.Peer()
+			s.PeerService = conventions.ShortName(s.PeerService)
 		}
-		s.Violations = violations(n)
+		s.Violations = violations(n, shared)
 	}
 }
 

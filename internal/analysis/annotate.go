@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
@@ -48,8 +47,7 @@ func annotateSpan(release *tracetree.Release, r *Result, i int) {
 	putStr(attrs, conventions.AttrEntryOperation, entryOperation)
 	putStr(attrs, conventions.AttrParentService, s.ParentService)
 	putStr(attrs, conventions.AttrParentOperation, s.ParentOperation)
-	if s.Service == conventions.UnknownService &&
-		getStr(n.Resource.Attributes(), string(semconv.ServiceNameKey)) != s.Service {
+	if s.renamed {
 		putStr(attrs, conventions.AttrService, s.Service)
 	}
 	if s.Operation != n.Name() {

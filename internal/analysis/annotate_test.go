@@ -50,7 +50,7 @@ func TestAnnotateWhole(t *testing.T) {
 		`services=["orders","shop","unknown_service"]`,
 		"bottleneck.service=shop", "bottleneck.operation=op1", "bottleneck.span_id=0000000000000001", "bottleneck.share=0.3",
 		"entry.service=shop", "entry.operation=op1", "category=service_call",
-		"self_time=30", "critical_path_time=30", "bottleneck=0.3",
+		"self_time=30", "critical_path_time=30", "bottleneck=0.3", `violations=["missing_time"]`,
 	}, annotations(release.Spans[0].Attributes()))
 	require.Equal(t, []string{
 		"entry.service=shop", "entry.operation=op1", "category=service_call", "self_time=20", "critical_path_time=20",
@@ -70,7 +70,7 @@ func TestAnnotateWhole(t *testing.T) {
 	}, annotations(release.Spans[4].Attributes()), "answered by another service: no virtual peer")
 	require.Equal(t, []string{
 		"entry.service=shop", "entry.operation=op1", "parent.service=shop", "parent.operation=op5",
-		"service=unknown_service", "category=internal",
+		"service=unknown_service", "category=internal", `violations=["missing_service_name"]`,
 	}, annotations(release.Spans[5].Attributes()))
 
 	value, ok := release.Spans[1].Attributes().Get("user")
@@ -202,7 +202,7 @@ func TestAnnotateJoined(t *testing.T) {
 				"span_count=4", "service_count=1", "missing_parents=1", "duration=100", `services=["a"]`,
 				"bottleneck.service=a", "bottleneck.operation=op1", "bottleneck.span_id=0000000000000001",
 				"bottleneck.share=0.7", "entry.service=a", "entry.operation=op1", "category=service_call", "self_time=70",
-				"critical_path_time=70", "bottleneck=0.7",
+				"critical_path_time=70", "bottleneck=0.7", `violations=["missing_time"]`,
 			}, got)
 			continue
 		}

@@ -1,24 +1,79 @@
 package analysis
 
 import (
+	"math"
+	"math/bits"
 	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
+// faults is a set of violations, one bit each. Nearly every span has none, and none costs no memory.
+type faults uint32
+
+const (
+	conflictingSpanID faults = 1 << iota
+	deepNesting
+	duplicateAttributeKey
+	emptyAttributeKey
+	longName
+	missingServiceName
+	missingSpanName
+	missingTime
+	negativeDuration
+	oversizeAttribute
+	parentCycle
+	timeOutOfRange
+	tooManyLinks
+	unknownSpanKind
+	unknownStatusCode
+)
+
+// faultNames are the names of the bits, which are sorted by them.
+var faultNames = [...]string{
+	conventions.ViolationConflictingSpanID,
+	conventions.ViolationDeepNesting,
+	conventions.ViolationDuplicateAttributeKey,
+	conventions.ViolationEmptyAttributeKey,
+	conventions.ViolationLongName,
+	conventions.ViolationMissingServiceName,
+	conventions.ViolationMissingSpanName,
+	conventions.ViolationMissingTime,
+	conventions.ViolationNegativeDuration,
+	conventions.ViolationOversizeAttribute,
+	conventions.ViolationParentCycle,
+	conventions.ViolationTimeOutOfRange,
+	conventions.ViolationTooManyLinks,
+	conventions.ViolationUnknownSpanKind,
+	conventions.ViolationUnknownStatusCode,
+}
+
 // violations are the rules that a span breaks, sorted: those that stand on it, for an earlier stage may have seen what cannot be
-// seen here, and what the tree found. Nil for most spans.
-func violations(n *tracetree.Node) []string {
+// seen here, and those found here; shared are the ones of its resource and scope. Nil for most spans.
+func violations(n *tracetree.Node, shared faults) []string {
+	found := shared | spanFaults(n) | attributeFaults(n.Attributes())
+	if n.Events().Len() > 0 {
+		for _, event := range n.Events().All() {
+			found |= attributeFaults(event.Attributes())
+		}
+	}
+	if n.Links().Len() > 0 {
+		for _, link := range n.Links().All() {
+			found |= attributeFaults(link.Attributes())
+		}
+	}
 	standing, ok := n.Attributes().Get(conventions.AttrViolations)
-	if !ok && !n.Conflict {
+	if !ok && found == 0 {
 		return nil
 	}
-	var names []string
-	if n.Conflict {
-		names = append(names, conventions.ViolationConflictingSpanID)
+	names := make([]string, 0, bits.OnesCount32(uint32(found)))
+	for ; found != 0; found &= found - 1 {
+		names = append(names, faultNames[bits.TrailingZeros32(uint32(found))])
 	}
 	if ok && standing.Type() == pcommon.ValueTypeSlice {
 		for _, v := range standing.Slice().All() {
@@ -26,7 +81,134 @@ func violations(n *tracetree.Node) []string {
 				names = append(names, v.Str())
 			}
 		}
+		slices.Sort(names)
+		names = slices.Compact(names)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return names
+}
+
+// spanFaults are those of the span's own fields and of its place in the tree.
+func spanFaults(n *tracetree.Node) faults {
+	var found faults
+	if n.Conflict {
+		found |= conflictingSpanID
+	}
+	if n.Parent < 0 && n.InTree() && !n.MissingParent && !n.ParentSpanID().IsEmpty() {
+		found |= parentCycle
+	}
+	start, end := n.StartTimestamp(), n.EndTimestamp()
+	if start == 0 || end == 0 {
+		found |= missingTime
+	}
+	if end < start {
+		found |= negativeDuration
+	}
+	if start > math.MaxInt64 || end > math.MaxInt64 {
+		found |= timeOutOfRange
+	}
+	if size := len(n.Name()); size == 0 {
+		found |= missingSpanName
+	} else if size > conventions.MaxNameBytes {
+		found |= longName
+	}
+	if kind := n.Kind(); kind < ptrace.SpanKindUnspecified || kind > ptrace.SpanKindConsumer {
+		found |= unknownSpanKind
+	}
+	if code := n.Status().Code(); code < ptrace.StatusCodeUnset || code > ptrace.StatusCodeError {
+		found |= unknownStatusCode
+	}
+	if n.Links().Len() > conventions.MaxLinks {
+		found |= tooManyLinks
+	}
+	return found
+}
+
+// resourceFaults are those of what spans share.
+func resourceFaults(resource pcommon.Resource) faults {
+	found := attributeFaults(resource.Attributes())
+	service := conventions.ServiceName(resource)
+	if len(service) > conventions.MaxNameBytes {
+		found |= longName
+	}
+	if service == conventions.UnknownService {
+		if given, ok := resource.Attributes().Get(string(semconv.ServiceNameKey)); !ok || given.AsString() != service {
+			found |= missingServiceName
+		}
+	}
+	return found
+}
+
+func attributeFaults(attrs pcommon.Map) faults {
+	if attrs.Len() == 0 {
+		return 0
+	}
+	var (
+		found faults
+		seen  uint64 // a bit for each key; a bit that is set already may be another key's
+		again bool
+	)
+	for key, value := range attrs.All() {
+		if key == "" {
+			again = again || found&emptyAttributeKey != 0
+			found |= emptyAttributeKey
+		} else {
+			bit := uint64(1) << ((uint(len(key))*29 + uint(key[len(key)-1])*5 + uint(key[len(key)/2])) & 63)
+			again = again || seen&bit != 0
+			seen |= bit
+		}
+		if value.Type() == pcommon.ValueTypeStr {
+			if len(value.Str()) > conventions.MaxAttributeBytes {
+				found |= oversizeAttribute
+			}
+			continue
+		}
+		found |= valueFaults(value)
+	}
+	if again && repeatsKey(attrs) {
+		found |= duplicateAttributeKey
+	}
+	return found
+}
+
+func valueFaults(value pcommon.Value) faults {
+	var found faults
+	switch value.Type() {
+	case pcommon.ValueTypeBytes:
+		if value.Bytes().Len() > conventions.MaxAttributeBytes {
+			found |= oversizeAttribute
+		}
+	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice:
+		extent := conventions.ExtentOf(value)
+		if extent.Depth > conventions.MaxNesting {
+			found |= deepNesting
+		}
+		if extent.Bytes > conventions.MaxAttributeBytes {
+			found |= oversizeAttribute
+		}
+	}
+	return found
+}
+
+// fewKeys is how many keys are compared one by one.
+const fewKeys = 32
+
+// repeatsKey says whether a key stands more than once.
+func repeatsKey(attrs pcommon.Map) bool {
+	if attrs.Len() > fewKeys {
+		seen := make(map[string]struct{}, attrs.Len())
+		for key := range attrs.All() {
+			seen[key] = struct{}{}
+		}
+		return len(seen) < attrs.Len()
+	}
+	var keys [fewKeys]string
+	n := 0
+	for key := range attrs.All() {
+		if slices.Contains(keys[:n], key) {
+			return true
+		}
+		keys[n] = key
+		n++
+	}
+	return false
 }

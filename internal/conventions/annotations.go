@@ -117,10 +117,39 @@ var Categories = []string{
 	CategoryStorage, CategoryContainer, CategoryOrchestration, CategoryMessaging, CategoryInternal,
 }
 
-// Violations: stable names of the rules that a span can break.
+// Violations: stable names of the rules that a span can break. The span is stored as it was sent; the names tell what of the
+// answers about it not to trust.
 const (
 	// ViolationConflictingSpanID marks a span whose identity was seen before with other times.
 	ViolationConflictingSpanID = "conflicting_span_id"
+	// ViolationDeepNesting marks an attribute nested above MaxNesting; answers have what lies deeper as text.
+	ViolationDeepNesting = "deep_nesting"
+	// ViolationDuplicateAttributeKey marks a key that stands more than once; searches and answers take the first.
+	ViolationDuplicateAttributeKey = "duplicate_attribute_key"
+	// ViolationEmptyAttributeKey marks an attribute without a key.
+	ViolationEmptyAttributeKey = "empty_attribute_key"
+	// ViolationLongName marks a service or span name above MaxNameBytes; aggregates use its beginning.
+	ViolationLongName = "long_name"
+	// ViolationMissingServiceName marks a resource without a service.name.
+	ViolationMissingServiceName = "missing_service_name"
+	// ViolationMissingSpanName marks an empty span name.
+	ViolationMissingSpanName = "missing_span_name"
+	// ViolationMissingTime marks a start or an end of 0, which means 1970.
+	ViolationMissingTime = "missing_time"
+	// ViolationNegativeDuration marks an end before the start; the duration counts as 0.
+	ViolationNegativeDuration = "negative_duration"
+	// ViolationOversizeAttribute marks an attribute above MaxAttributeBytes.
+	ViolationOversizeAttribute = "oversize_attribute"
+	// ViolationParentCycle marks the span at which a cycle of parents was cut: it stands as a root.
+	ViolationParentCycle = "parent_cycle"
+	// ViolationTimeOutOfRange marks a start or an end that int64 cannot hold; it counts as 0.
+	ViolationTimeOutOfRange = "time_out_of_range"
+	// ViolationTooManyLinks marks more than MaxLinks links.
+	ViolationTooManyLinks = "too_many_links"
+	// ViolationUnknownSpanKind marks a kind that OTLP does not have; it counts as unspecified.
+	ViolationUnknownSpanKind = "unknown_span_kind"
+	// ViolationUnknownStatusCode marks a status code that OTLP does not have; it counts as unset.
+	ViolationUnknownStatusCode = "unknown_status_code"
 )
 
 // UnknownService names the service of a resource without service.name, as the semantic conventions want it.

@@ -42,6 +42,20 @@ type Reader interface {
 	// Search answers one page of the traces that match, newest start first (of equals the larger trace id first). A
 	// trace with several releases is one row, and matches as if it had been stored in one piece.
 	Search(ctx context.Context, tenant string, query *SearchQuery) (SearchPage, error)
+
+	AggregateReader
+}
+
+// AggregateReader answers sums over many traces. Each sequence yields every key once, in no particular order, and may be used
+// once; an error ends it. What was written is visible at most 5 s later.
+type AggregateReader interface {
+	Operations(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[OperationAggregate, error]
+	Edges(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[EdgeAggregate, error]
+	Entries(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[EntryAggregate, error]
+	EntryOperations(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[EntryOperationAggregate, error]
+	Errors(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[ErrorAggregate, error]
+	// Completeness says how far the answers over this window can be trusted.
+	Completeness(ctx context.Context, tenant string, query *AggregateQuery) (Completeness, error)
 }
 
 // Backend is one opened storage.

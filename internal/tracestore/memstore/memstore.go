@@ -16,6 +16,7 @@ import (
 
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/rollup"
 	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
@@ -25,9 +26,10 @@ type Store struct {
 	retention time.Duration
 	now       func() time.Time
 
-	mu     sync.RWMutex // guards the fields below
-	calls  map[tracetree.CallID]struct{}
-	traces map[traceKey]*trace
+	mu      sync.RWMutex // guards the fields below
+	calls   map[tracetree.CallID]struct{}
+	traces  map[traceKey]*trace
+	rollups map[minuteKey]*rollup.Sums
 }
 
 var _ tracestore.Backend = (*Store)(nil)
@@ -54,6 +56,7 @@ func New(retention time.Duration, now func() time.Time) *Store {
 	return &Store{
 		retention: retention, now: now,
 		calls: make(map[tracetree.CallID]struct{}), traces: make(map[traceKey]*trace),
+		rollups: make(map[minuteKey]*rollup.Sums),
 	}
 }
 
@@ -70,21 +73,26 @@ func (s *Store) WriteCall(ctx context.Context, td ptrace.Traces) error {
 		return nil
 	}
 	s.calls[id] = struct{}{}
+	var sums rollup.Call
 	for i := range releases {
-		s.addLocked(td, &releases[i])
+		r := tracerow.Explained(&releases[i])
+		releasedAt := r.ReleasedAt
+		if releasedAt <= 0 {
+			releasedAt = s.now().UnixNano()
+		}
+		s.addLocked(td, r, releasedAt)
+		sums.Add(r, releasedAt)
 	}
-	return nil
+	return s.addSumsLocked(sums.Deltas())
 }
 
-func (s *Store) addLocked(td ptrace.Traces, r *tracetree.Release) {
+// addLocked adds a release of the call; r is explained, td is as it was written.
+func (s *Store) addLocked(td ptrace.Traces, r *tracetree.Release, releasedAt int64) {
 	key := traceKey{r.Tenant, r.TraceID}
 	stored := release{version: r.Version, part: r.Part, td: cut(td, key)}
 	at, known := s.traces[key]
 	if !known {
-		at = &trace{releasedAt: r.ReleasedAt, row: tracerow.FromRelease(r), releases: []release{stored}}
-		if at.releasedAt <= 0 {
-			at.releasedAt = s.now().UnixNano()
-		}
+		at = &trace{releasedAt: releasedAt, row: tracerow.FromRelease(r), releases: []release{stored}}
 		s.traces[key] = at
 		return
 	}

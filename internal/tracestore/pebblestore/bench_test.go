@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -8,7 +9,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // renumber gives the spans of the n-th call of a benchmark ids of their own.
@@ -38,6 +41,64 @@ func BenchmarkWriteCall(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*traces*spans), "ns/span")
 	b.ReportMetric(float64(store.Stats().SpanBytes)/float64(n*traces*spans), "bytes/span")
+}
+
+// newFullCall makes a call as large as assembly makes them: 409 traces of 20 spans with 300 operations.
+func newFullCall(releasedAt time.Time) ptrace.Traces {
+	td := newCall(releasedAt, 0, 409, 20)
+	for s, rs := range td.ResourceSpans().All() {
+		n := 0
+		for _, span := range rs.ScopeSpans().At(0).Spans().All() {
+			n++
+			span.SetName(fmt.Sprint("GET /resource/", s, "/", n*7%100))
+			span.SetEndTimestamp(span.StartTimestamp() + pcommon.Timestamp(1000*(1+n*n%9973)))
+		}
+	}
+	releases := tracetree.Releases(td)
+	for i := range releases {
+		analysis.Annotate(&releases[i], analysis.Analyze(&releases[i]))
+	}
+	return td
+}
+
+// BenchmarkWriteFullCall folds the rollups every 32 calls.
+func BenchmarkWriteFullCall(b *testing.B) {
+	store := openStore(b, Options{Path: b.TempDir(), Retention: 168 * time.Hour, Now: atNoon})
+	td := newFullCall(noon)
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		renumber(td, n)
+		require.NoError(b, store.WriteCall(b.Context(), td))
+		if n++; n%maxDeltas == 0 {
+			require.NoError(b, store.foldRollups())
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*td.SpanCount()), "ns/span")
+	b.ReportMetric(float64(store.Stats().SpanBytes)/float64(n*td.SpanCount()), "bytes/span")
+}
+
+// BenchmarkAggregates asks for the operations of an hour, 300 in each minute.
+func BenchmarkAggregates(b *testing.B) {
+	clock := newClock(noon)
+	store := openStore(b, Options{Path: b.TempDir(), Now: clock.now})
+	for n := range 60 {
+		td := newFullCall(noon.Add(time.Duration(n) * time.Minute))
+		renumber(td, n)
+		require.NoError(b, store.WriteCall(b.Context(), td))
+	}
+	clock.set(noon.Add(time.Hour))
+	require.NoError(b, store.foldRollups())
+	require.NoError(b, store.db.Flush())
+	query := &tracestore.AggregateQuery{Start: noon, End: clock.now()}
+	for b.Loop() {
+		calls := int64(0)
+		for operation, err := range store.Operations(b.Context(), "", query) {
+			require.NoError(b, err)
+			calls += operation.Calls
+		}
+		require.EqualValues(b, 60*409*20, calls)
+	}
 }
 
 // filled opens a store with 10,000 traces of 20 spans.

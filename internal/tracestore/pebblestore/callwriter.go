@@ -20,7 +20,11 @@ import (
 const (
 	maxRecomputedSpans    = 10_000
 	maxRecomputedReleases = 100
+	maxRecomputedBytes    = 32 << 20 // as OTLP protobuf
 )
+
+// errTooLarge says that a trace is too large to be made afresh.
+var errTooLarge = errors.New("trace is too large to be analysed again")
 
 // callWriter makes the batch of one call. The writer's lock is held as long as it is used.
 type callWriter struct {
@@ -49,9 +53,7 @@ func (w *callWriter) add(r *encodedRelease) error {
 		}
 	} else {
 		at = partition{r.tenant, dayOf(r.releasedAt)}
-		if !slices.Contains(w.partitions, at) {
-			w.partitions = append(w.partitions, at)
-		}
+		w.into(at)
 		stored = traceValue{
 			searchTime: tracestore.SearchTime(r.row.Start, r.releasedAt, w.store.options.Retention),
 			releasedAt: r.releasedAt, releases: 1, spans: uint64(r.spans), first: ref,
@@ -66,6 +68,21 @@ func (w *callWriter) add(r *encodedRelease) error {
 		return err
 	}
 	return w.batch.Set(at.spansKey(ref.sequence), r.value, nil)
+}
+
+// addDelta puts what the call adds to a minute's rollups into the batch, behind the releases of the call.
+func (w *callWriter) addDelta(delta *encodedDelta) error {
+	at := delta.minute.partition
+	w.into(at)
+	// The call's last sequence: no other call has it.
+	return w.batch.Set(at.deltaKey(deltaRef{delta.minute.minute, w.store.sequence}), delta.value, nil)
+}
+
+// into notes that the call writes into a partition.
+func (w *callWriter) into(at partition) {
+	if !slices.Contains(w.partitions, at) {
+		w.partitions = append(w.partitions, at)
+	}
 }
 
 // join makes r.row the row of the whole trace, of which stored says what is there, and brings stored up to date.
@@ -87,10 +104,13 @@ func (w *callWriter) join(at partition, stored *traceValue, r *encodedRelease, r
 func (w *callWriter) joinedRow(at partition, stored *traceValue, r *encodedRelease, ref releaseRef) (tracerow.Row, error) {
 	if stored.spans+uint64(r.spans) <= maxRecomputedSpans && stored.releases < maxRecomputedReleases {
 		row, err := w.recompute(at, stored, r, ref)
-		if !isCorrupt(err) {
+		switch {
+		case errors.Is(err, errTooLarge):
+		case isCorrupt(err):
+			w.store.corrupt(r.traceID, err) // the row that is there is the best that is known
+		default:
 			return row, err
 		}
-		w.store.corrupt(r.traceID, err) // the row that is there is the best that is known
 	}
 	var row tracerow.Row
 	found, err := get(w.store.db, at.searchKey(stored.searchTime, r.traceID), func(value []byte) (err error) {
@@ -119,6 +139,7 @@ func (w *callWriter) recompute(at partition, stored *traceValue, r *encodedRelea
 	refs = append(refs, ref)
 	sortRefs(refs)
 	releases := make([]ptrace.Traces, len(refs))
+	size := 0
 	for i := range refs {
 		if refs[i] == ref {
 			releases[i], err = decodeSpans(r.value)
@@ -127,6 +148,9 @@ func (w *callWriter) recompute(at partition, stored *traceValue, r *encodedRelea
 		}
 		if err != nil {
 			return tracerow.Row{}, err
+		}
+		if size += (&ptrace.ProtoMarshaler{}).TracesSize(releases[i]); size > maxRecomputedBytes {
+			return tracerow.Row{}, errTooLarge
 		}
 	}
 	return tracerow.FromTrace(releases), nil

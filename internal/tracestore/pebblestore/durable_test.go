@@ -68,6 +68,11 @@ func TestCrash(t *testing.T) {
 				}
 			})
 		}
+		wg.Go(func() {
+			for !crashed.Load() {
+				assert.NoError(t, store.foldRollups())
+			}
+		})
 		for range 10 + round*10 {
 			<-enough
 		}
@@ -90,11 +95,18 @@ func TestCrash(t *testing.T) {
 	}
 	page := mustSearch(t, store, aroundNoon())
 	require.GreaterOrEqual(t, page.Total.Count, len(acknowledged))
+	query := dayAround(noon)
+	done, err := store.Completeness(t.Context(), "", query)
+	require.NoError(t, err)
+	require.EqualValues(t, 3*page.Total.Count, done.Spans, "rollups count what is there, once")
 	for _, n := range acknowledged { // and they are known
 		require.NoError(t, store.WriteCall(t.Context(), newCall(noon, n, 1, 3)))
 	}
 	require.Equal(t, int64(len(acknowledged)), store.Stats().RepeatedCalls)
 	require.Equal(t, page.Total, mustSearch(t, store, aroundNoon()).Total)
+	again, err := store.Completeness(t.Context(), "", query)
+	require.NoError(t, err)
+	require.Equal(t, done, again)
 }
 
 // smallFS is a file system that can be full, or have a broken disk.

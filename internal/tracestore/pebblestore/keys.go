@@ -10,6 +10,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/tracewright/tracewright/internal/tracestore/rollup"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
@@ -21,6 +22,8 @@ import (
 //	          release  'r' ‖ trace id ‖ version ‖ part ‖ sequence
 //	          search   's' ‖ inverted search time ‖ inverted trace id
 //	          spans    't' ‖ sequence
+//	          delta    'd' ‖ minute ‖ sequence
+//	          rollup   'o' ‖ table ‖ minute
 //	system    0xFF ‖ …
 //	          format   'f'
 //	          call     'c' ‖ day ‖ call id
@@ -30,6 +33,8 @@ const (
 	kindRelease = 'r'
 	kindSearch  = 's'
 	kindSpans   = 't'
+	kindDelta   = 'd'
+	kindRollup  = 'o'
 
 	systemByte   = 0xFF
 	systemCall   = 'c'
@@ -156,6 +161,57 @@ func (p partition) decodeSpans(key []byte) (sequence uint64, err error) {
 		return 0, err
 	}
 	return binary.BigEndian.Uint64(rest), nil
+}
+
+// deltaRef says where the rollups stand that one call adds to a minute's.
+type deltaRef struct {
+	minute   uint32
+	sequence uint64
+}
+
+func (p partition) deltaKey(ref deltaRef) []byte {
+	key := binary.BigEndian.AppendUint32(p.key(kindDelta, 12), ref.minute)
+	return binary.BigEndian.AppendUint64(key, ref.sequence)
+}
+
+// deltaSpan is the range of the deltas of some minutes, first to last.
+func (p partition) deltaSpan(first, last uint32) (start, end []byte) {
+	start = binary.BigEndian.AppendUint32(p.key(kindDelta, 4), first)
+	return start, appendMinuteEnd(p.key(kindDelta, 5), last)
+}
+
+func (p partition) decodeDelta(key []byte) (deltaRef, error) {
+	rest, err := p.strip(key, kindDelta, 12)
+	if err != nil {
+		return deltaRef{}, err
+	}
+	return deltaRef{minute: binary.BigEndian.Uint32(rest), sequence: binary.BigEndian.Uint64(rest[4:])}, nil
+}
+
+// rollupKey is where a minute's sums in one table stand.
+func (p partition) rollupKey(table rollup.Table, minute uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(p.key(kindRollup, 5), byte(table)), minute)
+}
+
+// rollupSpan is the range of a table's sums of some minutes, first to last.
+func (p partition) rollupSpan(table rollup.Table, first, last uint32) (start, end []byte) {
+	return p.rollupKey(table, first), appendMinuteEnd(append(p.key(kindRollup, 6), byte(table)), last)
+}
+
+func (p partition) decodeRollup(key []byte) (table rollup.Table, minute uint32, err error) {
+	rest, err := p.strip(key, kindRollup, 5)
+	if err != nil {
+		return 0, 0, err
+	}
+	return rollup.Table(rest[0]), binary.BigEndian.Uint32(rest[1:]), nil
+}
+
+// appendMinuteEnd ends a range behind all keys of a minute.
+func appendMinuteEnd(key []byte, minute uint32) []byte {
+	if minute == math.MaxUint32 {
+		return append(key, bytes.Repeat([]byte{0xFF}, 13)...) // one byte more than keys have
+	}
+	return binary.BigEndian.AppendUint32(key, minute+1)
 }
 
 // strip returns what follows the kind, which must be size bytes.

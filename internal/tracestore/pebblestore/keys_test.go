@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/tracewright/tracewright/internal/tracestore/rollup"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
@@ -27,6 +28,8 @@ func TestKeyBytes(t *testing.T) {
 		"release":        {at.releaseKey(id, ref), "02 6162 01020304 72 101112131415161718191a1b1c1d1e1f 00000002 00000003 0000000000000004"},
 		"search":         {at.searchKey(1, id), "02 6162 01020304 73 7ffffffffffffffe efeeedecebeae9e8e7e6e5e4e3e2e1e0"},
 		"spans":          {at.spansKey(5), "02 6162 01020304 74 0000000000000005"},
+		"delta":          {at.deltaKey(deltaRef{minute: 6, sequence: 7}), "02 6162 01020304 64 00000006 0000000000000007"},
+		"rollup":         {at.rollupKey(rollup.Edges, 6), "02 6162 01020304 6f 02 00000006"},
 		"default tenant": {partition{tenantPrefix(""), 1}.spansKey(5), "00 00000001 74 0000000000000005"},
 		"long tenant": {
 			partition{tenantPrefix(strings.Repeat("x", 128)), 1}.key(kindSpans, 0),
@@ -84,7 +87,7 @@ func FuzzKeys(f *testing.F) {
 		var id pcommon.TraceID
 		copy(id[:], idBytes)
 		ref := releaseRef{version, part, sequence}
-		for _, key := range [][]byte{at.traceKey(id), at.releaseKey(id, ref), at.searchKey(searchTime, id), at.spansKey(sequence)} {
+		for _, key := range [][]byte{at.traceKey(id), at.releaseKey(id, ref), at.searchKey(searchTime, id), at.spansKey(sequence), at.deltaKey(deltaRef{version, sequence}), at.rollupKey(rollup.Edges, version)} {
 			got, err := decodePartition(key)
 			require.NoError(t, err)
 			require.Equal(t, at, got)
@@ -103,6 +106,19 @@ func FuzzKeys(f *testing.F) {
 		gotSequence, err := at.decodeSpans(at.spansKey(sequence))
 		require.NoError(t, err)
 		require.Equal(t, sequence, gotSequence)
+		delta := deltaRef{version, sequence}
+		gotDelta, err := at.decodeDelta(at.deltaKey(delta))
+		require.NoError(t, err)
+		require.Equal(t, delta, gotDelta)
+		start, end = at.deltaSpan(version, version)
+		require.True(t, bytes.Compare(start, at.deltaKey(delta)) <= 0 && bytes.Compare(at.deltaKey(delta), end) < 0)
+		key := at.rollupKey(rollup.Table(part), version)
+		gotTable, gotMinute, err := at.decodeRollup(key)
+		require.NoError(t, err)
+		require.Equal(t, rollup.Table(part), gotTable)
+		require.Equal(t, version, gotMinute)
+		start, end = at.rollupSpan(rollup.Table(part), version, version)
+		require.True(t, bytes.Compare(start, key) <= 0 && bytes.Compare(key, end) < 0)
 		gotDay, call, err := decodeCall(callKey(day, tracetree.CallID(id)))
 		require.NoError(t, err)
 		require.Equal(t, day, gotDay)
@@ -124,5 +140,7 @@ func FuzzForeignKeys(f *testing.F) {
 		_, _ = at.decodeRelease(key)
 		_, _, _ = at.decodeSearch(key)
 		_, _ = at.decodeSpans(key)
+		_, _ = at.decodeDelta(key)
+		_, _, _ = at.decodeRollup(key)
 	})
 }

@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"math"
 	"slices"
 	"sync"
 
@@ -45,6 +46,9 @@ func (p *partitions) remove(at partition) {
 	}
 	p.days[at.tenant] = days
 }
+
+// all lists the partitions of all tenants.
+func (p *partitions) all() []partition { return p.before(math.MaxUint32) }
 
 // before lists the partitions of all tenants older than the day.
 func (p *partitions) before(day uint32) []partition {

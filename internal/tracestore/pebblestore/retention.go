@@ -14,25 +14,36 @@ const upkeepEvery = 10 * time.Minute
 // callRetentionDays: the ids of a day's calls are kept until this many further days are over, so for 24 to 48 hours.
 const callRetentionDays = 1
 
-// keepRetention drops what is too old, until the store closes.
-func (s *Store) keepRetention() {
-	ticker := time.NewTicker(upkeepEvery)
-	defer ticker.Stop()
+// keepUp drops what is too old and folds rollups, until the store closes.
+func (s *Store) keepUp() {
+	upkeep, folding := time.NewTicker(upkeepEvery), time.NewTicker(foldEvery)
+	defer upkeep.Stop()
+	defer folding.Stop()
+	s.upkeepFailed("dropping expired traces", s.dropExpired())
 	for {
-		if err := s.dropExpired(); err != nil && s.ctx.Err() == nil {
-			s.options.Logger.Warn("dropping expired traces failed; trying again later", zap.Error(err))
-		}
 		select {
-		case <-ticker.C:
+		case <-upkeep.C:
+			s.upkeepFailed("dropping expired traces", s.dropExpired())
+		case <-folding.C:
+			s.upkeepFailed("folding rollups", s.foldRollups())
 		case <-s.ctx.Done():
 			return
 		}
 	}
 }
 
+// upkeepFailed tells of a failure, unless it is one that was told of where it began.
+func (s *Store) upkeepFailed(what string, err error) {
+	if err != nil && s.ctx.Err() == nil && s.writable() == nil {
+		s.options.Logger.Warn(what+" failed; trying again later", zap.Error(err))
+	}
+}
+
 // dropExpired drops partitions of which the whole day is older than the retention, and old call ids. Both are ranges, which
 // cost a write each, whatever they hold.
 func (s *Store) dropExpired() error {
+	s.upkeepMu.Lock()
+	defer s.upkeepMu.Unlock()
 	now := s.options.Now().UnixNano()
 	var expired []partition
 	if retention := int64(s.options.Retention); retention > 0 && now > retention {
@@ -55,22 +66,30 @@ func (s *Store) dropExpired() error {
 			return err
 		}
 	}
-	if err := s.drop(batch, expired); err != nil {
-		return err
-	}
-	if err := batch.SyncWait(); err != nil {
-		s.fail(err)
+	if err := s.applyUpkeep(batch, expired); err != nil {
 		return err
 	}
 	s.counters.dropped.Add(int64(len(expired)))
 	if len(expired) > 0 {
 		s.options.Logger.Info("dropped expired traces", zap.Int("partitions", len(expired)))
 	}
+	return nil
+}
+
+// applyUpkeep makes a batch of the upkeep durable and closes it. The partitions that it drops are forgotten, so that no
+// writer finds a trace in one that is gone.
+func (s *Store) applyUpkeep(batch *pebble.Batch, dropped []partition) error {
+	if err := s.applyLocked(batch, dropped); err != nil {
+		return err
+	}
+	if err := batch.SyncWait(); err != nil {
+		s.fail(err)
+		return err
+	}
 	return batch.Close()
 }
 
-// drop commits the batch and forgets the partitions, so that no writer finds a trace in one that is gone.
-func (s *Store) drop(batch *pebble.Batch, expired []partition) error {
+func (s *Store) applyLocked(batch *pebble.Batch, dropped []partition) error {
 	if err := s.lockWriter(s.ctx); err != nil {
 		return err
 	}
@@ -78,8 +97,9 @@ func (s *Store) drop(batch *pebble.Batch, expired []partition) error {
 	if err := s.apply(batch); err != nil {
 		return err
 	}
-	for _, at := range expired {
+	for _, at := range dropped {
 		s.partitions.remove(at)
+		s.unfolded.drop(at)
 	}
 	return nil
 }

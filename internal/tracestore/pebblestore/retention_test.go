@@ -70,7 +70,7 @@ func TestFragmentJoinsEarlierDay(t *testing.T) {
 	counts, err := spanCounts(t, store, traceID(1))
 	require.NoError(t, err)
 	require.Equal(t, []int{2, 3}, counts)
-	require.Len(t, store.partitions.of(tenantPrefix("")), 1)
+	require.Len(t, store.partitions.of(tenantPrefix("")), 2, "its rollups are of the day on which it was released")
 
 	clock.set(noon.Add(48 * time.Hour))
 	require.NoError(t, store.dropExpired())

@@ -60,7 +60,10 @@ type Store struct {
 	lockFile   *pebble.Lock
 	disk       *diskState
 	partitions *partitions
+	unfolded   *unfolded
 	counters   counters
+
+	upkeepMu sync.Mutex // held while partitions are dropped or rollups folded: one must not undo the other
 
 	// writer is held, by a value in it, while a batch is made and handed to Pebble. It is a channel so that waiting for it
 	// ends with the caller's context.
@@ -97,7 +100,7 @@ func Open(options Options) (*Store, error) {
 		s.cancel()
 		return nil, err
 	}
-	s.upkeep.Go(s.keepRetention)
+	s.upkeep.Go(s.keepUp)
 	return s, nil
 }
 
@@ -160,6 +163,9 @@ func (s *Store) open() (err error) {
 	}
 	s.partitions, s.sequence, err = loadPartitions(s.db)
 	if err != nil {
+		return fmt.Errorf("read folder %q: %w", path, err)
+	}
+	if err := s.loadDeltas(); err != nil {
 		return fmt.Errorf("read folder %q: %w", path, err)
 	}
 	return nil

@@ -106,6 +106,11 @@ func (s *Store) commit(ctx context.Context, call *encodedCall) (*pending, error)
 			return nil, errors.Join(err, batch.Close())
 		}
 	}
+	for i := range call.deltas {
+		if err := w.addDelta(&call.deltas[i]); err != nil {
+			return nil, errors.Join(err, batch.Close())
+		}
+	}
 	if err := batch.Set(callKey(dayOf(s.options.Now().UnixNano()), call.id), nil, nil); err != nil {
 		return nil, errors.Join(err, batch.Close())
 	}
@@ -114,6 +119,9 @@ func (s *Store) commit(ctx context.Context, call *encodedCall) (*pending, error)
 	}
 	for _, at := range w.partitions {
 		s.partitions.add(at)
+	}
+	for i := range call.deltas {
+		s.unfolded.add(call.deltas[i].minute, 1)
 	}
 	return s.sync(batch, call, w.joined), nil
 }

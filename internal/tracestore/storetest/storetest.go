@@ -58,6 +58,20 @@ func Run(t *testing.T, open Open) {
 		{"cursors are checked", testCursors},
 		{"totals", testTotals},
 		{"readers and writers at once", testConcurrency},
+		{"operations add up", testOperations},
+		{"edges add up", testEdges},
+		{"entries add up", testEntries},
+		{"errors are recognised over traces", testErrors},
+		{"completeness", testCompleteness},
+		{"aggregates of a window", testAggregateWindow},
+		{"aggregates of an environment and of a service", testAggregateFilters},
+		{"aggregates count a repeated call once", testAggregateRepeated},
+		{"aggregates of odd spans", testAggregateOddSpans},
+		{"a virtual peer that was a service", testEarlyPeer},
+		{"quantiles are within 1 %", testQuantiles},
+		{"series beyond the limit are other", testSeriesLimit},
+		{"aggregates end with their context", testAggregateContexts},
+		{"aggregates are those of a recount", testAggregateModel},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, fresh(t)) })
 	}

@@ -39,7 +39,10 @@ func traceID(n byte) pcommon.TraceID { return pcommon.TraceID{15: n} }
 func spanID(n byte) pcommon.SpanID { return pcommon.SpanID{7: n} }
 
 // call makes a call of the spans, released now; equal resources share ResourceSpans.
-func call(spans ...span) ptrace.Traces {
+func call(spans ...span) ptrace.Traces { return callAt(now, spans...) }
+
+// callAt makes a call that is released at a time.
+func callAt(released time.Time, spans ...span) ptrace.Traces {
 	td := ptrace.NewTraces()
 	resources := make(map[string]ptrace.SpanSlice)
 	for _, s := range spans {
@@ -54,7 +57,7 @@ func call(spans ...span) ptrace.Traces {
 			if s.tenant != "" {
 				attrs.PutStr(conventions.AttrTenant, s.tenant)
 			}
-			attrs.PutInt(conventions.AttrReleasedAt, now.UnixNano())
+			attrs.PutInt(conventions.AttrReleasedAt, released.UnixNano())
 			put(attrs, s.resource)
 			list = rs.ScopeSpans().AppendEmpty().Spans()
 			resources[key] = list

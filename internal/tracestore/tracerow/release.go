@@ -13,8 +13,36 @@ import (
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
-// FromRelease makes the row of a trace of which only this release is known. It takes the summary from the annotations, and
-// analyses the release where no trace_analysis stood before. The release is not changed and not kept.
+// Explained is the release with its annotations: the release itself where trace_analysis stood before, else a copy that is
+// analysed here, without the spans that repeat another one. The release is not changed; the copy refers to its resources.
+func Explained(release *tracetree.Release) *tracetree.Release {
+	if _, ok := annotated(release); ok {
+		return release
+	}
+	copied := *release
+	copied.Spans = slices.Clone(release.Spans)
+	for i := range copied.Spans {
+		span := ptrace.NewSpan()
+		copied.Spans[i].CopyTo(span)
+		copied.Spans[i].Span = span
+	}
+	result := analysis.Analyze(&copied)
+	if result.SpanCount != len(copied.Spans) {
+		nodes := result.Tree.Nodes
+		copied.Spans = copied.Spans[:0]
+		for i := range nodes {
+			if !nodes[i].Duplicate {
+				copied.Spans = append(copied.Spans, nodes[i].Span)
+			}
+		}
+		result = analysis.Analyze(&copied)
+	}
+	analysis.Annotate(&copied, result)
+	return &copied
+}
+
+// FromRelease makes the row of a trace of which only this release is known, which is Explained. The release is not changed and
+// not kept.
 func FromRelease(release *tracetree.Release) Row {
 	row := Row{}
 	if root, ok := annotated(release); ok {

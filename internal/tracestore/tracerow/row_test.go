@@ -67,6 +67,28 @@ func TestFromRelease(t *testing.T) {
 	require.Equal(t, 2, FromRelease(&release).SpanCount)
 }
 
+// TestExplained: a release without annotations gets them on a copy, one that has them is used as it is.
+func TestExplained(t *testing.T) {
+	td := sample()
+	td.ResourceSpans().At(0).CopyTo(td.ResourceSpans().AppendEmpty()) // stock's span repeated
+	td.MarkReadOnly()
+	release := tracetree.Releases(td)[0]
+	require.Len(t, release.Spans, 3)
+	explained := Explained(&release)
+	require.Len(t, explained.Spans, 2)
+	require.Equal(t, release.Assembly, explained.Assembly)
+	for _, span := range explained.Spans {
+		entry, _ := span.Attributes().Get(conventions.AttrEntryService)
+		require.Equal(t, "shop", entry.Str())
+	}
+	for _, span := range release.Spans {
+		_, ok := span.Attributes().Get(conventions.AttrEntryService)
+		require.False(t, ok, "the release is somebody else's")
+	}
+	require.Equal(t, sampleRow, FromRelease(explained))
+	require.Same(t, explained, Explained(explained))
+}
+
 func TestFromTrace(t *testing.T) {
 	row := FromTrace([]ptrace.Traces{sample(), sample()}) // the spans of the second are repetitions
 	require.Equal(t, sampleRow, row)

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -55,6 +56,13 @@ func (t *tenantRun) compareEdges(ctx context.Context, start, end time.Time, repo
 		report.detail("edge", d.text)
 	}
 	report.completeness("map", answer.Completeness)
+	var statement struct {
+		Unrepaired int64 `json:"unrepaired_spans"`
+	}
+	if err := json.Unmarshal(answer.Completeness, &statement); err != nil {
+		return fmt.Errorf("read the completeness of the map: %w", err)
+	}
+	report.unrepaired += statement.Unrepaired
 	return nil
 }
 

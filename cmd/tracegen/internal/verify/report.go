@@ -24,11 +24,12 @@ type Report struct {
 	NotServed []string
 
 	onlyTraces            bool
-	edgesWithin           float64
 	edgeCalls, edgeMisses int64
-	details               []string
-	left                  int
-	complete              []string
+	// unrepaired is the number of spans of which the map says that their edges may be wrong.
+	unrepaired int64
+	details    []string
+	left       int
+	complete   []string
 }
 
 // Details of more problems than this are only counted.
@@ -59,7 +60,7 @@ func (r *Report) tracesOK() bool {
 }
 
 func (r *Report) edgesOK() bool {
-	return r.EdgeDifferences == 0 || float64(r.edgeMisses) <= r.edgesWithin*float64(r.edgeCalls)
+	return r.EdgeDifferences == 0 || r.edgeMisses <= r.unrepaired
 }
 
 // OK says whether everything is as it was sent.
@@ -77,8 +78,8 @@ func (r *Report) Write(out io.Writer) error {
 	}
 	b.WriteByte('\n')
 	if !r.onlyTraces {
-		fmt.Fprintf(&b, "edges       %d sent: %d differ in calls or errors (by %d of %d calls)\n",
-			r.Edges, r.EdgeDifferences, r.edgeMisses, r.edgeCalls)
+		fmt.Fprintf(&b, "edges       %d sent: %d differ in calls or errors (by %d of %d calls; the map says that %d spans may be wrong)\n",
+			r.Edges, r.EdgeDifferences, r.edgeMisses, r.edgeCalls, r.unrepaired)
 		fmt.Fprintf(&b, "operations  %d sent: %d differ in calls or errors\n", r.Operations, r.OperationDifferences)
 	}
 	for _, path := range r.NotServed {

@@ -20,8 +20,6 @@ type Options struct {
 	Concurrency int
 	// OnlyTraces leaves the map and the operations out.
 	OnlyTraces bool
-	// EdgesWithin is the share of all calls on edges by which the edges may differ in sum without being a failure.
-	EdgesWithin float64
 	// Interval is the time between two rounds of questions.
 	Interval time.Duration
 }
@@ -97,7 +95,7 @@ func (v *Verifier) Run(ctx context.Context) (*Report, error) {
 
 // round asks everything that was not right yet.
 func (v *Verifier) round(ctx context.Context) (*Report, error) {
-	report := &Report{edgesWithin: v.options.EdgesWithin, onlyTraces: v.options.OnlyTraces}
+	report := &Report{onlyTraces: v.options.OnlyTraces}
 	for _, t := range v.tenants {
 		if err := t.readTraces(ctx, v.options.Concurrency); err != nil {
 			return nil, fmt.Errorf("read the traces: %w", err)

@@ -1,0 +1,85 @@
+package conventions
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
+
+// What is usual in a span. What is above is kept and marked with a violation.
+const (
+	// MaxAttributeBytes is the size of one attribute's value: its text or bytes, those of a nested value together.
+	MaxAttributeBytes = 64 << 10
+	// MaxNesting is how deep the arrays and maps of one value are nested.
+	MaxNesting = 64
+	// MaxLinks is the number of links of a span.
+	MaxLinks = 1000
+)
+
+// MaxNameBytes is how much of a name aggregates and annotations use. An entry's name stands on every span of its trace, and a
+// caller's on every span that it calls: a name of a megabyte would make a trace of gigabytes.
+const MaxNameBytes = 256
+
+// ShortName is the name, or as many of its first bytes as MaxNameBytes allows, cut between characters.
+func ShortName(name string) string {
+	if len(name) <= MaxNameBytes {
+		return name
+	}
+	end := MaxNameBytes
+	for end > MaxNameBytes-utf8.UTFMax && !utf8.RuneStart(name[end]) {
+		end--
+	}
+	return strings.Clone(name[:end]) // the rest need not stay in memory
+}
+
+// Extent is how large an attribute's value is.
+type Extent struct {
+	// Depth is how deep arrays and maps are nested: 0 for a plain value, 1 for an array of plain values.
+	Depth int
+	// Values is the number of values inside of arrays and maps.
+	Values int
+	// Bytes are those of texts, bytes and the keys of maps.
+	Bytes int
+}
+
+// nestedValue is an array or a map that is yet to be looked into.
+type nestedValue struct {
+	value pcommon.Value
+	depth int
+}
+
+// ExtentOf measures a value, however deep it is nested.
+func ExtentOf(value pcommon.Value) Extent {
+	var e Extent
+	var todo []nestedValue
+	look := func(v pcommon.Value, depth int) {
+		switch v.Type() {
+		case pcommon.ValueTypeStr:
+			e.Bytes += len(v.Str())
+		case pcommon.ValueTypeBytes:
+			e.Bytes += v.Bytes().Len()
+		case pcommon.ValueTypeMap, pcommon.ValueTypeSlice:
+			e.Depth = max(e.Depth, depth)
+			todo = append(todo, nestedValue{v, depth})
+		}
+	}
+	look(value, 1)
+	for len(todo) > 0 {
+		last := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if last.value.Type() == pcommon.ValueTypeMap {
+			for key, v := range last.value.Map().All() {
+				e.Values++
+				e.Bytes += len(key)
+				look(v, last.depth+1)
+			}
+			continue
+		}
+		for _, v := range last.value.Slice().All() {
+			e.Values++
+			look(v, last.depth+1)
+		}
+	}
+	return e
+}

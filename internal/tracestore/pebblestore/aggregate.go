@@ -1,0 +1,161 @@
+package pebblestore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/rollup"
+)
+
+// Operations implements tracestore.AggregateReader.
+func (s *Store) Operations(
+	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
+) iter.Seq2[tracestore.OperationAggregate, error] {
+	return rollup.Stream(s.answer(ctx, tenant, query, rollup.Operations), (*rollup.Answer).Operations)
+}
+
+// Edges implements tracestore.AggregateReader.
+func (s *Store) Edges(
+	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
+) iter.Seq2[tracestore.EdgeAggregate, error] {
+	return rollup.Stream(s.answer(ctx, tenant, query, rollup.Edges), (*rollup.Answer).Edges)
+}
+
+// Entries implements tracestore.AggregateReader.
+func (s *Store) Entries(
+	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
+) iter.Seq2[tracestore.EntryAggregate, error] {
+	return rollup.Stream(s.answer(ctx, tenant, query, rollup.Entries), (*rollup.Answer).Entries)
+}
+
+// EntryOperations implements tracestore.AggregateReader.
+func (s *Store) EntryOperations(
+	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
+) iter.Seq2[tracestore.EntryOperationAggregate, error] {
+	return rollup.Stream(s.answer(ctx, tenant, query, rollup.EntryOperations), (*rollup.Answer).EntryOperations)
+}
+
+// Errors implements tracestore.AggregateReader.
+func (s *Store) Errors(
+	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
+) iter.Seq2[tracestore.ErrorAggregate, error] {
+	return rollup.Stream(s.answer(ctx, tenant, query, rollup.Errors), (*rollup.Answer).Errors)
+}
+
+// Completeness implements tracestore.AggregateReader.
+func (s *Store) Completeness(
+	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
+) (tracestore.Completeness, error) {
+	answer, err := s.answer(ctx, tenant, query, rollup.Spans)()
+	if err != nil {
+		return tracestore.Completeness{}, err
+	}
+	return answer.Completeness(), nil
+}
+
+// answer adds up the minutes of the query's window.
+func (s *Store) answer(
+	ctx context.Context, tenant string, query *tracestore.AggregateQuery, table rollup.Table,
+) func() (*rollup.Answer, error) {
+	return func() (*rollup.Answer, error) {
+		if err := s.enter(); err != nil {
+			return nil, err
+		}
+		defer s.leave()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		run := aggregation{store: s, ctx: ctx, table: table, answer: rollup.NewAnswer(table, query)}
+		first, last, ok := rollup.Window(query)
+		if !ok {
+			return run.answer, nil
+		}
+		run.snapshot = s.db.NewSnapshot()
+		defer func() { _ = run.snapshot.Close() }() // fails only if closed before
+		for _, at := range slices.Backward(s.partitions.of(tenantPrefix(tenant))) {
+			if at.day < first/minutesOfDay || at.day > last/minutesOfDay {
+				continue
+			}
+			if err := run.partition(at, first, last); err != nil {
+				return nil, fmt.Errorf("add up rollups: %w", err)
+			}
+		}
+		return run.answer, nil
+	}
+}
+
+// aggregation is one answer while it is made.
+type aggregation struct {
+	store    *Store
+	ctx      context.Context
+	snapshot *pebble.Snapshot
+	table    rollup.Table
+	answer   *rollup.Answer
+}
+
+// partition adds the minutes first to last of a partition.
+func (r *aggregation) partition(at partition, first, last uint32) error {
+	unfolded, err := r.unfolded(at, first, last)
+	if err != nil {
+		return err
+	}
+	tables := rollup.Of(r.table)
+	if r.table == rollup.Spans {
+		tables = rollup.AllTables // it says what the others counted in their "other"
+	}
+	for _, minute := range unfolded {
+		if err := r.interrupted(); err != nil {
+			return err
+		}
+		sums, _, err := r.store.readMinute(r.snapshot, rollupMinute{at, minute}, tables)
+		if err != nil {
+			return err
+		}
+		if err := r.answer.Merge(sums.Append(nil, tables)); err != nil {
+			return err
+		}
+	}
+	lower, upper := at.rollupSpan(r.table, first, last)
+	return scan(r.snapshot, lower, upper, func(key []byte, value func() ([]byte, error)) error {
+		_, minute, err := at.decodeRollup(key)
+		if err != nil {
+			return err
+		}
+		if _, done := slices.BinarySearch(unfolded, minute); done {
+			return nil
+		}
+		if err := r.interrupted(); err != nil {
+			return err
+		}
+		encoded, err := value()
+		if err != nil {
+			return err
+		}
+		return r.store.passOver(minute, r.answer.Merge(encoded))
+	})
+}
+
+// unfolded lists the minutes that have deltas, in order.
+func (r *aggregation) unfolded(at partition, first, last uint32) (minutes []uint32, err error) {
+	lower, upper := at.deltaSpan(first, last)
+	err = scan(r.snapshot, lower, upper, func(key []byte, _ func() ([]byte, error)) error {
+		ref, err := at.decodeDelta(key)
+		if n := len(minutes); err == nil && (n == 0 || minutes[n-1] != ref.minute) {
+			minutes = append(minutes, ref.minute)
+		}
+		return err
+	})
+	return minutes, err
+}
+
+func (r *aggregation) interrupted() error {
+	if r.store.ctx.Err() != nil {
+		return tracestore.ErrClosed
+	}
+	return r.ctx.Err()
+}

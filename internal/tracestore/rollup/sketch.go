@@ -1,0 +1,107 @@
+package rollup
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/DataDog/sketches-go/ddsketch"
+	"github.com/DataDog/sketches-go/ddsketch/mapping"
+	"github.com/DataDog/sketches-go/ddsketch/store"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+// relativeAccuracy of every sketch: a quantile is within 1 % of the true one.
+const relativeAccuracy = 0.01
+
+var (
+	// indexes maps durations to the bins of every sketch.
+	indexes = newMapping()
+	// maxIndex is the bin of the longest duration there is.
+	maxIndex = uint32(indexes.Index(math.MaxInt64))
+)
+
+func newMapping() *mapping.LogarithmicMapping {
+	m, err := mapping.NewLogarithmicMapping(relativeAccuracy)
+	if err != nil {
+		panic(fmt.Sprintf("accuracy of sketches: %v", err)) // it is a constant
+	}
+	return m
+}
+
+// sketch is a DDSketch of durations in nanoseconds, kept as its bins. Most hold few of them, so that this is smaller than the
+// library's stores, in memory and written down, and adds up in the order of the bins.
+type sketch struct {
+	zeros uint64 // durations of 0
+	bins  []bin  // by index
+}
+
+type bin struct {
+	index uint32
+	count uint64
+}
+
+// add counts a duration that is not negative.
+func (s *sketch) add(duration int64) {
+	if duration <= 0 {
+		s.zeros = sum(s.zeros, 1)
+		return
+	}
+	index := uint32(indexes.Index(float64(duration)))
+	at, found := slices.BinarySearchFunc(s.bins, index, func(b bin, index uint32) int { return cmp.Compare(b.index, index) })
+	if found {
+		s.bins[at].count = sum(s.bins[at].count, 1)
+		return
+	}
+	s.bins = slices.Insert(s.bins, at, bin{index, 1})
+}
+
+// merge adds a sketch, which stays as it is.
+func (s *sketch) merge(from *sketch) {
+	s.zeros = sum(s.zeros, from.zeros)
+	i, j := len(s.bins)-1, len(from.bins)-1
+	added := 0
+	for a, b := i, j; b >= 0; {
+		switch {
+		case a >= 0 && s.bins[a].index > from.bins[b].index:
+			a--
+		case a >= 0 && s.bins[a].index == from.bins[b].index:
+			a, b = a-1, b-1
+		default:
+			added, b = added+1, b-1
+		}
+	}
+	// From the back, so that what is there moves once.
+	s.bins = slices.Grow(s.bins, added)[:len(s.bins)+added]
+	for to := len(s.bins) - 1; j >= 0; to-- {
+		switch {
+		case i >= 0 && s.bins[i].index > from.bins[j].index:
+			s.bins[to] = s.bins[i]
+			i--
+		case i >= 0 && s.bins[i].index == from.bins[j].index:
+			s.bins[to] = bin{s.bins[i].index, sum(s.bins[i].count, from.bins[j].count)}
+			i, j = i-1, j-1
+		default:
+			s.bins[to] = from.bins[j]
+			j--
+		}
+	}
+}
+
+// distribution is the sketch as answers have it, nil where there is nothing in it.
+func (s *sketch) distribution() tracestore.Durations {
+	if s.zeros == 0 && len(s.bins) == 0 {
+		return nil
+	}
+	bins := store.DefaultProvider()
+	for _, b := range s.bins {
+		bins.AddWithCount(int(b.index), float64(b.count))
+	}
+	d := ddsketch.NewDDSketch(indexes, bins, store.DefaultProvider())
+	if s.zeros > 0 {
+		_ = d.AddWithCount(0, float64(s.zeros)) // fails for negative counts only
+	}
+	return d
+}

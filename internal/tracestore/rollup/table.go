@@ -1,0 +1,232 @@
+package rollup
+
+import (
+	"iter"
+	"math"
+)
+
+// MaxSeries is the number of series that a table of one tenant and minute holds besides "other".
+const MaxSeries = 10_000
+
+// Table is one of the rollups. Its number stands in stored values.
+type Table uint8
+
+const (
+	Operations Table = iota + 1
+	Edges
+	Entries
+	EntryOperations
+	Errors
+	Spans
+	// others is no table: it says of each table what went to "other".
+	others
+)
+
+// Tables is a set of them.
+type Tables uint16
+
+// AllTables is what one call adds to, and what is kept of a minute.
+const AllTables Tables = 1<<Operations | 1<<Edges | 1<<Entries | 1<<EntryOperations | 1<<Errors | 1<<Spans
+
+// Of is the set of the tables.
+func Of(tables ...Table) (set Tables) {
+	for _, t := range tables {
+		set |= 1 << t
+	}
+	return set
+}
+
+// All yields the tables of the set.
+func (s Tables) All() iter.Seq[Table] {
+	return func(yield func(Table) bool) {
+		for t := Operations; t < others; t++ {
+			if s.has(t) && !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+func (s Tables) has(t Table) bool { return s&(1<<t) != 0 }
+
+// Columns of the keys. The environment is the first in every table.
+const (
+	colEnvironment = 0
+
+	operationService, operationVersion, operationName, operationKind                       = 1, 2, 3, 4
+	edgeParent, edgeParentOperation, edgeChild, edgeChildOperation, edgeKind, edgeProtocol = 1, 2, 3, 4, 5, 6
+	entryService, entryOperation, entryOutcome                                             = 1, 2, 3
+	entryOpEntryService, entryOpEntryOperation, entryOpService, entryOpOperation           = 1, 2, 3, 4
+	errorFingerprint, errorService, errorOperation, errorEntryService, errorEntryOperation = 1, 2, 3, 4, 5
+
+	maxColumns = 7
+)
+
+// Numbers of the rows. The first counts spans (of Entries: traces) in every table.
+const (
+	numCount = 0
+
+	numErrors   = 1
+	numSelfTime = 2
+	numPathTime = 3
+	numTraces   = 4
+
+	numPartial    = 1
+	numUnrepaired = 2
+
+	maxNumbers = 5
+)
+
+// shape says what a table's series are made of.
+type shape struct {
+	columns, numbers       int
+	durations, occurrences bool
+	services               []int // the columns that a query's service is compared with
+	dropped                []int // the columns that answers sum away, besides the environment
+}
+
+var shapes = [others]shape{
+	Operations: {
+		columns: 5, numbers: 4, durations: true,
+		services: []int{operationService}, dropped: []int{operationVersion},
+	},
+	Edges: {
+		columns: 7, numbers: 2, durations: true,
+		services: []int{edgeParent, edgeChild}, dropped: []int{edgeParentOperation, edgeChildOperation},
+	},
+	Entries:         {columns: 4, numbers: 2, durations: true, services: []int{entryService}},
+	EntryOperations: {columns: 5, numbers: 5, services: []int{entryOpService}},
+	Errors:          {columns: 6, numbers: 1, occurrences: true, services: []int{errorService}},
+	Spans:           {columns: 1, numbers: 3},
+}
+
+// key is a series' key: a number for each column's string, see dictionary. Columns that a table does not have are 0.
+type key [maxColumns]uint32
+
+// row is a series' sums.
+type row struct {
+	numbers     [maxNumbers]uint64
+	durations   sketch
+	occurrences *occurrences // of Errors
+	// release is the last one that was counted into numTraces, while a call is summed.
+	release uint32
+}
+
+func (r *row) merge(from *row) {
+	for i, n := range from.numbers {
+		r.numbers[i] = sum(r.numbers[i], n)
+	}
+	r.durations.merge(&from.durations)
+	if from.occurrences != nil {
+		r.happened().merge(from.occurrences)
+	}
+}
+
+// reset empties a row of a table that was used before.
+func (r *row) reset() { *r = row{durations: sketch{bins: r.durations.bins[:0]}} }
+
+// happened is where occurrences are added.
+func (r *row) happened() *occurrences {
+	if r.occurrences == nil {
+		r.occurrences = &occurrences{}
+	}
+	return r.occurrences
+}
+
+// sum adds, and stays at the largest number: what senders write as a time may be anything.
+func sum(a, b uint64) uint64 {
+	if a > math.MaxUint64-b {
+		return math.MaxUint64
+	}
+	return a + b
+}
+
+// table is the series of one rollup, in the order in which they came.
+type table struct {
+	limit int
+	index map[key]int32
+	keys  []key
+	rows  []row
+	other *row // what went beyond the limit; nil for nothing
+}
+
+// at finds the row of a series, a new one where there is room, else that of "other". It is valid until the next call.
+func (t *table) at(k *key) *row {
+	if i, ok := t.index[*k]; ok {
+		return &t.rows[i]
+	}
+	if len(t.keys) >= t.limit {
+		return t.beyond()
+	}
+	if t.index == nil {
+		t.index = make(map[key]int32)
+	}
+	n := len(t.keys)
+	t.index[*k] = int32(n)
+	t.keys = append(t.keys, *k)
+	if n == cap(t.rows) {
+		t.rows = append(t.rows, row{})
+		return &t.rows[n]
+	}
+	t.rows = t.rows[:n+1]
+	t.rows[n].reset()
+	return &t.rows[n]
+}
+
+// reset empties the table, which keeps its memory.
+func (t *table) reset() {
+	clear(t.index)
+	t.keys, t.rows, t.other = t.keys[:0], t.rows[:0], nil
+}
+
+// beyond is the row of "other".
+func (t *table) beyond() *row {
+	if t.other == nil {
+		t.other = &row{}
+	}
+	return t.other
+}
+
+// dictionary numbers strings. The empty string is 0.
+type dictionary struct {
+	ids  map[string]uint32
+	list []string // by number - 1
+}
+
+func (d *dictionary) id(s string) uint32 {
+	if s == "" {
+		return 0
+	}
+	if id, ok := d.ids[s]; ok {
+		return id
+	}
+	if d.ids == nil {
+		d.ids = make(map[string]uint32)
+	}
+	d.list = append(d.list, s)
+	id := uint32(len(d.list))
+	d.ids[s] = id
+	return id
+}
+
+// idOf is id for bytes, which are copied where they are new.
+func (d *dictionary) idOf(b []byte) uint32 {
+	if id, ok := d.ids[string(b)]; ok { // does not copy
+		return id
+	}
+	return d.id(string(b))
+}
+
+// reset empties the dictionary, which keeps its memory.
+func (d *dictionary) reset() {
+	clear(d.ids)
+	clear(d.list) // lets go of the strings
+	d.list = d.list[:0]
+}
+
+func (d *dictionary) text(id uint32) string {
+	if id == 0 {
+		return ""
+	}
+	return d.list[id-1]
+}

@@ -1,0 +1,337 @@
+package storetest
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// testAggregateModel writes random calls, some of them again, and compares every aggregate of random windows with a recount
+// of the spans.
+func testAggregateModel(t *testing.T, store tracestore.Backend) {
+	random := rand.New(rand.NewPCG(4, 2))
+	maker := callMaker{random}
+	var calls []ptrace.Traces
+	for range 60 {
+		calls = append(calls, maker.call())
+		write(t, store, calls[len(calls)-1])
+		if random.IntN(4) == 0 {
+			write(t, store, calls[random.IntN(len(calls))])
+		}
+	}
+	for range 40 {
+		from := now.Add(time.Duration(random.IntN(360)-20) * time.Second)
+		query := &tracestore.AggregateQuery{Start: from, End: from.Add(time.Duration(random.IntN(360)) * time.Second)}
+		if random.IntN(2) == 0 {
+			query.Environment = new(pick(random, environments))
+		}
+		if random.IntN(2) == 0 {
+			query.Service = pick(random, services)
+		}
+		tenant := pick(random, tenants)
+		m := newModel(query)
+		for _, td := range calls {
+			m.add(tenant, td)
+		}
+		m.compare(t, store, tenant)
+	}
+}
+
+// model recounts what a query asks for, in the plainest way.
+type model struct {
+	query      *tracestore.AggregateQuery
+	operations map[tracestore.OperationAggregate]*tally // by what names them
+	edges      map[tracestore.EdgeAggregate]*tally
+	entries    map[tracestore.Operation]*tally
+	through    map[[2]tracestore.Operation]*tally
+	errors     map[errorKey]*tally
+	spans      tracestore.Completeness
+}
+
+type errorKey struct {
+	fingerprint      string
+	operation, entry tracestore.Operation
+}
+
+type tally struct {
+	traces, calls, errors, self, path int64
+	durations                         []int64
+	outcomes                          map[string]int64
+	first, last                       time.Time
+	ids                               map[string]bool
+}
+
+func newModel(query *tracestore.AggregateQuery) *model {
+	return &model{
+		query: query, operations: make(map[tracestore.OperationAggregate]*tally), edges: make(map[tracestore.EdgeAggregate]*tally),
+		entries: make(map[tracestore.Operation]*tally), through: make(map[[2]tracestore.Operation]*tally), errors: make(map[errorKey]*tally),
+	}
+}
+
+func at[K comparable](m map[K]*tally, key K) *tally {
+	if m[key] == nil {
+		m[key] = &tally{outcomes: make(map[string]int64), ids: make(map[string]bool)}
+	}
+	return m[key]
+}
+
+// count adds a span.
+func (c *tally) count(s *modelSpan) {
+	c.calls++
+	if s.failed {
+		c.errors++
+	}
+	c.self += s.number(conventions.AttrSelfTime)
+	c.path += s.number(conventions.AttrCriticalPathTime)
+	c.durations = append(c.durations, s.duration)
+}
+
+// modelSpan is a span and what it says.
+type modelSpan struct {
+	tracetree.Span
+	operation   tracestore.Operation
+	environment string
+	failed      bool
+	duration    int64
+}
+
+func (s *modelSpan) text(key string) string {
+	v, _ := s.Attributes().Get(key)
+	return v.Str()
+}
+
+func (s *modelSpan) number(key string) int64 {
+	v, ok := s.Attributes().Get(key)
+	if !ok {
+		return 0
+	}
+	return v.Int()
+}
+
+func (s *modelSpan) named(service, name string) tracestore.Operation {
+	return tracestore.Operation{Service: s.text(service), Operation: s.text(name)}
+}
+
+func readModelSpan(from tracetree.Span) *modelSpan {
+	s := &modelSpan{Span: from, failed: from.Status().Code() == ptrace.StatusCodeError}
+	s.operation = tracestore.Operation{Service: from.Service(), Operation: from.Name()}
+	if name := s.text(conventions.AttrOperation); name != "" {
+		s.operation.Operation = name
+	}
+	for _, key := range []string{"deployment.environment", "deployment.environment.name"} {
+		if v, ok := from.Resource.Attributes().Get(key); ok {
+			s.environment = v.Str()
+		}
+	}
+	s.duration = max(0, int64(from.EndTimestamp())-int64(from.StartTimestamp()))
+	return s
+}
+
+// add counts a call of the tenant's, if it is in the window.
+func (m *model) add(tenant string, td ptrace.Traces) {
+	for _, release := range tracetree.Releases(td) {
+		minute := time.Unix(0, release.ReleasedAt).Truncate(time.Minute)
+		outside := !minute.Before(m.query.End) || !minute.Add(time.Minute).After(m.query.Start) || !m.query.Start.Before(m.query.End)
+		if release.Tenant == tenant && !outside {
+			m.addRelease(&release, minute.UTC())
+		}
+	}
+}
+
+func (m *model) addRelease(release *tracetree.Release, minute time.Time) {
+	ids := make(map[pcommon.SpanID]bool)
+	failed, missing := false, false
+	var spans []*modelSpan
+	for _, from := range release.Spans {
+		ids[from.SpanID()] = true
+		s := readModelSpan(from)
+		missing = missing || s.number(conventions.AttrMissingParents) > 0
+		if _, conflicting := from.Attributes().Get(conventions.AttrViolations); !conflicting {
+			failed = failed || s.failed
+			spans = append(spans, s)
+		}
+	}
+	seen := make(map[[2]tracestore.Operation]bool)
+	for i, s := range spans {
+		if m.query.Environment != nil && *m.query.Environment != s.environment {
+			continue
+		}
+		m.addSpan(release, s, minute, seen)
+		parent := s.ParentSpanID()
+		unknown := !parent.IsEmpty() && !ids[parent]
+		if unknown && (missing || !release.Whole() && s.text(conventions.AttrParentService) != "") {
+			m.spans.Unrepaired++
+		}
+		if i == 0 && parent.IsEmpty() && release.First() && m.of(s.named(conventions.AttrEntryService, "").Service) {
+			entry := at(m.entries, s.named(conventions.AttrEntryService, conventions.AttrEntryOperation))
+			entry.traces++
+			entry.durations = append(entry.durations, s.duration)
+			entry.outcomes[release.Outcome]++
+			if failed {
+				entry.errors++
+			}
+		}
+	}
+}
+
+// of says whether the query asks for one of the services.
+func (m *model) of(list ...string) bool {
+	return m.query.Service == "" || slices.Contains(list, m.query.Service)
+}
+
+func (m *model) addSpan(release *tracetree.Release, s *modelSpan, minute time.Time, seen map[[2]tracestore.Operation]bool) {
+	m.spans.Spans++
+	if !release.Whole() {
+		m.spans.Partial++
+	}
+	m.addEdges(s)
+	if !m.of(s.operation.Service) {
+		return
+	}
+	kind := []string{"unspecified", "internal", "server", "client", "producer", "consumer"}[s.Kind()]
+	at(m.operations, tracestore.OperationAggregate{Operation: s.operation, Kind: kind}).count(s)
+	entry := s.named(conventions.AttrEntryService, conventions.AttrEntryOperation)
+	through := at(m.through, [2]tracestore.Operation{entry, s.operation})
+	through.count(s)
+	// Environments are series of their own: a trace counts once in each.
+	once := [2]tracestore.Operation{{Service: s.environment}, s.operation}
+	if !seen[once] {
+		seen[once] = true
+		through.traces++
+	}
+	if origin, ok := s.Attributes().Get(conventions.AttrErrorOrigin); ok && origin.Bool() {
+		failure := at(m.errors, errorKey{s.text(conventions.AttrErrorFingerprint), s.operation, entry})
+		failure.calls++
+		failure.ids[release.TraceID.String()] = true
+		if failure.first.IsZero() || minute.Before(failure.first) {
+			failure.first = minute
+		}
+		if minute.After(failure.last) {
+			failure.last = minute
+		}
+	}
+}
+
+func (m *model) addEdges(s *modelSpan) {
+	protocol := "unknown"
+	for _, key := range []string{"http.method", "rpc.system", "db.system"} { // the last goes first
+		if s.text(key) != "" {
+			protocol = protocols[key]
+		}
+	}
+	edge := func(parent, child, kind string) *tally {
+		if parent == "" || child == "" || !m.of(parent, child) {
+			return &tally{}
+		}
+		return at(m.edges, tracestore.EdgeAggregate{Parent: parent, Child: child, ChildKind: kind, Protocol: protocol})
+	}
+	edge(s.text(conventions.AttrParentService), s.operation.Service, conventions.KindService).count(s)
+	if s.Kind() == ptrace.SpanKindClient || s.Kind() == ptrace.SpanKindProducer {
+		edge(s.operation.Service, s.text(conventions.AttrPeerService), conventions.KindExternal).count(s)
+	}
+	edge(s.operation.Service, s.text(conventions.AttrChildService), conventions.KindService).calls++
+}
+
+// compare asks the store for everything.
+func (m *model) compare(t *testing.T, store tracestore.Backend, tenant string) {
+	t.Helper()
+	var operations []tracestore.OperationAggregate
+	for key, want := range m.operations {
+		key.Calls, key.Errors, key.SelfTime, key.CriticalPathTime = want.calls, want.errors, want.self, want.path
+		operations = append(operations, key)
+	}
+	got := collect(t, store.Operations(t.Context(), tenant, m.query))
+	for i := range got {
+		want := m.operations[tracestore.OperationAggregate{Operation: got[i].Operation, Kind: got[i].Kind}]
+		distributed(t, want, &got[i].Durations)
+	}
+	require.ElementsMatch(t, operations, got)
+
+	var edges []tracestore.EdgeAggregate
+	for key, want := range m.edges {
+		key.Calls, key.Errors = want.calls, want.errors
+		edges = append(edges, key)
+	}
+	gotEdges := collect(t, store.Edges(t.Context(), tenant, m.query))
+	for i := range gotEdges {
+		e := &gotEdges[i]
+		distributed(t, m.edges[tracestore.EdgeAggregate{Parent: e.Parent, Child: e.Child, ChildKind: e.ChildKind, Protocol: e.Protocol}], &e.Durations)
+	}
+	require.ElementsMatch(t, edges, gotEdges)
+	m.compareTraces(t, store, tenant)
+}
+
+func (m *model) compareTraces(t *testing.T, store tracestore.Backend, tenant string) {
+	t.Helper()
+	var entries []tracestore.EntryAggregate
+	for key, want := range m.entries {
+		entries = append(entries, tracestore.EntryAggregate{Operation: key, Traces: want.traces, Errors: want.errors, Outcomes: want.outcomes})
+	}
+	gotEntries := collect(t, store.Entries(t.Context(), tenant, m.query))
+	for i := range gotEntries {
+		distributed(t, m.entries[gotEntries[i].Operation], &gotEntries[i].Durations)
+	}
+	require.ElementsMatch(t, entries, gotEntries)
+
+	var through []tracestore.EntryOperationAggregate
+	for key, want := range m.through {
+		through = append(through, tracestore.EntryOperationAggregate{
+			Entry: key[0], Operation: key[1], Traces: want.traces, Calls: want.calls, Errors: want.errors,
+			SelfTime: want.self, CriticalPathTime: want.path,
+		})
+	}
+	require.ElementsMatch(t, through, collect(t, store.EntryOperations(t.Context(), tenant, m.query)))
+
+	var failures []tracestore.ErrorAggregate
+	for key, want := range m.errors {
+		failures = append(failures, tracestore.ErrorAggregate{
+			Fingerprint: key.fingerprint, Operation: key.operation, Entry: key.entry, Count: want.calls, First: want.first, Last: want.last,
+		})
+	}
+	gotErrors := collect(t, store.Errors(t.Context(), tenant, m.query))
+	for i := range gotErrors {
+		e := &gotErrors[i]
+		want := m.errors[errorKey{e.Fingerprint, e.Operation, e.Entry}]
+		require.NotNil(t, want)
+		require.Len(t, e.TraceIDs, min(5, len(want.ids)))
+		for _, id := range e.TraceIDs {
+			require.True(t, want.ids[id])
+			delete(want.ids, id) // each once
+		}
+		e.TraceIDs = nil
+	}
+	require.ElementsMatch(t, failures, gotErrors)
+
+	done, err := store.Completeness(t.Context(), tenant, m.query)
+	require.NoError(t, err)
+	require.Equal(t, m.spans, done)
+}
+
+// distributed compares quantiles with those of the sorted durations, and takes the distribution out.
+func distributed(t *testing.T, want *tally, got *tracestore.Durations) {
+	t.Helper()
+	require.NotNil(t, want)
+	if len(want.durations) == 0 {
+		require.Nil(t, *got)
+		return
+	}
+	require.NotNil(t, *got)
+	require.EqualValues(t, len(want.durations), (*got).GetCount())
+	slices.Sort(want.durations)
+	for _, quantile := range []float64{0, 0.25, 0.5, 0.95, 0.99, 1} {
+		exact := want.durations[int(quantile*float64(len(want.durations)-1))]
+		value, err := (*got).GetValueAtQuantile(quantile)
+		require.NoError(t, err)
+		require.InDelta(t, float64(exact), value, 0.01*float64(exact)+1e-6)
+	}
+	*got = nil
+}
