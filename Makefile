@@ -7,13 +7,15 @@ BUILD_FLAGS := -trimpath -ldflags '-s -w'
 # Written by `make test`, read by .ci/run: one JSON line for every event of every test.
 TEST_REPORT := .cache/test.json
 
-.PHONY: all build run test lint golangci fmt generate check-generated clean help
+.PHONY: all build run demo test test-long lint golangci fmt generate check-generated clean help
 
 all: lint test build
 
 help:
 	@echo "make run       build and start Tracewright (config/tracewright.yaml); data below ./data"
+	@echo "make demo      send traffic with a fault to it, and print what is worth a look"
 	@echo "make test      run every test"
+	@echo "make test-long run those again that take long at full size"
 	@echo "make build     build bin/tracewright"
 	@echo "make lint      vet, staticcheck, format, rules of the house"
 	@echo "make generate  write generated code anew"
@@ -35,10 +37,18 @@ run: build
 	@echo
 	@exec ./bin/tracewright --config config/tracewright.yaml
 
+# Needs a Tracewright that runs.
+demo:
+	@./examples/demo/run.sh
+
 # -race needs cgo; the product is built without. The end-to-end test starts bin/tracewright.
 test: build
 	@mkdir -p $(dir $(TEST_REPORT))
 	CGO_ENABLED=1 $(TOOL) gotestsum --format pkgname --jsonfile $(TEST_REPORT) -- -race -timeout 15m ./...
+
+# A million traces of one span, in bounded memory; make test sends 20,000.
+test-long:
+	TRACEWRIGHT_HOSTILE_TRACES=1000000 go test -count 1 -v -timeout 30m -run '^TestManyTraces$$' ./test/hostile
 
 lint:
 	go vet ./...

@@ -16,6 +16,7 @@ type importRule struct {
 
 var backendImports = []string{
 	"internal/conventions", "internal/tracetree", "internal/tracestore", "internal/tracestore/tracerow",
+	"internal/tracestore/rollup",
 }
 
 // Imports point one way: components → contracts and analysis → tracetree → conventions.
@@ -27,6 +28,11 @@ var importRules = []importRule{
 		"internal/tracestore/tracerow",
 		[]string{"internal/analysis", "internal/conventions", "internal/tracetree", "internal/tracestore"},
 		"rows are made of annotations, or by analysis where a late fragment changes them",
+	},
+	{
+		"internal/tracestore/rollup",
+		[]string{"internal/conventions", "internal/tracetree", "internal/tracestore"},
+		"rollups add up what annotations say and analyse nothing",
 	},
 	{
 		"internal/tracestore/storetest",
@@ -68,7 +74,9 @@ var importRules = []importRule{
 		"queries read through the contract",
 	},
 	{"cmd/tracegen", nil, "the generator knows the wire and the API, not the product's inside"},
+	{"test/hostile", nil, "tests of the pipeline made of its factories; it holds no code"},
 	{"test/e2e", nil, "the end-to-end tests know the built binary only"},
+	{"test/hostile", nil, "the package is its tests, which wire the components together"},
 }
 
 // Each heavy driver is imported by one package, and its types do not leave it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"path"
 	"runtime/debug"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/extension/extensionauth"
 	"go.uber.org/zap"
 
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
@@ -30,63 +30,22 @@ type Settings struct {
 // metrics do.
 const statusClientClosedRequest = 499
 
-// reservedSegments are first segments below /traces/ that belong to endpoints and are never ids.
-var reservedSegments = []string{
-	"sources", "services", "operations", "performance", "dependencies", "errors", "insights",
-}
-
+// handler has the handlers of all operations.
 type handler struct {
 	Settings
 	now func() time.Time
 }
+
+var _ openapi.Handlers = (*handler)(nil)
 
 // NewHandler makes the API's handler.
 func NewHandler(settings Settings) http.Handler { return newHandler(settings, time.Now) }
 
 func newHandler(settings Settings, now func() time.Time) http.Handler {
 	h := &handler{Settings: settings, now: now}
-	mux := http.NewServeMux()
-	mux.Handle("/traces/{id}", h.read(http.MethodGet, h.getTrace))
-	mux.Handle("/traces/search", h.read(http.MethodPost, h.searchTraces))
-	notFound := h.authenticated(h.ReadAuthenticator, http.HandlerFunc(h.notFound))
-	for _, segment := range reservedSegments {
-		mux.Handle("/traces/"+segment, notFound)
-	}
-	mux.Handle("/", notFound)
-	return gzhttp.GzipHandler(h.recovered(exactPaths(mux, notFound)))
-}
-
-// exactPaths keeps the mux from redirecting paths such as //traces to what they may have meant.
-func exactPaths(mux *http.ServeMux, notFound http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked := r.URL.EscapedPath() // which is what the mux looks at
-		if clean := path.Clean(asked); asked != clean && asked != clean+"/" {
-			notFound.ServeHTTP(w, r)
-			return
-		}
-		mux.ServeHTTP(w, r)
-	})
-}
-
-// read is a route for reading, with one method (HEAD comes with GET). The methods are not in the mux's patterns, because
-// it answers a wrong one in plain text.
-func (h *handler) read(method string, serve http.HandlerFunc) http.Handler {
-	allow := method
-	if method == http.MethodGet {
-		allow = "GET, HEAD"
-	}
-	return h.authenticated(h.ReadAuthenticator, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead) {
-			w.Header().Set("Allow", allow)
-			newProblem(http.StatusMethodNotAllowed, fault{Detail: "allowed here: " + allow}).write(w)
-			return
-		}
-		serve(w, r)
-	}))
-}
-
-func (h *handler) notFound(w http.ResponseWriter, r *http.Request) {
-	newProblem(http.StatusNotFound, fault{Detail: "nothing is served at " + r.URL.Path}).write(w)
+	routes := h.newRouter(h.ReadAuthenticator)
+	openapi.Register(routes, h)
+	return gzhttp.GzipHandler(h.recovered(routes))
 }
 
 // recovered answers 500 where a handler panics, and cuts the connection where the answer had begun, so that a client never

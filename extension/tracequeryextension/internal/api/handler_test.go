@@ -34,12 +34,12 @@ func TestRoutes(t *testing.T) {
 		"below a trace":        {"GET", "/traces/" + knownID + "/spans", 404, ""},
 		"two slashes":          {"GET", "//traces/" + knownID, 404, ""},
 		"up and down again":    {"GET", "/traces/../traces/" + knownID, 404, ""},
-		"elsewhere":            {"GET", "/openapi.yaml", 404, ""},
+		"elsewhere":            {"GET", "/openapi.json", 404, ""},
 		"sources":              {"GET", "/traces/sources", 404, ""},
 		"adding a source":      {"POST", "/traces/sources", 404, ""},
 		"below sources":        {"DELETE", "/traces/sources/1", 404, ""},
-		"services":             {"GET", "/traces/services", 404, ""},
-		"operations":           {"GET", "/traces/operations?start=-1h", 404, ""},
+		"below services":       {"GET", "/traces/services/a", 404, ""},
+		"posting to services":  {"POST", "/traces/services", 405, "GET, HEAD"},
 		"performance":          {"GET", "/traces/performance", 404, ""},
 		"dependencies":         {"GET", "/traces/dependencies", 404, ""},
 		"errors":               {"GET", "/traces/errors", 404, ""},
@@ -86,7 +86,7 @@ func TestBadTraceRequests(t *testing.T) {
 	}
 }
 
-func faultFields(p problem) []string {
+func faultFields(p problemAnswer) []string {
 	if len(p.Errors) == 0 {
 		return []string{p.Field}
 	}

@@ -9,14 +9,16 @@ import (
 
 	jsoniter "github.com/json-iterator/go"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracewright/tracewright/internal/conventions"
 )
 
 const (
 	// flushBytes is how much of an answer is collected before it is sent.
 	flushBytes = 64 << 10
-	// maxDepth is how deep arrays and objects are nested in an attribute; what lies deeper is answered as text, because
+	// maxDepth is how deep arrays and objects are nested in an attribute's value; what lies deeper is answered as text, because
 	// common readers of JSON give up or crash on thousands of levels.
-	maxDepth = 64
+	maxDepth = conventions.MaxNesting
 )
 
 // jsonWriter writes JSON as a stream, of any length in bounded memory. It sets commas by itself: a value stands alone, or
@@ -133,8 +135,8 @@ func (w *jsonWriter) textsMember(name string, values []string) {
 	w.close("]")
 }
 
-// attributes writes a map as an object: keys sorted, of equal keys the last, keys under the prefix left out where there
-// is one.
+// attributes writes a map as an object: keys sorted, of equal keys the first, which is the one that searches look at, keys
+// under the prefix left out where there is one.
 func (w *jsonWriter) attributes(attributes pcommon.Map, without string) {
 	w.object(attributes, without, 1)
 }
@@ -154,7 +156,7 @@ func (w *jsonWriter) object(m pcommon.Map, without string, depth int) {
 	slices.SortStableFunc(entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
 	w.open("{")
 	for i, e := range entries {
-		if i+1 < len(entries) && entries[i+1].key == e.key {
+		if i > 0 && entries[i-1].key == e.key {
 			continue
 		}
 		w.key(e.key)
@@ -163,7 +165,7 @@ func (w *jsonWriter) object(m pcommon.Map, without string, depth int) {
 	w.close("}")
 }
 
-// value writes an attribute's value that stands in depth arrays and objects.
+// value writes an attribute's value; depth counts it and the arrays and objects in which it stands.
 func (w *jsonWriter) value(v pcommon.Value, depth int) {
 	switch v.Type() {
 	case pcommon.ValueTypeStr:
@@ -177,14 +179,14 @@ func (w *jsonWriter) value(v pcommon.Value, depth int) {
 	case pcommon.ValueTypeBytes:
 		w.text(base64.StdEncoding.EncodeToString(v.Bytes().AsRaw()))
 	case pcommon.ValueTypeMap:
-		if depth >= maxDepth {
-			w.text(v.AsString())
+		if depth > maxDepth {
+			w.text(nestedText(v))
 			return
 		}
 		w.object(v.Map(), "", depth+1)
 	case pcommon.ValueTypeSlice:
-		if depth >= maxDepth {
-			w.text(v.AsString())
+		if depth > maxDepth {
+			w.text(nestedText(v))
 			return
 		}
 		w.open("[")
@@ -195,4 +197,12 @@ func (w *jsonWriter) value(v pcommon.Value, depth int) {
 	default:
 		w.raw("null")
 	}
+}
+
+// nestedText is the JSON of what lies too deep to be answered as such. (pcommon's AsString knows no NaN and answers nothing
+// for a map that holds one.) trace_assembly bounds how deep it goes.
+func nestedText(v pcommon.Value) string {
+	w := newJSONWriter(nil)
+	w.value(v, math.MinInt32) // so that it never is too deep
+	return string(w.stream.Buffer())
 }

@@ -61,11 +61,11 @@ func TestAttributes(t *testing.T) {
 	w := newJSONWriter(nil)
 	w.attributes(m, "ours.")
 	// The order counts too.
-	want := `{"a":"3","b":"1","b` + "\uFFFD" + `":"5","nested":{"ours.y":6}}`
+	want := `{"a":"3","b":"1","b` + "\uFFFD" + `":"4","nested":{"ours.y":6}}`
 	require.Equal(t, []byte(want), w.stream.Buffer())
 }
 
-// OTLP may repeat a key; the last one counts.
+// OTLP may repeat a key; the first one counts, as in searches.
 func TestRepeatedKeys(t *testing.T) {
 	unmarshaler := ptrace.JSONUnmarshaler{}
 	td, err := unmarshaler.UnmarshalTraces([]byte(`{"resourceSpans": [{"resource": {"attributes": [
@@ -74,7 +74,7 @@ func TestRepeatedKeys(t *testing.T) {
 	require.NoError(t, err)
 	w := newJSONWriter(nil)
 	w.attributes(td.ResourceSpans().At(0).Resource().Attributes(), "")
-	require.Equal(t, `{"a":3,"b":2}`, string(w.stream.Buffer()))
+	require.Equal(t, `{"a":1,"b":2}`, string(w.stream.Buffer()))
 }
 
 func TestDeepValuesBecomeText(t *testing.T) {
@@ -86,8 +86,27 @@ func TestDeepValuesBecomeText(t *testing.T) {
 	}
 	text := valueJSON(deep)
 	require.True(t, json.Valid([]byte(text)))
-	require.Equal(t, maxDepth-1, strings.Index(text, `"`), "brackets before the text")
+	require.Equal(t, maxDepth, strings.Index(text, `"`), "brackets before the text")
 	require.Equal(t, depth+1, strings.Count(text, "["), "nothing is lost")
+}
+
+// What lies too deep is text, whatever it holds; only numbers that JSON lacks and bytes that are not UTF-8 are others there.
+func TestDeepValuesKeepWhatTheyHold(t *testing.T) {
+	value := pcommon.NewValueEmpty()
+	inner := value
+	for range maxDepth {
+		inner = inner.SetEmptySlice().AppendEmpty()
+	}
+	m := inner.SetEmptyMap()
+	m.PutDouble("nan", math.NaN())
+	m.PutStr("text", "caf\xe9")
+	m.PutEmptyBytes("bytes").FromRaw([]byte("abc"))
+	var got any
+	require.NoError(t, json.Unmarshal([]byte(valueJSON(value)), &got))
+	for range maxDepth {
+		got = got.([]any)[0]
+	}
+	require.JSONEq(t, `{"bytes":"YWJj","nan":"NaN","text":"caf�"}`, got.(string))
 }
 
 func FuzzValue(f *testing.F) {

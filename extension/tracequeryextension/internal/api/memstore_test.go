@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 	"github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -46,7 +47,7 @@ func storedShop() ptrace.Traces {
 	return td
 }
 
-func searchFor(t *testing.T, h http.Handler, body string) (answer searchAnswer) {
+func searchFor(t *testing.T, h http.Handler, body string) (answer openapi.SearchAnswer) {
 	t.Helper()
 	response := do(h, postSearch(body))
 	text := response.Body.String()
@@ -59,8 +60,8 @@ func searchFor(t *testing.T, h http.Handler, body string) (answer searchAnswer) 
 func TestSearchRowIsTheTrace(t *testing.T) {
 	h := storedHandler(t, storedShop())
 	found := searchFor(t, h, `{}`)
-	require.Equal(t, totalAnswer{1, true}, found.Total)
-	require.Empty(t, found.NextCursor)
+	require.Equal(t, openapi.Total{Count: 1, Exact: true}, found.Total)
+	require.Nil(t, found.NextCursor)
 	row, err := json.Marshal(found.Traces[0])
 	require.NoError(t, err)
 	var want, trace map[string]any
@@ -121,10 +122,10 @@ func TestPages(t *testing.T) {
 		for _, trace := range page.Traces {
 			order = append(order, trace.TraceID[30:])
 		}
-		if page.NextCursor == "" {
+		if page.NextCursor == nil {
 			break
 		}
-		cursor = fmt.Sprintf(`, "cursor": %q`, page.NextCursor)
+		cursor = fmt.Sprintf(`, "cursor": %q`, *page.NextCursor)
 		p := requireProblem(t, http.StatusBadRequest, do(h, postSearch(`{"service": "b"`+cursor+`}`)))
 		require.Equal(t, "cursor", p.Field, "a cursor of another search")
 		r := postSearch(`{"limit": 2` + cursor + `}`)
@@ -145,7 +146,7 @@ func TestTenantsDoNotSeeEachOther(t *testing.T) {
 		byID.Header.Set(tenantHeader, tenant)
 		search.Header.Set(tenantHeader, tenant)
 		require.Equal(t, found, do(h, byID).Code == http.StatusOK, tenant)
-		var answer searchAnswer
+		var answer openapi.SearchAnswer
 		require.NoError(t, json.Unmarshal(do(h, search).Body.Bytes(), &answer))
 		require.Equal(t, found, len(answer.Traces) == 1, tenant)
 	}

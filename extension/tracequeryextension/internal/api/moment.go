@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"math"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -17,6 +18,9 @@ type moment struct {
 var (
 	errMoment   = errors.New(`must be RFC 3339 ("2026-01-02T15:04:05.678Z"), "now", or a time before now such as "-1h" or "-15m"`)
 	errDuration = errors.New(`must be a duration of at least 0 such as "250ms", "1.5s" or "2m"`)
+
+	// likeRFC3339 refuses what time.Parse reads beyond RFC 3339, such as hours of one digit and commas.
+	likeRFC3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$`)
 
 	// What int64 nanoseconds since 1970 can hold.
 	earliest = time.Unix(0, math.MinInt64)
@@ -34,9 +38,8 @@ func parseMoment(text string, now time.Time) (moment, error) {
 		}
 		return moment{now.Add(-d), true}, nil
 	}
-	// time.RFC3339 reads fractions of a second of any length.
 	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
+	if err != nil || !likeRFC3339.MatchString(text) {
 		return moment{}, errMoment
 	}
 	if t.Before(earliest) || t.After(latest) {
@@ -46,18 +49,21 @@ func parseMoment(text string, now time.Time) (moment, error) {
 }
 
 func parseDuration(text string) (time.Duration, error) {
-	// ParseDuration reads signs; "+1s" is as wrong as "-1s".
-	if strings.HasPrefix(text, "+") {
+	// ParseDuration reads signs; "+1s" and "-0s" are as wrong as "-1s".
+	if strings.HasPrefix(text, "+") || strings.HasPrefix(text, "-") {
 		return 0, errDuration
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
+	if err != nil {
 		return 0, errDuration
 	}
 	return d, nil
 }
 
-// formatTime writes nanoseconds since 1970 as RFC 3339 in UTC, always with nine digits, so that texts sort as times.
-func formatTime(ns int64) string {
-	return time.Unix(0, ns).UTC().Format("2006-01-02T15:04:05.000000000Z07:00")
+// formatTime writes nanoseconds since 1970 as formatInstant does.
+func formatTime(ns int64) string { return formatInstant(time.Unix(0, ns)) }
+
+// formatInstant writes RFC 3339 in UTC, always with nine digits, so that texts sort as times.
+func formatInstant(t time.Time) string {
+	return t.UTC().Format("2006-01-02T15:04:05.000000000Z07:00")
 }

@@ -5,36 +5,43 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 )
 
 // fault is one thing that is wrong with a request.
 type fault struct {
 	// Field is the member of the body by its path ("attributes[0].op"), the query parameter, the path parameter or the
 	// header; empty where the fault is with the whole.
-	Field string `json:"field,omitempty"`
+	Field string
 	// Detail says what is wrong and what would be right.
-	Detail string `json:"detail"`
+	Detail string
 }
 
 // problem is an error answer by RFC 9457. Its type is always about:blank, so the title is the status's own.
-type problem struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	fault
-	// Errors lists all faults where there are several; field and detail above are the first.
-	Errors []fault `json:"errors,omitempty"`
-	// InFlight says of a trace that was not found whether it is being assembled; absent where nobody knows.
-	InFlight *bool `json:"in_flight,omitempty"`
-}
+type problem openapi.Problem
 
 // newProblem takes at least one fault.
 func newProblem(status int, faults ...fault) *problem {
-	p := &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, fault: faults[0]}
+	p := &problem{
+		Type: openapi.ProblemTypeAboutBlank, Title: http.StatusText(status), Status: status,
+		Field: given(faults[0].Field), Detail: faults[0].Detail,
+	}
 	if len(faults) > 1 {
-		p.Errors = faults
+		for _, f := range faults {
+			p.Errors = append(p.Errors, openapi.Fault{Field: given(f.Field), Detail: f.Detail})
+		}
 	}
 	return p
+}
+
+// given is a member that is left out where it is empty.
+func given[T comparable](value T) *T {
+	var empty T
+	if value == empty {
+		return nil
+	}
+	return &value
 }
 
 func (p *problem) write(w http.ResponseWriter) {

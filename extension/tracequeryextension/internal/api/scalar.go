@@ -4,28 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"reflect"
 	"strconv"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
-// scalar is a member that may be text, a number or a boolean: a string, json.Number or bool.
-type scalar struct{ value any }
+// A scalar is a member that may be text, a number or a boolean, as the strict decoder reads it: a string, json.Number or bool.
 
-var scalarType = reflect.TypeFor[*scalar]()
-
-func isScalar(token json.Token) bool {
-	switch token.(type) {
-	case string, json.Number, bool:
-		return true
-	}
-	return false
-}
-
-// text is the value as pcommon.Value.AsString writes an attribute of the same value, which is what it is compared with.
-func (s *scalar) text() (string, error) {
-	switch value := s.value.(type) {
+// scalarText is the scalar as pcommon.Value.AsString writes an attribute of the same value, which is what it is compared with.
+func scalarText(scalar any) (string, error) {
+	switch value := scalar.(type) {
 	case string:
 		return value, nil
 	case bool:
@@ -35,7 +23,7 @@ func (s *scalar) text() (string, error) {
 		if n, err := strconv.ParseInt(number.String(), 10, 64); err == nil {
 			return strconv.FormatInt(n, 10), nil
 		}
-		f, err := s.number()
+		f, err := scalarNumber(number)
 		if err != nil {
 			return "", err
 		}
@@ -43,10 +31,10 @@ func (s *scalar) text() (string, error) {
 	}
 }
 
-// number is a number, or text that reads as one.
-func (s *scalar) number() (float64, error) {
+// scalarNumber is a number, or text that reads as one.
+func scalarNumber(scalar any) (float64, error) {
 	var text string
-	switch value := s.value.(type) {
+	switch value := scalar.(type) {
 	case string:
 		text = value
 	case json.Number:

@@ -7,56 +7,13 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
-// searchAnswer is the body of the answer to POST /traces/search.
-type searchAnswer struct {
-	Traces     []summaryAnswer `json:"traces"`
-	NextCursor string          `json:"next_cursor,omitempty"`
-	Total      totalAnswer     `json:"total"`
-	Window     windowAnswer    `json:"window"`
-	Truncated  bool            `json:"truncated"`
-}
-
-type summaryAnswer struct {
-	TraceID        string            `json:"trace_id"`
-	Entry          operationAnswer   `json:"entry"`
-	Start          string            `json:"start"`
-	DurationNS     int64             `json:"duration_ns"`
-	SpanCount      int               `json:"span_count"`
-	ErrorCount     int               `json:"error_count"`
-	Services       []string          `json:"services"`
-	Outcome        string            `json:"outcome,omitempty"`
-	Version        int               `json:"version,omitempty"`
-	MissingParents int               `json:"missing_parents"`
-	Bottleneck     *bottleneckAnswer `json:"bottleneck,omitempty"`
-}
-
-type operationAnswer struct {
-	Service   string `json:"service"`
-	Operation string `json:"operation"`
-}
-
-type bottleneckAnswer struct {
-	SpanID    string  `json:"span_id"`
-	Service   string  `json:"service"`
-	Operation string  `json:"operation"`
-	Share     float64 `json:"share"`
-}
-
-type totalAnswer struct {
-	Count int  `json:"count"`
-	Exact bool `json:"exact"`
-}
-
-type windowAnswer struct {
-	Start string `json:"start"`
-	End   string `json:"end"`
-}
-
-func (h *handler) searchTraces(w http.ResponseWriter, r *http.Request) {
+// SearchTraces answers with one page of the traces that match.
+func (h *handler) SearchTraces(w http.ResponseWriter, r *http.Request) {
 	parsed, refused := h.parseSearchRequest(r)
 	if refused != nil {
 		refused.write(w)
@@ -76,7 +33,7 @@ func (h *handler) searchTraces(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) parseSearchRequest(r *http.Request) (*search, *problem) {
-	if _, faults := parseParameters(r); len(faults) > 0 {
+	if faults := bindParameters(r, &struct{}{}); len(faults) > 0 {
 		return nil, newProblem(http.StatusBadRequest, faults...)
 	}
 	if given := r.Header.Get("Content-Type"); given != "" {
@@ -101,37 +58,43 @@ func (h *handler) parseSearchRequest(r *http.Request) (*search, *problem) {
 	return parsed, nil
 }
 
-func newSearchAnswer(asked *tracestore.SearchQuery, page tracestore.SearchPage, next *query.Cursor) searchAnswer {
-	answer := searchAnswer{
-		Traces:    make([]summaryAnswer, 0, len(page.Traces)),
-		Total:     totalAnswer{page.Total.Count, page.Total.Exact},
-		Window:    windowAnswer{formatTime(asked.Start.UnixNano()), formatTime(asked.End.UnixNano())},
-		Truncated: page.Truncated,
-	}
-	if next != nil {
-		answer.NextCursor = next.String()
+func newSearchAnswer(asked *tracestore.SearchQuery, page tracestore.SearchPage, next *query.Cursor) openapi.SearchAnswer {
+	answer := openapi.SearchAnswer{
+		Traces:     make([]openapi.TraceSummary, 0, len(page.Traces)),
+		NextCursor: cursorText(next),
+		Total:      openapi.Total{Count: page.Total.Count, Exact: page.Total.Exact},
+		Window:     openapi.Window{Start: formatTime(asked.Start.UnixNano()), End: formatTime(asked.End.UnixNano())},
+		Truncated:  page.Truncated,
 	}
 	for i := range page.Traces {
-		answer.Traces = append(answer.Traces, newSummaryAnswer(&page.Traces[i]))
+		answer.Traces = append(answer.Traces, newSummary(&page.Traces[i]))
 	}
 	return answer
 }
 
-func newSummaryAnswer(s *tracestore.Summary) summaryAnswer {
-	answer := summaryAnswer{
+// cursorText is next_cursor; nil on the last page.
+func cursorText(next *query.Cursor) *string {
+	if next == nil {
+		return nil
+	}
+	return given(next.String())
+}
+
+func newSummary(s *tracestore.Summary) openapi.TraceSummary {
+	answer := openapi.TraceSummary{
 		TraceID:        s.TraceID.String(),
-		Entry:          operationAnswer{s.Entry.Service, s.Entry.Operation},
+		Entry:          openapi.Operation{Service: s.Entry.Service, Operation: s.Entry.Operation},
 		Start:          formatTime(s.Start),
 		DurationNS:     s.Duration,
 		SpanCount:      s.SpanCount,
 		ErrorCount:     s.ErrorCount,
 		Services:       append([]string{}, s.Services...), // never null
-		Outcome:        s.Outcome,
-		Version:        s.Version,
+		Outcome:        given(openapi.Outcome(s.Outcome)),
+		Version:        given(s.Version),
 		MissingParents: s.MissingParents,
 	}
 	if b := s.Bottleneck; b != nil {
-		answer.Bottleneck = &bottleneckAnswer{b.SpanID.String(), b.Service, b.Operation, b.Share}
+		answer.Bottleneck = &openapi.Bottleneck{SpanID: b.SpanID.String(), Service: b.Service, Operation: b.Operation, Share: b.Share}
 	}
 	return answer
 }

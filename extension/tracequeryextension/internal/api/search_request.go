@@ -5,61 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
 const (
-	defaultLimit  = 20
-	maxLimit      = 1000
-	defaultWindow = time.Hour
+	defaultLimit = 20
+	maxLimit     = 1000
 	// maxConditions bounds what one search costs per span.
 	maxConditions = 64
 	orderRecency  = "recency"
 )
-
-// searchRequest is the body of POST /traces/search; its members' meaning is in README.md.
-type searchRequest struct {
-	Service       *string            `json:"service"`
-	Operation     *string            `json:"operation"`
-	Kind          *string            `json:"kind"`
-	Category      *string            `json:"category"`
-	Attributes    []attributeRequest `json:"attributes"`
-	MinDuration   *string            `json:"min_duration"`
-	MaxDuration   *string            `json:"max_duration"`
-	Errors        *bool              `json:"errors"`
-	Outcome       *string            `json:"outcome"`
-	Entry         *entryRequest      `json:"entry"`
-	TraceDuration *durationsRequest  `json:"trace_duration"`
-	Start         *string            `json:"start"`
-	End           *string            `json:"end"`
-	Order         *string            `json:"order"`
-	Limit         *int               `json:"limit"`
-	Cursor        *string            `json:"cursor"`
-}
-
-type attributeRequest struct {
-	Key   *string `json:"key"`
-	Op    *string `json:"op"`
-	Value *scalar `json:"value"`
-}
-
-type entryRequest struct {
-	Service   *string `json:"service"`
-	Operation *string `json:"operation"`
-}
-
-type durationsRequest struct {
-	Min *string `json:"min"`
-	Max *string `json:"max"`
-}
 
 // search is a parsed request.
 type search struct {
@@ -81,13 +44,13 @@ var kindNames = []string{"unspecified", "internal", "server", "client", "produce
 
 // parseSearch reads a body; an empty one asks for everything of the last hour. now is what relative times count from.
 func parseSearch(body []byte, now time.Time) (*search, []fault) {
-	var request searchRequest
+	var request openapi.SearchRequest
 	if len(bytes.TrimSpace(body)) > 0 {
 		if faults := decodeStrict(body, &request); len(faults) > 0 {
 			return nil, faults
 		}
 	}
-	p := searchParser{now: now}
+	p := requestParser{now: now}
 	s := p.search(&request)
 	if len(p.faults) > 0 {
 		return nil, p.faults
@@ -95,30 +58,20 @@ func parseSearch(body []byte, now time.Time) (*search, []fault) {
 	return s, nil
 }
 
-// searchParser turns members into conditions and collects what is wrong with them.
-type searchParser struct {
-	now    time.Time
-	faults []fault
-}
-
-func (p *searchParser) fault(field, format string, args ...any) {
-	p.faults = append(p.faults, fault{field, fmt.Sprintf(format, args...)})
-}
-
-func (p *searchParser) search(r *searchRequest) *search {
+func (p *requestParser) search(r *openapi.SearchRequest) *search {
 	s := new(search)
 	span, trace := &s.query.Span, &s.query.Trace
 	span.Service = p.text("service", r.Service)
 	span.Operation = p.text("operation", r.Operation)
 	if r.Kind != nil {
-		kind := kinds[p.oneOf("kind", r.Kind, kindNames)]
+		kind := kinds[oneOf(p, "kind", r.Kind, kindNames)]
 		span.Kind = &kind
 	}
-	span.Category = p.oneOf("category", r.Category, conventions.Categories)
+	span.Category = oneOf(p, "category", r.Category, conventions.Categories)
 	span.Attributes = p.attributes(r.Attributes)
 	span.MinDuration, span.MaxDuration = p.durations("min_duration", r.MinDuration, "max_duration", r.MaxDuration)
 	span.Errors = r.Errors
-	trace.Outcome = p.oneOf("outcome", r.Outcome, conventions.Outcomes)
+	trace.Outcome = oneOf(p, "outcome", r.Outcome, conventions.Outcomes)
 	if r.Entry != nil {
 		trace.Entry.Service = p.text("entry.service", r.Entry.Service)
 		trace.Entry.Operation = p.text("entry.operation", r.Entry.Operation)
@@ -126,78 +79,13 @@ func (p *searchParser) search(r *searchRequest) *search {
 	if d := r.TraceDuration; d != nil {
 		trace.MinDuration, trace.MaxDuration = p.durations("trace_duration.min", d.Min, "trace_duration.max", d.Max)
 	}
-	p.oneOf("order", r.Order, []string{orderRecency})
-	s.query.Limit = defaultLimit
-	if r.Limit != nil {
-		s.query.Limit = *r.Limit
-		if *r.Limit < 1 || *r.Limit > maxLimit {
-			p.fault("limit", "must be between 1 and %d", maxLimit)
-		}
-	}
-	p.window(r, s)
+	oneOf(p, "order", r.Order, []string{orderRecency})
+	s.query.Limit = p.limit(r.Limit, defaultLimit, maxLimit)
+	s.query.Start, s.query.End, s.cursor = p.window(r.Start, r.End, r.Cursor)
 	return s
 }
 
-// window sets the times and the cursor. A cursor's window is that of its first page, so an absolute time beside it must
-// be the same.
-func (p *searchParser) window(r *searchRequest, s *search) {
-	before := len(p.faults)
-	start := p.moment("start", r.Start, moment{p.now.Add(-defaultWindow), true})
-	end := p.moment("end", r.End, moment{p.now, true})
-	if len(p.faults) > before {
-		return
-	}
-	if r.Cursor == nil {
-		s.query.Start, s.query.End = start.time, end.time
-		if !start.time.Before(end.time) {
-			p.fault("start", "must be before end: %s is not before %s",
-				start.time.Format(time.RFC3339Nano), end.time.Format(time.RFC3339Nano))
-		}
-		return
-	}
-	cursor, err := query.ParseCursor(*r.Cursor)
-	if err == nil && (!start.relative && !start.time.Equal(cursor.Start) || !end.relative && !end.time.Equal(cursor.End)) {
-		err = tracestore.ErrCursor
-	}
-	if err != nil {
-		p.fault("cursor", "%s; send next_cursor as it was answered, with the same conditions", err)
-		return
-	}
-	s.cursor = &cursor
-}
-
-func (p *searchParser) text(field string, value *string) string {
-	if value == nil {
-		return ""
-	}
-	if *value == "" {
-		p.fault(field, "must not be empty; leave it out to find any")
-	}
-	return *value
-}
-
-func (p *searchParser) oneOf(field string, value *string, allowed []string) string {
-	if value == nil {
-		return ""
-	}
-	if !slices.Contains(allowed, *value) {
-		p.fault(field, "must be one of: %s", strings.Join(allowed, ", "))
-	}
-	return *value
-}
-
-func (p *searchParser) moment(field string, value *string, otherwise moment) moment {
-	if value == nil {
-		return otherwise
-	}
-	m, err := parseMoment(*value, p.now)
-	if err != nil {
-		p.fault(field, "%s", err)
-	}
-	return m
-}
-
-func (p *searchParser) durations(minField string, minimum *string, maxField string, maximum *string) (from, to time.Duration) {
+func (p *requestParser) durations(minField string, minimum *string, maxField string, maximum *string) (from, to time.Duration) {
 	before := len(p.faults)
 	from, to = p.duration(minField, minimum), p.duration(maxField, maximum)
 	switch {
@@ -210,7 +98,7 @@ func (p *searchParser) durations(minField string, minimum *string, maxField stri
 	return from, to
 }
 
-func (p *searchParser) duration(field string, value *string) time.Duration {
+func (p *requestParser) duration(field string, value *string) time.Duration {
 	if value == nil {
 		return 0
 	}
@@ -221,7 +109,7 @@ func (p *searchParser) duration(field string, value *string) time.Duration {
 	return d
 }
 
-func (p *searchParser) attributes(requests []attributeRequest) []tracestore.AttributeCondition {
+func (p *requestParser) attributes(requests []openapi.AttributeCondition) []tracestore.AttributeCondition {
 	if len(requests) > maxConditions {
 		p.fault("attributes", "must not be more than %d", maxConditions)
 		return nil
@@ -233,7 +121,7 @@ func (p *searchParser) attributes(requests []attributeRequest) []tracestore.Attr
 	return conditions
 }
 
-func (p *searchParser) attribute(path string, r *attributeRequest) tracestore.AttributeCondition {
+func (p *requestParser) attribute(path string, r *openapi.AttributeCondition) tracestore.AttributeCondition {
 	var c tracestore.AttributeCondition
 	if r.Key == nil {
 		p.fault(path+".key", "is required")
@@ -247,7 +135,7 @@ func (p *searchParser) attribute(path string, r *attributeRequest) tracestore.At
 		p.fault(path+".op", "is required; one of: %s", strings.Join(operators, ", "))
 		return c
 	}
-	c.Op = tracestore.AttributeOp(p.oneOf(path+".op", r.Op, operators))
+	c.Op = tracestore.AttributeOp(oneOf(p, path+".op", r.Op, operators))
 	if err := setOperand(&c, r.Value); err != nil {
 		p.fault(path+".value", "%s", err)
 	}
@@ -270,7 +158,7 @@ func splitKey(key string) (tracestore.AttributeScope, string) {
 }
 
 // setOperand gives the condition the value that its operator uses.
-func setOperand(c *tracestore.AttributeCondition, value *scalar) (err error) {
+func setOperand(c *tracestore.AttributeCondition, value *openapi.Scalar) (err error) {
 	switch c.Op {
 	case tracestore.OpExists:
 		if value != nil {
@@ -286,9 +174,9 @@ func setOperand(c *tracestore.AttributeCondition, value *scalar) (err error) {
 	}
 	switch c.Op {
 	case tracestore.OpLess, tracestore.OpGreater:
-		c.Number, err = value.number()
+		c.Number, err = scalarNumber(*value)
 	case tracestore.OpRegex:
-		text, ok := value.value.(string)
+		text, ok := (*value).(string)
 		if !ok {
 			return errors.New("must be a string that holds a regular expression")
 		}
@@ -296,7 +184,7 @@ func setOperand(c *tracestore.AttributeCondition, value *scalar) (err error) {
 			return fmt.Errorf("must be a regular expression in RE2 syntax: %w", err)
 		}
 	default:
-		c.Text, err = value.text()
+		c.Text, err = scalarText(*value)
 	}
 	return err
 }

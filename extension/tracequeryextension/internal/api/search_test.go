@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -95,7 +96,7 @@ func TestSecondPageHasTheWindowOfTheFirst(t *testing.T) {
 	}}
 	now := testNow
 	h := newHandler(settings(storage), func() time.Time { return now })
-	page := func(body string) (answer searchAnswer) {
+	page := func(body string) (answer openapi.SearchAnswer) {
 		response := do(h, postSearch(body))
 		text := response.Body.String()
 		require.Equal(t, http.StatusOK, response.Code, text)
@@ -104,7 +105,7 @@ func TestSecondPageHasTheWindowOfTheFirst(t *testing.T) {
 	}
 	first := page(`{"start": "-2h", "limit": 5}`)
 	now = now.Add(10 * time.Minute)
-	second := page(`{"start": "-2h", "limit": 5, "cursor": "` + first.NextCursor + `"}`)
+	second := page(`{"start": "-2h", "limit": 5, "cursor": "` + *first.NextCursor + `"}`)
 	require.Equal(t, first.Window, second.Window)
 	require.Equal(t, "2026-01-02T10:00:00.000000000Z", second.Window.Start)
 	require.Empty(t, asked[0].Cursor)
@@ -112,8 +113,8 @@ func TestSecondPageHasTheWindowOfTheFirst(t *testing.T) {
 	require.Equal(t, 5, asked[1].Limit)
 
 	// Absolute times beside a cursor have to be its own.
-	page(`{"start": "2026-01-02T10:00:00Z", "end": "2026-01-02T12:00:00Z", "cursor": "` + first.NextCursor + `"}`)
-	p := requireProblem(t, http.StatusBadRequest, do(h, postSearch(`{"end": "2026-01-02T12:00:01Z", "cursor": "`+first.NextCursor+`"}`)))
+	page(`{"start": "2026-01-02T10:00:00Z", "end": "2026-01-02T12:00:00Z", "cursor": "` + *first.NextCursor + `"}`)
+	p := requireProblem(t, http.StatusBadRequest, do(h, postSearch(`{"end": "2026-01-02T12:00:01Z", "cursor": "`+*first.NextCursor+`"}`)))
 	require.Equal(t, "cursor", p.Field)
 }
 

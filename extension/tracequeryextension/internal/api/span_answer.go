@@ -1,6 +1,8 @@
 package api
 
 import (
+	"math"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -94,7 +96,7 @@ func (a *traceAnswer) events(node *tracetree.Node) {
 	for _, event := range node.Events().All() {
 		a.open("{")
 		a.textMember("name", event.Name())
-		a.intMember("time_ns", nanoseconds(event.Timestamp())+node.Shift-a.analysis.Start)
+		a.intMember("time_ns", a.offset(nanoseconds(event.Timestamp()), node.Shift))
 		a.key("attributes")
 		a.attributes(event.Attributes(), "")
 		a.givenInt("dropped_attributes_count", int64(event.DroppedAttributesCount()))
@@ -102,6 +104,18 @@ func (a *traceAnswer) events(node *tracetree.Node) {
 	}
 	a.close("]")
 	a.givenInt("dropped_events_count", int64(node.DroppedEventsCount()))
+}
+
+// offset is from the trace's start to a time that is shifted, as far as int64 holds it: an event may say any time.
+func (a *traceAnswer) offset(t, shift int64) int64 {
+	if shift > math.MaxInt64-t {
+		return math.MaxInt64 - a.analysis.Start
+	}
+	shifted := t + shift // t is not negative
+	if shifted < math.MinInt64+a.analysis.Start {
+		return math.MinInt64
+	}
+	return shifted - a.analysis.Start
 }
 
 func (a *traceAnswer) links(links ptrace.SpanLinkSlice) {

@@ -21,8 +21,43 @@ import (
 
 // fakeStorage answers what its functions say; a nil one finds nothing.
 type fakeStorage struct {
+	tracestore.AggregateReader // panics where it is not overridden below
+
 	trace  func(ctx context.Context, tenant string, id pcommon.TraceID) ([]ptrace.Traces, error)
 	search func(ctx context.Context, tenant string, query *tracestore.SearchQuery) (tracestore.SearchPage, error)
+
+	operations   []tracestore.OperationAggregate
+	edges        []tracestore.EdgeAggregate
+	completeness tracestore.Completeness
+	// asked is the last question about aggregates.
+	asked       tracestore.AggregateQuery
+	askedTenant string
+}
+
+func (s *fakeStorage) Operations(
+	_ context.Context, tenant string, query *tracestore.AggregateQuery,
+) iter.Seq2[tracestore.OperationAggregate, error] {
+	s.asked, s.askedTenant = *query, tenant
+	return every(s.operations)
+}
+
+func (s *fakeStorage) Edges(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.EdgeAggregate, error] {
+	s.asked = *query
+	return every(s.edges)
+}
+
+func (s *fakeStorage) Completeness(context.Context, string, *tracestore.AggregateQuery) (tracestore.Completeness, error) {
+	return s.completeness, nil
+}
+
+func every[T any](values []T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, value := range values {
+			if !yield(value, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (s *fakeStorage) Trace(ctx context.Context, tenant string, id pcommon.TraceID) iter.Seq2[ptrace.Traces, error] {
@@ -98,14 +133,29 @@ func postSearch(body string) *http.Request {
 	return r
 }
 
+// problemAnswer is a problem as a client reads it.
+type problemAnswer struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	faultAnswer
+	Errors   []faultAnswer `json:"errors"`
+	InFlight *bool         `json:"in_flight"`
+}
+
+type faultAnswer struct {
+	Field  string `json:"field"`
+	Detail string `json:"detail"`
+}
+
 // requireProblem checks that the answer is a problem of this status, with the headers every answer has.
-func requireProblem(t *testing.T, status int, response *httptest.ResponseRecorder) problem {
+func requireProblem(t *testing.T, status int, response *httptest.ResponseRecorder) problemAnswer {
 	t.Helper()
 	body := response.Body.String()
 	require.Equal(t, status, response.Code, body)
 	require.Equal(t, "application/problem+json", response.Header().Get("Content-Type"))
 	requireSafe(t, response)
-	var p problem
+	var p problemAnswer
 	require.NoError(t, json.Unmarshal([]byte(body), &p), body)
 	require.Equal(t, "about:blank", p.Type)
 	require.Equal(t, http.StatusText(status), p.Title)

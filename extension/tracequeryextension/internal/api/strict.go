@@ -16,7 +16,8 @@ import (
 // pass as a fault of the member's path: unknown and repeated members, names in another case, null, a fraction for an
 // integer, and anything behind the object. All faults are reported; a syntax error ends the reading.
 //
-// Members are pointers, slices or scalar, so that what was not given is nil.
+// Members are pointers or slices, so that what was not given is nil. A member of type any takes a string, a number or a
+// boolean: a string, json.Number or bool.
 func decodeStrict(data []byte, target any) []fault {
 	if !utf8.Valid(data) {
 		return []fault{{Detail: "the body is not UTF-8"}}
@@ -60,14 +61,11 @@ func (d *strictDecoder) value(path string, v reflect.Value) error {
 	if err != nil {
 		return err
 	}
-	if v.Kind() == reflect.Pointer && v.Type() != scalarType {
+	if v.Kind() == reflect.Pointer {
 		v.Set(reflect.New(v.Type().Elem()))
 		v = v.Elem()
 	}
 	switch {
-	case v.Type() == scalarType && isScalar(token):
-		v.Set(reflect.ValueOf(&scalar{token}))
-		return nil
 	case v.Kind() == reflect.Struct && token == json.Delim('{'):
 		return d.object(path, v)
 	case v.Kind() == reflect.Slice && token == json.Delim('['):
@@ -153,7 +151,7 @@ func (d *strictDecoder) skip(token json.Token) error {
 
 func fieldNamed(v reflect.Value, name string) (reflect.Value, bool) {
 	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("json") == name {
+		if tagName(v.Type().Field(i), "json") == name {
 			return v.Field(i), true
 		}
 	}
@@ -163,9 +161,15 @@ func fieldNamed(v reflect.Value, name string) (reflect.Value, bool) {
 func fieldNames(t reflect.Type) []string {
 	names := make([]string, t.NumField())
 	for i := range names {
-		names[i] = t.Field(i).Tag.Get("json")
+		names[i] = tagName(t.Field(i), "json")
 	}
 	return names
+}
+
+// tagName is the name that a field's tag gives, without its options.
+func tagName(field reflect.StructField, tag string) string {
+	name, _, _ := strings.Cut(field.Tag.Get(tag), ",")
+	return name
 }
 
 func setScalar(v reflect.Value, token json.Token) error {
@@ -173,6 +177,8 @@ func setScalar(v reflect.Value, token json.Token) error {
 	number, isNumber := token.(json.Number)
 	truth, isBool := token.(bool)
 	switch {
+	case v.Kind() == reflect.Interface && (isText || isNumber || isBool):
+		v.Set(reflect.ValueOf(token))
 	case v.Kind() == reflect.String && isText:
 		v.SetString(text)
 	case v.Kind() == reflect.Bool && isBool:
@@ -203,7 +209,7 @@ func parseInteger(number json.Number) (int64, error) {
 
 func wanted(v reflect.Value) string {
 	switch {
-	case v.Type() == scalarType:
+	case v.Kind() == reflect.Interface:
 		return "a string, a number or a boolean"
 	case v.Kind() == reflect.String:
 		return "a string"

@@ -145,6 +145,10 @@ func (a *traceAnswer) summary(trace *query.Trace) {
 	a.givenText("outcome", trace.Release.Outcome)
 	a.givenInt("version", int64(trace.Release.Version))
 	a.intMember("missing_parents", int64(r.MissingParents))
+	if trace.Truncated {
+		a.key("truncated")
+		a.bool(true)
+	}
 	a.key("roots")
 	a.open("[")
 	for _, root := range r.Tree.Roots {

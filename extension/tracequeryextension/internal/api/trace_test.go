@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/conventions"
@@ -34,10 +35,10 @@ func explain(releases ...ptrace.Traces) *query.Trace {
 
 // answerOf reads the members that a test looks at.
 type answerOf struct {
-	Entry          operationAnswer `json:"entry"`
-	Start          string          `json:"start"`
-	RootDurationNS int64           `json:"root_duration_ns"`
-	SpanCount      int             `json:"span_count"`
+	Entry          openapi.Operation `json:"entry"`
+	Start          string            `json:"start"`
+	RootDurationNS int64             `json:"root_duration_ns"`
+	SpanCount      int               `json:"span_count"`
 	CriticalPath   []struct {
 		StartNS int64 `json:"start_ns"`
 		EndNS   int64 `json:"end_ns"`
@@ -168,7 +169,7 @@ func TestHostileTrace(t *testing.T) {
 		require.GreaterOrEqual(t, span.DurationNS, int64(0))
 		switch span.SpanID {
 		case "0000000000000001":
-			require.Equal(t, map[string]any{"k\uFFFD": "second"}, span.Attributes)
+			require.Equal(t, map[string]any{"k\uFFFD": "v\uFFFD"}, span.Attributes)
 			require.Equal(t, "\uFFFD\"\\\x00", span.Operation)
 		case "0000000000000002":
 			require.Equal(t, "unspecified", span.Kind)

@@ -33,6 +33,8 @@ type Trace struct {
 	Spans ptrace.Traces
 	// Release refers into Spans.
 	Release tracetree.Release
+	// Truncated says that the trace is larger than maxTraceBytes: what was released last is not among the spans.
+	Truncated bool
 	// Analysis refers into Spans. It is made when the trace is read, so that a late span is never missing from it.
 	Analysis *analysis.Result
 }
@@ -58,7 +60,7 @@ func (e *NotFoundError) Unwrap() error { return tracestore.ErrNotFound }
 func (s *Service) Trace(ctx context.Context, tenant string, id pcommon.TraceID) (*Trace, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	releases, err := s.releases(ctx, tenant, id)
+	releases, truncated, err := s.releases(ctx, tenant, id)
 	if errors.Is(err, tracestore.ErrNotFound) {
 		holds, known := s.InFlight.Holds(ctx, tenant, id)
 		return nil, &NotFoundError{ID: id, InFlight: holds, InFlightKnown: known}
@@ -66,31 +68,41 @@ func (s *Service) Trace(ctx context.Context, tenant string, id pcommon.TraceID) 
 	if err != nil {
 		return nil, fmt.Errorf("read trace %s: %w", id, err)
 	}
-	trace := &Trace{ID: id}
+	trace := &Trace{ID: id, Truncated: truncated}
 	trace.Spans, trace.Release = tracetree.Join(releases)
 	trace.Analysis = analysis.Analyze(&trace.Release)
 	return trace, nil
 }
 
-func (s *Service) releases(ctx context.Context, tenant string, id pcommon.TraceID) ([]ptrace.Traces, error) {
+// maxTraceBytes, as OTLP protobuf, is how much of one trace is read; in memory it takes some five times as much. A sender that
+// gives everything one trace id makes a trace that no memory holds.
+const maxTraceBytes = 128 << 20
+
+// releases reads the trace's releases, in their order, until maxTraceBytes are read.
+func (s *Service) releases(ctx context.Context, tenant string, id pcommon.TraceID) (releases []ptrace.Traces, truncated bool, err error) {
 	storage, err := s.Storage()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var releases []ptrace.Traces
+	size := 0
 	for release, err := range storage.Trace(ctx, tenant, id) {
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
+		if size > maxTraceBytes {
+			truncated = true
+			break
+		}
+		size += (&ptrace.ProtoMarshaler{}).TracesSize(release)
 		releases = append(releases, release)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if len(releases) == 0 {
-		return nil, tracestore.ErrNotFound
+		return nil, false, tracestore.ErrNotFound
 	}
-	return releases, nil
+	return releases, truncated, nil
 }
 
 // Annotate writes the trace's analysis on its spans, in place of what was written at ingest.

@@ -17,6 +17,7 @@ import (
 
 // storage answers what its functions say.
 type storage struct {
+	tracestore.AggregateReader
 	trace  func(ctx context.Context) ([]ptrace.Traces, error)
 	search func(ctx context.Context, query *tracestore.SearchQuery) (tracestore.SearchPage, error)
 }

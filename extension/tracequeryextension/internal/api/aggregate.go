@@ -1,0 +1,169 @@
+package api
+
+import (
+	"math"
+	"net/http"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+const (
+	defaultOperations = 1000
+	maxOperations     = 10_000
+	// maxNameLength bounds, in characters, a name that stands in a URL.
+	maxNameLength = 4096
+)
+
+// GetServices answers with the map of services.
+func (h *handler) GetServices(w http.ResponseWriter, r *http.Request) {
+	var parameters openapi.GetServicesParams
+	p := requestParser{now: h.now().UTC(), faults: bindParameters(r, &parameters)}
+	asked, _ := p.aggregate(&openapi.GetOperationsParams{
+		Start: parameters.Start, End: parameters.End, Environment: parameters.Environment, Service: parameters.Service,
+	})
+	tenant, ok := h.accepted(w, r, p.faults)
+	if !ok {
+		return
+	}
+	found, err := h.Service.ServiceMap(r.Context(), tenant, asked)
+	if err != nil {
+		h.writeFailure(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, "application/json", newServicesAnswer(asked, found))
+}
+
+// GetOperations answers with one page of operations.
+func (h *handler) GetOperations(w http.ResponseWriter, r *http.Request) {
+	var parameters openapi.GetOperationsParams
+	p := requestParser{now: h.now().UTC(), faults: bindParameters(r, &parameters)}
+	asked, cursor := p.aggregate(&parameters)
+	limit := p.limit(parameters.Limit, defaultOperations, maxOperations)
+	tenant, ok := h.accepted(w, r, p.faults)
+	if !ok {
+		return
+	}
+	page, err := h.Service.Operations(r.Context(), tenant, asked, limit, cursor)
+	if err != nil {
+		h.writeFailure(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, "application/json", newOperationsAnswer(asked, page))
+}
+
+// accepted is the tenant of a request without faults; it answers the others.
+func (h *handler) accepted(w http.ResponseWriter, r *http.Request, faults []fault) (tenant string, ok bool) {
+	if len(faults) > 0 {
+		newProblem(http.StatusBadRequest, faults...).write(w)
+		return "", false
+	}
+	tenant, refused := h.tenant(r)
+	if refused != nil {
+		refused.write(w)
+		return "", false
+	}
+	return tenant, true
+}
+
+// aggregate reads the parameters that questions about many traces have in common.
+func (p *requestParser) aggregate(r *openapi.GetOperationsParams) (*tracestore.AggregateQuery, *query.Cursor) {
+	start, end, cursor := p.window(r.Start, r.End, r.Cursor)
+	p.length("environment", r.Environment)
+	p.length("service", r.Service)
+	return &tracestore.AggregateQuery{
+		Start: start, End: end, Environment: r.Environment, Service: p.text("service", r.Service),
+	}, cursor
+}
+
+func (p *requestParser) length(field string, value *string) {
+	if value != nil && utf8.RuneCountInString(*value) > maxNameLength {
+		p.fault(field, "must not be longer than %d characters", maxNameLength)
+	}
+}
+
+func newServicesAnswer(asked *tracestore.AggregateQuery, found *query.ServiceMap) openapi.ServicesAnswer {
+	answer := openapi.ServicesAnswer{
+		Services:     make([]openapi.ServiceNode, 0, len(found.Nodes)),
+		Edges:        make([]openapi.Edge, 0, len(found.Edges)),
+		Window:       wholeMinutes(asked),
+		Completeness: newCompleteness(found.Completeness),
+	}
+	for i := range found.Nodes {
+		n := &found.Nodes[i]
+		answer.Services = append(answer.Services, openapi.ServiceNode{
+			Name: n.Name, Kind: openapi.NodeKind(n.Kind), Calls: n.Calls, Errors: n.Errors,
+			P50Ns: quantile(n.Durations, 0.5), P95Ns: quantile(n.Durations, 0.95), P99Ns: quantile(n.Durations, 0.99),
+		})
+	}
+	for i := range found.Edges {
+		e := &found.Edges[i]
+		answer.Edges = append(answer.Edges, openapi.Edge{
+			Parent: e.Parent, Child: e.Child, Protocol: e.Protocol, Calls: e.Calls, Errors: e.Errors, Unanswered: e.Unanswered,
+			P50Ns: quantile(e.Durations, 0.5), P95Ns: quantile(e.Durations, 0.95), P99Ns: quantile(e.Durations, 0.99),
+		})
+	}
+	return answer
+}
+
+func newOperationsAnswer(asked *tracestore.AggregateQuery, page *query.OperationsPage) openapi.OperationsAnswer {
+	answer := openapi.OperationsAnswer{
+		Operations:   make([]openapi.OperationStatistics, 0, len(page.Operations)),
+		NextCursor:   cursorText(page.Next),
+		Window:       wholeMinutes(asked),
+		Completeness: newCompleteness(page.Completeness),
+	}
+	for i := range page.Operations {
+		o := &page.Operations[i]
+		answer.Operations = append(answer.Operations, openapi.OperationStatistics{
+			Service: o.Service, Operation: o.Operation.Operation, Kind: openapi.SpanKind(o.Kind), Calls: o.Calls, Errors: o.Errors,
+			P50Ns: quantile(o.Durations, 0.5), P95Ns: quantile(o.Durations, 0.95), P99Ns: quantile(o.Durations, 0.99),
+			SelfTimeNS: o.SelfTime, CriticalPathNS: o.CriticalPathTime,
+		})
+	}
+	return answer
+}
+
+// wholeMinutes is what was answered: the minutes that the window touches.
+func wholeMinutes(asked *tracestore.AggregateQuery) openapi.Window {
+	end := asked.End.Truncate(time.Minute)
+	if end.Before(asked.End) {
+		end = end.Add(time.Minute)
+	}
+	return openapi.Window{Start: formatInstant(asked.Start.Truncate(time.Minute)), End: formatInstant(end)}
+}
+
+func newCompleteness(c tracestore.Completeness) openapi.Completeness {
+	share := func(spans int64) float64 {
+		if c.Spans <= 0 {
+			return 0
+		}
+		return float64(spans) / float64(c.Spans)
+	}
+	return openapi.Completeness{
+		Spans:        c.Spans,
+		PartialSpans: c.Partial, PartialShare: share(c.Partial),
+		UnrepairedSpans: c.Unrepaired, UnrepairedShare: share(c.Unrepaired),
+		OtherSpans: c.Other, OtherShare: share(c.Other),
+	}
+}
+
+// quantile is in whole nanoseconds; nil where there are no durations.
+func quantile(durations tracestore.Durations, q float64) *int64 {
+	if durations == nil {
+		return nil
+	}
+	value, err := durations.GetValueAtQuantile(q)
+	if err != nil { // it is empty
+		return nil
+	}
+	// A sketch answers within 1 %, which may lie beyond what int64 holds.
+	ns := int64(math.MaxInt64)
+	if rounded := math.Round(max(0, value)); rounded < math.MaxInt64 {
+		ns = int64(rounded)
+	}
+	return &ns
+}

@@ -1,0 +1,177 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.yaml.in/yaml/v3"
+)
+
+// exampleID is the trace that the document's examples ask for.
+const exampleID = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+// checkout is a trace of now that has something for every part of an answer: storefront calls checkout, which fails in its
+// database and puts a message in a queue.
+func checkout() ptrace.Traces {
+	start := time.Now().Add(-time.Second)
+	td := ptrace.NewTraces()
+	at := func(ms int) pcommon.Timestamp {
+		return pcommon.NewTimestampFromTime(start.Add(time.Duration(ms) * time.Millisecond))
+	}
+	service := func(name string) ptrace.SpanSlice {
+		rs := td.ResourceSpans().AppendEmpty()
+		rs.SetSchemaUrl("https://opentelemetry.io/schemas/1.40.0")
+		rs.Resource().Attributes().PutStr("service.name", name)
+		ss := rs.ScopeSpans().AppendEmpty()
+		ss.Scope().SetName("hand")
+		ss.Scope().SetVersion("1.0")
+		return ss.Spans()
+	}
+	span := func(spans ptrace.SpanSlice, name string, id, parent byte, kind ptrace.SpanKind, from, to int) ptrace.Span {
+		s := spans.AppendEmpty()
+		s.SetTraceID(pcommon.TraceID{0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36})
+		s.SetSpanID(pcommon.SpanID{7: id})
+		if parent != 0 {
+			s.SetParentSpanID(pcommon.SpanID{7: parent})
+		}
+		s.SetName(name)
+		s.SetKind(kind)
+		s.SetStartTimestamp(at(from))
+		s.SetEndTimestamp(at(to))
+		return s
+	}
+	storefront, behind := service("storefront"), service("checkout")
+	span(storefront, "GET /cart", 1, 0, ptrace.SpanKindServer, 0, 100).Attributes().PutInt("http.response.status_code", 500)
+	call := span(storefront, "POST", 2, 1, ptrace.SpanKindClient, 10, 90)
+	call.Attributes().PutStr("http.request.method", "POST")
+	call.Attributes().PutDouble("ratio", 0.5)
+	call.Attributes().PutEmptySlice("list").AppendEmpty().SetBool(true)
+	call.Attributes().PutEmptyBytes("raw").FromRaw([]byte{1, 2})
+	call.TraceState().FromRaw("vendor=1")
+	call.SetFlags(257)
+	link := call.Links().AppendEmpty()
+	link.SetTraceID(pcommon.TraceID{15: 9})
+	link.SetSpanID(pcommon.SpanID{7: 9})
+	failing := span(behind, "POST /checkout", 3, 2, ptrace.SpanKindServer, 20, 80)
+	failing.Attributes().PutStr("http.request.method", "POST")
+	failing.Status().SetCode(ptrace.StatusCodeError)
+	query := span(behind, "SELECT", 4, 3, ptrace.SpanKindClient, 30, 60)
+	query.Attributes().PutStr("db.system.name", "postgresql")
+	query.Attributes().PutStr("db.namespace", "orders")
+	query.Status().SetCode(ptrace.StatusCodeError)
+	query.Status().SetMessage("no such table")
+	event := query.Events().AppendEmpty()
+	event.SetName("exception")
+	event.SetTimestamp(at(55))
+	event.Attributes().PutStr("exception.type", "ProgrammingError")
+	event.Attributes().PutStr("exception.message", "no such table")
+	publish := span(behind, "send orders", 5, 3, ptrace.SpanKindProducer, 65, 70)
+	publish.Attributes().PutStr("messaging.system", "kafka")
+	publish.Attributes().PutStr("messaging.destination.name", "orders-placed")
+	return td
+}
+
+// everyOperation has a request for each operation of the document, and the members of its answer that must not be empty.
+var everyOperation = map[string]struct {
+	target, body string
+	full         []string
+}{
+	"get /openapi.yaml":      {"/openapi.yaml", "", nil},
+	"get /traces/{id}":       {"/traces/" + exampleID, "", []string{"services", "critical_path", "bottleneck", "error_origins", "resources", "spans"}},
+	"post /traces/search":    {"/traces/search", `{"service": "checkout", "errors": true}`, []string{"traces"}},
+	"get /traces/services":   {"/traces/services?service=checkout", "", []string{"services", "edges"}},
+	"get /traces/operations": {"/traces/operations?service=checkout&environment=", "", []string{"operations"}},
+}
+
+// TestAPIKeepsToItsDocument sends what the OpenAPI document allows, and what it does not, to the running API.
+func TestAPIKeepsToItsDocument(t *testing.T) {
+	i := startInstance(t, "--set=processors.trace_assembly.linger=200ms")
+	i.send(checkout(), nil)
+	i.trace(exampleID, nil)
+	i.await("the trace on the map", func() error {
+		content, err := i.get(i.url("QUERY", "/traces/services"), http.StatusOK)
+		if err == nil && !strings.Contains(string(content), `"postgresql:orders"`) {
+			err = fmt.Errorf("not yet: %s", content)
+		}
+		return err
+	})
+
+	var document struct {
+		Paths map[string]map[string]any `yaml:"paths"`
+	}
+	content, err := i.get(i.url("QUERY", "/openapi.yaml"), http.StatusOK)
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(content, &document))
+	operations := 0
+	for path, item := range document.Paths {
+		for method := range item {
+			operations++
+			t.Run(method+" "+path, func(t *testing.T) { i.requireData(t, method, path) })
+		}
+	}
+	require.Len(t, everyOperation, operations)
+	i.runSchemathesis()
+}
+
+// requireData checks that an operation has an answer with something in it.
+func (i *instance) requireData(t *testing.T, method, path string) {
+	t.Helper()
+	operation, ok := everyOperation[method+" "+path]
+	require.True(t, ok, "no request in everyOperation")
+	var body []byte
+	if operation.body != "" {
+		body = []byte(operation.body)
+	}
+	content, err := i.do(strings.ToUpper(method), i.url("QUERY", operation.target), body, http.StatusOK, nil)
+	require.NoError(t, err)
+	require.NotEmpty(t, content)
+	if operation.full == nil {
+		return
+	}
+	var answer map[string]any
+	require.NoError(t, json.Unmarshal(content, &answer))
+	for _, member := range operation.full {
+		require.NotEmpty(t, answer[member], member)
+	}
+}
+
+// runSchemathesis makes requests of all kinds from the document and holds the answers against it.
+func (i *instance) runSchemathesis() {
+	i.t.Helper()
+	ctx, cancel := context.WithTimeout(i.t.Context(), 5*time.Minute) // the first run installs from PyPI
+	defer cancel()
+	venv, err := filepath.Abs(filepath.Join(root, ".cache", "schemathesis-venv"))
+	require.NoError(i.t, err)
+	requirements, err := filepath.Abs(filepath.Join("schemathesis", "requirements.txt"))
+	require.NoError(i.t, err)
+	folder := i.t.TempDir() // it writes what it has found where it stands
+	run := func(name string, args ...string) {
+		i.t.Helper()
+		cmd := exec.CommandContext(ctx, name, args...)
+		cmd.Dir = folder
+		cmd.Env = append(os.Environ(), "NO_PROXY=127.0.0.1,localhost,"+os.Getenv("NO_PROXY"), "PIP_DISABLE_PIP_VERSION_CHECK=1")
+		output, err := cmd.CombinedOutput()
+		require.NoError(i.t, err, "%s %s:\n%s", name, strings.Join(args, " "), output)
+	}
+	run("python3", "-c", "import sys; assert sys.version_info >= (3, 11), 'schemathesis needs Python 3.11 or newer, not ' + sys.version")
+	run("python3", "-m", "venv", venv)
+	run(filepath.Join(venv, "bin", "pip"), "install", "--quiet", "--requirement", requirements)
+	run(
+		filepath.Join(venv, "bin", "schemathesis"), "run", i.url("QUERY", "/openapi.yaml"),
+		"--checks", "all",
+		// What a schema cannot say makes valid requests wrong: start before end, a regular expression, a cursor.
+		"--exclude-checks", "positive_data_acceptance",
+		"--max-examples", "50", "--seed", "1", "--generation-database", "none", "--continue-on-failure", "--no-color",
+	)
+}
