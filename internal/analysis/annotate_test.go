@@ -253,10 +253,10 @@ func TestFingerprintOfALongMessage(t *testing.T) {
 
 func TestExtremeTimes(t *testing.T) {
 	release := treetest.Release(t, fmt.Sprintf(`
-		a 1 - client 0 %d
+		a 1 - client 1 %d
 		b 2 1 server 5 %d`, int64(math.MaxInt64), int64(math.MaxInt64)))
 	r := analysis.Analyze(release)
-	require.Equal(t, int64(math.MaxInt64), r.RootDuration)
-	require.Equal(t, "1 0-5, 2 5-9223372036854775807", pathOf(r))
-	require.Equal(t, int64(5), r.Spans[0].SelfTime)
+	require.Equal(t, int64(math.MaxInt64-1), r.RootDuration)
+	require.Equal(t, "1 1-5, 2 5-9223372036854775807", pathOf(r))
+	require.Equal(t, int64(4), r.Spans[0].SelfTime)
 }

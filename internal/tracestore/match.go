@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // Empty says whether there is no condition, so that every span matches.
@@ -87,10 +88,13 @@ func (c *TraceConditions) Match(row *Summary) bool {
 // Empty says whether there is no condition, so that every trace matches.
 func (c *TraceConditions) Empty() bool { return *c == TraceConditions{} }
 
-// SpanDuration is the span's end minus its start. Times that an int64 of nanoseconds cannot hold count as 0, and so does a
-// negative duration.
+// SpanDuration is the span's end minus its start. Times that an int64 of nanoseconds cannot hold count as 0. A span that ends
+// before it starts has no duration, nor has one that was sent without a start (0, and a real end).
 func SpanDuration(span ptrace.Span) time.Duration {
 	start, end := nanoseconds(span.StartTimestamp()), nanoseconds(span.EndTimestamp())
+	if start == 0 && end > tracetree.MinRealTime {
+		return 0
+	}
 	return time.Duration(max(0, end-start))
 }
 

@@ -26,7 +26,8 @@ func TestSpanDuration(t *testing.T) {
 		"no end":               {100, 0, 0},
 		"start out of range":   {math.MaxInt64 + 1, 7, 7},
 		"end out of range":     {7, math.MaxUint64, 0},
-		"as long as it can be": {0, math.MaxInt64, math.MaxInt64},
+		"as long as it can be": {1, math.MaxInt64, math.MaxInt64 - 1},
+		"no start":             {0, 1_790_000_000_000_000_000, 0},
 		"both out of range":    {math.MaxUint64 - 1, math.MaxUint64, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -125,6 +126,34 @@ func sanitize(t pcommon.Timestamp) int64 {
 		return 0
 	}
 	return int64(t)
+}
+
+// MinRealTime is a year after 1970, in Unix nanoseconds: no trace with times relative to its start reaches it, and every real
+// one has passed it.
+const MinRealTime = 365 * 24 * int64(time.Hour)
+
+// withoutTime says whether a span with this start was sent without one: 0, or nothing that an int64 can hold, while the trace
+// has real times.
+func (b *Builder) withoutTime(start pcommon.Timestamp) bool {
+	return b.latest > MinRealTime && sanitize(start) == 0
+}
+
+// placeWithoutTime puts the roots without a time where the trace begins. Other spans without one follow their parent.
+func (b *Builder) placeWithoutTime() {
+	if b.latest <= MinRealTime {
+		return
+	}
+	first := b.latest
+	for _, i := range b.order {
+		if n := &b.tree.Nodes[i]; n.Start > 0 {
+			first = min(first, n.Start)
+		}
+	}
+	for _, root := range b.tree.Roots {
+		if n := &b.tree.Nodes[root]; n.Start == 0 {
+			n.Start, n.End = first, first
+		}
+	}
 }
 
 func number(id pcommon.SpanID) uint64 { return binary.BigEndian.Uint64(id[:]) }

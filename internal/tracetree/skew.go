@@ -29,6 +29,10 @@ func (b *Builder) correctSkew() {
 			continue
 		}
 		parent := &nodes[n.Parent]
+		if b.withoutTime(n.StartTimestamp()) {
+			n.Start, n.End = parent.Start, parent.Start
+			continue
+		}
 		switch kind, above := b.keys[i].kind, b.keys[n.Parent].kind; {
 		case kind == ptrace.SpanKindConsumer && above == ptrace.SpanKindProducer:
 			continue

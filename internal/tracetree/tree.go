@@ -13,6 +13,8 @@ type Node struct {
 
 	// Start and End are the span's times after skew correction, never negative, and End is never before Start: a span that
 	// ends before it starts has no duration, a time outside int64 counts as 0. The span itself keeps what its sender wrote.
+	// A span whose start is 0 in a trace with real times (MinRealTime) was sent without one: it stands at its parent's start, without duration, so
+	// that it does not stretch the trace to 1970.
 	Start, End int64
 	// Shift is what skew correction added to the span's own times, nanoseconds; 0 for most.
 	Shift int64
@@ -65,6 +67,7 @@ type Builder struct {
 	tree   Tree
 	keys   []key
 	index  index
+	latest int64 // end of any span, by its own clock
 	order  []int // parents before children
 	walk   []int // by node: the walk that found it first, while cycles are broken
 	shared []int // the spans of one span id, while identities are told apart
@@ -86,6 +89,7 @@ func (b *Builder) Build(spans []Span) *Tree {
 	b.breakCycles()
 	b.groupChildren()
 	b.orderByDepth()
+	b.placeWithoutTime()
 	b.correctSkew()
 	b.sortByStart()
 	return &b.tree
@@ -99,6 +103,7 @@ func (b *Builder) Reset() {
 
 func (b *Builder) load(spans []Span) {
 	t := &b.tree
+	b.latest = 0
 	t.Nodes = resize(t.Nodes, len(spans))
 	b.keys = resize(b.keys, len(spans))
 	b.index.reset(len(spans))
@@ -108,6 +113,7 @@ func (b *Builder) load(spans []Span) {
 		n.Parent = -1
 		n.Start, n.End = sanitize(n.StartTimestamp()), sanitize(n.EndTimestamp())
 		n.End = max(n.End, n.Start)
+		b.latest = max(b.latest, n.End)
 		k := &b.keys[i]
 		k.id, k.parent, k.kind = number(n.SpanID()), number(n.ParentSpanID()), knownKind(n.Kind())
 		s := b.index.at(k.id)

@@ -545,10 +545,35 @@ func TestClockSkew(t *testing.T) {
 	}
 }
 
+// A span that was sent without a start, or with one that no int64 holds, must not stretch the trace to 1970: it stands at its
+// parent's start, a root where the trace begins.
+func TestBuildWithoutTimes(t *testing.T) {
+	release := treetest.Release(t, `
+		a 1 - server   50000000000000100 50000000000000200
+		a 2 1 internal 0                 0
+		a 3 1 internal 0                 50000000000000150
+		a 4 2 internal 50000000000000110 50000000000000120
+		a 5 1 internal 50000000000000130 0
+		a 6 1 internal 0                 0
+		a 7 - internal 0                 0`)
+	release.Spans[5].SetStartTimestamp(math.MaxUint64)
+	release.Spans[5].SetEndTimestamp(math.MaxUint64)
+	tree := tracetree.Build(release.Spans)
+	require.Equal(t, int64(50000000000000100), tree.Start)
+	require.Equal(t, int64(50000000000000200), tree.End)
+	require.Equal(t, 0, tree.Entry)
+	for i, want := range []int64{100, 100, 100, 110, 130, 100, 100} {
+		require.Equal(t, 50000000000000000+want, tree.Nodes[i].Start, i)
+	}
+	for i, want := range []int64{100, 0, 0, 10, 0, 0, 0} {
+		require.Equal(t, want, tree.Nodes[i].Duration(), i)
+	}
+}
+
 func TestClockSkewStaysWithinInt64(t *testing.T) {
 	release := treetest.Release(t, fmt.Sprintf(`
 		a 1 - client   %d %d
-		b 2 1 server   0 10
+		b 2 1 server   1 11
 		b 3 2 internal %d %d`, int64(math.MaxInt64)-100, int64(math.MaxInt64), int64(math.MaxInt64)-5, int64(math.MaxInt64)))
 	tree := tracetree.Build(release.Spans)
 	server, child := &tree.Nodes[1], &tree.Nodes[2]
