@@ -8,12 +8,44 @@ import (
 	"github.com/tracewright/tracewright/internal/conventions"
 )
 
-// call is one ConsumeTraces call to the next consumer: whole releases, of every trace one at most.
+// call is one ConsumeTraces call to the next consumer: whole releases, of every trace one at most. Its resources and scopes are
+// filled in when it is handed on: a copy in each of the calls that wait could take many times what was sent.
 type call struct {
-	traces ptrace.Traces
-	keys   []traceKey // of the releases
-	spans  int
-	weight int64
+	traces     ptrace.Traces
+	keys       []traceKey // of the releases
+	spans      int
+	weight     int64
+	releasedAt int64           // nanoseconds since 1970
+	resources  []emptyResource // until fill
+	scopes     []emptyScope    // until fill
+}
+
+// emptyResource and emptyScope are what a call is to be filled with. Other calls and the shards read the same.
+type emptyResource struct {
+	in   ptrace.ResourceSpans
+	from *resource
+}
+
+type emptyScope struct {
+	in   ptrace.ScopeSpans
+	from *origin
+}
+
+// fill copies resources and scopes into the call.
+func (c *call) fill() {
+	for _, r := range c.resources {
+		attrs := r.in.Resource().Attributes()
+		attrs.EnsureCapacity(r.from.content.Attributes().Len() + 2)
+		r.from.content.CopyTo(r.in.Resource())
+		if r.from.key.tenant != "" {
+			attrs.PutStr(conventions.AttrTenant, r.from.key.tenant)
+		}
+		attrs.PutInt(conventions.AttrReleasedAt, c.releasedAt)
+	}
+	for _, s := range c.scopes {
+		s.from.scope.CopyTo(s.in.Scope())
+	}
+	c.resources, c.scopes = nil, nil
 }
 
 // delivery is what a shard sends to the callBuilder.
@@ -33,7 +65,7 @@ type callBuilder struct {
 	out       *handOn
 
 	open      *call // nil while there is none
-	size      int64 // of open, as OTLP protobuf
+	size      int64 // of the releases in open, see measure
 	lasts     []time.Duration
 	traces    map[traceKey]struct{}
 	resources map[resourceKey]ptrace.ResourceSpans
@@ -132,7 +164,7 @@ func (b *callBuilder) target(o *heldOrigin) ptrace.SpanSlice {
 	if !ok {
 		ss := b.resourceSpans(o.resource).ScopeSpans().AppendEmpty()
 		ss.SetSchemaUrl(o.schemaURL)
-		o.scope.CopyTo(ss.Scope())
+		b.open.scopes = append(b.open.scopes, emptyScope{ss, o.origin})
 		b.hold(o.weight)
 		target = ss.Spans()
 		b.scopes[o.key] = target
@@ -146,12 +178,8 @@ func (b *callBuilder) resourceSpans(r *resource) ptrace.ResourceSpans {
 	if !ok {
 		rs = b.open.traces.ResourceSpans().AppendEmpty()
 		rs.SetSchemaUrl(r.schemaURL)
-		rs.Resource().Attributes().EnsureCapacity(r.content.Attributes().Len() + 2)
-		r.content.CopyTo(rs.Resource())
+		b.open.resources = append(b.open.resources, emptyResource{rs, r})
 		b.hold(r.weight)
-		if r.key.tenant != "" {
-			rs.Resource().Attributes().PutStr(conventions.AttrTenant, r.key.tenant)
-		}
 		b.resources[r.key] = rs
 	}
 	return rs
@@ -168,10 +196,7 @@ func (b *callBuilder) close() {
 	if b.open == nil {
 		return
 	}
-	releasedAt := time.Now().UnixNano()
-	for _, rs := range b.open.traces.ResourceSpans().All() {
-		rs.Resource().Attributes().PutInt(conventions.AttrReleasedAt, releasedAt)
-	}
+	b.open.releasedAt = time.Now().UnixNano()
 	now := b.now()
 	for _, last := range b.lasts {
 		b.telemetry.releaseDelay(now - last)

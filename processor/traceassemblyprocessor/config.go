@@ -26,12 +26,14 @@ type Config struct {
 	LateWindow time.Duration `mapstructure:"late_window"`
 	// MaxTraceSpans is the number of spans above which a trace is released in parts. Default 100000; must be positive.
 	MaxTraceSpans int `mapstructure:"max_trace_spans"`
-	// MaxTraceBytes is the size, as OTLP protobuf, above which a trace is released in parts; also a call is closed before it
-	// exceeds this with more than one release. Default 16777216 (16 MiB).
+	// MaxTraceBytes is the size, as OTLP protobuf with each of its resources and scopes once, above which a trace is released
+	// in parts; also a call is closed before its releases exceed this, of which each has its own copies in storage. Default
+	// 16777216 (16 MiB).
 	MaxTraceBytes int64 `mapstructure:"max_trace_bytes"`
-	// MaxPartBytes is the largest size of such a part; a single larger span is a part of its own. Default 1048576 (1 MiB).
+	// MaxPartBytes is the largest size of such a part, or four times its largest resource with scope, whichever is more. A
+	// single larger span is a part of its own. Default 1048576 (1 MiB).
 	MaxPartBytes int64 `mapstructure:"max_part_bytes"`
-	// MaxSpanBytes is the size above which a span is rejected. Default 4194304 (4 MiB).
+	// MaxSpanBytes is the size, with its scope and its resource, above which a span is rejected. Default 4194304 (4 MiB).
 	MaxSpanBytes int64 `mapstructure:"max_span_bytes"`
 	// MemoryLimitBytes bounds the estimated memory of everything held: open traces, calls that the next consumer has not
 	// taken, skeletons. A full processor answers a retryable error. Default 536870912 (512 MiB).

@@ -145,7 +145,32 @@ func TestPartGetsItsChild(t *testing.T) {
 		require.Equal(t, "1", attr(spanOf(t, releases[0], 3), conventions.AttrMissingParents))
 		require.Equal(t, "db", attr(spanOf(t, releases[1], 2), conventions.AttrChildService))
 		require.Equal(t, "web", attr(spanOf(t, releases[1], 2), conventions.AttrParentService))
-		require.Equal(t, "db", attr(spanOf(t, releases[1], 1), conventions.AttrEntryService), "the first part's entry stays")
+		require.Equal(t, "db", attr(spanOf(t, releases[0], 3), conventions.AttrEntryService), "a guess")
+		require.Equal(t, "web", attr(spanOf(t, releases[1], 1), conventions.AttrEntryService), "the root, once it came")
+		require.Equal(t, "web", attr(spanOf(t, releases[1], 2), conventions.AttrEntryService))
+		f.stop()
+	})
+}
+
+// TestDuplicatesOfParts repeats spans of the first part in the second one: with their times, and with other ones.
+func TestDuplicatesOfParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, func(c *Config) { c.MaxTraceSpans = 2 })
+		f.send(
+			testSpan{trace: 1, id: 1, end: 1},
+			testSpan{trace: 1, id: 2, parent: 1, end: 2},
+			testSpan{trace: 1, id: 3, parent: 1, end: 3},
+		)
+		f.send(
+			testSpan{trace: 1, id: 4, parent: 1, end: 4},
+			testSpan{trace: 1, id: 2, parent: 1, end: 2},
+			testSpan{trace: 1, id: 3, parent: 1, end: 9},
+		)
+		f.wait(2 * time.Second)
+		require.EqualValues(t, 1, f.sum("spans_duplicate"))
+		require.EqualValues(t, 1, f.sum("spans_conflicting"))
+		require.Equal(t, []uint64{1, 2, 3}, ids(f.sink.of(1)[0]))
+		require.Equal(t, []uint64{4, 3}, ids(f.sink.of(1)[1]))
 		f.stop()
 	})
 }

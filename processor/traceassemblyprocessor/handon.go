@@ -129,6 +129,9 @@ func (h *handOn) deliver(ctx context.Context, c *call) {
 	defer pref.UnrefTraces(c.traces)
 	traces := c.traces
 	for attempt := 0; ctx.Err() == nil; attempt++ {
+		if attempt == 0 {
+			c.fill()
+		}
 		err := h.next.ConsumeTraces(ctx, traces)
 		if err == nil {
 			h.telemetry.handedOn(c)

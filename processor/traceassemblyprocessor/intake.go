@@ -149,10 +149,6 @@ func (in *intake) split(p *assemblyProcessor, td ptrace.Traces, tenant string) {
 			continue
 		}
 		r := newResource(spansTenant, rs)
-		if r.size > p.cfg.MaxSpanBytes {
-			in.rejected[rejectedSize] += resourceSpanCount(rs)
-			continue
-		}
 		mix := tenantMix(spansTenant)
 		before := in.spans
 		for j := range rs.ScopeSpans().Len() {
@@ -177,10 +173,6 @@ func (in *intake) splitScope(p *assemblyProcessor, r *resource, mix uint64, at t
 		return
 	}
 	o := newOrigin(r, ss)
-	if o.size > p.cfg.MaxSpanBytes {
-		in.rejected[rejectedSize] += spans.Len()
-		return
-	}
 	before := in.spans
 	for k := range spans.Len() {
 		in.add(p, o, mix, at, spans.At(k))
@@ -217,11 +209,10 @@ func (in *intake) add(p *assemblyProcessor, o *origin, mix uint64, at time.Durat
 		return
 	}
 	size := sizer.SpanSize(span)
-	if int64(size) > p.cfg.MaxSpanBytes {
+	if int64(size)+o.total() > p.cfg.MaxSpanBytes {
 		in.rejected[rejectedSize]++
 		return
 	}
-	weight = min(weight+spanOverhead+size, math.MaxInt32)
 	at0 := shardOf(id, mix, len(p.shards))
 	b := in.batches[at0]
 	if b == nil {
@@ -229,6 +220,7 @@ func (in *intake) add(p *assemblyProcessor, o *origin, mix uint64, at time.Durat
 		b.at = at
 		in.batches[at0] = b
 	}
+	weight = spanWeight(weight, size)
 	b.arrivals = append(b.arrivals, arrival{span, o, id, int32(size), int32(weight)})
 	b.weight += int64(weight)
 	in.weight += int64(weight)
@@ -240,9 +232,12 @@ var sizer ptrace.ProtoMarshaler
 // What a held span takes in memory beside its bytes: pdata's structs and our own, measured by TestSpanWeight.
 const (
 	spanOverhead    = 280
-	attributeWeight = 40
+	attributeWeight = 40  // of an attribute, or a value within a value
 	nestedWeight    = 120 // an event or a link
 )
+
+// spanWeight is what a held span takes in memory: contents is what inspect says of it, size is its OTLP size.
+func spanWeight(contents, size int) int { return min(spanOverhead+contents+size, math.MaxInt32) }
 
 // shardSeed makes the shard of a trace unpredictable: nobody can send everything to one.
 var shardSeed = rand.Uint64()

@@ -1,6 +1,7 @@
 package traceassemblyprocessor
 
 import (
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,20 +79,60 @@ func TestLateSpans(t *testing.T) {
 	})
 }
 
-// TestLateParentOfSharedID gives a late span a parent id that a client and a server share: the parent is the server's.
-func TestLateParentOfSharedID(t *testing.T) {
+// TestEntryIsTheEarliestRoot releases an orphan, then the later of two roots, then the earlier one, then the latest.
+func TestEntryIsTheEarliestRoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t, nil)
-		f.send(
-			testSpan{trace: 1, id: 1, service: "web", name: "client", kind: ptrace.SpanKindClient},
-			testSpan{trace: 1, id: 1, service: "shop", name: "server", kind: ptrace.SpanKindServer},
-		)
-		f.wait(2 * time.Second)
-		f.send(testSpan{trace: 1, id: 2, parent: 1, service: "db", name: "query"})
-		f.wait(2 * time.Second)
-		require.Equal(t, "server", attr(f.sink.of(1)[1].Spans[0], conventions.AttrParentOperation))
+		f.send(testSpan{trace: 1, id: 9, parent: 1, name: "orphan", start: 1})
+		f.wait(11 * time.Second)
+		for _, span := range []testSpan{
+			{trace: 1, id: 2, name: "second", start: 20},
+			{trace: 1, id: 1, name: "first", start: 10},
+			{trace: 1, id: 3, name: "third", start: 30},
+		} {
+			child := testSpan{trace: 1, id: span.id + 100, parent: span.id, name: "child", start: 5}
+			f.send(span, child)
+			f.wait(2 * time.Second)
+		}
+		var entries []string
+		for _, r := range f.sink.of(1) {
+			for _, span := range r.Spans {
+				entries = append(entries, span.Name()+" of "+attr(span, conventions.AttrEntryOperation))
+			}
+		}
+		require.Equal(t, []string{
+			"orphan of ", // the first release says nothing: analysis sees the same
+			"second of second", "child of second", "first of first", "child of first", "third of first", "child of first",
+		}, entries)
+		f.wait(2 * time.Minute)
 		f.stop()
+		require.Empty(t, f.shards[0].symbols.index, "every symbol was given back")
 	})
+}
+
+// TestLateParentOfSharedID gives a late span a parent id that a client, a server and an internal span share, in whatever order
+// they come: the parent is the server's.
+func TestLateParentOfSharedID(t *testing.T) {
+	client := testSpan{trace: 1, id: 1, service: "web", name: "client", kind: ptrace.SpanKindClient}
+	server := testSpan{trace: 1, id: 1, service: "shop", name: "server", kind: ptrace.SpanKindServer}
+	inside := testSpan{trace: 1, id: 1, service: "shop", name: "inside", kind: ptrace.SpanKindInternal}
+	for name, spans := range map[string][]testSpan{
+		"first": {server, inside, client}, "second": {client, server, inside}, "last": {inside, client, server},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := start(t, nil)
+				f.send(spans...)
+				f.wait(2 * time.Second)
+				f.send(testSpan{trace: 1, id: 2, parent: 1, service: "db", name: "query"})
+				f.send(client, server, inside)
+				f.wait(2 * time.Second)
+				require.Equal(t, "server", attr(f.sink.of(1)[1].Spans[0], conventions.AttrParentOperation))
+				require.EqualValues(t, 3, f.sum("spans_duplicate"))
+				f.stop()
+			})
+		})
+	}
 }
 
 // TestSkeletonsAreBounded fills the share of memory_limit_bytes that skeletons have: 1 MiB / 8.
@@ -123,6 +164,115 @@ func TestSkeletonsAreBounded(t *testing.T) {
 		require.Zero(t, sk.weight)
 		require.Zero(t, sk.symbols.weight, "every symbol was given back")
 		require.Empty(t, sk.symbols.index)
+	})
+}
+
+// TestBusyTrace sends spans of one trace all the time, as jobs with a constant trace id do. What is remembered of them must not
+// crowd out the other traces: 12 of these are within late_window, of the 1 MiB / 8 that skeletons have they need 12 * 344 bytes.
+func TestBusyTrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, small)
+		id := uint64(1)
+		for n := range uint64(200) {
+			f.send(testSpan{trace: 1000 + n, id: 1, name: "tick"})
+			f.wait(2 * time.Second)
+			spans := make([]testSpan, 50)
+			for i := range spans {
+				spans[i] = testSpan{trace: 1, id: id, name: "tick"}
+				id++
+			}
+			f.send(spans...)
+			f.wait(3 * time.Second)
+			f.look(func(s *shard) {
+				require.Contains(t, s.skeletons.byTrace, traceKey{id: traceID(1000 + n)}, "4 s after its release")
+				requireWeight(t, s.skeletons)
+			})
+		}
+		require.Positive(t, f.sum("skeleton_evictions"))
+		require.Less(t, f.sum("skeleton_evictions"), int64(20), "of 1365 spans at a time")
+		require.Equal(t, 200, f.sink.of(1)[199].Version)
+		f.stop()
+	})
+}
+
+// TestRepeatedSpanDoesNotCrowdOut repeats a span of a trace that is remembered just so, with as many spans of one id as are
+// compared: telling the duplicate takes more memory than one trace may have.
+func TestRepeatedSpanDoesNotCrowdOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, small)
+		f.send(testSpan{trace: 2, id: 1})
+		spans := make([]testSpan, 1300) // 48 bytes each with the index, of 64 KiB
+		for i := range spans {
+			spans[i] = testSpan{trace: 1, id: uint64(1 + i)}
+			if i <= maxCompared {
+				spans[i] = testSpan{trace: 1, id: 1, end: uint64(i)}
+			}
+		}
+		f.send(spans...)
+		f.wait(2 * time.Second)
+		require.Zero(t, f.sum("skeleton_evictions"))
+		f.send(spans[0]) // the last one of its id that it is compared with
+		f.wait(2 * time.Second)
+		require.EqualValues(t, 1, f.sum("spans_duplicate"))
+		require.EqualValues(t, 1, f.sum("skeleton_evictions"))
+		f.look(func(s *shard) {
+			require.Contains(t, s.skeletons.byTrace, traceKey{id: traceID(2)})
+			require.Contains(t, s.skeletons.byTrace, traceKey{id: traceID(1)}, "its entry and version")
+			require.Empty(t, s.skeletons.byTrace[traceKey{id: traceID(1)}].spans)
+			requireWeight(t, s.skeletons)
+		})
+		f.stop()
+	})
+}
+
+// requireWeight compares the weight of all skeletons with what they say themselves.
+func requireWeight(t *testing.T, s *skeletons) {
+	weight := int64(0)
+	for _, sk := range s.byTrace {
+		weight += sk.weight()
+	}
+	require.Equal(t, weight, s.weight)
+}
+
+// TestLateSpansOfALargeTrace makes what finds its spans once, not for every late span: the index, and the identities of many
+// spans of one id.
+func TestLateSpansOfALargeTrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, nil)
+		const n = 10_000
+		spans := make([]testSpan, n)
+		for i := range spans {
+			spans[i] = testSpan{trace: 1, id: uint64(1 + i)}
+			if i < 100 {
+				spans[i] = testSpan{trace: 1, id: 1, end: uint64(i)}
+			}
+		}
+		f.send(spans...)
+		f.wait(2 * time.Second)
+		f.look(func(s *shard) {
+			sk := s.skeletons.byTrace[traceKey{id: traceID(1)}]
+			require.Nil(t, sk.index, "not before a late span comes")
+			require.NotNil(t, sk.identities, "needed before its release")
+		})
+		var maps [][2]uintptr
+		for i := range uint64(3) {
+			f.send(spans[i], spans[n-1-i]) // nothing but duplicates
+			f.wait(2 * time.Second)
+			f.send(spans[i], testSpan{trace: 1, id: n + 1 + i, parent: 1})
+			f.wait(2 * time.Second)
+			f.look(func(s *shard) {
+				sk := s.skeletons.byTrace[traceKey{id: traceID(1)}]
+				require.Len(t, sk.spans, int(n+1+i))
+				maps = append(maps, [2]uintptr{reflect.ValueOf(sk.index).Pointer(), reflect.ValueOf(sk.identities).Pointer()})
+				requireWeight(t, s.skeletons)
+			})
+		}
+		require.NotZero(t, maps[0][0])
+		require.NotZero(t, maps[0][1])
+		require.Equal(t, [][2]uintptr{maps[0], maps[0], maps[0]}, maps)
+		require.EqualValues(t, 9, f.sum("spans_duplicate"))
+		require.Len(t, f.sink.of(1), 4)
+		f.stop()
 	})
 }
 

@@ -14,8 +14,7 @@ type resource struct {
 	service   string
 	schemaURL string
 	content   pcommon.Resource
-	size      int64 // about that of OTLP protobuf
-	weight    int64 // in memory
+	extent
 }
 
 // resourceKey names a resource by its content. Tenants share nothing.
@@ -30,14 +29,22 @@ type origin struct {
 	resource  *resource
 	schemaURL string
 	scope     pcommon.InstrumentationScope
-	size      int64 // of the scope, about that of OTLP protobuf
-	weight    int64 // of the scope, in memory
+	extent    // of the scope
 }
 
 type originKey struct {
 	resource resourceKey
 	scope    [16]byte
 }
+
+// extent is what a resource or a scope takes.
+type extent struct {
+	size   int64 // about that of OTLP protobuf
+	weight int64 // in memory
+}
+
+// total is the size of the scope with its resource.
+func (o *origin) total() int64 { return o.size + o.resource.size }
 
 // newResource moves the resource out of rs.
 func newResource(tenant string, rs ptrace.ResourceSpans) *resource {
@@ -47,7 +54,7 @@ func newResource(tenant string, rs ptrace.ResourceSpans) *resource {
 	r.key = resourceKey{tenant, hashContent(attrs, r.content.DroppedAttributesCount(), r.schemaURL)}
 	// The name stands in every skeleton, and on every late span.
 	r.service = conventions.ShortName(conventions.ServiceName(r.content))
-	r.size, r.weight = contentSize(attrs, r.schemaURL)
+	r.extent = extentOf(attrs, r.schemaURL)
 	return r
 }
 
@@ -57,7 +64,7 @@ func newOrigin(r *resource, ss ptrace.ScopeSpans) *origin {
 	ss.Scope().MoveTo(o.scope)
 	attrs := o.scope.Attributes()
 	o.key = originKey{r.key, hashContent(attrs, o.scope.DroppedAttributesCount(), o.scope.Name(), o.scope.Version(), o.schemaURL)}
-	o.size, o.weight = contentSize(attrs, o.scope.Name(), o.scope.Version(), o.schemaURL)
+	o.extent = extentOf(attrs, o.scope.Name(), o.scope.Version(), o.schemaURL)
 	return o
 }
 
@@ -68,18 +75,19 @@ const (
 	pairSize = 4
 )
 
-// contentSize is about what attributes and names take as OTLP protobuf, and in memory.
-func contentSize(attrs pcommon.Map, names ...string) (size, weight int64) {
+// extentOf is what attributes and names take.
+func extentOf(attrs pcommon.Map, names ...string) extent {
+	e := extent{weight: originWeight + int64(attrs.Len())*attributeWeight}
 	for _, name := range names {
-		size += int64(len(name))
+		e.size += int64(len(name))
 	}
-	weight = originWeight + int64(attrs.Len())*attributeWeight
 	for key, value := range attrs.All() {
-		extent := conventions.ExtentOf(value)
-		size += int64(2*pairSize + len(key) + extent.Bytes + pairSize*extent.Values)
-		weight += int64(attributeWeight * extent.Values)
+		content := conventions.ExtentOf(value)
+		e.size += int64(2*pairSize + len(key) + content.Bytes + pairSize*content.Values)
+		e.weight += int64(attributeWeight * content.Values)
 	}
-	return size, weight + size
+	e.weight += e.size
+	return e
 }
 
 // originTable keeps one copy of every resource and scope that the spans held by a shard hang on.

@@ -260,7 +260,8 @@ func TestSpanWeight(t *testing.T) {
 	for _, rs := range td.ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
-				weight += spanWeight(span, sizer.SpanSize(span))
+				contents, _ := inspect(span, false)
+				weight += spanWeight(contents, sizer.SpanSize(span))
 			}
 		}
 	}

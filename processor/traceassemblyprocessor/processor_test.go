@@ -2,6 +2,7 @@ package traceassemblyprocessor
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,6 +219,32 @@ func (r *registry) RegisterInFlight(f tracestore.InFlight) func() {
 type host map[component.ID]component.Component
 
 func (h host) GetExtensions() map[component.ID]component.Component { return h }
+
+// TestInFlightUntilTaken asks from within the next consumer, which refuses once, and while the call waits to be repeated.
+func TestInFlightUntilTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, nil)
+		held := func() bool { return f.inFlight(t.Context(), "", traceID(1)) }
+		var asked []bool
+		f.sink.fail = func(attempt int, _ ptrace.Traces) error {
+			asked = append(asked, held())
+			if attempt == 1 {
+				return errors.New("busy")
+			}
+			time.Sleep(time.Second)
+			asked = append(asked, held())
+			return nil
+		}
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(1051 * time.Millisecond) // linger and max_delay
+		require.Equal(t, []bool{true}, asked)
+		require.True(t, held(), "refused, and repeated in 50 ms at least")
+		f.wait(10 * time.Second)
+		require.Equal(t, []bool{true, true, true}, asked)
+		require.False(t, held(), "taken")
+		f.stop()
+	})
+}
 
 func TestInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,7 @@ type release struct {
 	key    traceKey
 	spans  []heldSpan
 	last   time.Duration // arrival of the trace's last span
-	size   int64         // as OTLP protobuf
+	size   int64         // see measure
 	weight int64         // in memory
 }
 
@@ -28,12 +28,13 @@ func (s *shard) close(t *trace, now time.Duration, outcome string) {
 	case t.late:
 		s.remember(t)
 		s.annotate(t, t.spans)
-		s.emit(t, t.spans, conventions.OutcomeLate)
+		s.emit(t, t.spans, t.measure.size, conventions.OutcomeLate)
 	default:
 		s.remember(t)
-		s.emit(t, t.spans, outcome)
+		s.emit(t, t.spans, t.measure.size, outcome)
 	}
 	t.spans = nil
+	s.trim(t)
 	sk := t.history
 	sk.version, sk.last, sk.released = t.version, t.last, now
 	s.skeletons.put(sk, now+s.cfg.LateWindow)
@@ -45,29 +46,33 @@ func (s *shard) cut(t *trace) {
 	if len(t.spans) == 0 {
 		return
 	}
-	if t.released == nil {
-		t.released = make(map[pcommon.SpanID]int32, len(t.spans))
-	}
 	s.remember(t)
+	t.released = s.skeletons.index(t.history)
 	for i := range t.spans {
 		delete(t.held, t.spans[i].id)
 	}
 	s.annotate(t, t.spans)
-	from, size := 0, int64(0)
+	from, part := 0, newMeasure()
 	for i := range t.spans {
-		next := int64(t.spans[i].size)
-		if i > from && size+next > s.cfg.MaxPartBytes {
-			s.emit(t, t.spans[from:i:i], conventions.OutcomePart)
-			from, size = i, 0
+		size := part.size
+		part.add(&t.spans[i])
+		if i > from && part.exceedsPart(s.cfg.MaxPartBytes) {
+			s.emit(t, t.spans[from:i:i], size, conventions.OutcomePart)
+			from, part = i, newMeasure()
+			part.add(&t.spans[i])
 		}
-		size += next
 	}
-	s.emit(t, slices.Clip(t.spans[from:]), conventions.OutcomePart)
-	t.spans, t.size, t.weight, t.root = newSpans(), 0, 0, noSpan
-	if t.history.weight() > s.skeletons.limit/2 { // one trace must not crowd out all others
+	s.emit(t, slices.Clip(t.spans[from:]), part.size, conventions.OutcomePart)
+	t.spans, t.measure, t.weight, t.root = newSpans(), newMeasure(), 0, noSpan
+	s.trim(t)
+}
+
+// trim drops what is remembered of the spans of a trace that takes too much: one trace must not crowd out all others.
+func (s *shard) trim(t *trace) {
+	if t.history.lateWeight() > s.skeletons.limit/2 {
 		s.skeletons.forget(t.history)
 		s.skeletons.evicted++
-		clear(t.released)
+		t.released, t.identities = nil, nil
 	}
 }
 
@@ -80,12 +85,14 @@ func (s *shard) remember(t *trace) {
 	} else {
 		s.skeletons.weight -= sk.weight()
 	}
+	s.enter(t)
+	sk.identities = t.identities
 	sk.spans = slices.Grow(sk.spans, len(t.spans))
 	for i := range t.spans {
 		h := &t.spans[i]
 		sk.spans = append(sk.spans, skeletonSpan{id: h.id, times: h.times, op: h.op, next: noSpan, kind: h.kind})
-		if t.released != nil {
-			sk.link(t.released, len(sk.spans)-1)
+		if sk.index != nil {
+			sk.link(len(sk.spans) - 1)
 		}
 		if t.missing(h) && sk.miss(h.parent, h.op) {
 			s.symbols.again(h.op)
@@ -94,18 +101,26 @@ func (s *shard) remember(t *trace) {
 	s.skeletons.weight += sk.weight()
 }
 
+// enter makes the earliest root the trace's entry, for the release that brings it and for those that follow.
+func (s *shard) enter(t *trace) {
+	if t.root == noSpan {
+		return
+	}
+	sk, root := t.history, &t.spans[t.root]
+	if !sk.rootID.IsEmpty() && !earlier(root.start, root.id, sk.rootStart, sk.rootID) {
+		return
+	}
+	sk.rootStart, sk.rootID = root.start, root.id
+	s.symbols.again(root.op)
+	s.symbols.unref(sk.entry)
+	sk.entry = root.op
+}
+
 // emit makes one release of spans, which become the release's.
-func (s *shard) emit(t *trace, spans []heldSpan, outcome string) {
-	r := &release{key: t.key, spans: spans, last: t.last}
-	var before *heldOrigin
+func (s *shard) emit(t *trace, spans []heldSpan, size int64, outcome string) {
+	r := &release{key: t.key, spans: spans, last: t.last, size: size}
 	for i := range spans {
-		if o := spans[i].origin; o != before {
-			// A store keeps them with each trace. One that comes again and again is counted again, which is good enough.
-			before = o
-			r.size += o.size + o.resource.size
-		}
 		s.origins.unref(spans[i].origin)
-		r.size += int64(spans[i].size)
 		r.weight += int64(spans[i].weight)
 	}
 	attrs := t.entry(spans).span.Attributes()
@@ -160,19 +175,13 @@ func (s *shard) annotate(t *trace, spans []heldSpan) {
 	}
 }
 
-// parentOf is the operation of a span's parent. Of several spans with the parent's id it is the innermost.
+// parentOf is the operation of a span's parent. Of several spans with the parent's id it is the innermost, which link put first.
 func (s *shard) parentOf(t *trace, h *heldSpan) (operation, bool) {
 	first, ok := t.released[h.parent]
 	if !ok || h.parent.IsEmpty() {
 		return operation{}, false
 	}
-	best := &t.history.spans[first]
-	for i, n := best.next, 1; i >= 0 && n < maxVariants; i, n = t.history.spans[i].next, n+1 {
-		if span := &t.history.spans[i]; parentRank(span.kind) < parentRank(best.kind) {
-			best = span
-		}
-	}
-	return s.symbols.at(best.op), true
+	return s.symbols.at(t.history.spans[first].op), true
 }
 
 // childOf is the operation of a released span that missed the parent id, in another service, and forgets that it did.

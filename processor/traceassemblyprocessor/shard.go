@@ -37,7 +37,7 @@ type shard struct {
 
 	touched       []*trace   // by the request being worked on
 	releases      []*release // of this turn
-	maps          []map[pcommon.SpanID]int32
+	maps          []traceMaps
 	originsWeight int64 // of origins, as the budget knows it
 	turnCounts
 
@@ -213,10 +213,14 @@ func (s *shard) traceOf(key traceKey, at time.Duration) *trace {
 }
 
 func (s *shard) open(key traceKey, at time.Duration) *trace {
-	t := &trace{key: key, version: 1, first: at, last: at, root: noSpan, heapIndex: noSpan, held: s.newMap(), spans: newSpans()}
+	maps := s.newMaps()
+	t := &trace{
+		key: key, version: 1, first: at, last: at, root: noSpan, heapIndex: noSpan, spans: newSpans(),
+		held: maps.held, measure: measure{counted: maps.counted},
+	}
 	if sk := s.skeletons.take(key, at); sk != nil {
 		t.history, t.late, t.version = sk, true, sk.version+1
-		t.released = sk.index()
+		t.released, t.identities = s.skeletons.index(sk), sk.identities
 	}
 	s.traces[key] = t
 	s.oldest.pushBack(t)
@@ -231,7 +235,10 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, at time.Duration) {
 		span: span, origin: o, id: span.SpanID(), parent: span.ParentSpanID(), start: span.StartTimestamp(),
 		times: hashTimes(span.StartTimestamp(), span.EndTimestamp()), size: a.size, weight: a.weight, kind: span.Kind(),
 	}
-	duplicate, conflicting := t.seen(&h)
+	duplicate, conflicting, compared := t.seen(&h)
+	if compared > maxCompared {
+		s.identify(t)
+	}
 	if duplicate {
 		s.duplicates++
 		s.budget.drop(int64(a.weight), 1)
@@ -247,13 +254,15 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, at time.Duration) {
 			s.quiet.observe(s.entryOf(t), at-t.history.last, at)
 		}
 	}
-	if t.parts && len(t.spans) > 0 && t.size+int64(h.size) > s.cfg.MaxPartBytes {
+	t.measure.add(&h)
+	if t.parts && len(t.spans) > 0 && t.measure.exceedsPart(s.cfg.MaxPartBytes) {
 		s.cut(t)
+		t.measure.add(&h)
 	}
 	h.op = s.symbols.ref(operation{o.resource.service, conventions.ShortName(span.Name())})
 	o.spans++
 	t.add(h)
-	if !t.parts && (t.size > s.cfg.MaxTraceBytes || len(t.spans) > s.cfg.MaxTraceSpans) {
+	if !t.parts && (t.measure.size > s.cfg.MaxTraceBytes || len(t.spans) > s.cfg.MaxTraceSpans) {
 		t.parts = true
 		s.cut(t)
 	}
@@ -262,6 +271,7 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, at time.Duration) {
 // reschedule puts a trace that spans came for where it belongs.
 func (s *shard) reschedule(t *trace) {
 	if t.late && t.part == 0 && len(t.spans) == 0 { // nothing but duplicates came
+		s.trim(t) // telling them may have taken memory
 		s.forgetTrace(t)
 		s.skeletons.put(t.history, t.history.expires)
 		return
@@ -336,20 +346,34 @@ func (s *shard) forgetTrace(t *trace) {
 		heap.Remove(&s.expiry, t.heapIndex)
 	}
 	s.budget.grow(-traceWeight)
-	if !t.parts && len(t.held) <= maxRecycledSpans && len(s.maps) < maxRecycledMaps { // parts leave a large, empty map
-		clear(t.held)
-		s.maps = append(s.maps, t.held)
-	}
-	t.held = nil
+	s.recycleMaps(t)
 }
 
-func (s *shard) newMap() map[pcommon.SpanID]int32 {
+// traceMaps are the maps of a trace, which are kept for new ones.
+type traceMaps struct {
+	held    map[pcommon.SpanID]int32
+	counted map[*extent]struct{}
+}
+
+func (s *shard) newMaps() traceMaps {
 	if last := len(s.maps) - 1; last >= 0 {
 		m := s.maps[last]
 		s.maps = s.maps[:last]
 		return m
 	}
-	return make(map[pcommon.SpanID]int32)
+	return traceMaps{make(map[pcommon.SpanID]int32), make(map[*extent]struct{})}
+}
+
+func (s *shard) recycleMaps(t *trace) {
+	m := traceMaps{t.held, t.measure.counted}
+	t.held, t.measure.counted = nil, nil
+	// Parts leave large, empty maps.
+	if t.parts || len(m.held) > maxRecycledSpans || len(m.counted) > maxRecycledSpans || len(s.maps) >= maxRecycledMaps {
+		return
+	}
+	clear(m.held)
+	clear(m.counted)
+	s.maps = append(s.maps, m)
 }
 
 // spanSlices recycles the slices of held spans: shards take them, the callBuilder gives them back.

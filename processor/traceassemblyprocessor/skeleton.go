@@ -12,7 +12,7 @@ import (
 type skeleton struct {
 	key      traceKey
 	version  int           // of the last release
-	entry    uint32        // symbol; one reference
+	entry    uint32        // symbol; one reference. The earliest released root's, a guess until there is one
 	last     time.Duration // arrival of the last span
 	released time.Duration // the last release
 	expires  time.Duration
@@ -21,6 +21,13 @@ type skeleton struct {
 	// missing are parents that released spans named and that were not released, with the span that misses them; at most
 	// maxMissing, for a span that comes with such an id is annotated with its child.
 	missing []missingParent
+
+	rootStart pcommon.Timestamp
+	rootID    pcommon.SpanID // of the earliest released root, empty until there is one
+
+	// Made when a late span or a part first needs them, and kept, for where one came there may be many.
+	index      map[pcommon.SpanID]int32 // span id → its first span in spans
+	identities identities               // see trace
 }
 
 // skeletonSpan holds no pointer. It has one reference to its operation.
@@ -28,7 +35,7 @@ type skeletonSpan struct {
 	id    pcommon.SpanID
 	times uint32 // hash of start and end
 	op    uint32
-	next  int32 // the next one of the same id, noSpan for none; set by index
+	next  int32 // the next one of the same id, noSpan for none; set by link
 	kind  ptrace.SpanKind
 }
 
@@ -44,28 +51,43 @@ const (
 	skeletonWeight     = 320 // with its place in the table
 	skeletonSpanWeight = 24
 	missingWeight      = 12
+	indexWeight        = 24 // of a span in index
+	identityWeight     = 64 // of a span in identities
 )
 
 func (s *skeleton) weight() int64 {
-	return skeletonWeight + int64(cap(s.spans))*skeletonSpanWeight + int64(cap(s.missing))*missingWeight
-}
-
-// index maps every span id to its first span, and chains the others.
-func (s *skeleton) index() map[pcommon.SpanID]int32 {
-	index := make(map[pcommon.SpanID]int32, len(s.spans))
-	for i := range s.spans {
-		s.link(index, i)
+	weight := skeletonWeight + int64(cap(s.spans))*skeletonSpanWeight + int64(cap(s.missing))*missingWeight
+	if s.index != nil {
+		weight += int64(len(s.spans)) * indexWeight
 	}
-	return index
+	if s.identities != nil {
+		weight += int64(len(s.spans)) * identityWeight
+	}
+	return weight
 }
 
-func (s *skeleton) link(index map[pcommon.SpanID]int32, i int) {
+// lateWeight is what it takes once a late span has come.
+func (s *skeleton) lateWeight() int64 {
+	if s.index != nil {
+		return s.weight()
+	}
+	return s.weight() + int64(len(s.spans))*indexWeight
+}
+
+// link puts a span into the index and chains those of one id: the innermost stands first.
+func (s *skeleton) link(i int) {
 	span := &s.spans[i]
-	span.next = noSpan
-	if first, ok := index[span.id]; ok {
+	first, ok := s.index[span.id]
+	switch {
+	case !ok:
+		span.next = noSpan
+	case parentRank(span.kind) <= parentRank(s.spans[first].kind):
 		span.next = first
+	default:
+		span.next, s.spans[first].next = s.spans[first].next, int32(i)
+		return
 	}
-	index[span.id] = int32(i)
+	s.index[span.id] = int32(i)
 }
 
 // miss remembers that a released span of operation child misses its parent. It says whether a reference was taken.
@@ -127,6 +149,26 @@ func (s *skeletons) take(key traceKey, now time.Duration) *skeleton {
 	return sk
 }
 
+// index is the skeleton's index, made where there is none yet.
+func (s *skeletons) index(sk *skeleton) map[pcommon.SpanID]int32 {
+	if sk.index == nil {
+		s.weight -= sk.weight()
+		sk.index = make(map[pcommon.SpanID]int32, len(sk.spans))
+		for i := range sk.spans {
+			sk.link(i)
+		}
+		s.weight += sk.weight()
+	}
+	return sk.index
+}
+
+// identify keeps the identities of a skeleton's trace with it.
+func (s *skeletons) identify(sk *skeleton, of identities) {
+	s.weight -= sk.weight()
+	sk.identities = of
+	s.weight += sk.weight()
+}
+
 // forget drops what a skeleton remembers of spans; entry and version stay.
 func (s *skeletons) forget(sk *skeleton) {
 	s.weight -= sk.weight()
@@ -136,7 +178,7 @@ func (s *skeletons) forget(sk *skeleton) {
 	for _, m := range sk.missing {
 		s.symbols.unref(m.child)
 	}
-	sk.spans, sk.missing = nil, nil
+	sk.spans, sk.missing, sk.index, sk.identities = nil, nil, nil, nil
 	s.weight += sk.weight()
 }
 

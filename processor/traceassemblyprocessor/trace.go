@@ -30,8 +30,9 @@ type heldSpan struct {
 // trace is an open trace, or the late fragment of a released one. What it knows of its structure grows with every span, so
 // that asking whether it is complete costs nothing.
 //
-//	held      span id → its first held span, or awaited: named as a parent and neither held nor released
-//	released  span id → its first span in history; nil until something of the trace was released
+//	held        span id → its first held span, or awaited: named as a parent and neither held nor released
+//	released    span id → its first span in history, whose index it is; nil while history has none
+//	identities  of what is held and what history has; nil as long as spans can be compared one by one
 type trace struct {
 	key     traceKey
 	version int // of the releases that it makes
@@ -46,15 +47,16 @@ type trace struct {
 	links       [traceLists]traceLinks
 
 	spans   []heldSpan
-	size    int64 // of spans, as OTLP protobuf
-	weight  int64 // of spans, in memory
+	measure measure // of spans
+	weight  int64   // of spans, in memory
 	held    map[pcommon.SpanID]int32
 	awaited int // parents
 	roots   int // released ones included
 	root    int // the earliest held root, noSpan if there is none
 
-	history  *skeleton
-	released map[pcommon.SpanID]int32
+	history    *skeleton
+	released   map[pcommon.SpanID]int32
+	identities identities
 }
 
 // awaited stands in trace.held for a parent that has not come.
@@ -63,42 +65,29 @@ const awaited = -2
 // complete says whether the root and all parents are there.
 func (t *trace) complete() bool { return t.roots > 0 && t.awaited == 0 }
 
-// maxVariants is how many spans of one id are compared with a further one. A sender that gives all spans one id would otherwise
-// have each compared with all. What comes behind them conflicts, duplicates among it too.
-const maxVariants = 64
-
-// seen compares a span with those of its identity that came before.
-func (t *trace) seen(h *heldSpan) (duplicate, conflicting bool) {
-	variants := 0
+// seen compares a span with those of its id that came before, and says how many they were, unless the trace has identities.
+func (t *trace) seen(h *heldSpan) (duplicate, conflicting bool, compared int) {
+	if t.identities != nil {
+		duplicate, conflicting = t.identities.seen(h)
+		return duplicate, conflicting, 0
+	}
 	if first, ok := t.held[h.id]; ok {
-		for i := first; i >= 0; i = t.spans[i].next {
-			if s := &t.spans[i]; s.kind == h.kind {
-				if s.times == h.times {
-					return true, false
-				}
-				conflicting = true
-			}
-			if variants++; variants == maxVariants {
-				return false, true
-			}
+		for i := first; i >= 0 && !duplicate; i = t.spans[i].next {
+			s := &t.spans[i]
+			duplicate = s.kind == h.kind && s.times == h.times
+			conflicting = conflicting || s.kind == h.kind
+			compared++
 		}
 	}
-	if t.released != nil {
-		if first, ok := t.released[h.id]; ok {
-			for i := first; i >= 0; i = t.history.spans[i].next {
-				if s := &t.history.spans[i]; s.kind == h.kind {
-					if s.times == h.times {
-						return true, false
-					}
-					conflicting = true
-				}
-				if variants++; variants == maxVariants {
-					return false, true
-				}
-			}
+	if first, ok := t.released[h.id]; ok {
+		for i := first; i >= 0 && !duplicate; i = t.history.spans[i].next {
+			s := &t.history.spans[i]
+			duplicate = s.kind == h.kind && s.times == h.times
+			conflicting = conflicting || s.kind == h.kind
+			compared++
 		}
 	}
-	return false, conflicting
+	return duplicate, conflicting, compared
 }
 
 // add takes a span that seen did not find.
@@ -123,8 +112,10 @@ func (t *trace) add(h heldSpan) {
 		t.held[h.parent] = awaited
 		t.awaited++
 	}
+	if t.identities != nil {
+		t.identities.add(h.id, h.kind, h.times)
+	}
 	t.spans = append(t.spans, h)
-	t.size += int64(h.size)
 	t.weight += int64(h.weight)
 }
 
@@ -170,7 +161,8 @@ func earlier(start pcommon.Timestamp, id pcommon.SpanID, otherStart pcommon.Time
 	return string(id[:]) < string(other[:])
 }
 
-// hashTimes tells spans of one identity apart; that two of them share a hash of 32 bits by accident does not happen.
+// hashTimes tells spans of one id and kind apart. Of two such spans that share a hash of 32 bits the second is lost; that needs
+// tens of thousands of them.
 func hashTimes(start, end pcommon.Timestamp) uint32 {
 	h := uint64(start)*0x9e3779b97f4a7c15 ^ uint64(end)
 	h ^= h >> 32

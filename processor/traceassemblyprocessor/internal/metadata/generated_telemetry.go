@@ -219,7 +219,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorTraceAssemblySpansRejected, err = builder.meter.Int64Counter(
 		"otelcol_processor_trace_assembly_spans_rejected",
-		metric.WithDescription("Spans that cannot be assembled, by reason (zero_trace_id, zero_span_id, too_large). [Alpha]"),
+		metric.WithDescription("Spans that cannot be assembled, by reason (zero_trace_id, zero_span_id, too_large, too_deep). [Alpha]"),
 		metric.WithUnit("{spans}"),
 	)
 	errs = errors.Join(errs, err)

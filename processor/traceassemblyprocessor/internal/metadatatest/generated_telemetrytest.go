@@ -246,7 +246,7 @@ func AssertEqualProcessorTraceAssemblySpansReceived(t *testing.T, tt *componentt
 func AssertEqualProcessorTraceAssemblySpansRejected(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_trace_assembly_spans_rejected",
-		Description: "Spans that cannot be assembled, by reason (zero_trace_id, zero_span_id, too_large). [Alpha]",
+		Description: "Spans that cannot be assembled, by reason (zero_trace_id, zero_span_id, too_large, too_deep). [Alpha]",
 		Unit:        "{spans}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
