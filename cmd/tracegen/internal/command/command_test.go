@@ -60,7 +60,7 @@ func (s *sink) Export(ctx context.Context, request ptraceotlp.ExportRequest) (pt
 
 func startSink(t *testing.T) (*sink, string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "localhost:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")
 	require.NoError(t, err)
 	s := &sink{spans: map[pcommon.SpanID]received{}}
 	server := grpc.NewServer()
@@ -260,9 +260,11 @@ func TestSeedDecides(t *testing.T) {
 		}
 		return result
 	}
-	require.Equal(t, ids("7"), ids("7"))
-	require.NotEqual(t, ids("7"), ids("8"))
-	require.NotEqual(t, ids("0"), ids("0"), "another one each time")
+	first, again := ids("7"), ids("7")
+	require.Equal(t, first, again)
+	require.NotEqual(t, first, ids("8"))
+	first, again = ids("0"), ids("0")
+	require.NotEqual(t, first, again, "another one each time")
 }
 
 func TestCommandLineFaults(t *testing.T) {

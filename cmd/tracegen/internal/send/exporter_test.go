@@ -52,7 +52,7 @@ func someBody(t *testing.T) (body []byte, spans int) {
 }
 
 func TestGRPC(t *testing.T) {
-	listener, err := net.Listen("tcp", "localhost:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")
 	require.NoError(t, err)
 	r := &receiver{}
 	server := grpc.NewServer()
