@@ -134,7 +134,8 @@ const (
 	ViolationMissingServiceName = "missing_service_name"
 	// ViolationMissingSpanName marks an empty span name.
 	ViolationMissingSpanName = "missing_span_name"
-	// ViolationMissingTime marks a start or an end of 0, which means 1970.
+	// ViolationMissingTime marks a start or an end of 0. In a trace with real times a span without a start stands at its
+	// parent's, without a duration.
 	ViolationMissingTime = "missing_time"
 	// ViolationNegativeDuration marks an end before the start; the duration counts as 0.
 	ViolationNegativeDuration = "negative_duration"
@@ -142,7 +143,7 @@ const (
 	ViolationOversizeAttribute = "oversize_attribute"
 	// ViolationParentCycle marks the span at which a cycle of parents was cut: it stands as a root.
 	ViolationParentCycle = "parent_cycle"
-	// ViolationTimeOutOfRange marks a start or an end that int64 cannot hold; it counts as 0.
+	// ViolationTimeOutOfRange marks a start or an end that int64 cannot hold; it counts as 0, see ViolationMissingTime.
 	ViolationTimeOutOfRange = "time_out_of_range"
 	// ViolationTooManyLinks marks more than MaxLinks links.
 	ViolationTooManyLinks = "too_many_links"

@@ -7,7 +7,9 @@ import (
 )
 
 // Aggregates are sums over rollups: what a storage adds up as releases are written, by the minute of their time of release. They
-// are known to the minute, and count every span once however often its call was repeated.
+// are known to the minute, and count every span once however often its call was repeated. A minute holds a limited number of
+// series; what is beyond is one more, whose services and operations are called "other". It stands in the answers to queries that
+// name neither an environment nor a service.
 
 // AggregateQuery says over what an aggregate is wanted.
 type AggregateQuery struct {
@@ -15,7 +17,8 @@ type AggregateQuery struct {
 	Start, End time.Time
 	// Environment is a deployment.environment.name; nil for all of them together, empty for spans that name none.
 	Environment *string
-	// Service limits the answer to this service's operations, or to edges that begin or end there; empty for all.
+	// Service limits the answer to this service's operations, or to edges that begin or end there; empty for all. Completeness
+	// does not look at it.
 	Service string
 }
 
@@ -92,6 +95,7 @@ type Completeness struct {
 	// Unrepaired is the number of spans whose caller is unknown because their parent was released nowhere when they were,
 	// or whose callee was named as a virtual peer too early: edges may be off by as many calls.
 	Unrepaired int64
-	// Other is the number of spans whose series stood beyond the limit of a minute and were counted as "other".
+	// Other is the number of spans whose series stood beyond the limit of a minute and were counted as "other": of the kind of
+	// aggregate that has most of them, and of all environments.
 	Other int64
 }

@@ -113,8 +113,8 @@ func (b *Builder) same(i, j int) bool {
 	return b.keys[i].kind == b.keys[j].kind && m.StartTimestamp() == n.StartTimestamp() && m.EndTimestamp() == n.EndTimestamp()
 }
 
-// knownKind is the kind, or unspecified for a number that OTLP does not know.
-func knownKind(kind ptrace.SpanKind) ptrace.SpanKind {
+// KnownKind is the kind as far as a span's identity is concerned: unspecified for a number that OTLP does not know.
+func KnownKind(kind ptrace.SpanKind) ptrace.SpanKind {
 	if kind < ptrace.SpanKindUnspecified || kind > ptrace.SpanKindConsumer {
 		return ptrace.SpanKindUnspecified
 	}

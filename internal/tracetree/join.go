@@ -112,7 +112,7 @@ func (j *joiner) add(rs ptrace.ResourceSpans) {
 }
 
 func (j *joiner) repeated(span ptrace.Span) bool {
-	k := spanKey{span.SpanID(), span.Kind(), span.StartTimestamp(), span.EndTimestamp()}
+	k := spanKey{span.SpanID(), KnownKind(span.Kind()), span.StartTimestamp(), span.EndTimestamp()}
 	if _, ok := j.seen[k]; ok {
 		return true
 	}

@@ -115,7 +115,7 @@ func (b *Builder) load(spans []Span) {
 		n.End = max(n.End, n.Start)
 		b.latest = max(b.latest, n.End)
 		k := &b.keys[i]
-		k.id, k.parent, k.kind = number(n.SpanID()), number(n.ParentSpanID()), knownKind(n.Kind())
+		k.id, k.parent, k.kind = number(n.SpanID()), number(n.ParentSpanID()), KnownKind(n.Kind())
 		s := b.index.at(k.id)
 		k.next = s.head - 1
 		s.head = int32(i) + 1

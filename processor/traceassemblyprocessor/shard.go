@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // message is what a shard takes: the spans of a request, or a question.
@@ -233,7 +234,8 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, at time.Duration) {
 	span := a.span
 	h := heldSpan{
 		span: span, origin: o, id: span.SpanID(), parent: span.ParentSpanID(), start: span.StartTimestamp(),
-		times: hashTimes(span.StartTimestamp(), span.EndTimestamp()), size: a.size, weight: a.weight, kind: span.Kind(),
+		times: hashTimes(span.StartTimestamp(), span.EndTimestamp()), size: a.size, weight: a.weight,
+		kind: tracetree.KnownKind(span.Kind()),
 	}
 	duplicate, conflicting, compared := t.seen(&h)
 	if compared > maxCompared {

@@ -1,7 +1,6 @@
 package pebblestore
 
 import (
-	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -162,6 +161,7 @@ func TestRollupRetention(t *testing.T) {
 	clock.set(noon.Add(2 * day))
 	require.NoError(t, store.dropExpired())
 	require.Zero(t, aggregates(t, store, dayAround(noon)))
+	require.Empty(t, store.unfolded.minutes)
 	require.NoError(t, store.foldRollups())
 	deltas, folded := rollupKeys(t, store)
 	require.Zero(t, deltas+folded)
@@ -193,7 +193,7 @@ func TestCorruptRollups(t *testing.T) {
 
 	require.NoError(t, store.db.Set(append(at.rollupKey(rollup.Spans, minute), 1), nil, nil))
 	_, err := store.Completeness(t.Context(), "", dayAround(noon))
-	require.True(t, errors.Is(err, errKey), "a key of another format is no value that can be passed over")
+	require.ErrorIs(t, err, errKey, "a key of another format is no value that can be passed over")
 }
 
 func TestAggregatesOfAClosedStore(t *testing.T) {

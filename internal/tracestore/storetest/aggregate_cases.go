@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -134,7 +135,7 @@ func testAggregateOddSpans(t *testing.T, store tracestore.Backend) {
 	for i := range list {
 		want := map[string]time.Duration{"GET /": 100 * ms, "endless": math.MaxInt64}[list[i].Operation.Operation]
 		if want == 0 {
-			require.EqualValues(t, 1, list[i].Durations.GetZeroCount())
+			require.Equal(t, 1, int(list[i].Durations.GetZeroCount()))
 		}
 		if want > 0 {
 			lasting(t, &list[i].Durations, want)
@@ -210,5 +211,49 @@ func testQuantiles(t *testing.T, store tracestore.Backend) {
 		got, err := list[0].Durations.GetValueAtQuantile(quantile)
 		require.NoError(t, err)
 		require.InEpsilon(t, float64(want), got, 0.01, quantile)
+	}
+}
+
+// testSeriesLimit has 9,999 operations, then the last of them, one for which there is room and 30 more, of two spans each; and
+// five in the next minute.
+func testSeriesLimit(t *testing.T, store tracestore.Backend) {
+	const limit = 10_000
+	minute := func(trace byte, released time.Time, from, to, repeat int) ptrace.Traces {
+		td := callAt(released, span{trace: trace, id: 1, service: "shop", name: "first"})
+		spans := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans()
+		spans.RemoveIf(func(ptrace.Span) bool { return true })
+		for n := range (to - from) * repeat {
+			s := spans.AppendEmpty()
+			s.SetTraceID(traceID(trace))
+			s.SetSpanID(pcommon.SpanID{5: byte(n >> 8), 6: byte(n), 7: 1})
+			s.SetName(fmt.Sprint("operation ", from+n%(to-from)))
+		}
+		return explained(td)
+	}
+	write(t, store,
+		minute(1, now, 0, limit-1, 1), minute(2, now, limit-2, limit+30, 2), minute(3, now.Add(time.Minute), limit+20, limit+25, 1))
+	calls := make(map[string]int64)
+	for _, o := range collect(t, store.Operations(t.Context(), "", &tracestore.AggregateQuery{Start: now, End: now.Add(time.Minute)})) {
+		require.Zero(t, calls[o.Operation.Operation], "every key once")
+		calls[o.Operation.Operation] = o.Calls
+		if o.Operation.Operation == "other" {
+			require.Equal(t, "other", o.Service)
+		}
+	}
+	require.Len(t, calls, limit+1)
+	require.EqualValues(t, 1, calls["operation 0"])
+	require.EqualValues(t, 3, calls[fmt.Sprint("operation ", limit-2)])
+	require.EqualValues(t, 2, calls[fmt.Sprint("operation ", limit-1)])
+	require.EqualValues(t, 60, calls["other"])
+
+	// The second trace has another entry: of its 32 operations one finds room among the operations of entries.
+	done, err := store.Completeness(t.Context(), "", bothMinutes())
+	require.NoError(t, err)
+	require.Equal(t, tracestore.Completeness{Spans: limit - 1 + 64 + 5, Other: 62}, done)
+	// Whose the others are is not known.
+	shop := bothMinutes()
+	shop.Service = "shop"
+	for _, o := range collect(t, store.Operations(t.Context(), "", shop)) {
+		require.Equal(t, "shop", o.Service)
 	}
 }

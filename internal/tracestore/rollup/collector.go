@@ -1,0 +1,258 @@
+package rollup
+
+import (
+	"cmp"
+	"strings"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// collector makes a delta.
+type collector struct {
+	Delta
+	resources map[pcommon.Resource]resource
+	kinds     [len(kinds)]uint32
+	called    uint32 // conventions.KindService
+	release   uint32 // counts them
+
+	// Of the span that is being added.
+	span      *tracetree.Span
+	read      annotations
+	resource  resource
+	operation uint32
+	failed    bool
+	duration  int64
+
+	last remembered
+}
+
+// resource is what the spans of one resource share.
+type resource struct{ environment, service, version uint32 }
+
+// remembered is what was looked up last: spans that follow each other mostly want the same.
+type remembered struct {
+	of           pcommon.Resource
+	resource     resource
+	entry        tracestore.Operation
+	entryService uint32
+	entryName    uint32
+	protocol     string
+	protocolID   uint32
+	environment  uint32
+	spans        *row // of the environment
+}
+
+// start makes the empty collector ready.
+func (c *collector) start(at deltaKey) {
+	c.Tenant, c.Minute = at.tenant, at.minute
+	for kind, name := range kinds {
+		c.kinds[kind] = c.id(name)
+	}
+	c.called = c.id(conventions.KindService)
+}
+
+// reset empties the collector, which keeps its memory and nothing of the call.
+func (c *collector) reset() {
+	c.Sums.reset()
+	clear(c.resources)
+	*c = collector{Delta: Delta{Sums: c.Sums}, resources: c.resources}
+}
+
+func (c *collector) add(release *tracetree.Release) {
+	c.release++
+	whole := release.Whole()
+	var root rootSpan
+	failed, missing := false, false
+	for i := range release.Spans {
+		c.span = &release.Spans[i]
+		c.read.read(c.span.Attributes())
+		missing = missing || c.read.missingParents
+		if c.read.conflicting {
+			continue
+		}
+		c.describe()
+		failed = failed || c.failed
+		c.addOperation()
+		c.addEdges()
+		c.addEntryOperation()
+		c.addError(release.TraceID)
+		c.addSpan(whole)
+		if release.First() {
+			root.consider(c)
+		}
+	}
+	if root.found {
+		c.addEntry(&root, release.Outcome, failed)
+	}
+	if missing || !whole {
+		c.addUnrepaired(release, missing)
+	}
+}
+
+// describe finds what the tables need of the span.
+func (c *collector) describe() {
+	if c.span.Resource != c.last.of {
+		c.last.of, c.last.resource = c.span.Resource, c.findResource()
+	}
+	c.resource = c.last.resource
+	if c.read.service != "" {
+		c.resource.service = c.id(c.read.service)
+	}
+	c.operation = c.id(cmp.Or(c.read.operation, c.span.Name()))
+	c.failed = c.span.Status().Code() == ptrace.StatusCodeError
+	c.duration = int64(tracestore.SpanDuration(c.span.Span))
+	if c.read.entry != c.last.entry {
+		c.last.entry = c.read.entry
+		c.last.entryService, c.last.entryName = c.id(c.read.entry.Service), c.id(c.read.entry.Operation)
+	}
+}
+
+func (c *collector) findResource() resource {
+	r, ok := c.resources[c.span.Resource]
+	if !ok {
+		r = resource{
+			environment: c.id(conventions.Environment(c.span.Resource)),
+			service:     c.id(c.span.Service()),
+			version:     c.id(conventions.ServiceVersion(c.span.Resource)),
+		}
+		c.resources[c.span.Resource] = r
+	}
+	return r
+}
+
+// maxName is the length in bytes to which names are cut in keys: a minute holds many of them, and a sender may write anything.
+const maxName = 512
+
+func (c *collector) id(s string) uint32 {
+	if len(s) > maxName {
+		s = strings.Clone(cut(s))
+	}
+	return c.Sums.strings.id(s)
+}
+
+// cut shortens a name to maxName, between characters.
+func cut(s string) string {
+	end := maxName
+	for end > maxName-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
+}
+
+// spans is the row of the span's environment.
+func (c *collector) spans() *row {
+	if environment := c.resource.environment; c.last.spans == nil || environment != c.last.environment {
+		c.last.environment = environment
+		c.last.spans = c.Sums.at(Spans, &key{colEnvironment: environment})
+	}
+	return c.last.spans
+}
+
+// count adds the span to a row, its errors and duration with it.
+func (c *collector) count(r *row) {
+	r.numbers[numCount] = sum(r.numbers[numCount], 1)
+	if c.failed {
+		r.numbers[numErrors] = sum(r.numbers[numErrors], 1)
+	}
+}
+
+func (c *collector) addOperation() {
+	kind := c.span.Kind()
+	if kind < 0 || int(kind) >= len(c.kinds) {
+		kind = ptrace.SpanKindUnspecified
+	}
+	r := c.Sums.at(Operations, &key{
+		colEnvironment: c.resource.environment, operationService: c.resource.service, operationVersion: c.resource.version,
+		operationName: c.operation, operationKind: c.kinds[kind],
+	})
+	c.count(r)
+	r.numbers[numSelfTime] = sum(r.numbers[numSelfTime], c.read.selfTime)
+	r.numbers[numPathTime] = sum(r.numbers[numPathTime], c.read.pathTime)
+	r.durations.add(c.duration)
+}
+
+// addEdges adds the calls that the span shows: the one that it answers, the one of a virtual peer that it makes, and the one
+// that a span of an earlier release answered.
+func (c *collector) addEdges() {
+	read := &c.read
+	if read.parent.Service == "" && read.peer == "" && read.child.Service == "" {
+		return
+	}
+	if protocol := read.protocol.Protocol(); protocol != c.last.protocol {
+		c.last.protocol, c.last.protocolID = protocol, c.id(protocol)
+	}
+	own := key{colEnvironment: c.resource.environment, edgeProtocol: c.last.protocolID}
+	if read.parent.Service != "" {
+		k := own
+		k[edgeParent], k[edgeParentOperation] = c.id(read.parent.Service), c.id(read.parent.Operation)
+		k[edgeChild], k[edgeChildOperation] = c.resource.service, c.operation
+		k[edgeKind] = c.called
+		c.addCall(&k)
+	}
+	own[edgeParent], own[edgeParentOperation] = c.resource.service, c.operation
+	if kind := c.span.Kind(); read.peer != "" && (kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer) {
+		k := own
+		k[edgeChild], k[edgeKind] = c.id(read.peer), c.id(cmp.Or(read.peerKind, conventions.KindExternal))
+		c.addCall(&k)
+	}
+	if read.child.Service != "" {
+		k := own
+		k[edgeChild], k[edgeChildOperation] = c.id(read.child.Service), c.id(read.child.Operation)
+		k[edgeKind] = c.called
+		// The answer's errors and duration are not known here.
+		r := c.Sums.at(Edges, &k)
+		r.numbers[numCount] = sum(r.numbers[numCount], 1)
+	}
+}
+
+func (c *collector) addCall(k *key) {
+	r := c.Sums.at(Edges, k)
+	c.count(r)
+	r.durations.add(c.duration)
+}
+
+// addEntryOperation counts what the span does for its entry, and its trace once for every operation of the release.
+func (c *collector) addEntryOperation() {
+	if c.read.entry.Service == "" {
+		return
+	}
+	r := c.Sums.at(EntryOperations, &key{
+		colEnvironment:      c.resource.environment,
+		entryOpEntryService: c.last.entryService, entryOpEntryOperation: c.last.entryName,
+		entryOpService: c.resource.service, entryOpOperation: c.operation,
+	})
+	c.count(r)
+	r.numbers[numSelfTime] = sum(r.numbers[numSelfTime], c.read.selfTime)
+	r.numbers[numPathTime] = sum(r.numbers[numPathTime], c.read.pathTime)
+	if r.release != c.release {
+		r.release = c.release
+		r.numbers[numTraces] = sum(r.numbers[numTraces], 1)
+	}
+}
+
+func (c *collector) addError(id pcommon.TraceID) {
+	if !c.read.errorOrigin {
+		return
+	}
+	r := c.Sums.at(Errors, &key{
+		colEnvironment:   c.resource.environment,
+		errorFingerprint: c.id(c.read.fingerprint), errorService: c.resource.service, errorOperation: c.operation,
+		errorEntryService: c.last.entryService, errorEntryOperation: c.last.entryName,
+	})
+	r.numbers[numCount] = sum(r.numbers[numCount], 1)
+	r.happened().add(c.Minute, id)
+}
+
+func (c *collector) addSpan(whole bool) {
+	r := c.spans()
+	r.numbers[numCount] = sum(r.numbers[numCount], 1)
+	if !whole {
+		r.numbers[numPartial] = sum(r.numbers[numPartial], 1)
+	}
+}

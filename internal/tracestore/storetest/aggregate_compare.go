@@ -1,0 +1,105 @@
+package storetest
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+// compare asks the store for everything.
+func (m *model) compare(t *testing.T, store tracestore.Backend, tenant string) {
+	t.Helper()
+	var operations []tracestore.OperationAggregate
+	for key, want := range m.operations {
+		key.Calls, key.Errors, key.SelfTime, key.CriticalPathTime = want.calls, want.errors, want.self, want.path
+		operations = append(operations, key)
+	}
+	got := collect(t, store.Operations(t.Context(), tenant, m.query))
+	for i := range got {
+		want := m.operations[tracestore.OperationAggregate{Operation: got[i].Operation, Kind: got[i].Kind}]
+		distributed(t, want, &got[i].Durations)
+	}
+	require.ElementsMatch(t, operations, got)
+
+	var edges []tracestore.EdgeAggregate
+	for key, want := range m.edges {
+		key.Calls, key.Errors = want.calls, want.errors
+		edges = append(edges, key)
+	}
+	gotEdges := collect(t, store.Edges(t.Context(), tenant, m.query))
+	for i := range gotEdges {
+		e := &gotEdges[i]
+		distributed(t, m.edges[tracestore.EdgeAggregate{Parent: e.Parent, Child: e.Child, ChildKind: e.ChildKind, Protocol: e.Protocol}], &e.Durations)
+	}
+	require.ElementsMatch(t, edges, gotEdges)
+	m.compareTraces(t, store, tenant)
+}
+
+func (m *model) compareTraces(t *testing.T, store tracestore.Backend, tenant string) {
+	t.Helper()
+	var entries []tracestore.EntryAggregate
+	for key, want := range m.entries {
+		entries = append(entries, tracestore.EntryAggregate{Operation: key, Traces: want.traces, Errors: want.errors, Outcomes: want.outcomes})
+	}
+	gotEntries := collect(t, store.Entries(t.Context(), tenant, m.query))
+	for i := range gotEntries {
+		distributed(t, m.entries[gotEntries[i].Operation], &gotEntries[i].Durations)
+	}
+	require.ElementsMatch(t, entries, gotEntries)
+
+	var through []tracestore.EntryOperationAggregate
+	for key, want := range m.through {
+		through = append(through, tracestore.EntryOperationAggregate{
+			Entry: key[0], Operation: key[1], Traces: want.traces, Calls: want.calls, Errors: want.errors,
+			SelfTime: want.self, CriticalPathTime: want.path,
+		})
+	}
+	require.ElementsMatch(t, through, collect(t, store.EntryOperations(t.Context(), tenant, m.query)))
+
+	var failures []tracestore.ErrorAggregate
+	for key, want := range m.errors {
+		failures = append(failures, tracestore.ErrorAggregate{
+			Fingerprint: key.fingerprint, Operation: key.operation, Entry: key.entry, Count: want.calls, First: want.first, Last: want.last,
+		})
+	}
+	gotErrors := collect(t, store.Errors(t.Context(), tenant, m.query))
+	for i := range gotErrors {
+		e := &gotErrors[i]
+		want := m.errors[errorKey{e.Fingerprint, e.Operation, e.Entry}]
+		require.NotNil(t, want)
+		require.Len(t, e.TraceIDs, min(5, len(want.ids)))
+		for _, id := range e.TraceIDs {
+			require.True(t, want.ids[id])
+			delete(want.ids, id) // each once
+		}
+		e.TraceIDs = nil
+	}
+	require.ElementsMatch(t, failures, gotErrors)
+
+	done, err := store.Completeness(t.Context(), tenant, m.query)
+	require.NoError(t, err)
+	require.Equal(t, m.spans, done)
+}
+
+// distributed compares quantiles with those of the sorted durations, and takes the distribution out.
+func distributed(t *testing.T, want *tally, got *tracestore.Durations) {
+	t.Helper()
+	require.NotNil(t, want)
+	if len(want.durations) == 0 {
+		require.Nil(t, *got)
+		return
+	}
+	require.NotNil(t, *got)
+	require.Equal(t, len(want.durations), int((*got).GetCount()))
+	slices.Sort(want.durations)
+	for _, quantile := range []float64{0, 0.25, 0.5, 0.95, 0.99, 1} {
+		exact := want.durations[int(quantile*float64(len(want.durations)-1))]
+		value, err := (*got).GetValueAtQuantile(quantile)
+		require.NoError(t, err)
+		require.InDelta(t, float64(exact), value, 0.01*float64(exact)+1e-6)
+	}
+	*got = nil
+}
