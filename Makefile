@@ -46,7 +46,7 @@ test: build
 	@mkdir -p $(dir $(TEST_REPORT))
 	CGO_ENABLED=1 $(TOOL) gotestsum --format pkgname --jsonfile $(TEST_REPORT) -- -race -timeout 15m ./...
 
-# A million traces of one span, in bounded memory; make test sends 20,000.
+# A million traces of one span, in bounded memory; make test sends 10,000.
 test-long:
 	TRACEWRIGHT_HOSTILE_TRACES=1000000 go test -count 1 -v -timeout 30m -run '^TestManyTraces$$' ./test/hostile
 
