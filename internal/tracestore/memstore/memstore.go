@@ -23,6 +23,8 @@ import (
 
 // Store keeps traces in memory for ever. It implements tracestore.Backend.
 type Store struct {
+	rollup.Reader // answers aggregates; it is answer
+
 	retention time.Duration
 	now       func() time.Time
 
@@ -53,11 +55,13 @@ type release struct {
 // New makes an empty store. retention bounds search times (tracestore.SearchTime) and drops nothing. now stands in for the
 // time of release where a call names none.
 func New(retention time.Duration, now func() time.Time) *Store {
-	return &Store{
+	s := &Store{
 		retention: retention, now: now,
 		calls: make(map[tracetree.CallID]struct{}), traces: make(map[traceKey]*trace),
 		rollups: make(map[minuteKey]*rollup.Sums),
 	}
+	s.Reader = s.answer
+	return s
 }
 
 // WriteCall implements tracestore.Writer.

@@ -3,7 +3,6 @@ package pebblestore
 import (
 	"context"
 	"fmt"
-	"iter"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -12,81 +11,33 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore/rollup"
 )
 
-// Operations implements tracestore.AggregateReader.
-func (s *Store) Operations(
-	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
-) iter.Seq2[tracestore.OperationAggregate, error] {
-	return rollup.Stream(s.answer(ctx, tenant, query, rollup.Operations), (*rollup.Answer).Operations)
-}
-
-// Edges implements tracestore.AggregateReader.
-func (s *Store) Edges(
-	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
-) iter.Seq2[tracestore.EdgeAggregate, error] {
-	return rollup.Stream(s.answer(ctx, tenant, query, rollup.Edges), (*rollup.Answer).Edges)
-}
-
-// Entries implements tracestore.AggregateReader.
-func (s *Store) Entries(
-	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
-) iter.Seq2[tracestore.EntryAggregate, error] {
-	return rollup.Stream(s.answer(ctx, tenant, query, rollup.Entries), (*rollup.Answer).Entries)
-}
-
-// EntryOperations implements tracestore.AggregateReader.
-func (s *Store) EntryOperations(
-	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
-) iter.Seq2[tracestore.EntryOperationAggregate, error] {
-	return rollup.Stream(s.answer(ctx, tenant, query, rollup.EntryOperations), (*rollup.Answer).EntryOperations)
-}
-
-// Errors implements tracestore.AggregateReader.
-func (s *Store) Errors(
-	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
-) iter.Seq2[tracestore.ErrorAggregate, error] {
-	return rollup.Stream(s.answer(ctx, tenant, query, rollup.Errors), (*rollup.Answer).Errors)
-}
-
-// Completeness implements tracestore.AggregateReader.
-func (s *Store) Completeness(
-	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
-) (tracestore.Completeness, error) {
-	answer, err := s.answer(ctx, tenant, query, rollup.Spans)()
-	if err != nil {
-		return tracestore.Completeness{}, err
-	}
-	return answer.Completeness(), nil
-}
-
 // answer adds up the minutes of the query's window.
 func (s *Store) answer(
 	ctx context.Context, tenant string, query *tracestore.AggregateQuery, table rollup.Table,
-) func() (*rollup.Answer, error) {
-	return func() (*rollup.Answer, error) {
-		if err := s.enter(); err != nil {
-			return nil, err
-		}
-		defer s.leave()
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		run := aggregation{store: s, ctx: ctx, table: table, answer: rollup.NewAnswer(table, query)}
-		first, last, ok := rollup.Window(query)
-		if !ok {
-			return run.answer, nil
-		}
-		run.snapshot = s.db.NewSnapshot()
-		defer func() { _ = run.snapshot.Close() }() // fails only if closed before
-		for _, at := range slices.Backward(s.partitions.of(tenantPrefix(tenant))) {
-			if at.day < first/minutesOfDay || at.day > last/minutesOfDay {
-				continue
-			}
-			if err := run.partition(at, first, last); err != nil {
-				return nil, fmt.Errorf("add up rollups: %w", err)
-			}
-		}
+) (*rollup.Answer, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	run := aggregation{store: s, ctx: ctx, table: table, answer: rollup.NewAnswer(table, query)}
+	first, last, ok := rollup.Window(query)
+	if !ok {
 		return run.answer, nil
 	}
+	run.snapshot = s.db.NewSnapshot()
+	defer func() { _ = run.snapshot.Close() }() // fails only if closed before
+	for _, at := range slices.Backward(s.partitions.of(tenantPrefix(tenant))) {
+		if at.day < first/minutesOfDay || at.day > last/minutesOfDay {
+			continue
+		}
+		if err := run.partition(at, first, last); err != nil {
+			return nil, fmt.Errorf("add up rollups: %w", err)
+		}
+	}
+	return run.answer, nil
 }
 
 // aggregation is one answer while it is made.

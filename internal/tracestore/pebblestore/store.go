@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/rollup"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
@@ -55,6 +56,8 @@ type Options struct {
 
 // Store is an opened folder of traces. It implements tracestore.Backend.
 type Store struct {
+	rollup.Reader // answers aggregates; it is answer
+
 	options    Options
 	db         *pebble.DB
 	lockFile   *pebble.Lock
@@ -94,6 +97,7 @@ var _ tracestore.Backend = (*Store)(nil)
 func Open(options Options) (*Store, error) {
 	options = withDefaults(options)
 	s := &Store{options: options, writer: make(chan struct{}, 1), pending: make(map[tracetree.CallID]*pending)}
+	s.Reader = s.answer
 	s.disk = newDiskState(s.diskChanged, s.fail)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {

@@ -115,8 +115,8 @@ func (a *Answer) Completeness() tracestore.Completeness {
 	return c
 }
 
-// Stream yields what an answer holds once it is asked for, or the error of making it. each is one of Answer's methods.
-func Stream[T any](answer func() (*Answer, error), each func(*Answer) iter.Seq[T]) iter.Seq2[T, error] {
+// stream yields what an answer holds once it is asked for, or the error of making it. each is one of Answer's methods.
+func stream[T any](answer func() (*Answer, error), each func(*Answer) iter.Seq[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		a, err := answer()
 		if err != nil {
