@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -164,6 +165,12 @@ func (h *healthLog) tell(err error) {
 	h.news <- struct{}{}
 }
 
+func (h *healthLog) all() []error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.told)
+}
+
 // TestFullDisk: calls are refused for as long as the disk is full, reading goes on, and everything resumes by itself.
 func TestFullDisk(t *testing.T) {
 	mem := vfs.NewCrashableMem()
@@ -193,9 +200,10 @@ func TestFullDisk(t *testing.T) {
 		require.NoError(t, store.WriteCall(t.Context(), held))
 		require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 100+round*100, 100, 20)))
 	}
-	require.Len(t, health.told, 6)
-	require.ErrorIs(t, health.told[0], syscall.ENOSPC)
-	require.NoError(t, health.told[1])
+	told := health.all()
+	require.Len(t, told, 6)
+	require.ErrorIs(t, told[0], syscall.ENOSPC)
+	require.NoError(t, told[1])
 
 	// Everything acknowledged survives a crash.
 	after := openStore(t, Options{Path: "data", Now: atNoon, fs: mem.CrashClone(vfs.CrashCloneCfg{})})
@@ -263,8 +271,10 @@ func TestBrokenDisk(t *testing.T) {
 		require.ErrorIs(t, store.WriteCall(t.Context(), lost), broken)
 		require.ErrorIs(t, store.WriteCall(t.Context(), newCall(noon, 3, 1, 3)), broken)
 	}
-	require.Len(t, health.told, 1)
-	require.ErrorIs(t, health.told[0], broken)
+	<-health.news
+	told := health.all()
+	require.Len(t, told, 1)
+	require.ErrorIs(t, told[0], broken)
 	counts, err := spanCounts(t, store, traceID(1))
 	require.NoError(t, err)
 	require.Equal(t, []int{3}, counts)
