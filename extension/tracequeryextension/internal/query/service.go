@@ -63,7 +63,12 @@ func (s *Service) Trace(ctx context.Context, tenant string, id pcommon.TraceID) 
 	releases, truncated, err := s.releases(ctx, tenant, id)
 	if errors.Is(err, tracestore.ErrNotFound) {
 		holds, known := s.InFlight.Holds(ctx, tenant, id)
-		return nil, &NotFoundError{ID: id, InFlight: holds, InFlightKnown: known}
+		if known && !holds { // it may have been stored between the two questions
+			releases, truncated, err = s.releases(ctx, tenant, id)
+		}
+		if errors.Is(err, tracestore.ErrNotFound) {
+			return nil, &NotFoundError{ID: id, InFlight: holds, InFlightKnown: known}
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read trace %s: %w", id, err)

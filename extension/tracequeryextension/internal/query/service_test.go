@@ -108,6 +108,23 @@ func TestNotFoundSaysInFlight(t *testing.T) {
 	require.True(t, !notFound.InFlight && notFound.InFlightKnown)
 }
 
+// A trace that is stored while assembly is asked is neither there at first nor in flight afterwards.
+func TestTraceStoredMeanwhile(t *testing.T) {
+	stored := false
+	s := service(storage{trace: func(context.Context) ([]ptrace.Traces, error) {
+		if !stored {
+			return nil, tracestore.ErrNotFound
+		}
+		return []ptrace.Traces{ptrace.NewTraces()}, nil
+	}})
+	s.InFlight.Register(func(context.Context, string, pcommon.TraceID) bool {
+		stored = true
+		return false
+	})
+	_, err := s.Trace(t.Context(), "", pcommon.TraceID{1})
+	require.NoError(t, err)
+}
+
 func TestTimeout(t *testing.T) {
 	wait := func(ctx context.Context) error {
 		<-ctx.Done()
