@@ -169,7 +169,7 @@ func serviceOf(resource pcommon.Resource) (service string, renamed bool) {
 	given := conventions.ServiceName(resource)
 	service = conventions.ShortName(given)
 	return service, len(service) != len(given) ||
-		given == conventions.UnknownService && getStr(resource.Attributes(), string(semconv.ServiceNameKey)) != given
+		given == conventions.UnknownService && conventions.Str(resource.Attributes(), string(semconv.ServiceNameKey)) != given
 }
 
 // link looks at every parent and child: calls between services, and failures that came from below.
@@ -227,14 +227,14 @@ func (a *Analyzer) takeFromAssembly() {
 	entry := false
 	for i := range r.Tree.Nodes {
 		attrs, s := r.Tree.Nodes[i].Attributes(), &r.Spans[i]
-		if service := getStr(attrs, conventions.AttrEntryService); service != "" && !entry {
+		if service := conventions.Str(attrs, conventions.AttrEntryService); service != "" && !entry {
 			entry = true
-			r.EntryService, r.EntryOperation = service, getStr(attrs, conventions.AttrEntryOperation)
+			r.EntryService, r.EntryOperation = service, conventions.Str(attrs, conventions.AttrEntryOperation)
 		}
-		if service := getStr(attrs, conventions.AttrParentService); service != "" {
-			s.ParentService, s.ParentOperation = service, getStr(attrs, conventions.AttrParentOperation)
+		if service := conventions.Str(attrs, conventions.AttrParentService); service != "" {
+			s.ParentService, s.ParentOperation = service, conventions.Str(attrs, conventions.AttrParentOperation)
 		}
-		if getStr(attrs, conventions.AttrChildService) != "" {
+		if conventions.Str(attrs, conventions.AttrChildService) != "" {
 			a.marks[i].answered = true
 		}
 	}
@@ -261,13 +261,6 @@ func holder(release *tracetree.Release, tree *tracetree.Tree) int {
 		return 0
 	}
 	return tree.Entry
-}
-
-func getStr(attrs pcommon.Map, key string) string {
-	if v, ok := attrs.Get(key); ok && v.Type() == pcommon.ValueTypeStr {
-		return v.Str()
-	}
-	return ""
 }
 
 func getInt(attrs pcommon.Map, key string) (int64, bool) {

@@ -33,8 +33,8 @@ func annotateSpan(release *tracetree.Release, r *Result, i int) {
 	attrs := n.Attributes()
 	entryService, entryOperation := r.EntryService, r.EntryOperation
 	if annotated(attrs) {
-		if service := getStr(attrs, conventions.AttrEntryService); service != "" && !release.Whole() {
-			entryService, entryOperation = service, getStr(attrs, conventions.AttrEntryOperation)
+		if service := conventions.Str(attrs, conventions.AttrEntryService); service != "" && !release.Whole() {
+			entryService, entryOperation = service, conventions.Str(attrs, conventions.AttrEntryOperation)
 		}
 		joined := release.Joined
 		attrs.RemoveIf(func(key string, _ pcommon.Value) bool { return replaced(key, joined) })

@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
@@ -30,7 +31,7 @@ func (a *Analyzer) findOrigins(tree *tracetree.Tree) {
 func (a *Analyzer) fingerprint(n *tracetree.Node, s *SpanResult) string {
 	exception, message := lastException(n)
 	if exception == "" {
-		exception = getStr(n.Attributes(), "error.type")
+		exception = conventions.Str(n.Attributes(), "error.type")
 	}
 	if message == "" {
 		message = n.Status().Message()
@@ -57,7 +58,7 @@ func lastException(n *tracetree.Node) (exception, message string) {
 	events := n.Events()
 	for i := events.Len() - 1; i >= 0; i-- {
 		if event := events.At(i); event.Name() == "exception" {
-			return getStr(event.Attributes(), "exception.type"), getStr(event.Attributes(), "exception.message")
+			return conventions.Str(event.Attributes(), "exception.type"), conventions.Str(event.Attributes(), "exception.message")
 		}
 	}
 	return "", ""

@@ -1,7 +1,6 @@
 package tracestore
 
 import (
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -91,18 +90,11 @@ func (c *TraceConditions) Empty() bool { return *c == TraceConditions{} }
 // SpanDuration is the span's end minus its start. Times that an int64 of nanoseconds cannot hold count as 0. A span that ends
 // before it starts has no duration, nor has one that was sent without a start (0, and a real end).
 func SpanDuration(span ptrace.Span) time.Duration {
-	start, end := nanoseconds(span.StartTimestamp()), nanoseconds(span.EndTimestamp())
+	start, end := conventions.Nanoseconds(span.StartTimestamp()), conventions.Nanoseconds(span.EndTimestamp())
 	if start == 0 && end > tracetree.MinRealTime {
 		return 0
 	}
 	return time.Duration(max(0, end-start))
-}
-
-func nanoseconds(t pcommon.Timestamp) int64 {
-	if t > math.MaxInt64 {
-		return 0
-	}
-	return int64(t)
 }
 
 func durationWithin(d, shortest, longest time.Duration) bool {

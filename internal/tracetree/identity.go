@@ -3,7 +3,6 @@ package tracetree
 import (
 	"cmp"
 	"encoding/binary"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -121,13 +120,6 @@ func KnownKind(kind ptrace.SpanKind) ptrace.SpanKind {
 	return kind
 }
 
-func sanitize(t pcommon.Timestamp) int64 {
-	if t > math.MaxInt64 {
-		return 0
-	}
-	return int64(t)
-}
-
 // MinRealTime is a year after 1970, in Unix nanoseconds: no trace with times relative to its start reaches it, and every real
 // one has passed it.
 const MinRealTime = 365 * 24 * int64(time.Hour)
@@ -135,7 +127,7 @@ const MinRealTime = 365 * 24 * int64(time.Hour)
 // withoutTime says whether a span with this start was sent without one: 0, or nothing that an int64 can hold, while the trace
 // has real times.
 func (b *Builder) withoutTime(start pcommon.Timestamp) bool {
-	return b.latest > MinRealTime && sanitize(start) == 0
+	return b.latest > MinRealTime && conventions.Nanoseconds(start) == 0
 }
 
 // placeWithoutTime puts the roots without a time where the trace begins. Other spans without one follow their parent.

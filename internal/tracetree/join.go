@@ -25,7 +25,7 @@ func Join(releases []ptrace.Traces) (ptrace.Traces, Release) {
 	for _, td := range releases {
 		joinAssembly(&release.Assembly, releaseAssembly(td))
 		for _, rs := range td.ResourceSpans().All() {
-			release.ReleasedAt = max(release.ReleasedAt, intAttr(rs.Resource().Attributes(), conventions.AttrReleasedAt))
+			release.ReleasedAt = max(release.ReleasedAt, conventions.Int(rs.Resource().Attributes(), conventions.AttrReleasedAt))
 		}
 	}
 	for _, td := range releases {
@@ -47,7 +47,7 @@ func Join(releases []ptrace.Traces) (ptrace.Traces, Release) {
 	if len(release.Spans) > 0 {
 		first := release.Spans[0]
 		release.TraceID = first.TraceID()
-		release.Tenant = stringAttr(first.Resource.Attributes(), conventions.AttrTenant)
+		release.Tenant = conventions.Str(first.Resource.Attributes(), conventions.AttrTenant)
 	}
 	return j.td, release
 }

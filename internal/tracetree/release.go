@@ -61,8 +61,8 @@ func Releases(td ptrace.Traces) []Release {
 	index := make(map[traceKey]int)
 	for _, rs := range td.ResourceSpans().All() {
 		resource := rs.Resource()
-		tenant := stringAttr(resource.Attributes(), conventions.AttrTenant)
-		releasedAt := intAttr(resource.Attributes(), conventions.AttrReleasedAt)
+		tenant := conventions.Str(resource.Attributes(), conventions.AttrTenant)
+		releasedAt := conventions.Int(resource.Attributes(), conventions.AttrReleasedAt)
 		for _, ss := range rs.ScopeSpans().All() {
 			scope := ss.Scope()
 			// Spans of one trace mostly stand together: remember the last one.
@@ -92,27 +92,13 @@ func Releases(td ptrace.Traces) []Release {
 
 func readAssembly(span ptrace.Span) Assembly {
 	attrs := span.Attributes()
-	version := intAttr(attrs, conventions.AttrVersion)
+	version := conventions.Int(attrs, conventions.AttrVersion)
 	if version == 0 {
 		return Assembly{}
 	}
 	return Assembly{
-		Outcome: stringAttr(attrs, conventions.AttrOutcome),
+		Outcome: conventions.Str(attrs, conventions.AttrOutcome),
 		Version: int(version),
-		Part:    int(intAttr(attrs, conventions.AttrPart)),
+		Part:    int(conventions.Int(attrs, conventions.AttrPart)),
 	}
-}
-
-func stringAttr(attrs pcommon.Map, key string) string {
-	if v, ok := attrs.Get(key); ok && v.Type() == pcommon.ValueTypeStr {
-		return v.Str()
-	}
-	return ""
-}
-
-func intAttr(attrs pcommon.Map, key string) int64 {
-	if v, ok := attrs.Get(key); ok && v.Type() == pcommon.ValueTypeInt {
-		return v.Int()
-	}
-	return 0
 }

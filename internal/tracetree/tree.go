@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
 )
 
 // Node is one span in its tree. Times are Unix nanoseconds as int64.
@@ -111,7 +113,7 @@ func (b *Builder) load(spans []Span) {
 		n := &t.Nodes[i]
 		n.Span = spans[i]
 		n.Parent = -1
-		n.Start, n.End = sanitize(n.StartTimestamp()), sanitize(n.EndTimestamp())
+		n.Start, n.End = conventions.Nanoseconds(n.StartTimestamp()), conventions.Nanoseconds(n.EndTimestamp())
 		n.End = max(n.End, n.Start)
 		b.latest = max(b.latest, n.End)
 		k := &b.keys[i]

@@ -75,7 +75,7 @@ func annotated(release *tracetree.Release) (pcommon.Map, bool) {
 			}
 			attrs := span.Attributes()
 			if _, ok := attrs.Get(conventions.AttrSpanCount); ok {
-				return attrs, intAttr(attrs, conventions.AttrSpanCount) == int64(len(release.Spans))
+				return attrs, conventions.Int(attrs, conventions.AttrSpanCount) == int64(len(release.Spans))
 			}
 		}
 	}
@@ -85,12 +85,12 @@ func annotated(release *tracetree.Release) (pcommon.Map, bool) {
 func readSummary(release *tracetree.Release, root pcommon.Map) tracestore.Summary {
 	summary := tracestore.Summary{
 		TraceID:        release.TraceID,
-		Entry:          tracestore.Operation{Service: strAttr(root, conventions.AttrEntryService), Operation: strAttr(root, conventions.AttrEntryOperation)},
-		Start:          intAttr(root, conventions.AttrStart),
-		Duration:       intAttr(root, conventions.AttrDuration),
-		SpanCount:      int(intAttr(root, conventions.AttrSpanCount)),
-		ErrorCount:     int(intAttr(root, conventions.AttrErrorCount)),
-		MissingParents: int(intAttr(root, conventions.AttrMissingParents)),
+		Entry:          tracestore.Operation{Service: conventions.Str(root, conventions.AttrEntryService), Operation: conventions.Str(root, conventions.AttrEntryOperation)},
+		Start:          conventions.Int(root, conventions.AttrStart),
+		Duration:       conventions.Int(root, conventions.AttrDuration),
+		SpanCount:      int(conventions.Int(root, conventions.AttrSpanCount)),
+		ErrorCount:     int(conventions.Int(root, conventions.AttrErrorCount)),
+		MissingParents: int(conventions.Int(root, conventions.AttrMissingParents)),
 		Outcome:        release.Outcome,
 		Version:        release.Version,
 	}
@@ -100,11 +100,11 @@ func readSummary(release *tracetree.Release, root pcommon.Map) tracestore.Summar
 		}
 		slices.Sort(summary.Services) // as written already, unless somebody else wrote it
 	}
-	if id, err := hex.DecodeString(strAttr(root, conventions.AttrBottleneckSpanID)); err == nil && len(id) == len(pcommon.SpanID{}) {
+	if id, err := hex.DecodeString(conventions.Str(root, conventions.AttrBottleneckSpanID)); err == nil && len(id) == len(pcommon.SpanID{}) {
 		summary.Bottleneck = &tracestore.Bottleneck{
 			SpanID:    pcommon.SpanID(id),
-			Service:   strAttr(root, conventions.AttrBottleneckService),
-			Operation: strAttr(root, conventions.AttrBottleneckOperation),
+			Service:   conventions.Str(root, conventions.AttrBottleneckService),
+			Operation: conventions.Str(root, conventions.AttrBottleneckOperation),
 			Share:     doubleAttr(root, conventions.AttrBottleneckShare),
 		}
 	}
@@ -134,20 +134,6 @@ func summarize(release *tracetree.Release) tracestore.Summary {
 		}
 	}
 	return summary
-}
-
-func strAttr(attrs pcommon.Map, key string) string {
-	if v, ok := attrs.Get(key); ok && v.Type() == pcommon.ValueTypeStr {
-		return v.Str()
-	}
-	return ""
-}
-
-func intAttr(attrs pcommon.Map, key string) int64 {
-	if v, ok := attrs.Get(key); ok && v.Type() == pcommon.ValueTypeInt {
-		return v.Int()
-	}
-	return 0
 }
 
 func doubleAttr(attrs pcommon.Map, key string) float64 {

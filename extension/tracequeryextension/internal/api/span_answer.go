@@ -96,7 +96,7 @@ func (a *traceAnswer) events(node *tracetree.Node) {
 	for _, event := range node.Events().All() {
 		a.open("{")
 		a.textMember("name", event.Name())
-		a.intMember("time_ns", a.offset(nanoseconds(event.Timestamp()), node.Shift))
+		a.intMember("time_ns", a.offset(conventions.Nanoseconds(event.Timestamp()), node.Shift))
 		a.key("attributes")
 		a.attributes(event.Attributes(), "")
 		a.givenInt("dropped_attributes_count", int64(event.DroppedAttributesCount()))

@@ -2,7 +2,6 @@ package api
 
 import (
 	"io"
-	"math"
 	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -226,12 +225,4 @@ func (a *traceAnswer) exception(events ptrace.SpanEventSlice) {
 		a.close("}")
 		return
 	}
-}
-
-// nanoseconds reads a time of the sender as tracetree does: 0 where int64 cannot hold it.
-func nanoseconds(t pcommon.Timestamp) int64 {
-	if uint64(t) > math.MaxInt64 {
-		return 0
-	}
-	return int64(t)
 }
