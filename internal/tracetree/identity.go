@@ -37,7 +37,7 @@ func (b *Builder) tellApart() {
 	}
 }
 
-// tellApartShared does so for the spans of one span id, and leaves in the chain the kept ones by parentRank.
+// tellApartShared does so for the spans of one span id, and leaves in the chain the kept ones by ParentRank.
 func (b *Builder) tellApartShared(s *slot) {
 	b.shared = b.shared[:0]
 	for i := s.head - 1; i >= 0; i = b.keys[i].next {
@@ -72,7 +72,7 @@ func (b *Builder) tellApartShared(s *slot) {
 func (b *Builder) compareShared(i, j int) int {
 	m, n := &b.tree.Nodes[i], &b.tree.Nodes[j]
 	if c := cmp.Or(
-		cmp.Compare(parentRank(b.keys[i].kind), parentRank(b.keys[j].kind)),
+		cmp.Compare(ParentRank(b.keys[i].kind), ParentRank(b.keys[j].kind)),
 		cmp.Compare(m.StartTimestamp(), n.StartTimestamp()),
 		cmp.Compare(m.EndTimestamp(), n.EndTimestamp()),
 	); c != 0 {
@@ -88,8 +88,8 @@ func (b *Builder) compareShared(i, j int) int {
 	)
 }
 
-// parentRank orders the kinds that hold one span id by how far inside the work they stand: a child belongs to the innermost.
-func parentRank(kind ptrace.SpanKind) int {
+// ParentRank orders the kinds that hold one span id by how far inside the work they stand: a child belongs to the innermost.
+func ParentRank(kind ptrace.SpanKind) int {
 	switch kind {
 	case ptrace.SpanKindServer:
 		return 0

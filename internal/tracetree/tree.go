@@ -125,7 +125,7 @@ func (b *Builder) load(spans []Span) {
 }
 
 // findParents links every span in the tree to its parent. A child whose parent id is held by spans of several kinds hangs under
-// the first of parentRank; the server half of a shared id is the child of the client half, whatever its parent id says.
+// the first of ParentRank; the server half of a shared id is the child of the client half, whatever its parent id says.
 func (b *Builder) findParents() {
 	t := &b.tree
 	t.MissingParents = 0

@@ -201,24 +201,6 @@ func (s *shard) childOf(sk *skeleton, id pcommon.SpanID, service string) (child 
 	return child, found
 }
 
-// parentRank orders the kinds that share a span id by how far inside the work they stand: a child belongs to the innermost.
-func parentRank(kind ptrace.SpanKind) int {
-	switch kind {
-	case ptrace.SpanKindServer:
-		return 0
-	case ptrace.SpanKindConsumer:
-		return 1
-	case ptrace.SpanKindInternal:
-		return 2
-	case ptrace.SpanKindProducer:
-		return 4
-	case ptrace.SpanKindClient:
-		return 5
-	default:
-		return 3
-	}
-}
-
 // markConflict marks a span whose identity was received before with other times.
 func markConflict(span ptrace.Span) {
 	v, ok := span.Attributes().Get(conventions.AttrViolations)

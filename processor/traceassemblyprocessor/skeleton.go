@@ -5,6 +5,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // skeleton is what is remembered of a released trace, so that a late span is recognised and gets its entry and its parent.
@@ -81,7 +83,7 @@ func (s *skeleton) link(i int) {
 	switch {
 	case !ok:
 		span.next = noSpan
-	case parentRank(span.kind) <= parentRank(s.spans[first].kind):
+	case tracetree.ParentRank(span.kind) <= tracetree.ParentRank(s.spans[first].kind):
 		span.next = first
 	default:
 		span.next, s.spans[first].next = s.spans[first].next, int32(i)
