@@ -25,6 +25,8 @@ type heldSpan struct {
 	weight int32
 	next   int32 // the next held span of the same id, noSpan for none
 	kind   ptrace.SpanKind
+	// conflict: its identity came before with other times.
+	conflict bool
 }
 
 // trace is an open trace, or the late fragment of a released one. What it knows of its structure grows with every span, so
@@ -40,6 +42,7 @@ type trace struct {
 	late    bool
 	parts   bool // it grew too large: what comes is released in parts
 	touched bool // by the request being worked on
+	shared  bool // two held spans have one id
 
 	first, last time.Duration // arrivals
 	due         time.Duration // when the expiry heap looks at it; never later than its deadline
@@ -80,10 +83,10 @@ func (t *trace) seen(h *heldSpan) (duplicate, conflicting bool, compared int) {
 		}
 	}
 	if first, ok := t.released[h.id]; ok {
-		for i := first; i >= 0 && !duplicate; i = t.history.spans[i].next {
+		for i := first; i >= 0 && !duplicate; i = t.history.next(i) {
 			s := &t.history.spans[i]
-			duplicate = s.kind == h.kind && s.times == h.times
-			conflicting = conflicting || s.kind == h.kind
+			duplicate = s.spanKind() == h.kind && s.times == h.times
+			conflicting = conflicting || s.spanKind() == h.kind
 			compared++
 		}
 	}
@@ -100,7 +103,7 @@ func (t *trace) add(h heldSpan) {
 	case first == awaited:
 		t.awaited--
 	default:
-		h.next = first
+		h.next, t.shared = first, true
 	}
 	t.held[h.id] = int32(at)
 	if h.parent.IsEmpty() {
