@@ -14,6 +14,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
+
+	"github.com/tracewright/tracewright/internal/conventions"
 )
 
 var errStopped = errors.New("trace_assembly is not running; send again later")
@@ -25,6 +27,7 @@ type arrival struct {
 	id     pcommon.TraceID
 	size   int32 // bytes as OTLP protobuf
 	weight int32 // estimated bytes in memory
+	call   *conventions.Call
 }
 
 // batch is what one request brings for one shard.
@@ -221,7 +224,7 @@ func (in *intake) add(p *assemblyProcessor, o *origin, mix uint64, at time.Durat
 		in.batches[at0] = b
 	}
 	weight = spanWeight(weight, size)
-	b.arrivals = append(b.arrivals, arrival{span, o, id, int32(size), int32(weight)})
+	b.arrivals = append(b.arrivals, arrival{span, o, id, int32(size), int32(weight), p.calls.Read(span)})
 	b.weight += int64(weight)
 	in.weight += int64(weight)
 	in.spans++

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/processor"
 	"go.uber.org/zap"
 
+	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/processor/traceassemblyprocessor/internal/metadata"
 )
 
@@ -24,6 +25,7 @@ type assemblyProcessor struct {
 	budget    *budget
 	gate      *gate
 	rejects   *rejectLog
+	calls     *conventions.Calls
 	epoch     time.Time // start of the processor's clock
 	next      consumer.Traces
 
@@ -52,6 +54,7 @@ func newAssemblyProcessor(set processor.Settings, cfg *Config, next consumer.Tra
 		telemetry: newTelemetry(builder),
 		budget:    newBudget(cfg.MemoryLimitBytes),
 		gate:      newGate(),
+		calls:     conventions.NewCalls(),
 		next:      next,
 	}
 	p.rejects = &rejectLog{logger: set.Logger}

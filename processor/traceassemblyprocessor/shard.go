@@ -236,7 +236,7 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, at time.Duration) {
 	h := heldSpan{
 		span: span, origin: o, id: span.SpanID(), parent: span.ParentSpanID(), start: span.StartTimestamp(),
 		times: hashTimes(span.StartTimestamp(), span.EndTimestamp()), size: a.size, weight: a.weight,
-		kind: tracetree.KnownKind(span.Kind()),
+		kind: tracetree.KnownKind(span.Kind()), call: a.call,
 	}
 	duplicate, conflicting, compared := t.seen(&h)
 	if compared > maxCompared {

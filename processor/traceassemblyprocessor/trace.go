@@ -5,6 +5,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
 )
 
 type traceKey struct {
@@ -25,6 +27,8 @@ type heldSpan struct {
 	weight int32
 	next   int32 // the next held span of the same id, noSpan for none
 	kind   ptrace.SpanKind
+	// call is that of a virtual peer if nobody answers; nil for most.
+	call *conventions.Call
 	// conflict: its identity came before with other times.
 	conflict bool
 }

@@ -82,7 +82,8 @@ func TestLateSpans(t *testing.T) {
 			{[]span{root, post}, map[edge]counts{{"web", "stock", "external", "http"}: {1, 1}}, 0},
 			{
 				[]span{{trace: 1, id: 9, parent: 2, service: "web", name: "connect", kind: internal, start: 11, end: 12}},
-				map[edge]counts{{"web", "stock", "external", "http"}: {1, 1}}, 0,
+				map[edge]counts{{"web", "stock", "external", "http"}: {1, 1}},
+				0,
 			},
 			{[]span{take}, map[edge]counts{webStock: {1, 1}}, 0},
 		},

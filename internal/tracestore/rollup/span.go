@@ -25,7 +25,7 @@ type annotations struct {
 
 	orphan bool
 
-	summary bool // the span carries what concerns its release
+	summary bool     // the span carries what concerns its release
 	repairs *repairs // nil for most
 }
 

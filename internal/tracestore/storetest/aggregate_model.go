@@ -67,10 +67,10 @@ type tally struct {
 	// Of edges and entries: what is taken back.
 	retracted, retractedErrors int64
 	retractedOutcomes          map[string]int64
-	durations                         []int64
-	outcomes                          map[string]int64
-	first, last                       time.Time
-	ids                               map[string]bool
+	durations                  []int64
+	outcomes                   map[string]int64
+	first, last                time.Time
+	ids                        map[string]bool
 }
 
 func newModel(query *tracestore.AggregateQuery) *model {
