@@ -46,12 +46,15 @@ var importRules = []importRule{
 		[]string{"internal/conventions", "internal/tracetree"},
 		"the contract knows no backend and no analysis",
 	},
+	{"internal/codec", nil, "it knows bytes, not what they mean"},
 	{"internal/journal", nil, "a log knows bytes, not what they mean"},
 	{"internal/tenant", nil, "one rule, used by what takes spans and what answers"},
 	{"internal/policy", nil, "rules about the tree"},
 	{
 		"processor/traceassemblyprocessor",
-		[]string{"internal/conventions", "internal/tenant", "internal/tracetree", "internal/tracestore"},
+		[]string{
+			"internal/codec", "internal/conventions", "internal/journal", "internal/tenant", "internal/tracetree", "internal/tracestore",
+		},
 		"assembly collects spans and judges nothing; of the store's contract it needs InFlightRegistry",
 	},
 	{
