@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/shop"
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/wire"
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
+	"github.com/tracewright/tracewright/internal/tracegen/wire"
 )
 
 // sending is one time that a span is sent.
