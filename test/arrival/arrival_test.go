@@ -50,16 +50,26 @@ func TestPatterns(t *testing.T) {
 			judged = append(judged, f.targets(p)...)
 		})
 	}
-	if !full { // the figures of so little traffic say little
-		return
-	}
 	require.NoError(t, table.out.Flush())
-	for i := range judged {
-		text.WriteString("\n" + judged[i].String())
+	if full {
+		printFigures(t, text.String(), judged)
 	}
-	// Not by t.Log, which would put each line in.
-	_, err := os.Stdout.WriteString("\n" + text.String() + "\n\n")
+	if full { // so little traffic is mostly cold start
+		judge(t, judged)
+	}
+}
+
+// printFigures writes to the standard output: t.Log would put each line in.
+func printFigures(t *testing.T, table string, judged []target) {
+	var lines strings.Builder
+	for i := range judged {
+		lines.WriteString(judged[i].String() + "\n")
+	}
+	_, err := os.Stdout.WriteString("\n" + table + "\n" + lines.String() + "\n")
 	require.NoError(t, err)
+}
+
+func judge(t *testing.T, judged []target) {
 	for i := range judged {
 		if !judged[i].ok {
 			t.Errorf("missed: %s %s, not %s", judged[i].measure, judged[i].figure, judged[i].target)
