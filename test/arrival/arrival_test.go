@@ -1,6 +1,7 @@
 package arrival
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const durationVariable = "TRACEWRIGHT_ARRIVAL_DURATION"
 
 const (
-	shortDuration, shortRate = time.Minute, 10.0
+	shortDuration, shortRate = time.Minute, 6.0
 	fullRate                 = 60.0 // traces a second
 	// coldStart is how long nothing is learned yet; the figures count it in, and stand beside those without.
 	coldStart = time.Minute
@@ -64,6 +65,10 @@ func printFigures(t *testing.T, table string, judged []target) {
 	var lines strings.Builder
 	for i := range judged {
 		lines.WriteString(judged[i].String() + "\n")
+	}
+	lines.WriteString("\nThe same traffic to a Tracewright that runs:\n")
+	for i := range patterns {
+		fmt.Fprintf(&lines, "%-25s go run ./cmd/tracegen --rate %g --duration 5m %s\n", patterns[i].name, fullRate, patterns[i].flags)
 	}
 	_, err := os.Stdout.WriteString("\n" + table + "\n" + lines.String() + "\n")
 	require.NoError(t, err)

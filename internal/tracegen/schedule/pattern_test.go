@@ -30,16 +30,16 @@ func TestBurst(t *testing.T) {
 	s := shop.New(shop.Options{Seed: 1})
 	o := &Options{Seed: 1, Rate: 50, Burst: Burst{Factor: 20, For: 2 * time.Second, Every: 20 * time.Second}}
 	inBurst, previous := 0, int64(0)
-	for i := range 5000 { // 100 s
-		start := o.Start(s.Visit(i), 0, 5000)
+	for i := range 2000 { // 40 s
+		start := o.Start(s.Visit(i), 0, 2000)
 		require.GreaterOrEqual(t, start, previous)
-		require.Less(t, start, int64(100*time.Second))
+		require.Less(t, start, int64(40*time.Second))
 		if time.Duration(start)%(20*time.Second) < 2*time.Second {
 			inBurst++
 		}
 		previous = start
 	}
-	require.InDelta(t, 40.0/58, float64(inBurst)/5000, 0.01)
+	require.InDelta(t, 40.0/58, float64(inBurst)/2000, 0.01)
 }
 
 // Requests leave at the tick after the end of their spans, up to 200 ms late for it; those of inventory 3 s later.
@@ -50,10 +50,10 @@ func TestBehindAndJitter(t *testing.T) {
 	o := &Options{
 		Seed: 1, Rate: 50, BatchDelay: time.Second, Jitter: 0.2, Behind: map[int]time.Duration{inventory: delay},
 	}
-	plan := Build(s, o, 0, 1500)
+	plan := Build(s, o, 0, 600)
 	sent := sendings(t, plan)
 	var longest [2]time.Duration
-	for i := range 1500 {
+	for i := range 600 {
 		v := s.Visit(i)
 		for k := range v.Spans {
 			times := sent[v.Spans[k].ID]
