@@ -98,10 +98,11 @@ func BenchmarkAssembly(b *testing.B) {
 		}
 		report(b, begin, n*traces*spans)
 	})
-	b.Run("decode and assemble", func(b *testing.B) {
+	assemble := func(b *testing.B, configure func(*Config)) {
 		tel := componenttest.NewTelemetry()
 		cfg := createDefaultConfig().(*Config)
 		cfg.Linger = 200 * time.Millisecond
+		configure(cfg)
 		p := newTestProcessor(b, cfg, tel, consumertest.NewNop())
 		require.NoError(b, p.Start(b.Context(), componenttest.NewNopHost()))
 		begin := cpu()
@@ -117,6 +118,13 @@ func BenchmarkAssembly(b *testing.B) {
 		require.NoError(b, p.Shutdown(b.Context()))
 		report(b, begin, n*traces*spans)
 		require.NoError(b, tel.Shutdown(b.Context()))
+	}
+	b.Run("decode and assemble", func(b *testing.B) { assemble(b, func(*Config) {}) })
+	b.Run("decode, journal and assemble", func(b *testing.B) {
+		assemble(b, func(c *Config) {
+			withJournal(c)
+			c.Journal.Get().Directory = b.TempDir()
+		})
 	})
 }
 
