@@ -34,14 +34,16 @@ type shard struct {
 	oldest    traceList
 	ready     traceList
 	origins   *originTable
-	symbols   *symbols
+	symbols   *symbols[operation]
 	skeletons *skeletons
 	quiet     *quietPeriods
 
 	touched       []*trace   // by the request being worked on
 	releases      []*release // of this turn
 	maps          []traceMaps
-	originsWeight int64 // of origins, as the budget knows it
+	originsWeight int64        // of origins, as the budget knows it
+	answered      []bool       // by spans being released, see recorder
+	retracted     []retraction // by spans being released, for the journal
 	turnCounts
 
 	openTraces atomic.Int64
@@ -65,7 +67,7 @@ const (
 )
 
 func newShard(p *assemblyProcessor, out chan<- delivery, shards int) *shard {
-	table := newSymbols()
+	table := newSymbols[operation]()
 	return &shard{
 		cfg:       p.cfg,
 		budget:    p.budget,
@@ -230,8 +232,8 @@ func (s *shard) open(key traceKey, at time.Duration) *trace {
 		held: maps.held, measure: measure{counted: maps.counted},
 	}
 	if sk := s.skeletons.take(key, at); sk != nil {
-		t.history, t.late, t.version = sk, true, sk.version+1
-		t.released, t.identities = s.skeletons.index(sk), sk.identities
+		t.history, t.late, t.version = sk, true, int(sk.version)+1
+		t.released, t.identities = s.skeletons.index(sk), sk.identities()
 	}
 	s.traces[key] = t
 	s.oldest.pushBack(t)
@@ -261,13 +263,13 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
 	}
 	if conflicting {
 		s.conflicting++
+		h.conflict = true
 		markConflict(span)
-		h.patched = true
 	}
 	if t.late {
-		s.telemetry.late(at - t.history.released)
+		s.telemetry.late(t.history.released.age(at))
 		if len(t.spans) == 0 && t.part == 0 {
-			s.quiet.observe(s.entryOf(t), at-t.history.last, at)
+			s.quiet.observe(s.entryOf(t), t.history.last.age(at), at)
 		}
 	}
 	t.measure.add(&h)
@@ -289,7 +291,7 @@ func (s *shard) reschedule(t *trace) {
 	if t.late && t.part == 0 && len(t.spans) == 0 { // nothing but duplicates came
 		s.trim(t) // telling them may have taken memory
 		s.forgetTrace(t)
-		s.skeletons.put(t.history, t.history.expires)
+		s.skeletons.giveBack(t.history)
 		return
 	}
 	if t.late || t.complete() {
@@ -345,7 +347,7 @@ func (s *shard) expire(now time.Duration) {
 func (s *shard) entryOf(t *trace) operation {
 	switch {
 	case t.history != nil:
-		return s.symbols.at(t.history.entry)
+		return s.skeletons.entryOf(t.history)
 	case t.root != noSpan:
 		return s.symbols.at(t.spans[t.root].op)
 	default:

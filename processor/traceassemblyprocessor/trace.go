@@ -26,8 +26,9 @@ type heldSpan struct {
 	next   int32 // the next held span of the same id, noSpan for none
 	kind   ptrace.SpanKind
 	ref    spanRef // in the journal, if there is one
-	// patched says that assembly wrote attributes on the span.
-	patched bool
+	peer   uint32  // endpoint of the virtual call that the release counts; set by record
+	// conflict: its identity came before with other times.
+	conflict bool
 }
 
 // trace is an open trace, or the late fragment of a released one. What it knows of its structure grows with every span, so
@@ -43,6 +44,7 @@ type trace struct {
 	late    bool
 	parts   bool // it grew too large: what comes is released in parts
 	touched bool // by the request being worked on
+	shared  bool // two held spans have one id
 
 	first, last time.Duration // arrivals
 	due         time.Duration // when the expiry heap looks at it; never later than its deadline
@@ -83,10 +85,10 @@ func (t *trace) seen(h *heldSpan) (duplicate, conflicting bool, compared int) {
 		}
 	}
 	if first, ok := t.released[h.id]; ok {
-		for i := first; i >= 0 && !duplicate; i = t.history.spans[i].next {
+		for i := first; i >= 0 && !duplicate; i = t.history.next(i) {
 			s := &t.history.spans[i]
-			duplicate = s.kind == h.kind && s.times == h.times
-			conflicting = conflicting || s.kind == h.kind
+			duplicate = s.spanKind() == h.kind && s.times == h.times
+			conflicting = conflicting || s.spanKind() == h.kind
 			compared++
 		}
 	}
@@ -103,7 +105,7 @@ func (t *trace) add(h heldSpan) {
 	case first == awaited:
 		t.awaited--
 	default:
-		h.next = first
+		h.next, t.shared = first, true
 	}
 	t.held[h.id] = int32(at)
 	if h.parent.IsEmpty() {
@@ -138,9 +140,8 @@ func (t *trace) missing(h *heldSpan) bool {
 
 // entry is the entry root among the given spans, which are not empty: the earliest root, else the earliest span whose parent is
 // missing, else (a cycle, or a fragment that hangs on what was released) the earliest.
-func (t *trace) entry(spans []heldSpan) *heldSpan {
-	var best *heldSpan
-	bestRank := 0
+func (t *trace) entry(spans []heldSpan) int {
+	best, bestRank := noSpan, 0
 	for i := range spans {
 		h := &spans[i]
 		rank := 2
@@ -150,8 +151,8 @@ func (t *trace) entry(spans []heldSpan) *heldSpan {
 		case t.missing(h):
 			rank = 1
 		}
-		if best == nil || rank < bestRank || rank == bestRank && earlier(h.start, h.id, best.start, best.id) {
-			best, bestRank = h, rank
+		if best == noSpan || rank < bestRank || rank == bestRank && earlier(h.start, h.id, spans[best].start, spans[best].id) {
+			best, bestRank = i, rank
 		}
 	}
 	return best
