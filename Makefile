@@ -7,7 +7,7 @@ BUILD_FLAGS := -trimpath -ldflags '-s -w'
 # Written by `make test`, read by .ci/run: one JSON line for every event of every test.
 TEST_REPORT := .cache/test.json
 
-.PHONY: all build run demo test test-long lint golangci fmt generate check-generated clean help
+.PHONY: all build run demo test test-long bench-arrival lint golangci fmt generate check-generated clean help
 
 all: lint test build
 
@@ -16,6 +16,8 @@ help:
 	@echo "make demo      send traffic with a fault to it, and print what is worth a look"
 	@echo "make test      run every test"
 	@echo "make test-long run those again that take long at full size"
+	@echo "make bench-arrival"
+	@echo "               how soon and how whole traces are released, for six ways in which spans arrive; fails on a miss"
 	@echo "make build     build bin/tracewright"
 	@echo "make lint      vet, staticcheck, format, rules of the house"
 	@echo "make generate  write generated code anew"
@@ -49,6 +51,10 @@ test: build
 # A million traces of one span, in bounded memory; make test sends 10,000.
 test-long:
 	TRACEWRIGHT_HOSTILE_TRACES=1000000 go test -count 1 -v -timeout 30m -run '^TestManyTraces$$' ./test/hostile
+
+# Five minutes of traffic for each pattern, in virtual time: some 30 s in all. Prints figure, target and pass or fail.
+bench-arrival:
+	@TRACEWRIGHT_ARRIVAL_DURATION=5m go test -count 1 -v -timeout 30m -run '^TestPatterns$$' ./test/arrival
 
 lint:
 	go vet ./...

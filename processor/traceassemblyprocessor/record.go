@@ -89,7 +89,7 @@ func (r *recorder) enter(first bool) {
 	t, sk := r.t, r.sk
 	if t.root == noSpan {
 		if first {
-			sk.entry = r.endpointOf(t.entry(t.spans))
+			sk.entry = r.endpointOf(&t.spans[t.entry(t.spans)])
 		}
 		return
 	}
@@ -151,10 +151,11 @@ func (r *recorder) connect() {
 	}
 	for i := range t.spans {
 		if h := &t.spans[i]; h.call != nil && !r.answered[i] && !h.conflict {
-			sk.spans[r.base+i].peer = r.skeletons.endpoints.ref(endpoint{
+			h.peer = r.skeletons.endpoints.ref(endpoint{
 				operation: operation{service: h.call.Peer}, kind: h.call.PeerKind, protocol: h.call.Protocol,
 				environment: h.origin.resource.environment,
 			})
+			sk.spans[r.base+i].peer = h.peer
 		}
 	}
 }
@@ -256,6 +257,9 @@ func (r *recorder) call(i, at int) {
 	putTrue(attrs, conventions.AttrRetractedError, parent.failed)
 	r.skeletons.endpoints.unref(parent.peer)
 	parent.peer = 0
+	if r.ledger != nil {
+		r.retracted = append(r.retracted, retraction{parent.id, parent.kind})
+	}
 }
 
 // orphan remembers a span whose parent was not released.

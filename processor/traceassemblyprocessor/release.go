@@ -17,6 +17,8 @@ type release struct {
 	last   time.Duration // arrival of the trace's last span
 	size   int64         // see measure
 	weight int64         // in memory
+	memory *remembered   // with a journal
+	holder int           // the span on which stands what concerns all of them
 }
 
 // close releases what is held of a trace and keeps its skeleton.
@@ -89,7 +91,8 @@ func (s *shard) emit(t *trace, spans []heldSpan, size int64, outcome string) {
 		s.origins.unref(spans[i].origin)
 		r.weight += int64(spans[i].weight)
 	}
-	attrs := t.entry(spans).span.Attributes()
+	r.holder = t.entry(spans)
+	attrs := spans[r.holder].span.Attributes()
 	attrs.PutStr(conventions.AttrOutcome, outcome)
 	attrs.PutInt(conventions.AttrVersion, int64(t.version))
 	if t.part > 0 {
@@ -99,6 +102,9 @@ func (s *shard) emit(t *trace, spans []heldSpan, size int64, outcome string) {
 		if n := t.missingParents(spans); n > 0 {
 			attrs.PutInt(conventions.AttrMissingParents, int64(n))
 		}
+	}
+	if s.ledger != nil {
+		r.memory = s.memoryOf(t, spans, outcome)
 	}
 	t.part++
 	s.budget.release(r.weight)

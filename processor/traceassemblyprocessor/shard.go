@@ -16,12 +16,14 @@ import (
 type message struct {
 	batch    *batch
 	question *question
+	restored []restoredRelease
 }
 
 // shard owns the traces whose ids fall to it. Everything here belongs to the goroutine of run, but for openTraces.
 type shard struct {
 	cfg       *Config
 	budget    *budget
+	ledger    *ledger // nil without a journal
 	telemetry *telemetry
 	now       func() time.Duration
 	in        chan message
@@ -39,8 +41,9 @@ type shard struct {
 	touched       []*trace   // by the request being worked on
 	releases      []*release // of this turn
 	maps          []traceMaps
-	originsWeight int64  // of origins, as the budget knows it
-	answered      []bool // by spans being released, see recorder
+	originsWeight int64        // of origins, as the budget knows it
+	answered      []bool       // by spans being released, see recorder
+	retracted     []retraction // by spans being released, for the journal
 	turnCounts
 
 	openTraces atomic.Int64
@@ -50,6 +53,7 @@ type shard struct {
 type turnCounts struct {
 	duplicates  int
 	conflicting int
+	dropped     segmentCounts // duplicates that are in the journal
 }
 
 const (
@@ -67,6 +71,7 @@ func newShard(p *assemblyProcessor, out chan<- delivery, shards int) *shard {
 	return &shard{
 		cfg:       p.cfg,
 		budget:    p.budget,
+		ledger:    p.ledger,
 		telemetry: p.telemetry,
 		now:       p.now,
 		in:        make(chan message, intakeQueue),
@@ -104,6 +109,9 @@ func (s *shard) handle(m message) {
 	if m.batch != nil {
 		s.accept(m.batch)
 	}
+	for i := range m.restored {
+		s.restore(&m.restored[i])
+	}
 	if m.question != nil {
 		t := s.traces[m.question.key]
 		m.question.answer <- t != nil && len(t.spans) > 0
@@ -138,7 +146,10 @@ func (s *shard) turn() time.Duration {
 func (s *shard) flush() {
 	s.countOrigins()
 	s.telemetry.turn(s.turnCounts, s.skeletons.evicted)
-	s.turnCounts, s.skeletons.evicted = turnCounts{}, 0
+	if s.ledger != nil {
+		s.ledger.release(s.dropped)
+	}
+	s.turnCounts, s.skeletons.evicted = turnCounts{dropped: s.dropped[:0]}, 0
 	s.openTraces.Store(int64(len(s.traces)))
 	if len(s.releases) > 0 {
 		s.out <- delivery{releases: s.releases}
@@ -181,7 +192,7 @@ func (s *shard) accept(b *batch) {
 		if t == nil || t.key.id != a.id || t.key.tenant != a.origin.key.resource.tenant {
 			t = s.traceOf(traceKey{a.origin.key.resource.tenant, a.id}, b.at)
 		}
-		s.take(t, a, o, b.at)
+		s.take(t, a, o, b)
 	}
 	if o != nil {
 		s.origins.unref(o)
@@ -231,12 +242,12 @@ func (s *shard) open(key traceKey, at time.Duration) *trace {
 }
 
 // take adds one span to its trace, or drops it as duplicate.
-func (s *shard) take(t *trace, a *arrival, o *heldOrigin, at time.Duration) {
-	span := a.span
+func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
+	span, at := a.span, b.at
 	h := heldSpan{
 		span: span, origin: o, id: span.SpanID(), parent: span.ParentSpanID(), start: span.StartTimestamp(),
 		times: hashTimes(span.StartTimestamp(), span.EndTimestamp()), size: a.size, weight: a.weight,
-		kind: tracetree.KnownKind(span.Kind()), call: a.call,
+		kind: tracetree.KnownKind(span.Kind()), ref: spanRef{b.record, a.index}, call: a.call,
 	}
 	duplicate, conflicting, compared := t.seen(&h)
 	if compared > maxCompared {
@@ -245,6 +256,9 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, at time.Duration) {
 	if duplicate {
 		s.duplicates++
 		s.budget.drop(int64(a.weight), 1)
+		if s.ledger != nil {
+			s.dropped.add(b.record.Segment, 1)
+		}
 		return
 	}
 	if conflicting {

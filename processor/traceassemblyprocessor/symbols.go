@@ -36,7 +36,7 @@ func (o operation) own() operation { return o }
 // skeleton holds no pointers: the garbage collector does not look into millions of remembered spans. No symbol is 0.
 type symbols[K symbolic[K]] struct {
 	index  map[K]uint32
-	table  []symbol[K]
+	table  []*symbol[K]
 	free   []uint32
 	weight int64 // estimated bytes
 }
@@ -47,16 +47,17 @@ type symbolic[K any] interface {
 	own() K
 }
 
+// symbol is a name with a number. The name never changes, so that others may keep the symbol to read it.
 type symbol[K any] struct {
 	name K
-	refs int
+	refs int // the shard's
 }
 
 // symbolWeight is the memory of a symbol without the bytes of its names.
 const symbolWeight = 160
 
 func newSymbols[K symbolic[K]]() *symbols[K] {
-	return &symbols[K]{index: make(map[K]uint32), table: make([]symbol[K], 1)}
+	return &symbols[K]{index: make(map[K]uint32), table: []*symbol[K]{{}}}
 }
 
 // ref returns the number of a name, which stays its own until it is given back as often as it was taken.
@@ -68,9 +69,9 @@ func (s *symbols[K]) ref(name K) uint32 {
 			n, s.free = s.free[last], s.free[:last]
 		} else {
 			n = uint32(len(s.table))
-			s.table = append(s.table, symbol[K]{})
+			s.table = append(s.table, nil)
 		}
-		s.table[n].name = name
+		s.table[n] = &symbol[K]{name: name}
 		s.index[name] = n
 		s.weight += symbolWeight + int64(name.bytes())
 	}
@@ -92,14 +93,14 @@ func (s *symbols[K]) unref(n uint32) {
 	if n == 0 {
 		return
 	}
-	e := &s.table[n]
+	e := s.table[n]
 	e.refs--
 	if e.refs > 0 {
 		return
 	}
 	delete(s.index, e.name)
 	s.weight -= symbolWeight + int64(e.name.bytes())
-	*e = symbol[K]{}
+	s.table[n] = nil
 	s.free = append(s.free, n)
 }
 

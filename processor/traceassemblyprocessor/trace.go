@@ -27,8 +27,9 @@ type heldSpan struct {
 	weight int32
 	next   int32 // the next held span of the same id, noSpan for none
 	kind   ptrace.SpanKind
-	// call is that of a virtual peer if nobody answers; nil for most.
-	call *conventions.Call
+	ref    spanRef           // in the journal, if there is one
+	peer   uint32            // endpoint of the virtual call that the release counts; set by record
+	call   *conventions.Call // of a virtual peer if nobody answers; nil for most
 	// conflict: its identity came before with other times.
 	conflict bool
 }
@@ -142,9 +143,8 @@ func (t *trace) missing(h *heldSpan) bool {
 
 // entry is the entry root among the given spans, which are not empty: the earliest root, else the earliest span whose parent is
 // missing, else (a cycle, or a fragment that hangs on what was released) the earliest.
-func (t *trace) entry(spans []heldSpan) *heldSpan {
-	var best *heldSpan
-	bestRank := 0
+func (t *trace) entry(spans []heldSpan) int {
+	best, bestRank := noSpan, 0
 	for i := range spans {
 		h := &spans[i]
 		rank := 2
@@ -154,8 +154,8 @@ func (t *trace) entry(spans []heldSpan) *heldSpan {
 		case t.missing(h):
 			rank = 1
 		}
-		if best == nil || rank < bestRank || rank == bestRank && earlier(h.start, h.id, best.start, best.id) {
-			best, bestRank = h, rank
+		if best == noSpan || rank < bestRank || rank == bestRank && earlier(h.start, h.id, spans[best].start, spans[best].id) {
+			best, bestRank = i, rank
 		}
 	}
 	return best

@@ -11,10 +11,10 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/schedule"
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/send"
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/shop"
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/truth"
+	"github.com/tracewright/tracewright/internal/tracegen/schedule"
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
 )
 
 // generate encodes, sends, and writes down what it sent.
@@ -49,7 +49,7 @@ func generate(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 		}
 	}()
 
-	model := shop.New(shop.Options{Seed: o.seed, Tenants: o.tenants, Faults: o.faults})
+	model := shop.New(o.shop())
 	segments := encode(model, &o, stderr)
 	runtime.GC() // what encoding left behind is not a cost of sending
 	cpuBefore := cpuSeconds()

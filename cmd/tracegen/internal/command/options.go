@@ -7,9 +7,9 @@ import (
 	"math"
 	"time"
 
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/schedule"
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/send"
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/shop"
+	"github.com/tracewright/tracewright/internal/tracegen/schedule"
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
 )
 
 // options are the flags of a run that sends.
@@ -21,6 +21,10 @@ type options struct {
 	seed                   uint64
 	concurrency, reuse     int
 	batchDelay, spanWindow time.Duration
+	jitter                 float64
+	behind                 map[int]time.Duration
+	burst                  schedule.Burst
+	consumerDelay          shop.Delays
 	late                   schedule.Late
 	duplicates             float64
 	shuffle, giveUp        time.Duration
@@ -32,7 +36,9 @@ type options struct {
 const (
 	defaultTotal      = 1000
 	defaultBatchDelay = time.Second
-	defaultWindow     = 10 * time.Second
+	// defaultJitter is how exact the timers of SDKs are.
+	defaultJitter = 0.05
+	defaultWindow = 10 * time.Second
 	// maxWindow keeps the spans within what a search looks at by default.
 	maxWindow = time.Hour
 	// defaultPool is the most traces that are encoded where --reuse does not say: about half a gigabyte.
@@ -64,6 +70,31 @@ func (o *options) flags() *flag.FlagSet {
 	f.IntVar(&o.concurrency, "concurrency", 4, "connections, each with one request at a time")
 	f.IntVar(&o.reuse, "reuse", 0, "encode this many traces and send them again and again with new ids and times; 0 for up to 50000")
 	f.DurationVar(&o.batchDelay, "batch-delay", defaultBatchDelay, "with --rate: time between two requests of one instance of a service, as its SDK has it (5s by default there)")
+	o.jitter = defaultJitter
+	f.Func("jitter", "with --rate: share `P` of --batch-delay by which a request is at most late (default 5%)", func(text string) (err error) {
+		o.jitter, err = shop.ParseShare(text)
+		return err
+	})
+	f.Func("burst", "with --rate: traffic comes in bursts, as `factor/for/every`: 20x/2s/20s (in 2 s of every 20 s traces begin\n"+
+		"20 times as often as in the rest; --rate is the mean)", func(text string) (err error) {
+		o.burst, err = schedule.ParseBurst(text)
+		return err
+	})
+	f.Func("behind", "a service whose requests leave later than those of all others, as `service:delay`, as often as wanted:\n"+
+		"inventory:3s", func(text string) error {
+		service, delay, err := schedule.ParseBehind(text)
+		if err == nil {
+			if o.behind == nil {
+				o.behind = map[int]time.Duration{}
+			}
+			o.behind[service] = delay
+		}
+		return err
+	})
+	f.Func("consumer-delay", "how long messages wait for their consumer, as `min-max`: 2s-30s (most are short waits)", func(text string) (err error) {
+		o.consumerDelay, err = shop.ParseDelays(text)
+		return err
+	})
 	f.DurationVar(&o.spanWindow, "span-window", defaultWindow, "without --rate: traces begin within this time before they are sent")
 	f.Func("late", "share `P` of the spans that leave late, as 1%: 5 s to 20 s after the rest of their trace; 1%:2s-8s for other bounds", func(text string) (err error) {
 		o.late, err = schedule.ParseLate(text)
@@ -109,6 +140,8 @@ func (o *options) validate(set map[string]bool) error {
 	check(o.reuse >= 0, "--reuse must not be negative")
 	check(o.batchDelay > 0, "--batch-delay must be positive")
 	check(o.rate > 0 || !set["batch-delay"], "--batch-delay needs --rate: without it no time passes between two spans")
+	check(o.rate > 0 || !set["jitter"], "--jitter needs --rate: without it no request has a time to leave at")
+	check(o.rate > 0 || !set["burst"], "--burst needs --rate, which is its mean")
 	check(o.spanWindow > 0 && o.spanWindow <= maxWindow, "--span-window must be positive and at most 1h")
 	check(o.rate == 0 || !set["span-window"], "--span-window is for runs without --rate: with it traces begin when their time comes")
 	check(o.shuffle >= 0, "--shuffle must not be negative")
@@ -154,8 +187,12 @@ func (o *options) pool() int {
 func (o *options) schedule() *schedule.Options {
 	return &schedule.Options{
 		Seed: o.seed, Rate: o.rate, BatchDelay: o.batchDelay, Window: o.spanWindow, Late: o.late, Duplicates: o.duplicates,
-		Shuffle: o.shuffle,
+		Shuffle: o.shuffle, Jitter: o.jitter, Behind: o.behind, Burst: o.burst,
 	}
+}
+
+func (o *options) shop() shop.Options {
+	return shop.Options{Seed: o.seed, Tenants: o.tenants, Faults: o.faults, ConsumerDelay: o.consumerDelay}
 }
 
 func (o *options) tenantNames() []string {

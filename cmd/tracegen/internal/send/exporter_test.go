@@ -19,8 +19,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/schedule"
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/wire"
+	"github.com/tracewright/tracewright/internal/tracegen/schedule"
+	"github.com/tracewright/tracewright/internal/tracegen/wire"
 )
 
 // receiver is pdata's own OTLP server.

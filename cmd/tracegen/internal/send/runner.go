@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/schedule"
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/wire"
+	"github.com/tracewright/tracewright/internal/tracegen/schedule"
+	"github.com/tracewright/tracewright/internal/tracegen/wire"
 )
 
 // Segment is a plan that is played some times, each time with other ids and times.

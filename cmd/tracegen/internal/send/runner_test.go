@@ -13,8 +13,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.uber.org/goleak"
 
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/schedule"
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/shop"
+	"github.com/tracewright/tracewright/internal/tracegen/schedule"
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

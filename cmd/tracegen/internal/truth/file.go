@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/shop"
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
 )
 
 // The file has one JSON object a line. The member "type" says which of the types below the line is. The first line is

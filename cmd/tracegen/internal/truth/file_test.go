@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/shop"
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
 )
 
 func TestFile(t *testing.T) {

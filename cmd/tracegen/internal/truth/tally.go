@@ -3,7 +3,7 @@
 package truth
 
 import (
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/shop"
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
 )
 
 // EdgeKey names an edge of the service map.

@@ -24,6 +24,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterProcessorTraceAssemblyJournalBytesCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterProcessorTraceAssemblySpansInFlightCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -35,6 +39,8 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorTraceAssemblyCallsDropped.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyCallsHandedOn.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyCallsRetried.Add(context.Background(), 1)
+	tb.ProcessorTraceAssemblyJournalFailures.Add(context.Background(), 1)
+	tb.ProcessorTraceAssemblyJournalSync.Record(context.Background(), 1)
 	tb.ProcessorTraceAssemblyReleaseDelay.Record(context.Background(), 1)
 	tb.ProcessorTraceAssemblyReleases.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyRequestsRefused.Add(context.Background(), 1)
@@ -42,10 +48,12 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorTraceAssemblySpansConflicting.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansDropped.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansDuplicate.Add(context.Background(), 1)
+	tb.ProcessorTraceAssemblySpansKept.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansLate.Record(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansReceived.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansRejected.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansReleased.Add(context.Background(), 1)
+	tb.ProcessorTraceAssemblySpansReplayed.Add(context.Background(), 1)
 	AssertEqualProcessorTraceAssemblyBytesInFlight(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -57,6 +65,15 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyCallsRetried(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyJournalBytes(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyJournalFailures(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyJournalSync(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyReleaseDelay(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
@@ -82,6 +99,9 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorTraceAssemblySpansInFlight(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblySpansKept(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblySpansLate(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
@@ -92,6 +112,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblySpansReleased(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblySpansReplayed(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyTracesOpen(t, testTel,

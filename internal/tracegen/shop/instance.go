@@ -7,7 +7,7 @@ import (
 
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/wire"
+	"github.com/tracewright/tracewright/internal/tracegen/wire"
 )
 
 // SchemaURL is the version of the semantic conventions that the shop speaks.

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/wire"
+	"github.com/tracewright/tracewright/internal/tracegen/wire"
 )
 
 // dresser gives the spans of one visit their attributes, events and links. Ids, sizes, addresses and names are drawn

@@ -1,13 +1,11 @@
 package schedule
 
 import (
-	"errors"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"time"
 
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/shop"
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
 )
 
 // Options say how spans leave their services.
@@ -18,6 +16,12 @@ type Options struct {
 	// BatchDelay is the time between two requests of an instance, with a Rate. An instance with more than 512 spans
 	// sends several requests at its tick.
 	BatchDelay time.Duration
+	// Jitter is the share of BatchDelay by which a request is at most late for its tick; every request's own.
+	Jitter float64
+	// Behind is how much later than their tick the requests of a service leave, by the number of the service.
+	Behind map[int]time.Duration
+	// Burst makes visits begin in bursts, with a Rate, which stays the mean.
+	Burst Burst
 	// Window is how far back visits begin, without a Rate: their times are spread over it.
 	Window time.Duration
 	// Late spans leave some time after all other spans of their visit.
@@ -49,13 +53,11 @@ func ParseLate(text string) (Late, error) {
 		return late, err
 	}
 	if given {
-		low, high, _ := strings.Cut(bounds, "-")
-		var lowErr, highErr error
-		late.Min, lowErr = time.ParseDuration(low)
-		late.Max, highErr = time.ParseDuration(high)
-		if err := errors.Join(lowErr, highErr); err != nil || late.Min < 0 || late.Max < late.Min {
-			return late, fmt.Errorf("%q is no range of delays; write it as 5s-20s", bounds)
+		delays, err := shop.ParseDelays(bounds)
+		if err != nil {
+			return late, err
 		}
+		late.Min, late.Max = delays.Min, delays.Max
 	}
 	return late, nil
 }
@@ -65,7 +67,7 @@ func ParseLate(text string) (Late, error) {
 func (o *Options) Start(v *shop.Visit, first, count int) int64 {
 	place := float64(v.Index-first) + o.random(v.Index).Float64()
 	if o.Rate > 0 {
-		return int64(place / o.Rate * float64(time.Second))
+		return o.Burst.start(place / o.Rate * float64(time.Second))
 	}
 	return -int64(float64(o.Window)*(1-place/float64(count))) - v.End
 }

@@ -179,7 +179,11 @@ func (s *simulation) publish(parent int, st *step, t int64) (int64, bool) {
 	span.Name, span.Protocol, span.End = "send "+st.topic.name, st.topic.system, t+brokerAck.sample(s.rng)
 	p := s.add(span)
 	for _, consumer := range st.topic.consumers {
-		s.serve(consumer, p, span.Trace, span.End+brokerDelay.sample(s.rng))
+		arrival := span.End + brokerDelay.sample(s.rng)
+		if d := &s.shop.options.ConsumerDelay; d.Max > 0 {
+			arrival += d.sample(s.rng)
+		}
+		s.serve(consumer, p, span.Trace, arrival)
 	}
 	return span.End, true
 }

@@ -114,6 +114,8 @@ type Options struct {
 	// Tenants is the number of tenants; 0 for a shop without.
 	Tenants int
 	Faults  []Fault
+	// ConsumerDelay is how much longer than the broker needs a message waits for its consumer; zero for not at all.
+	ConsumerDelay Delays
 }
 
 // Shop makes visits. It is immutable and safe for concurrent use.
@@ -129,7 +131,7 @@ type Shop struct {
 func New(options Options) *Shop {
 	s := &Shop{options: options, menu: newMenu(), faults: make([]serviceFaults, len(services))}
 	for _, fault := range options.Faults {
-		s.faults[serviceIndex(fault.Service)].apply(fault)
+		s.faults[ServiceIndex(fault.Service)].apply(fault)
 	}
 	s.makeInstances()
 	return s

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/shop"
-	"github.com/tracewright/tracewright/cmd/tracegen/internal/wire"
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
+	"github.com/tracewright/tracewright/internal/tracegen/wire"
 )
 
 // WaveVisits is the number of visits in a wave without a rate: their spans leave together, because there is no time in
@@ -177,14 +177,15 @@ func (b *builder) place(v *shop.Visit, start int64) (places, duplicates []*batch
 func (b *builder) regular(v *shop.Visit, span *shop.Span, start int64) *batch {
 	o := b.options
 	key := batchKey{tenant: v.Tenant, instance: b.shop.Instance(span)}
+	behind := o.Behind[span.Service]
 	if o.Rate <= 0 {
-		return b.reserve(key, 0)
+		return b.reserve(key, behind)
 	}
 	delay := o.BatchDelay
 	phase := time.Duration(key.instance) * delay / time.Duration(b.shop.InstanceCount())
 	end := time.Duration(start + span.End)
 	key.tick = int64((end - phase + delay - 1) / delay)
-	return b.reserve(key, phase+time.Duration(key.tick)*delay)
+	return b.reserve(key, phase+time.Duration(key.tick)*delay+behind)
 }
 
 // duplicateGrain and a Late's grain are the ticks at which an instance sends duplicates and late spans, so that not each
@@ -214,7 +215,7 @@ func (b *builder) reserve(key batchKey, delay time.Duration) *batch {
 	open := b.open[key]
 	if open == nil || open.reserved >= batchSpans {
 		if key.kind == regular {
-			delay += time.Duration(b.rng.Float64() * float64(b.options.BatchDelay) / 20) // ticks are not exact
+			delay += time.Duration(b.rng.Float64() * float64(b.options.BatchDelay) * b.options.Jitter)
 			delay += time.Duration(b.rng.Float64() * float64(b.options.Shuffle))
 		}
 		open = &batch{spans: wire.NewBatch(b.shop.Resource(key.instance), shop.SchemaURL), tenant: key.tenant, delay: delay}
