@@ -22,7 +22,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 		given := map[string]bool{}
 		removed := map[uint32]bool{}
 		var held [4]uint32 // by writer: segments from here on may take a record of it that is not in kept yet
-		for range 4 { // crash upon crash
+		for range 4 {      // crash upon crash
 			l := open(t, fs, func(o *Options) { o.SegmentBytes = 50_000 })
 			var writers sync.WaitGroup
 			crash := make(chan struct{})
