@@ -49,18 +49,21 @@ func Interval(d time.Duration) Policy { return Policy(max(d, 1)) }
 
 // Options of Open.
 type Options struct {
-	FS           FS     // nil: the operating system's
-	Directory    string // made if absent, with its parents; it holds nothing else
-	SegmentBytes int64  // a new segment begins after so many bytes; 1 to MaxSegmentBytes
-	MaxBytes     int64  // of all segments together; 0: no bound
+	FS        FS     // nil: the operating system's
+	Directory string // made if absent, with its parents; it holds nothing else
+	// SegmentBytes is after how many bytes a new segment begins; 1 to MaxSegmentBytes. The disk space is reserved when the segment
+	// is made, where the file system can; Bytes and MaxBytes count what is written.
+	SegmentBytes int64
+	MaxBytes     int64 // of all segments together, held to within a file header; 0: no bound
 	Sync         Policy
-	OnSync       func(time.Duration) // called by the writer after each sync of a segment with the time it took; may be nil
-	// OnError is called by the writer, once for each write or sync that failed; may be nil. Some have no caller to be
-	// answered: those of Write, and syncs under Interval.
-	OnError func(error)
+
+	// The writer calls these; they must not call the log. Either may be nil.
+	OnSync  func(time.Duration) // after each sync of a segment, with the time it took
+	OnError func(error)         // once for each write or sync that failed: some have no caller to be answered
 }
 
-// Position names a record for ever: no other record of this directory ever has it, and it is the same when the record is read back.
+// Position names a record for ever: no other record of this directory ever has it, and it is the same when the record is
+// read back. Segments count from 1, so the zero Position names none.
 type Position struct{ Segment, Offset uint32 }
 
 // SegmentInfo describes a segment that is there.
@@ -89,10 +92,10 @@ type Log struct {
 	mu       sync.Mutex // guards what follows; no I/O under it
 	closed   bool
 	queue    []*entry
-	unwaited int64 // bytes in the queue that nobody waits for
-	segments []SegmentInfo
-	bytes    int64  // of segments; changed with io held as well
-	last     uint32 // highest number given so far
+	unwaited int64         // bytes in the queue that nobody waits for
+	segments []SegmentInfo // changed with io held as well
+	bytes    int64         // of segments
+	last     uint32        // highest number given so far
 	tail     uint32
 }
 
@@ -236,6 +239,9 @@ func (l *Log) Remove(number uint32) error {
 	defer l.io.Unlock()
 	if l.dir == nil {
 		return ErrClosed
+	}
+	if !slices.ContainsFunc(l.segments, func(s SegmentInfo) bool { return s.Number == number }) {
+		return nil
 	}
 	if l.open != nil && l.open.number == number {
 		_ = l.leave() // nobody wants its bytes any more

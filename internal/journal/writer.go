@@ -138,6 +138,7 @@ func (l *Log) seal() error {
 
 // leave closes the open segment's file.
 func (l *Log) leave() error {
+	l.measure()
 	file := l.open.file
 	l.open = nil
 	l.mu.Lock()
