@@ -7,7 +7,7 @@ BUILD_FLAGS := -trimpath -ldflags '-s -w'
 # Written by `make test`, read by .ci/run: one JSON line for every event of every test.
 TEST_REPORT := .cache/test.json
 
-.PHONY: all build run demo test test-long lint golangci fmt generate check-generated clean help
+.PHONY: all build run demo test test-long bench-assembly lint golangci fmt generate check-generated clean help
 
 all: lint test build
 
@@ -16,6 +16,7 @@ help:
 	@echo "make demo      send traffic with a fault to it, and print what is worth a look"
 	@echo "make test      run every test"
 	@echo "make test-long run those again that take long at full size"
+	@echo "make bench-assembly  hold trace_assembly's cost to its targets; takes a quarter of an hour, BENCH_FLAGS=--quick less"
 	@echo "make build     build bin/tracewright"
 	@echo "make lint      vet, staticcheck, format, rules of the house"
 	@echo "make generate  write generated code anew"
@@ -50,6 +51,20 @@ test: build
 test-long:
 	TRACEWRIGHT_HOSTILE_TRACES=1000000 go test -count 1 -v -timeout 30m -run '^TestManyTraces$$' ./test/hostile
 
+# The binary of all stages: ours and, for comparison, contrib's processors that hold spans by trace.
+_bench/main.go: test/bench/builder-config.yaml go.mod go.sum
+	@rm -rf _bench
+	CGO_ENABLED=0 $(TOOL) builder --config test/bench/builder-config.yaml --skip-compilation
+
+# Prints figure, target, PASS or FAIL; fails where one is missed. BENCH_FLAGS: see go run ./test/bench assembly --help.
+# What else measures assembly gets a line here; each runs whatever those before it say.
+bench-assembly: _bench/main.go
+	cd _bench && CGO_ENABLED=0 go build $(BUILD_FLAGS) -o ../bin/tracewright-bench .
+	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o bin/tracegen ./cmd/tracegen
+	@status=0; \
+	go run ./test/bench assembly $(BENCH_FLAGS) || status=1; \
+	exit $$status
+
 lint:
 	go vet ./...
 	$(TOOL) staticcheck ./...
@@ -72,4 +87,4 @@ check-generated: generate
 	@git diff --exit-code -- '*generated_*' '*/documentation.md' || { echo "generated code is not current: run make generate and commit"; exit 1; }
 
 clean:
-	rm -rf _build bin .cache
+	rm -rf _build _bench bin .cache
