@@ -309,4 +309,3 @@ func (b *bench) refusal(ctx context.Context, s *stage) (string, error) {
 	}
 	return refusal(ctx, b.binary, folder, config)
 }
-
