@@ -7,16 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
-)
-
-// Targets of issue 5.
-const (
-	maxAssemblyCPU  = 0.8 // CPU seconds per million spans above decoding
-	maxJournalCPU   = 1.5
-	maxBytesPerSpan = 2500
-	maxHoldingRatio = 1.5
 )
 
 // assemblyOptions are the flags of bench assembly.
@@ -79,7 +72,7 @@ func assembly(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("GOGC=%q GOMEMLIMIT=%q, %d spans a run at %s, %d rounds, seed %d\n", o.gogc, o.gomemlimit, o.spans, o.pace(), o.rounds, o.seed)
+	fmt.Printf("%d CPUs, GOGC=%q GOMEMLIMIT=%q, %d spans a run at %s, %d rounds, seed %d\n", runtime.NumCPU(), o.gogc, o.gomemlimit, o.spans, o.pace(), o.rounds, o.seed)
 	var measures []measure
 	for _, m := range []struct {
 		name string
@@ -155,157 +148,4 @@ func (o *assemblyOptions) prepare() (*bench, error) {
 	traces := o.spans / spansPerTrace
 	b.traffic = traffic{tracegen: b.traffic.tracegen, traces: traces, rate: o.rate, reuse: min(traces, poolTraces), seed: o.seed}
 	return b, nil
-}
-
-const (
-	bareStage     = "otlp → nop"
-	assemblyStage = "trace_assembly"
-	journalStage  = "trace_assembly with journal"
-)
-
-// assemblyStages are those of the CPU measure; the first is what the others are compared with.
-func assemblyStages() []stage {
-	assembled := func(m metrics, sent int64) bool {
-		const p = "processor_trace_assembly_"
-		return int64(m[p+"spans_received"]) >= sent && m[p+"spans_in_flight"] == 0 &&
-			m[p+"spans_received"] == m[p+"spans_released"]+m[p+"spans_duplicate"]+m[p+"spans_rejected"]
-	}
-	return []stage{
-		{
-			name: bareStage,
-			make: func(string) pipeline { return pipeline{} },
-			empty: func(m metrics, sent int64) bool {
-				return int64(m["receiver_accepted_spans"]) >= sent
-			},
-		},
-		{
-			name:  assemblyStage,
-			make:  func(string) pipeline { return pipeline{processors: []component{{id: "trace_assembly"}}} },
-			empty: assembled,
-		},
-		{
-			name: journalStage,
-			make: func(folder string) pipeline {
-				journal := map[string]any{"directory": filepath.Join(folder, "journal")}
-				return pipeline{processors: []component{{"trace_assembly", map[string]any{"journal": journal}}}}
-			},
-			empty: assembled,
-		},
-		{
-			// Its defaults: one worker, a wait of 1s from a trace's first span.
-			name: "groupbytrace, wait_duration 1s",
-			make: func(string) pipeline { return pipeline{processors: []component{{id: "groupbytrace"}}} },
-			empty: func(m metrics, sent int64) bool {
-				const p = "processor_groupbytrace_"
-				return int64(m["receiver_accepted_spans"]) >= sent && m[p+"num_traces_in_memory"] == 0 && m[p+"num_events_in_queue"] == 0
-			},
-		},
-		{
-			// Its defaults but for the wait, 30s, of which 50,000 traces (num_traces) would not survive the half.
-			name: "tail_sampling, always_sample, decision_wait 1s",
-			make: func(string) pipeline {
-				policy := map[string]any{"name": "all", "type": "always_sample"}
-				return pipeline{processors: []component{{"tail_sampling", map[string]any{
-					"decision_wait": "1s", "policies": []any{policy},
-				}}}}
-			},
-			empty: func(m metrics, sent int64) bool {
-				const p = "processor_tail_sampling_"
-				return int64(m["receiver_accepted_spans"]) >= sent &&
-					m[p+"new_trace_id_received"] == m[p+"global_count_traces_sampled"]+m[p+"sampling_trace_dropped_too_early"]
-			},
-		},
-	}
-}
-
-// measureCPU runs the stages and prints their table.
-func measureCPU(ctx context.Context, b *bench, o *assemblyOptions) ([]measure, error) {
-	var stages []stage
-	refused := ""
-	for _, s := range assemblyStages() {
-		if s.name == journalStage {
-			if !o.journal {
-				continue
-			}
-			var err error
-			if refused, err = b.refusal(ctx, &s); err != nil {
-				return nil, err
-			}
-			if refused != "" {
-				continue
-			}
-		}
-		if s.name == bareStage || o.stages == "" || containsPart(o.stages, s.name) {
-			stages = append(stages, s)
-		}
-	}
-	fmt.Println()
-	readings, err := b.interleave(ctx, stages, o.rounds, func(s *stage, round int, r reading) {
-		fmt.Printf("round %d  %s: %.2f CPU s per million spans, %.0f spans/s, %d retries\n", round+1, s.name, r.cpuPerMillion(), r.perS, r.retries)
-	})
-	if err != nil {
-		return nil, err
-	}
-	fmt.Println()
-	rows := [][]string{{"stage", "CPU s/Mspan", "least–most", "above nop", "ratio", "spans/s", "peak RSS MiB", "retries"}}
-	var measures []measure
-	for i := range stages {
-		own, above := readings[i], medianDifference(readings[i], readings[0])
-		rows = append(rows, row(stages[i].name, own, above, medianOf(readings[0], reading.cpuPerMillion)))
-		target, measured := map[string]float64{assemblyStage: maxAssemblyCPU, journalStage: maxJournalCPU}[stages[i].name]
-		if measured {
-			measures = append(measures, cpuMeasure(stages[i].name, above, target))
-		}
-	}
-	printTable(os.Stdout, rows)
-	if refused != "" {
-		m := cpuMeasure(journalStage, 0, maxJournalCPU)
-		m.absent = "the binary refuses its configuration: " + strings.Join(strings.Fields(refused), " ")
-		measures = append(measures, m)
-	}
-	return measures, nil
-}
-
-func row(name string, own []reading, above, base float64) []string {
-	format := func(value float64, digits int) string { return strconv.FormatFloat(value, 'f', digits, 64) }
-	cpu := medianOf(own, reading.cpuPerMillion)
-	least, most := cpu, cpu
-	for _, r := range own {
-		least, most = min(least, r.cpuPerMillion()), max(most, r.cpuPerMillion())
-	}
-	return []string{
-		name, format(cpu, 2), format(least, 2) + "–" + format(most, 2), format(above, 2), format(cpu/base, 2),
-		format(medianOf(own, func(r reading) float64 { return r.perS }), 0),
-		format(medianOf(own, func(r reading) float64 { return float64(r.peak >> 20) }), 0),
-		format(medianOf(own, func(r reading) float64 { return float64(r.retries) }), 0),
-	}
-}
-
-func cpuMeasure(stage string, above, target float64) measure {
-	return measure{
-		name: "CPU of " + stage + " above otlp → nop", figure: above, target: target, digits: 2, unit: "CPU s per million spans",
-	}
-}
-
-func containsPart(list, name string) bool {
-	for part := range strings.SplitSeq(list, ",") {
-		if strings.Contains(name, part) {
-			return true
-		}
-	}
-	return false
-}
-
-// refusal is what the binary says against a stage's configuration.
-func (b *bench) refusal(ctx context.Context, s *stage) (string, error) {
-	folder, err := os.MkdirTemp(b.folder, "check-")
-	if err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(folder) // nothing of value is in it
-	config, err := s.make(folder).configuration(ports{grpc: 1, health: 2, metrics: 3}, "")
-	if err != nil {
-		return "", err
-	}
-	return refusal(ctx, b.binary, folder, config)
 }

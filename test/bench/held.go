@@ -10,6 +10,9 @@ import (
 	"strconv"
 )
 
+// maxHoldingRatio is the target: "flat", as we read it.
+const maxHoldingRatio = 1.5
+
 // heldTraces are the numbers of traces in flight between which the cost of a span must be flat. The first costs decoding
 // alone: nothing is held.
 var heldTraces = []int{0, 10_000, 100_000, 1_000_000}

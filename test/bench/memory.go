@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// maxBytesPerSpan is the target.
+const maxBytesPerSpan = 2500
+
 // heldSpans is how many the memory measure holds, and a quarter of it with --quick.
 const heldSpans = 1_000_000
 

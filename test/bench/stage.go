@@ -13,10 +13,13 @@ import (
 // stage is one collector configuration that is measured.
 type stage struct {
 	name string
+	note string // what was set, for a stage that is there to compare with
 	// make builds the pipeline; folder is the run's own, for what it keeps on disk.
 	make func(folder string) pipeline
 	// empty says whether a pipeline that has taken sent spans has handed on all of them.
 	empty func(m metrics, sent int64) bool
+	// drops are the metrics that count what the stage has given up, traces or spans: a stage that drops is cheap.
+	drops []string
 }
 
 // drainTimeout bounds the wait for an empty pipeline: the longest that trace_assembly holds a trace, and some more.
@@ -29,6 +32,7 @@ type reading struct {
 	perS    float64       // spans a second, as sent
 	peak    int64         // bytes resident
 	retries int64         // of requests, because the collector was full
+	dropped int64         // see stage.drops
 }
 
 // cpuPerMillion is in CPU seconds per million spans.
@@ -56,8 +60,9 @@ func (b *bench) run(ctx context.Context, s *stage, round int) (r reading, err er
 		if err != nil {
 			return err
 		}
-		err = c.await(ctx, drainTimeout, "an empty pipeline", func() (bool, error) {
-			m, err := c.metrics(ctx)
+		var m metrics
+		err = c.await(ctx, drainTimeout, "an empty pipeline", func() (ok bool, err error) {
+			m, err = c.metrics(ctx)
 			return err == nil && s.empty(m, sent.spans), err
 		})
 		if err != nil {
@@ -72,6 +77,9 @@ func (b *bench) run(ctx context.Context, s *stage, round int) (r reading, err er
 			return err
 		}
 		r = reading{spans: sent.spans, cpu: after - before, perS: sent.perS, peak: peak, retries: sent.retries}
+		for _, name := range s.drops {
+			r.dropped += int64(m[name])
+		}
 		return b.keepAllocations(ctx, c, s, round)
 	})
 	if err != nil {
@@ -148,4 +156,18 @@ func (b *bench) interleave(ctx context.Context, stages []stage, rounds int, prog
 		}
 	}
 	return readings, nil
+}
+
+// refusal is what the binary says against a stage's configuration.
+func (b *bench) refusal(ctx context.Context, s *stage) (string, error) {
+	folder, err := os.MkdirTemp(b.folder, "check-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(folder) // nothing of value is in it
+	config, err := s.make(folder).configuration(ports{grpc: 1, health: 2, metrics: 3}, "")
+	if err != nil {
+		return "", err
+	}
+	return refusal(ctx, b.binary, folder, config)
 }
