@@ -18,27 +18,25 @@ const maxHoldingRatio = 1.5
 var heldTraces = []int{0, 10_000, 100_000, 1_000_000}
 
 // measureHeld compares what a span costs while few and while many traces are in flight. A process of its own for each
-// number begins with an empty heap.
-func measureHeld(ctx context.Context, b *bench, o *assemblyOptions) ([]measure, error) {
+// number begins with an empty heap. One round is enough: garbage collections even out within it.
+func measureHeld(ctx context.Context, b *bench, _ *assemblyOptions) ([]measure, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cost := make([][]float64, len(heldTraces)) // CPU s per million spans, by round
+	cost := make([]float64, 0, len(heldTraces)) // CPU s per million spans
 	fmt.Println()
-	for round := range o.rounds {
-		for i, traces := range heldTraces {
-			r, err := runHold(ctx, b, program, traces, o.quick)
-			if err != nil {
-				return nil, fmt.Errorf("hold %d traces: %w", traces, err)
-			}
-			fmt.Printf("round %d  %d traces of one span in flight: %.2f CPU s per million spans, over %d spans and %d garbage collections\n",
-				round+1, r.Held, r.CPU, r.Spans, r.Collections)
-			cost[i] = append(cost[i], r.CPU)
+	for _, traces := range heldTraces {
+		r, err := runHold(ctx, b, program, traces)
+		if err != nil {
+			return nil, fmt.Errorf("hold %d traces: %w", traces, err)
 		}
+		fmt.Printf("%d traces of one span in flight: %.2f CPU s per million spans, over %d spans and %d garbage collections\n",
+			r.Held, r.CPU, r.Spans, r.Collections)
+		cost = append(cost, r.CPU)
 	}
-	base := median(cost[0])
-	few, some, many := median(cost[1])-base, median(cost[2])-base, median(cost[3])-base
+	base := cost[0]
+	few, some, many := cost[1]-base, cost[2]-base, cost[3]-base
 	return []measure{{
 		name: "cost per span at 1 million traces in flight, by that at 10 thousand", figure: many / few, target: maxHoldingRatio, digits: 2,
 		unit: "times; 1.5 is our reading of \"flat\"",
@@ -46,9 +44,9 @@ func measureHeld(ctx context.Context, b *bench, o *assemblyOptions) ([]measure, 
 	}}, nil
 }
 
-func runHold(ctx context.Context, b *bench, program string, traces int, quick bool) (r holdResult, err error) {
+func runHold(ctx context.Context, b *bench, program string, traces int) (r holdResult, err error) {
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, program, holdCommand, "--traces", strconv.Itoa(traces), "--quick="+strconv.FormatBool(quick))
+	cmd := exec.CommandContext(ctx, program, holdCommand, "--traces", strconv.Itoa(traces))
 	cmd.Env = append(os.Environ(), b.environment...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {

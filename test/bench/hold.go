@@ -25,8 +25,8 @@ import (
 const holdCommand = "hold"
 
 const (
-	holdRate  = 100_000 // spans a second
-	holdSpans = 1_000_000
+	holdRate  = 60_000 // spans a second: what half a processor takes, so that a busy machine holds the pace
+	holdSpans = 500_000
 	// The number of traces in flight may be so many times the one asked for. It is more by the calls that fill up, which
 	// counts where few are held.
 	leastHeld, mostHeld = 0.75, 2
@@ -45,14 +45,10 @@ type holdResult struct {
 func hold(ctx context.Context, args []string) (err error) {
 	f := flag.NewFlagSet("bench hold", flag.ContinueOnError)
 	traces := f.Int("traces", 0, "how many to hold")
-	quick := f.Bool("quick", false, "measure a quarter of the spans")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	h := &holder{traces: *traces, spans: holdSpans}
-	if *quick {
-		h.spans /= 4
-	}
+	h := &holder{traces: *traces}
 	if h.requests, err = newOneSpanRequests(); err != nil {
 		return err
 	}
@@ -74,7 +70,6 @@ func hold(ctx context.Context, args []string) (err error) {
 
 type holder struct {
 	traces   int
-	spans    int64
 	requests *oneSpanRequests
 	taken    int64
 	released atomic.Int64
@@ -129,14 +124,14 @@ func (h *holder) measure(ctx context.Context, take func(context.Context, ptrace.
 		before := collections()
 		return func() bool { return collections() > before }
 	}
-	if err := feed(func() bool { return h.taken >= int64(h.traces)*3/2 }); err != nil {
+	if err := feed(func() bool { return h.taken >= int64(h.traces)*11/10 }); err != nil {
 		return r, err
 	}
 	if err := feed(collected()); err != nil {
 		return r, err
 	}
 	taken, cycles, cpu := h.taken, collections(), ownCPU()
-	if err := feed(func() bool { return h.taken-taken >= h.spans }); err != nil {
+	if err := feed(func() bool { return h.taken-taken >= holdSpans }); err != nil {
 		return r, err
 	}
 	if err := feed(collected()); err != nil {

@@ -14,6 +14,7 @@ import (
 type stage struct {
 	name string
 	note string // what was set, for a stage that is there to compare with
+	once bool   // in the first round only: it has no target, and takes long
 	// make builds the pipeline; folder is the run's own, for what it keeps on disk.
 	make func(folder string) pipeline
 	// empty says whether a pipeline that has taken sent spans has handed on all of them.
@@ -142,11 +143,14 @@ func (b *bench) profile(s *stage, round int, kind string) string {
 }
 
 // interleave runs the stages one after the other, rounds times: what else the machine does meets all of them alike. It
-// returns the readings of each stage.
+// returns the readings of each stage, by round.
 func (b *bench) interleave(ctx context.Context, stages []stage, rounds int, progress func(s *stage, round int, r reading)) ([][]reading, error) {
 	readings := make([][]reading, len(stages))
 	for round := range rounds {
 		for i := range stages {
+			if stages[i].once && round > 0 {
+				continue
+			}
 			r, err := b.run(ctx, &stages[i], round)
 			if err != nil {
 				return nil, err

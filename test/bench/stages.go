@@ -41,6 +41,7 @@ func assemblyStages() []stage {
 		},
 		{
 			name: "groupbytrace",
+			once: true,
 			note: "its defaults: a wait of 1s from a trace's first span, one worker, a million traces at most",
 			make: func(string) pipeline { return pipeline{processors: []component{{id: "groupbytrace"}}} },
 			empty: func(m metrics, sent int64) bool {
@@ -51,6 +52,7 @@ func assemblyStages() []stage {
 		},
 		{
 			name: "tail_sampling",
+			once: true,
 			note: "its defaults (50,000 traces at most, one event loop) with always_sample, but decision_wait 1s: of its 30s that many traces would not see the end",
 			make: func(string) pipeline {
 				policy := map[string]any{"name": "all", "type": "always_sample"}
