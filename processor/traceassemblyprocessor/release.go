@@ -22,13 +22,21 @@ type release struct {
 
 // close releases what is held of a trace and keeps its skeleton.
 func (s *shard) close(t *trace, now time.Duration, outcome string) {
+	s.learnRelease(t, outcome, now)
 	switch {
 	case t.parts:
-		s.cut(t)
+		s.cut(t, conventions.OutcomePart, s.cfg.MaxPartBytes)
+	case len(t.spans) == 0: // interim releases had everything
+		t.version--
 	case t.late:
 		s.remember(t)
 		s.annotate(t, t.spans)
 		s.emit(t, t.spans, t.measure.size, conventions.OutcomeLate)
+	case t.version > 1:
+		s.remember(t)
+		t.released = s.skeletons.index(t.history)
+		s.annotate(t, t.spans)
+		s.emit(t, t.spans, t.measure.size, outcome)
 	default:
 		s.remember(t)
 		s.emit(t, t.spans, t.measure.size, outcome)
@@ -37,12 +45,28 @@ func (s *shard) close(t *trace, now time.Duration, outcome string) {
 	s.trim(t)
 	sk := t.history
 	sk.version, sk.last, sk.released = t.version, t.last, now
+	sk.quiet = outcome == conventions.OutcomeQuiet && !t.late
 	s.skeletons.put(sk, now+s.cfg.LateWindow)
 	s.forgetTrace(t)
 }
 
-// cut releases what is held of a trace that grew too large, in parts of at most max_part_bytes.
-func (s *shard) cut(t *trace) {
+// cutInterim releases what is held of a trace that stays open.
+func (s *shard) cutInterim(t *trace, now time.Duration) {
+	if len(t.spans) > 0 {
+		if t.parts {
+			s.cut(t, conventions.OutcomePart, s.cfg.MaxPartBytes)
+		} else {
+			s.cut(t, conventions.OutcomeInterim, s.cfg.MaxTraceBytes)
+			t.version++
+			t.part = 0
+		}
+		t.history.released, t.history.last = now, t.last
+	}
+	t.interim = now + s.cfg.InterimInterval
+}
+
+// cut releases what is held of a trace that stays open, in parts of at most maxBytes.
+func (s *shard) cut(t *trace, outcome string, maxBytes int64) {
 	if len(t.spans) == 0 {
 		return
 	}
@@ -56,13 +80,15 @@ func (s *shard) cut(t *trace) {
 	for i := range t.spans {
 		size := part.size
 		part.add(&t.spans[i])
-		if i > from && part.exceedsPart(s.cfg.MaxPartBytes) {
-			s.emit(t, t.spans[from:i:i], size, conventions.OutcomePart)
+		if i > from && part.exceedsPart(maxBytes) {
+			s.emit(t, t.spans[from:i:i], size, outcome)
 			from, part = i, newMeasure()
 			part.add(&t.spans[i])
 		}
 	}
-	s.emit(t, slices.Clip(t.spans[from:]), part.size, conventions.OutcomePart)
+	before := t.before + len(t.spans)
+	s.emit(t, slices.Clip(t.spans[from:]), part.size, outcome)
+	t.before, t.pending, t.until = before, 0, 0
 	t.spans, t.measure, t.weight, t.root = newSpans(), newMeasure(), 0, noSpan
 	s.trim(t)
 }
@@ -129,7 +155,7 @@ func (s *shard) emit(t *trace, spans []heldSpan, size int64, outcome string) {
 	if t.part > 0 {
 		attrs.PutInt(conventions.AttrPart, int64(t.part))
 	}
-	if t.late || t.parts {
+	if t.late || t.parts || t.version > 1 || outcome == conventions.OutcomeInterim {
 		if n := t.missingParents(spans); n > 0 {
 			attrs.PutInt(conventions.AttrMissingParents, int64(n))
 		}

@@ -18,6 +18,7 @@ type skeleton struct {
 	last     time.Duration // arrival of the last span
 	released time.Duration // the last release
 	expires  time.Duration
+	quiet    bool          // its release was for the quiet period
 	queued   time.Duration // when the last of its entries in the queue expires, 0 for none
 	spans    []skeletonSpan
 	// missing are parents that released spans named and that were not released, with the span that misses them; at most

@@ -13,11 +13,14 @@ type symbols struct {
 	table  []symbol
 	free   []uint32
 	weight int64 // estimated bytes
+
+	learned map[operation]*learnedOperation // read only
 }
 
 type symbol struct {
 	operation
-	refs int
+	refs    int
+	learned *learnedOperation // nil for nothing
 }
 
 // symbolWeight is the memory of a symbol without its name; service names are shared.
@@ -35,7 +38,7 @@ func (s *symbols) ref(op operation) uint32 {
 			n = uint32(len(s.table))
 			s.table = append(s.table, symbol{})
 		}
-		s.table[n].operation = op
+		s.table[n].operation, s.table[n].learned = op, s.learned[op]
 		s.index[op] = n
 		s.weight += symbolWeight + int64(len(op.name))
 	}
@@ -57,7 +60,7 @@ func (s *symbols) unref(n uint32) {
 	}
 	delete(s.index, e.operation)
 	s.weight -= symbolWeight + int64(len(e.name))
-	e.operation = operation{}
+	e.operation, e.learned = operation{}, nil
 	s.free = append(s.free, n)
 }
 
