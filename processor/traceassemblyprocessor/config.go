@@ -12,12 +12,12 @@ import (
 
 // Config is what users write under processors::trace_assembly.
 type Config struct {
-	// Linger is how long a complete trace (its root and every parent are there) is held after its last span, in case more
-	// children come. It also is how long late spans of a released trace are collected before they are released together.
-	// Default 1s; 0 releases at once.
+	// Linger is how long a complete trace (its root, every parent and every child that normally comes are there) is held after its
+	// last span, in case more come. Late spans of a released trace are collected for so long, but for 1s at least, before they are
+	// released together. Default 200ms; 0 releases both at once.
 	Linger time.Duration `mapstructure:"linger"`
-	// Quiet bounds the quiet period: a trace that lacks its root or a parent is released when no span of it has come for so
-	// long.
+	// Quiet bounds the quiet period: a trace that lacks its root, a parent or an expected child is released when no span of it has
+	// come for so long.
 	Quiet QuietConfig `mapstructure:"quiet"`
 	// MaxWait is the longest time that a trace is held, from its first span. Default 60s; must be positive.
 	MaxWait time.Duration `mapstructure:"max_wait"`
@@ -51,6 +51,9 @@ type Config struct {
 	// NumShards is the number of goroutines that assemble, and of workers that call the next consumer. Default 0: as many as
 	// Go uses processors.
 	NumShards int `mapstructure:"num_shards"`
+	// StorageID names the storage extension, such as file_storage, that keeps what is learned (every minute and at shutdown), so that
+	// a restart does not begin with long waits. Default none.
+	StorageID *component.ID `mapstructure:"storage"`
 	// ShutdownTimeout is the longest time that a shutdown spends on handing on what is held. Default 20s; must be positive.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 }

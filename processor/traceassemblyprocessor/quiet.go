@@ -23,11 +23,12 @@ const (
 	quietAccuracy = 0.05
 	quietBins     = 256
 
-	// A period is widened by widenBy when more than lateTolerated of the traces that it ended got late spans, up to maxWidening, and
-	// narrowed by narrowBy, down to what the sketch says, when none of narrowAfter did.
+	// A period is widened by widenBy when more than lateTolerated of the traces, of widenAfter at least, were ended by it and then got
+	// late spans, up to maxWidening; it is narrowed by narrowBy, down to what the sketch says, when none of narrowAfter did.
 	widenBy       = 1.5
 	maxWidening   = 8
 	narrowBy      = 0.8
+	widenAfter    = 20
 	narrowAfter   = 200
 	lateTolerated = 0.01
 	lateForget    = 2000 // traces
@@ -178,7 +179,7 @@ func (g *gaps) add(gap time.Duration) {
 func (g *gaps) late(gap time.Duration) {
 	g.learn(gap)
 	g.lates++
-	if g.lates > 1 && float64(g.lates) > lateTolerated*float64(g.traces) {
+	if g.lates > 1 && g.traces >= widenAfter && float64(g.lates) > lateTolerated*float64(g.traces) {
 		g.widen(min(maxWidening, g.widening*widenBy))
 	}
 }

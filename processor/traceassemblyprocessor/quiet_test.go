@@ -78,3 +78,47 @@ func TestQuietPeriodIsLearned(t *testing.T) {
 		f.stop()
 	})
 }
+
+// TestQuietPeriodsWidenAndNarrow judges a sketch by the traces that got late spans.
+func TestQuietPeriodsWidenAndNarrow(t *testing.T) {
+	entry := operation{"web", "checkout"}
+	q := newQuietPeriods(quietTest)
+	traces := func(n int) {
+		for range n {
+			q.released(entry, 2*time.Second, 0)
+		}
+	}
+	period := func() float64 { return q.period(entry, time.Hour).Seconds() }
+	traces(300)
+	require.InEpsilon(t, 2, period(), quietAccuracy)
+	q.late(entry, 2*time.Second) // 1 of 300
+	require.InEpsilon(t, 2, period(), quietAccuracy)
+	q.late(entry, 20*time.Second) // longer than max: no wait would have caught it
+	require.InEpsilon(t, 2, period(), quietAccuracy)
+	for range 3 { // of a hundred
+		q.late(entry, 2*time.Second)
+	}
+	require.InEpsilon(t, 3, period(), quietAccuracy)
+	traces(150)
+	q.late(entry, 2*time.Second)
+	require.InEpsilon(t, 3, period(), quietAccuracy, "1 of 150 is not seen as too many by itself")
+	q.late(entry, 2*time.Second)
+	require.InEpsilon(t, 4.5, period(), quietAccuracy)
+	traces(narrowAfter)
+	require.InEpsilon(t, 3.6, period(), quietAccuracy)
+	traces(10 * narrowAfter)
+	require.InEpsilon(t, 2, period(), quietAccuracy, "not below what the sketch says")
+}
+
+// TestQuietPeriodsWatchFirst do not believe traces without gaps before there was time for any with.
+func TestQuietPeriodsWatchFirst(t *testing.T) {
+	q := newQuietPeriods(quietTest)
+	entry := operation{"web", "checkout"}
+	for range 1000 {
+		q.released(entry, 0, 5*time.Second)
+	}
+	require.Equal(t, 10*time.Second, q.period(entry, 6*time.Second))
+	require.True(t, q.young(entry, 6*time.Second))
+	require.Equal(t, time.Second, q.period(entry, 7*time.Second))
+	require.False(t, q.young(entry, 7*time.Second))
+}

@@ -16,9 +16,10 @@ import (
 type message struct {
 	batch    *batch
 	question *question
+	learned  chan<- *knowledge // has room for one
 }
 
-// shard owns the traces whose ids fall to it. Everything here belongs to the goroutine of run, but for openTraces.
+// shard owns the traces whose ids fall to it. Everything here belongs to the goroutine of run, but for the atomic numbers.
 type shard struct {
 	cfg       *Config
 	budget    *budget
@@ -44,7 +45,11 @@ type shard struct {
 	originsWeight int64 // of origins, as the budget knows it
 	turnCounts
 
-	openTraces atomic.Int64
+	reportAt time.Duration
+
+	openTraces        atomic.Int64
+	entriesLearned    atomic.Int64
+	operationsLearned atomic.Int64
 }
 
 // turnCounts are reported at the end of a turn.
@@ -116,6 +121,9 @@ func (s *shard) handle(m message) {
 		t := s.traces[m.question.key]
 		m.question.answer <- t != nil && len(t.spans) > 0
 	}
+	if m.learned != nil {
+		m.learned <- s.knowledge()
+	}
 }
 
 // turn does what is due and returns the time until something else may be.
@@ -133,6 +141,7 @@ func (s *shard) turn() time.Duration {
 		s.close(t, now, conventions.OutcomeMemory)
 	}
 	s.skeletons.evict(now)
+	s.report(now)
 	s.flush()
 
 	wait := s.cfg.MaxWait
@@ -148,9 +157,24 @@ func (s *shard) flush() {
 	s.telemetry.turn(s.turnCounts, s.skeletons.evicted)
 	s.turnCounts, s.skeletons.evicted = turnCounts{}, 0
 	s.openTraces.Store(int64(len(s.traces)))
+	s.entriesLearned.Store(int64(len(s.quiet.entries)))
+	s.operationsLearned.Store(int64(len(s.learned.byName)))
 	if len(s.releases) > 0 {
 		s.out <- delivery{releases: s.releases}
 		s.releases = nil
+	}
+}
+
+// reportInterval is how often the quiet periods are reported.
+const reportInterval = time.Minute
+
+func (s *shard) report(now time.Duration) {
+	if now < s.reportAt {
+		return
+	}
+	s.reportAt = now + reportInterval
+	for entry := range s.quiet.entries {
+		s.telemetry.quietPeriod(s.quiet.period(entry, now))
 	}
 }
 

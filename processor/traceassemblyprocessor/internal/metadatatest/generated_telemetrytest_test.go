@@ -24,6 +24,14 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterProcessorTraceAssemblyEntryOperationsLearnedCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterProcessorTraceAssemblyOperationsLearnedCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterProcessorTraceAssemblySpansInFlightCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -35,6 +43,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorTraceAssemblyCallsDropped.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyCallsHandedOn.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyCallsRetried.Add(context.Background(), 1)
+	tb.ProcessorTraceAssemblyQuietPeriod.Record(context.Background(), 1)
 	tb.ProcessorTraceAssemblyReleaseDelay.Record(context.Background(), 1)
 	tb.ProcessorTraceAssemblyReleases.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyRequestsRefused.Add(context.Background(), 1)
@@ -46,6 +55,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorTraceAssemblySpansReceived.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansRejected.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansReleased.Add(context.Background(), 1)
+	tb.ProcessorTraceAssemblyTracesHeldForChild.Add(context.Background(), 1)
 	AssertEqualProcessorTraceAssemblyBytesInFlight(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -57,6 +67,15 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyCallsRetried(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyEntryOperationsLearned(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyOperationsLearned(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyQuietPeriod(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyReleaseDelay(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
@@ -92,6 +111,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblySpansReleased(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyTracesHeldForChild(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyTracesOpen(t, testTel,
