@@ -346,7 +346,7 @@ func TestQuietPeriodWidens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := start(t, quickly)
+				f := start(t, func(c *Config) { quickly(c); c.LateWindow = 10 * time.Second })
 				for trace := range uint64(2 * quietYoung) {
 					f.send(testSpan{trace: 1 + trace, id: 2, parent: 1, service: "web"})
 				}
@@ -367,7 +367,7 @@ func TestQuietPeriodWidens(t *testing.T) {
 					for trace := range uint64(widenAfter) {
 						f.send(late(1000 + trace)...)
 					}
-					f.wait(2 * time.Minute) // nothing is remembered of these traces
+					f.wait(15 * time.Second) // nothing is remembered of these traces
 				}
 				require.Equal(t, conventions.OutcomeQuiet, f.sink.of(1000)[0].Outcome)
 				outcomes := f.points("releases")

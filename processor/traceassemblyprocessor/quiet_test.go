@@ -91,13 +91,11 @@ func TestQuietPeriodsWidenAndNarrow(t *testing.T) {
 	period := func() float64 { return q.period(entry, time.Hour).Seconds() }
 	traces(300)
 	require.InEpsilon(t, 2, period(), quietAccuracy)
-	q.late(entry, 2*time.Second) // 1 of 300
+	q.late(entry, 2*time.Second) // 1 of 100, not more than 1 %
 	require.InEpsilon(t, 2, period(), quietAccuracy)
 	q.late(entry, 20*time.Second) // longer than max: no wait would have caught it
 	require.InEpsilon(t, 2, period(), quietAccuracy)
-	for range 3 { // of a hundred
-		q.late(entry, 2*time.Second)
-	}
+	q.late(entry, 2*time.Second) // 2 of 100
 	require.InEpsilon(t, 3, period(), quietAccuracy)
 	traces(150)
 	q.late(entry, 2*time.Second)
