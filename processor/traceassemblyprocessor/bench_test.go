@@ -65,7 +65,7 @@ func sdkRequest(traces, n int, seed uint64) ptrace.Traces {
 // BenchmarkAssembly measures the CPU that assembly adds to decoding, garbage collection of held spans included: a span is
 // held for linger, as in the service, and the process's CPU time counts, not the clock.
 func BenchmarkAssembly(b *testing.B) {
-	const traces, spans = 50, 20
+	const traces, spans, heldSpans = 50, 20, 100_000
 	var marshaler ptrace.ProtoMarshaler
 	var requests [][]byte
 	for seed := range uint64(64) {
@@ -98,24 +98,33 @@ func BenchmarkAssembly(b *testing.B) {
 		}
 		report(b, begin, n*traces*spans)
 	})
-	b.Run("decode and assemble", func(b *testing.B) {
+	assemble := func(b *testing.B, configure func(*Config)) {
 		tel := componenttest.NewTelemetry()
 		cfg := createDefaultConfig().(*Config)
 		cfg.Linger = 200 * time.Millisecond
+		configure(cfg)
 		p := newTestProcessor(b, cfg, tel, consumertest.NewNop())
 		require.NoError(b, p.Start(b.Context(), componenttest.NewNopHost()))
 		begin := cpu()
 		n := 0
 		for b.Loop() {
-			td := decode(n)
-			for p.ConsumeTraces(b.Context(), td) != nil { // full: traces come faster than linger lets them go
+			// Traces would come faster than linger lets them go.
+			for p.budget.spans.Load() > heldSpans {
 				time.Sleep(time.Millisecond)
 			}
+			require.NoError(b, p.ConsumeTraces(b.Context(), decode(n)))
 			n++
 		}
 		require.NoError(b, p.Shutdown(b.Context()))
 		report(b, begin, n*traces*spans)
 		require.NoError(b, tel.Shutdown(b.Context()))
+	}
+	b.Run("decode and assemble", func(b *testing.B) { assemble(b, func(*Config) {}) })
+	b.Run("decode, journal and assemble", func(b *testing.B) {
+		assemble(b, func(c *Config) {
+			withJournal(c)
+			c.Journal.Get().Directory = b.TempDir()
+		})
 	})
 }
 

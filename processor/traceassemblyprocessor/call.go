@@ -6,6 +6,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/journal"
 )
 
 // call is one ConsumeTraces call to the next consumer: whole releases, of every trace one at most. Its resources and scopes are
@@ -15,9 +16,12 @@ type call struct {
 	keys       []traceKey // of the releases
 	spans      int
 	weight     int64
-	releasedAt int64           // nanoseconds since 1970
-	resources  []emptyResource // until fill
-	scopes     []emptyScope    // until fill
+	releasedAt int64            // nanoseconds since 1970
+	arrived    segmentCounts    // spans in the journal
+	releases   []*release       // with a journal, until the intent is written
+	intent     journal.Position // zero until it is written
+	resources  []emptyResource  // until fill
+	scopes     []emptyScope     // until fill
 }
 
 // emptyResource and emptyScope are what a call is to be filled with. Other calls and the shards read the same.
@@ -63,6 +67,7 @@ type callBuilder struct {
 	now       func() time.Duration
 	in        chan delivery
 	out       *handOn
+	journaled bool // there is a journal
 
 	open      *call // nil while there is none
 	size      int64 // of the releases in open, see measure
@@ -81,6 +86,7 @@ func newCallBuilder(p *assemblyProcessor, out *handOn) *callBuilder {
 		now:       p.now,
 		in:        make(chan delivery, intakeQueue),
 		out:       out,
+		journaled: p.ledger != nil,
 		traces:    make(map[traceKey]struct{}),
 		resources: make(map[resourceKey]ptrace.ResourceSpans),
 		scopes:    make(map[originKey]ptrace.SpanSlice),
@@ -123,8 +129,18 @@ func (b *callBuilder) add(r *release) (first bool) {
 			b.close()
 		}
 	}
+	first = b.open == nil
+	b.put(r)
+	if b.open.spans >= b.cfg.ReleaseBatch.MaxSpans {
+		b.close()
+	}
+	return first
+}
+
+// put puts a release into the open call, which is a new one where there is none.
+func (b *callBuilder) put(r *release) {
 	if b.open == nil {
-		b.open, first = &call{traces: ptrace.NewTraces()}, true
+		b.open = &call{traces: ptrace.NewTraces()}
 	}
 	b.traces[r.key] = struct{}{}
 	b.lasts = append(b.lasts, r.last)
@@ -133,10 +149,11 @@ func (b *callBuilder) add(r *release) (first bool) {
 	b.open.weight += r.weight
 	b.size += r.size
 	b.move(r.spans)
-	if b.open.spans >= b.cfg.ReleaseBatch.MaxSpans {
-		b.close()
+	if b.journaled {
+		b.open.releases = append(b.open.releases, r)
+	} else {
+		recycleSpans(r.spans)
 	}
-	return first
 }
 
 func (b *callBuilder) move(spans []heldSpan) {
@@ -150,9 +167,11 @@ func (b *callBuilder) move(spans []heldSpan) {
 			origin = h.origin
 			target = b.target(origin)
 		}
-		h.span.MoveTo(target.AppendEmpty())
+		appendSpan(target, h.span)
+		if b.journaled {
+			b.open.arrived.add(h.ref.record.Segment, 1)
+		}
 	}
-	recycleSpans(spans)
 }
 
 // target is where the open call has the spans of an origin.
@@ -191,12 +210,24 @@ func (b *callBuilder) hold(weight int64) {
 	b.budget.held.Add(weight)
 }
 
+// forget drops what only the intent needed.
+func (c *call) forget() {
+	for _, r := range c.releases {
+		recycleSpans(r.spans)
+	}
+	c.releases = nil
+}
+
 // close stamps the open call and puts it into the list.
 func (b *callBuilder) close() {
 	if b.open == nil {
 		return
 	}
-	b.open.releasedAt = time.Now().UnixNano()
+	b.closeAt(time.Now().UnixNano())
+}
+
+func (b *callBuilder) closeAt(releasedAt int64) {
+	b.open.releasedAt = releasedAt
 	now := b.now()
 	for _, last := range b.lasts {
 		b.telemetry.releaseDelay(now - last)

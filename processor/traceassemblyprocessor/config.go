@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configoptional"
 
+	"github.com/tracewright/tracewright/internal/journal"
 	"github.com/tracewright/tracewright/internal/tenant"
 )
 
@@ -48,6 +50,9 @@ type Config struct {
 	// TrustAnnotations keeps incoming tracewright.* attributes, the tenant among them, instead of removing them. Only for a
 	// tier behind senders that are authenticated and ours. Default false.
 	TrustAnnotations bool `mapstructure:"trust_annotations"`
+	// Journal keeps what is held on disk until the next consumer has taken it, so that a crash loses nothing that was
+	// acknowledged. Default: none; what is held lives in memory.
+	Journal configoptional.Optional[JournalConfig] `mapstructure:"journal"`
 	// NumShards is the number of goroutines that assemble, and of workers that call the next consumer. Default 0: as many as
 	// Go uses processors.
 	NumShards int `mapstructure:"num_shards"`
@@ -74,6 +79,41 @@ type ReleaseBatchConfig struct {
 	MaxDelay time.Duration `mapstructure:"max_delay"`
 }
 
+// JournalConfig says where and how the journal is kept.
+type JournalConfig struct {
+	// Directory is made if it is absent; one process uses it at a time. Required.
+	Directory string `mapstructure:"directory"`
+	// Sync says when a request is answered: always, when it would survive a loss of power; interval and os, when it would survive a
+	// crash of the process. The disk is then synced every sync_interval, or when the operating system likes. Default always.
+	Sync SyncMode `mapstructure:"sync"`
+	// SyncInterval is the time between two syncs with interval. Default 1s; must be positive.
+	SyncInterval time.Duration `mapstructure:"sync_interval"`
+	// MaxBytes is the size on disk above which requests are refused with a retryable error. What is held for long keeps all that
+	// came with it in its segment of 64 MiB. Default 8589934592 (8 GiB); must be positive.
+	MaxBytes int64 `mapstructure:"max_bytes"`
+}
+
+// SyncMode is when the journal is synced.
+type SyncMode string
+
+const (
+	SyncAlways   SyncMode = "always"
+	SyncInterval SyncMode = "interval"
+	SyncOS       SyncMode = "os"
+)
+
+// policy must be called with a mode that is valid.
+func (c *JournalConfig) policy() journal.Policy {
+	switch c.Sync {
+	case SyncInterval:
+		return journal.Interval(c.SyncInterval)
+	case SyncOS:
+		return journal.OS
+	default:
+		return journal.Always
+	}
+}
+
 // TenantConfig says where the tenant is read.
 type TenantConfig struct {
 	// Header is the name of the request header (gRPC metadata) that names the tenant; the receiver must have include_metadata: true.
@@ -95,6 +135,8 @@ const (
 	defaultBatchMaxSpans    = 8192
 	defaultBatchMaxDelay    = 50 * time.Millisecond
 	defaultShutdownTimeout  = 20 * time.Second
+	defaultSyncInterval     = time.Second
+	defaultJournalMaxBytes  = 8 << 30
 )
 
 func createDefaultConfig() component.Config {
@@ -111,6 +153,9 @@ func createDefaultConfig() component.Config {
 		ReleaseBatch:     ReleaseBatchConfig{MaxSpans: defaultBatchMaxSpans, MaxDelay: defaultBatchMaxDelay},
 		Tenant:           TenantConfig{Header: tenant.DefaultHeader},
 		ShutdownTimeout:  defaultShutdownTimeout,
+		Journal: configoptional.Default(JournalConfig{
+			Sync: SyncAlways, SyncInterval: defaultSyncInterval, MaxBytes: defaultJournalMaxBytes,
+		}),
 	}
 }
 
@@ -153,6 +198,26 @@ func (c *Config) Validate() error {
 	check(c.NumShards >= 0 && c.NumShards <= maxShards, "num_shards: must be between 0 (as many as processors) and %d, is %d",
 		maxShards, c.NumShards)
 	check(c.ShutdownTimeout > 0, "shutdown_timeout: must be positive, is %v; the default is %v", c.ShutdownTimeout, defaultShutdownTimeout)
+	return errors.Join(faults...)
+}
+
+// Validate reports every fault of a journal that is configured.
+func (c *JournalConfig) Validate() error {
+	var faults []error
+	if c.Directory == "" {
+		faults = append(faults, errors.New("directory: must not be empty; name a folder on a disk that outlives the process"))
+	}
+	switch c.Sync {
+	case SyncAlways, SyncInterval, SyncOS:
+	default:
+		faults = append(faults, fmt.Errorf("sync: must be %s, %s or %s, is %q", SyncAlways, SyncInterval, SyncOS, c.Sync))
+	}
+	if c.SyncInterval <= 0 {
+		faults = append(faults, fmt.Errorf("sync_interval: must be positive, is %v; the default is %v", c.SyncInterval, defaultSyncInterval))
+	}
+	if c.MaxBytes <= 0 {
+		faults = append(faults, fmt.Errorf("max_bytes: must be positive, is %d; the default is %d", c.MaxBytes, int64(defaultJournalMaxBytes)))
+	}
 	return errors.Join(faults...)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 
 	"github.com/tracewright/tracewright/processor/traceassemblyprocessor/internal/metadata"
@@ -31,6 +32,9 @@ func TestLoadConfig(t *testing.T) {
 		MaxTraceSpans: 50_000, MaxTraceBytes: 8 << 20, MaxPartBytes: 512 << 10, MaxSpanBytes: 1 << 20, MemoryLimitBytes: 256 << 20,
 		ReleaseBatch: ReleaseBatchConfig{MaxSpans: 4096, MaxDelay: 20 * time.Millisecond},
 		Tenant:       TenantConfig{Header: "x-scope-orgid"}, TrustAnnotations: true, NumShards: 3, ShutdownTimeout: 5 * time.Second,
+		Journal: configoptional.Some(JournalConfig{
+			Directory: "/var/lib/tracewright/journal", Sync: SyncInterval, SyncInterval: 100 * time.Millisecond, MaxBytes: 1 << 30,
+		}),
 	}, load(component.NewIDWithName(metadata.Type, "all")))
 }
 

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/processor/processortest"
 
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/journal"
 	"github.com/tracewright/tracewright/internal/tracetree"
 	"github.com/tracewright/tracewright/processor/traceassemblyprocessor/internal/metadata"
 )
@@ -175,14 +176,20 @@ type fixture struct {
 // start starts a processor with the default configuration but for one shard and a linger of 1s, changed by configure. It must be called in a
 // synctest bubble, where stop is called at the end.
 func start(t *testing.T, configure func(*Config)) *fixture {
+	return startOn(t, nil, &sink{t: t}, configure)
+}
+
+// startOn starts a processor with its journal on a file system, if it has one.
+func startOn(t *testing.T, fs journal.FS, s *sink, configure func(*Config)) *fixture {
 	cfg := createDefaultConfig().(*Config)
 	cfg.NumShards, cfg.Linger = 1, time.Second
 	if configure != nil {
 		configure(cfg)
 	}
 	require.NoError(t, cfg.Validate())
-	f := &fixture{t: t, sink: &sink{t: t}, telemetry: componenttest.NewTelemetry()}
+	f := &fixture{t: t, sink: s, telemetry: componenttest.NewTelemetry()}
 	f.assemblyProcessor = newTestProcessor(t, cfg, f.telemetry, f.sink)
+	f.fs = fs
 	require.NoError(t, f.Start(t.Context(), componenttest.NewNopHost()))
 	return f
 }
@@ -227,8 +234,8 @@ func (f *fixture) stop() {
 // checkSum checks what README says of the counters.
 func (f *fixture) checkSum() {
 	f.t.Helper()
-	received := f.sum("spans_received")
-	rest := f.sum("spans_rejected") + f.sum("spans_duplicate") + f.sum("spans_released") + f.sum("spans_dropped") +
+	received := f.sum("spans_received") + f.sum("spans_replayed")
+	rest := f.sum("spans_rejected") + f.sum("spans_duplicate") + f.sum("spans_released") + f.sum("spans_dropped") + f.sum("spans_kept") +
 		f.budget.spans.Load()
 	require.Equal(f.t, received, rest, "received = rejected + duplicate + released + dropped + in flight")
 }

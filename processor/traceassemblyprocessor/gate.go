@@ -8,6 +8,7 @@ type gate struct {
 
 	mu      sync.Mutex // guards the fields below
 	open    bool
+	closed  bool
 	callers int
 	idle    chan struct{} // closed when the gate is closed and the last caller has left
 }
@@ -20,7 +21,7 @@ func newGate() *gate {
 func (g *gate) start() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.open = true
+	g.open = !g.closed
 }
 
 func (g *gate) enter() bool {
@@ -44,7 +45,7 @@ func (g *gate) leave() {
 // close refuses new callers and waits for those inside. It must be called at most once.
 func (g *gate) close() {
 	g.mu.Lock()
-	g.open = false
+	g.open, g.closed = false, true
 	none := g.callers == 0
 	g.mu.Unlock()
 	close(g.stopping)

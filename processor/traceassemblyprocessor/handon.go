@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 	"go.uber.org/zap"
+
+	"github.com/tracewright/tracewright/internal/journal"
 )
 
 const (
@@ -33,6 +35,7 @@ const (
 type handOn struct {
 	next      consumer.Traces
 	budget    *budget
+	ledger    *ledger // nil without a journal
 	telemetry *telemetry
 	logger    *zap.Logger
 	workers   atomic.Int32  // at work
@@ -51,7 +54,7 @@ type losses struct{ calls, releases, spans int }
 
 func newHandOn(p *assemblyProcessor, next consumer.Traces, workers int) *handOn {
 	h := &handOn{
-		next: next, budget: p.budget, telemetry: p.telemetry, logger: p.logger, waiting: make(map[traceKey]int),
+		next: next, budget: p.budget, ledger: p.ledger, telemetry: p.telemetry, logger: p.logger, waiting: make(map[traceKey]int),
 		idle: make(chan struct{}),
 	}
 	h.workers.Store(int32(workers))
@@ -112,10 +115,12 @@ func (h *handOn) done(c *call) {
 	h.budget.done(c.weight, int64(c.spans))
 }
 
-// work hands on calls until none comes any more. Once ctx ends, what is left is lost.
+// work hands on calls until none comes any more. Once ctx ends, what is left is lost, or stays in the journal.
 func (h *handOn) work(ctx context.Context) {
 	for c := h.pop(); c != nil; c = h.pop() {
-		h.deliver(ctx, c)
+		if h.deliver(ctx, c) && h.ledger != nil {
+			h.ledger.done(c)
+		}
 		h.done(c)
 	}
 	if h.workers.Add(-1) == 0 {
@@ -123,7 +128,9 @@ func (h *handOn) work(ctx context.Context) {
 	}
 }
 
-func (h *handOn) deliver(ctx context.Context, c *call) {
+// deliver says whether the call is settled: taken, or refused for good.
+func (h *handOn) deliver(ctx context.Context, c *call) bool {
+	h.intend(ctx, c)
 	// With pdata's pooling the pipeline recycles the data when an attempt returns, unless there is a reference to it.
 	pref.RefTraces(c.traces)
 	defer pref.UnrefTraces(c.traces)
@@ -135,11 +142,11 @@ func (h *handOn) deliver(ctx context.Context, c *call) {
 		err := h.next.ConsumeTraces(ctx, traces)
 		if err == nil {
 			h.telemetry.handedOn(c)
-			return
+			return true
 		}
 		if permanent(err) {
 			h.refuse(c, err)
-			return
+			return true
 		}
 		h.telemetry.retried()
 		if attempt == 0 {
@@ -152,6 +159,25 @@ func (h *handOn) deliver(ctx context.Context, c *call) {
 		c.traces.CopyTo(traces)
 	}
 	h.lose(c)
+	return false
+}
+
+// intendAttempts is how often the intent of a call is written at most.
+const intendAttempts = 3
+
+// intend writes the intent of a call, without which a crash from now on makes other calls of its spans, and counts them twice. On a
+// disk that stays full the call is handed on all the same: what was taken can be removed from the journal, which makes room.
+func (h *handOn) intend(ctx context.Context, c *call) {
+	defer c.forget()
+	if h.ledger == nil || c.intent != (journal.Position{}) {
+		return
+	}
+	for attempt := range intendAttempts {
+		err := h.ledger.intend(ctx, c)
+		if err == nil || !sleep(ctx, backoff(attempt)) {
+			return
+		}
+	}
 }
 
 // refuse drops a call that the next consumer will never take.
@@ -165,9 +191,13 @@ func (h *handOn) refuse(c *call, err error) {
 		zap.Int("spans", c.spans), zap.Strings("first_trace_ids", ids), zap.Error(err))
 }
 
-// lose drops a call for which there was no time.
+// lose drops a call for which there was no time. In the journal it waits for the next start.
 func (h *handOn) lose(c *call) {
-	h.telemetry.dropped(c, droppedShutdown)
+	if h.ledger == nil {
+		h.telemetry.dropped(c, droppedShutdown)
+	} else {
+		h.telemetry.kept(c)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.lost.calls++

@@ -11,9 +11,12 @@ import (
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
+
+	"github.com/tracewright/tracewright/internal/journal"
 )
 
 var errStopped = errors.New("trace_assembly is not running; send again later")
@@ -23,13 +26,15 @@ type arrival struct {
 	span   ptrace.Span
 	origin *origin
 	id     pcommon.TraceID
-	size   int32 // bytes as OTLP protobuf
-	weight int32 // estimated bytes in memory
+	index  uint32 // among the spans of the request
+	size   int32  // bytes as OTLP protobuf
+	weight int32  // estimated bytes in memory
 }
 
 // batch is what one request brings for one shard.
 type batch struct {
-	at       time.Duration // arrival, on the processor's clock
+	at       time.Duration    // arrival, on the processor's clock
+	record   journal.Position // of the request, if there is a journal
 	arrivals []arrival
 	weight   int64 // of the arrivals
 	// shared is the weight of the request's resources and scopes, on one of its batches: reserved until the shard counts by
@@ -73,11 +78,27 @@ func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces)
 	// never given back, so that the garbage collector frees them instead.
 	pref.RefTraces(td)
 
+	var head, body []byte
+	if p.ledger != nil { // before split takes it apart
+		if head, body, err = encodeArrival(tenant, td); err != nil {
+			return consumererror.NewPermanent(fmt.Errorf("encode spans for the journal: %w", err))
+		}
+	}
 	var in intake
 	in.split(p, td, tenant)
 	if !p.budget.reserve(in.weight+in.shared, in.spans) {
 		in.recycle()
 		return p.full()
+	}
+	if p.ledger != nil && in.spans > 0 {
+		record, err := p.ledger.arrive(ctx, head, body, in.spans)
+		if err != nil {
+			p.telemetry.refused(refusedJournal)
+			p.budget.drop(in.weight+in.shared, in.spans)
+			in.recycle()
+			return err
+		}
+		in.journaled(record)
 	}
 	p.telemetry.received(in.rejected.total())
 	p.telemetry.rejected(&in.rejected)
@@ -113,6 +134,9 @@ func (p *assemblyProcessor) send(ctx context.Context, in *intake) error {
 			}
 		}
 		p.budget.drop(weight, int64(spans))
+		if p.ledger != nil {
+			p.ledger.release(segmentCounts{{b.record.Segment, int64(spans)}})
+		}
 		b.recycle()
 	}
 	return err
@@ -124,6 +148,7 @@ type intake struct {
 	weight   int64
 	shared   int64 // weight of resources and scopes that have spans
 	spans    int64
+	index    uint32 // of the next span
 	rejected rejections
 }
 
@@ -131,6 +156,15 @@ func (in *intake) recycle() {
 	for _, b := range in.batches {
 		if b != nil {
 			b.recycle()
+		}
+	}
+}
+
+// journaled says where the request stands in the journal.
+func (in *intake) journaled(record journal.Position) {
+	for _, b := range in.batches {
+		if b != nil {
+			b.record = record
 		}
 	}
 }
@@ -145,7 +179,7 @@ func (in *intake) split(p *assemblyProcessor, td ptrace.Traces, tenant string) {
 			spansTenant = takeTenant(rs.Resource().Attributes(), tenant)
 		}
 		if _, deep := inspectAttributes(rs.Resource().Attributes(), p.cfg.TrustAnnotations); deep {
-			in.rejected[rejectedDepth] += resourceSpanCount(rs)
+			in.skip(&in.rejected[rejectedDepth], resourceSpanCount(rs))
 			continue
 		}
 		r := newResource(spansTenant, rs)
@@ -169,7 +203,7 @@ func (in *intake) split(p *assemblyProcessor, td ptrace.Traces, tenant string) {
 func (in *intake) splitScope(p *assemblyProcessor, r *resource, mix uint64, at time.Duration, ss ptrace.ScopeSpans) {
 	spans := ss.Spans()
 	if _, deep := inspectAttributes(ss.Scope().Attributes(), p.cfg.TrustAnnotations); deep {
-		in.rejected[rejectedDepth] += spans.Len()
+		in.skip(&in.rejected[rejectedDepth], spans.Len())
 		return
 	}
 	o := newOrigin(r, ss)
@@ -182,6 +216,12 @@ func (in *intake) splitScope(p *assemblyProcessor, r *resource, mix uint64, at t
 	}
 }
 
+// skip passes over spans that are rejected together.
+func (in *intake) skip(why *int, spans int) {
+	*why += spans
+	in.index += uint32(spans)
+}
+
 func resourceSpanCount(rs ptrace.ResourceSpans) int {
 	n := 0
 	for i := range rs.ScopeSpans().Len() {
@@ -192,6 +232,8 @@ func resourceSpanCount(rs ptrace.ResourceSpans) int {
 
 func (in *intake) add(p *assemblyProcessor, o *origin, mix uint64, at time.Duration, span ptrace.Span) {
 	id := span.TraceID()
+	index := in.index
+	in.index++
 	switch {
 	case id.IsEmpty():
 		in.rejected[rejectedTraceID]++
@@ -221,7 +263,7 @@ func (in *intake) add(p *assemblyProcessor, o *origin, mix uint64, at time.Durat
 		in.batches[at0] = b
 	}
 	weight = spanWeight(weight, size)
-	b.arrivals = append(b.arrivals, arrival{span, o, id, int32(size), int32(weight)})
+	b.arrivals = append(b.arrivals, arrival{span, o, id, index, int32(size), int32(weight)})
 	b.weight += int64(weight)
 	in.weight += int64(weight)
 	in.spans++

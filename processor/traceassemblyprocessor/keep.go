@@ -135,6 +135,16 @@ func (k *keeper) save(ctx context.Context, known []*knowledge) {
 	k.saved = err == nil
 }
 
+// close gives the storage back. It does nothing where there is none.
+func (k *keeper) close(ctx context.Context) {
+	if k == nil {
+		return
+	}
+	if err := k.client.Close(ctx); err != nil {
+		k.logger.Warn("the storage of what was learned does not close", zap.Error(err))
+	}
+}
+
 // askLearned asks every shard what it has learned; false when the processor stops meanwhile.
 func (p *assemblyProcessor) askLearned() ([]*knowledge, bool) {
 	if !p.gate.enter() {

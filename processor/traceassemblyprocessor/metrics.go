@@ -41,6 +41,7 @@ const (
 	refusedContext
 	refusedStopped
 	refusedTenant
+	refusedJournal
 	refusals
 )
 
@@ -67,7 +68,7 @@ func newTelemetry(builder *metadata.TelemetryBuilder) *telemetry {
 	with := func(key, value string) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(attribute.String(key, value)))
 	}
-	for i, name := range [...]string{"memory", "context", "stopped", "tenant"} {
+	for i, name := range [...]string{"memory", "context", "stopped", "tenant", "journal"} {
 		t.refusals[i] = with("reason", name)
 	}
 	for i, name := range rejectedNames {
@@ -110,7 +111,11 @@ func (t *telemetry) observe(p *assemblyProcessor) error {
 	if err := t.metadata.RegisterProcessorTraceAssemblySpansInFlightCallback(spans); err != nil {
 		return err
 	}
-	return t.metadata.RegisterProcessorTraceAssemblyBytesInFlightCallback(bytes)
+	if err := t.metadata.RegisterProcessorTraceAssemblyBytesInFlightCallback(bytes); err != nil || p.ledger == nil {
+		return err
+	}
+	journal := func(_ context.Context, o metric.Int64Observer) error { o.Observe(p.ledger.bytes()); return nil }
+	return t.metadata.RegisterProcessorTraceAssemblyJournalBytesCallback(journal)
 }
 
 func sumOf(shards []*shard, number func(*shard) int64) (sum int64) {
@@ -175,6 +180,22 @@ func (t *telemetry) handedOn(c *call) {
 
 func (t *telemetry) retried() {
 	t.metadata.ProcessorTraceAssemblyCallsRetried.Add(context.Background(), 1)
+}
+
+func (t *telemetry) kept(c *call) {
+	t.metadata.ProcessorTraceAssemblySpansKept.Add(context.Background(), int64(c.spans))
+}
+
+func (t *telemetry) replayed(spans int) {
+	t.metadata.ProcessorTraceAssemblySpansReplayed.Add(context.Background(), int64(spans))
+}
+
+func (t *telemetry) journalSynced(took time.Duration) {
+	t.metadata.ProcessorTraceAssemblyJournalSync.Record(context.Background(), took.Seconds())
+}
+
+func (t *telemetry) journalFailed() {
+	t.metadata.ProcessorTraceAssemblyJournalFailures.Add(context.Background(), 1)
 }
 
 func (t *telemetry) dropped(c *call, why dropReason) {

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/processor"
 	"go.uber.org/zap"
 
+	"github.com/tracewright/tracewright/internal/journal"
 	"github.com/tracewright/tracewright/processor/traceassemblyprocessor/internal/metadata"
 )
 
@@ -27,14 +28,17 @@ type assemblyProcessor struct {
 	rejects   *rejectLog
 	epoch     time.Time // start of the processor's clock
 	next      consumer.Traces
+	fs        journal.FS // of the journal; nil for the operating system's
 
 	// Made by Start.
+	ledger     *ledger // nil without a journal
 	shards     []*shard
 	builder    *callBuilder
 	handOn     *handOn
 	cancel     context.CancelFunc // of the workers
 	keeper     *keeper            // nil without storage
 	unregister []func()
+	replaying  sync.WaitGroup // replay
 	assembling sync.WaitGroup // shards
 	building   sync.WaitGroup // builder
 	working    sync.WaitGroup // workers of handOn
@@ -77,6 +81,12 @@ func (p *assemblyProcessor) Start(ctx context.Context, host component.Host) erro
 	if shards == 0 {
 		shards = runtime.GOMAXPROCS(0)
 	}
+	if p.cfg.Journal.HasValue() {
+		var err error
+		if p.ledger, err = openLedger(p.cfg, p.fs, p.telemetry, p.logger); err != nil {
+			return err
+		}
+	}
 	p.handOn = newHandOn(p, p.next, shards)
 	p.builder = newCallBuilder(p, p.handOn)
 	for range shards {
@@ -99,9 +109,13 @@ func (p *assemblyProcessor) Start(ctx context.Context, host component.Host) erro
 		p.working.Go(func() { p.handOn.work(workers) })
 	}
 	p.building.Go(p.builder.run)
-	p.gate.start()
 	if p.keeper != nil {
 		p.keeping.Go(func() { p.keeper.run(p) })
+	}
+	if p.ledger != nil {
+		p.replaying.Go(func() { newReplay(p).run(workers) }) // opens the gate
+	} else {
+		p.gate.start()
 	}
 	p.registerInFlight(host)
 	return nil
@@ -122,10 +136,15 @@ func (p *assemblyProcessor) shutdown(ctx context.Context) error {
 	for _, unregister := range p.unregister {
 		unregister()
 	}
-	if p.cancel == nil { // never started
+	defer p.keeper.close(ctx)
+	if p.cancel == nil { // never started, or not far enough
+		if p.ledger != nil {
+			return p.ledger.close()
+		}
 		return nil
 	}
 	defer p.cancel()
+	p.replaying.Wait() // it heeds that the gate closes; what it did not reach waits for the next start
 	// Nobody sends to the shards any more, and neither they nor the builder wait for the next consumer.
 	for _, s := range p.shards {
 		close(s.in)
@@ -147,8 +166,15 @@ func (p *assemblyProcessor) shutdown(ctx context.Context) error {
 	}
 	p.working.Wait()
 	if lost := p.handOn.losses(); lost.calls > 0 {
-		p.logger.Error("not everything held could be handed on before the shutdown's deadline; it is lost",
-			zap.Int("traces", lost.releases), zap.Int("spans", lost.spans))
+		fields := []zap.Field{zap.Int("traces", lost.releases), zap.Int("spans", lost.spans)}
+		if p.ledger != nil {
+			p.logger.Warn("not everything held could be handed on before the shutdown's deadline; it stays in the journal", fields...)
+		} else {
+			p.logger.Error("not everything held could be handed on before the shutdown's deadline; it is lost", fields...)
+		}
+	}
+	if p.ledger != nil {
+		return p.ledger.close()
 	}
 	return nil
 }
@@ -164,9 +190,6 @@ func (p *assemblyProcessor) keepLearned(ctx context.Context) {
 		known = append(known, s.knowledge())
 	}
 	p.keeper.save(ctx, known)
-	if err := p.keeper.client.Close(ctx); err != nil {
-		p.logger.Warn("the storage of what was learned does not close", zap.Error(err))
-	}
 }
 
 // abandonTimeout is how long a next consumer may take to heed that its context has ended.

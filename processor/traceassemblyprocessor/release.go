@@ -18,6 +18,7 @@ type release struct {
 	last   time.Duration // arrival of the trace's last span
 	size   int64         // see measure
 	weight int64         // in memory
+	memory *remembered   // with a journal
 }
 
 // close releases what is held of a trace and keeps its skeleton.
@@ -149,7 +150,9 @@ func (s *shard) emit(t *trace, spans []heldSpan, size int64, outcome string) {
 		s.origins.unref(spans[i].origin)
 		r.weight += int64(spans[i].weight)
 	}
-	attrs := t.entry(spans).span.Attributes()
+	holder := t.entry(spans)
+	holder.patched = true
+	attrs := holder.span.Attributes()
 	attrs.PutStr(conventions.AttrOutcome, outcome)
 	attrs.PutInt(conventions.AttrVersion, int64(t.version))
 	if t.part > 0 {
@@ -160,10 +163,29 @@ func (s *shard) emit(t *trace, spans []heldSpan, size int64, outcome string) {
 			attrs.PutInt(conventions.AttrMissingParents, int64(n))
 		}
 	}
+	if s.ledger != nil {
+		r.memory = s.memoryOf(t, spans)
+	}
 	t.part++
 	s.budget.release(r.weight)
 	s.telemetry.release(outcome)
 	s.releases = append(s.releases, r)
+}
+
+// memoryOf is what the journal says of the trace with a release of these spans. remember has been called.
+func (s *shard) memoryOf(t *trace, spans []heldSpan) *remembered {
+	sk := t.history
+	m := &remembered{
+		version: t.version, entry: s.symbols.at(sk.entry), rootStart: sk.rootStart, rootID: sk.rootID,
+		operations: make([]operation, len(spans)),
+	}
+	for _, missed := range sk.missing {
+		m.missing = append(m.missing, missedParent{missed.id, s.symbols.at(missed.child)})
+	}
+	for i := range spans {
+		m.operations[i] = s.symbols.at(spans[i].op)
+	}
+	return m
 }
 
 // missingParents counts the parents of spans that were released nowhere and are not held.
@@ -186,6 +208,7 @@ func (s *shard) annotate(t *trace, spans []heldSpan) {
 	entry := s.symbols.at(t.history.entry)
 	for i := range spans {
 		h := &spans[i]
+		h.patched = true
 		attrs := h.span.Attributes()
 		attrs.PutStr(conventions.AttrEntryService, entry.service)
 		attrs.PutStr(conventions.AttrEntryOperation, entry.name)

@@ -17,12 +17,14 @@ type message struct {
 	batch    *batch
 	question *question
 	learned  chan<- *knowledge // has room for one
+	restored []restoredRelease
 }
 
 // shard owns the traces whose ids fall to it. Everything here belongs to the goroutine of run, but for the atomic numbers.
 type shard struct {
 	cfg       *Config
 	budget    *budget
+	ledger    *ledger // nil without a journal
 	telemetry *telemetry
 	now       func() time.Duration
 	in        chan message
@@ -56,7 +58,8 @@ type shard struct {
 type turnCounts struct {
 	duplicates  int
 	conflicting int
-	waited      int // traces held for an expected child
+	waited      int           // traces held for an expected child
+	dropped     segmentCounts // duplicates that are in the journal
 }
 
 const (
@@ -79,6 +82,7 @@ func newShard(p *assemblyProcessor, out chan<- delivery, shards int) *shard {
 		lateLinger: collect,
 		cfg:        p.cfg,
 		budget:     p.budget,
+		ledger:     p.ledger,
 		telemetry:  p.telemetry,
 		now:        p.now,
 		in:         make(chan message, intakeQueue),
@@ -116,6 +120,9 @@ func (s *shard) run() {
 func (s *shard) handle(m message) {
 	if m.batch != nil {
 		s.accept(m.batch)
+	}
+	for i := range m.restored {
+		s.restore(&m.restored[i])
 	}
 	if m.question != nil {
 		t := s.traces[m.question.key]
@@ -155,7 +162,10 @@ func (s *shard) turn() time.Duration {
 func (s *shard) flush() {
 	s.countOrigins()
 	s.telemetry.turn(s.turnCounts, s.skeletons.evicted)
-	s.turnCounts, s.skeletons.evicted = turnCounts{}, 0
+	if s.ledger != nil {
+		s.ledger.release(s.dropped)
+	}
+	s.turnCounts, s.skeletons.evicted = turnCounts{dropped: s.dropped[:0]}, 0
 	s.openTraces.Store(int64(len(s.traces)))
 	s.entriesLearned.Store(int64(len(s.quiet.entries)))
 	s.operationsLearned.Store(int64(len(s.learned.byName)))
@@ -213,7 +223,7 @@ func (s *shard) accept(b *batch) {
 		if t == nil || t.key.id != a.id || t.key.tenant != a.origin.key.resource.tenant {
 			t = s.traceOf(traceKey{a.origin.key.resource.tenant, a.id}, b.at)
 		}
-		s.take(t, a, o, b.at)
+		s.take(t, a, o, b)
 	}
 	if o != nil {
 		s.origins.unref(o)
@@ -264,12 +274,12 @@ func (s *shard) open(key traceKey, at time.Duration) *trace {
 }
 
 // take adds one span to its trace, or drops it as duplicate.
-func (s *shard) take(t *trace, a *arrival, o *heldOrigin, at time.Duration) {
-	span := a.span
+func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
+	span, at := a.span, b.at
 	h := heldSpan{
 		span: span, origin: o, id: span.SpanID(), parent: span.ParentSpanID(), start: span.StartTimestamp(),
 		times: hashTimes(span.StartTimestamp(), span.EndTimestamp()), size: a.size, weight: a.weight,
-		kind: tracetree.KnownKind(span.Kind()), at: uint32((at - t.first) / time.Millisecond),
+		kind: tracetree.KnownKind(span.Kind()), at: uint32((at - t.first) / time.Millisecond), ref: spanRef{b.record, a.index},
 	}
 	duplicate, conflicting, compared := t.seen(&h)
 	if compared > maxCompared {
@@ -278,11 +288,15 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, at time.Duration) {
 	if duplicate {
 		s.duplicates++
 		s.budget.drop(int64(a.weight), 1)
+		if s.ledger != nil {
+			s.dropped.add(b.record.Segment, 1)
+		}
 		return
 	}
 	if conflicting {
 		s.conflicting++
 		markConflict(span)
+		h.patched = true
 	}
 	if t.late {
 		s.telemetry.late(at - t.history.released)

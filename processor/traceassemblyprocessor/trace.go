@@ -25,8 +25,11 @@ type heldSpan struct {
 	weight int32
 	next   int32 // the next held span of the same id, noSpan for none
 	kind   ptrace.SpanKind
-	at     uint32 // arrival, milliseconds after the trace's first
+	ref    spanRef // in the journal, if there is one
+	at     uint32  // arrival, milliseconds after the trace's first
 	state  spanState
+	// patched says that assembly wrote attributes on the span.
+	patched bool
 }
 
 // trace is an open trace, or the late fragment of a released one. What it knows of its structure grows with every span, so

@@ -1,6 +1,7 @@
 package arrival
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const durationVariable = "TRACEWRIGHT_ARRIVAL_DURATION"
 
 const (
-	shortDuration, shortRate = time.Minute, 10.0
+	shortDuration, shortRate = time.Minute, 6.0
 	fullRate                 = 60.0 // traces a second
 	// coldStart is how long nothing is learned yet; the figures count it in, and stand beside those without.
 	coldStart = time.Minute
@@ -50,16 +51,30 @@ func TestPatterns(t *testing.T) {
 			judged = append(judged, f.targets(p)...)
 		})
 	}
-	if !full { // the figures of so little traffic say little
-		return
-	}
 	require.NoError(t, table.out.Flush())
-	for i := range judged {
-		text.WriteString("\n" + judged[i].String())
+	if full {
+		printFigures(t, text.String(), judged)
 	}
-	// Not by t.Log, which would put each line in.
-	_, err := os.Stdout.WriteString("\n" + text.String() + "\n\n")
+	if full { // so little traffic is mostly cold start
+		judge(t, judged)
+	}
+}
+
+// printFigures writes to the standard output: t.Log would put each line in.
+func printFigures(t *testing.T, table string, judged []target) {
+	var lines strings.Builder
+	for i := range judged {
+		lines.WriteString(judged[i].String() + "\n")
+	}
+	lines.WriteString("\nThe same traffic to a Tracewright that runs:\n")
+	for i := range patterns {
+		fmt.Fprintf(&lines, "%-25s go run ./cmd/tracegen --rate %g --duration 5m %s\n", patterns[i].name, fullRate, patterns[i].flags)
+	}
+	_, err := os.Stdout.WriteString("\n" + table + "\n" + lines.String() + "\n")
 	require.NoError(t, err)
+}
+
+func judge(t *testing.T, judged []target) {
 	for i := range judged {
 		if !judged[i].ok {
 			t.Errorf("missed: %s %s, not %s", judged[i].measure, judged[i].figure, judged[i].target)

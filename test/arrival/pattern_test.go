@@ -1,7 +1,6 @@
 package arrival
 
 import (
-	"slices"
 	"time"
 
 	"github.com/tracewright/tracewright/internal/tracegen/schedule"
@@ -60,7 +59,7 @@ func (p *pattern) schedule(rate float64) *schedule.Options {
 		o.BatchDelay = p.batchDelay
 	}
 	for service, delay := range p.behind {
-		o.Behind[slices.Index(shop.ServiceNames(), service)] = delay
+		o.Behind[shop.ServiceIndex(service)] = delay
 	}
 	return o
 }

@@ -86,7 +86,9 @@ type recorder struct {
 	waiting int        // spans that arrived and were not released
 }
 
-func (*recorder) Capabilities() consumer.Capabilities { return consumer.Capabilities{MutatesData: true} }
+func (*recorder) Capabilities() consumer.Capabilities {
+	return consumer.Capabilities{MutatesData: true}
+}
 
 // arrive notes the spans of a request; the patterns send none twice.
 func (r *recorder) arrive(td ptrace.Traces) {

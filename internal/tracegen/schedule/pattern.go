@@ -3,7 +3,6 @@ package schedule
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +53,7 @@ func (b *Burst) start(steady float64) int64 {
 // ParseBehind reads service:delay, as in inventory:3s.
 func ParseBehind(text string) (service int, delay time.Duration, err error) {
 	name, rest, _ := strings.Cut(text, ":")
-	if service = slices.Index(shop.ServiceNames(), name); service < 0 {
+	if service = shop.ServiceIndex(name); service < 0 {
 		return 0, 0, fmt.Errorf("no service %q; there are %s", name, strings.Join(shop.ServiceNames(), ", "))
 	}
 	if delay, err = time.ParseDuration(rest); err != nil || delay <= 0 {

@@ -17,6 +17,7 @@ type sending struct {
 	wave    int
 	delay   time.Duration
 	request *Request
+	service string
 	end     int64 // of the span, from the plan's origin
 }
 
@@ -34,11 +35,12 @@ func sendings(t *testing.T, plan *Plan) map[uint64][]sending {
 			require.LessOrEqual(t, request.Spans(), 512)
 			require.Equal(t, request.Spans(), traces.SpanCount())
 			require.Equal(t, 1, traces.ResourceSpans().Len(), "a request comes from one instance")
+			service, _ := traces.ResourceSpans().At(0).Resource().Attributes().Get("service.name")
 			for _, ss := range traces.ResourceSpans().At(0).ScopeSpans().All() {
 				for _, span := range ss.Spans().All() {
 					id := span.SpanID()
 					key := binary.BigEndian.Uint64(id[:])
-					result[key] = append(result[key], sending{wave, request.Delay, request, int64(span.EndTimestamp()) - 1<<60})
+					result[key] = append(result[key], sending{wave, request.Delay, request, service.Str(), int64(span.EndTimestamp()) - 1<<60})
 				}
 			}
 		}
@@ -48,7 +50,7 @@ func sendings(t *testing.T, plan *Plan) map[uint64][]sending {
 
 func TestWithRate(t *testing.T) {
 	s := shop.New(shop.Options{Seed: 1})
-	o := &Options{Seed: 1, Rate: 50, BatchDelay: 5 * time.Second}
+	o := &Options{Seed: 1, Rate: 50, BatchDelay: 5 * time.Second, Jitter: 0.05}
 	plan := Build(s, o, 0, 1500) // 30 s
 	require.Equal(t, 30*time.Second, plan.Period)
 	require.Len(t, plan.Waves, 1)

@@ -38,7 +38,7 @@ func ParseFault(text string) (Fault, error) {
 	service, rest, _ := strings.Cut(text, ":")
 	kind, value, given := strings.Cut(rest, "=")
 	f := Fault{Service: service, Kind: FaultKind(kind)}
-	if serviceIndex(service) < 0 {
+	if ServiceIndex(service) < 0 {
 		return f, fmt.Errorf("fault %q: no service %q; there are %s", text, service, strings.Join(ServiceNames(), ", "))
 	}
 	var err error

@@ -126,7 +126,7 @@ func (m *menu) http(name string, median time.Duration, steps ...step) {
 	part := strings.SplitN(name, " ", 3)
 	e := m.endpoint(name)
 	*e = endpoint{
-		service: serviceIndex(part[0]), protocol: protocolHTTP, name: part[1] + " " + part[2],
+		service: ServiceIndex(part[0]), protocol: protocolHTTP, name: part[1] + " " + part[2],
 		method: part[1], route: part[2], work: latency{median, 0.6}, steps: steps,
 	}
 }
@@ -137,7 +137,7 @@ func (m *menu) grpc(name string, median time.Duration, steps ...step) {
 	e := m.endpoint(name)
 	full := "shop." + service + ".v1." + strings.ToUpper(service[:1]) + service[1:] + "Service/" + method
 	*e = endpoint{
-		service: serviceIndex(service), protocol: protocolGRPC, name: full, work: latency{median, 0.6}, steps: steps,
+		service: ServiceIndex(service), protocol: protocolGRPC, name: full, work: latency{median, 0.6}, steps: steps,
 	}
 }
 
@@ -145,7 +145,7 @@ func (m *menu) grpc(name string, median time.Duration, steps ...step) {
 func (m *menu) consume(service, topicName string, median time.Duration, steps ...step) {
 	t := m.topics[topicName]
 	t.consumers = append(t.consumers, &endpoint{
-		service: serviceIndex(service), protocol: t.system, name: "process " + t.name, topic: t,
+		service: ServiceIndex(service), protocol: t.system, name: "process " + t.name, topic: t,
 		work: latency{median, 0.6}, steps: steps,
 	})
 }

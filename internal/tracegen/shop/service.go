@@ -45,7 +45,8 @@ var services = []Service{
 // Services lists the shop's services; a Span's Service is an index into it. Callers do not change it.
 func Services() []Service { return services }
 
-func serviceIndex(name string) int {
+// ServiceIndex is the number of a service, as Span.Service has it; -1 where there is none of the name.
+func ServiceIndex(name string) int {
 	return slices.IndexFunc(services, func(s Service) bool { return s.Name == name })
 }
 

@@ -131,7 +131,7 @@ type Shop struct {
 func New(options Options) *Shop {
 	s := &Shop{options: options, menu: newMenu(), faults: make([]serviceFaults, len(services))}
 	for _, fault := range options.Faults {
-		s.faults[serviceIndex(fault.Service)].apply(fault)
+		s.faults[ServiceIndex(fault.Service)].apply(fault)
 	}
 	s.makeInstances()
 	return s

@@ -213,6 +213,10 @@ func TestTruthIsWhatWasSent(t *testing.T) {
 		"duration":   {"--duration", "300ms", "--reuse", "1200"},
 		"late":       {"--total", "300", "--late", "5%:100ms-400ms", "--shuffle", "50ms"},
 		"tenants":    {"--total", "300", "--tenants", "3"},
+		"arrival": {
+			"--total", "100", "--rate", "300", "--batch-delay", "50ms", "--jitter", "50%", "--burst", "5x/50ms/200ms",
+			"--behind", "inventory:100ms", "--behind", "catalog:200ms", "--consumer-delay", "50ms-300ms",
+		},
 		"faults": {
 			"--total", "1500", "--fault", "inventory:errors=20%", "--fault", "payment:latency=x5", "--fault", "inventory:context=12%",
 			"--fault", "warehouse:context=50%", "--fault", "checkout:retries",
@@ -276,6 +280,12 @@ func TestCommandLineFaults(t *testing.T) {
 		"--total -1":                          "--total must be between",
 		"--concurrency 0":                     "--concurrency must be between",
 		"--batch-delay 1s":                    "--batch-delay needs --rate",
+		"--jitter 10%":                        "--jitter needs --rate",
+		"--rate 1 --jitter 200%":              "is no share",
+		"--burst 20x/2s/20s":                  "--burst needs --rate",
+		"--rate 1 --burst 20x":                "write it as 20x/2s/20s",
+		"--behind nobody:3s":                  "no service \"nobody\"",
+		"--consumer-delay 30s-2s":             "is no range of delays",
 		"--rate 1 --span-window 1s":           "--span-window is for runs without --rate",
 		"--span-window 2h":                    "--span-window must be positive and at most 1h",
 		"--rate 1e9 --duration 1h":            "must not be more than",

@@ -11,10 +11,10 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/tracewright/tracewright/internal/tracegen/schedule"
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/send"
-	"github.com/tracewright/tracewright/internal/tracegen/shop"
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/truth"
+	"github.com/tracewright/tracewright/internal/tracegen/schedule"
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
 )
 
 // generate encodes, sends, and writes down what it sent.

@@ -7,8 +7,8 @@ import (
 	"math"
 	"time"
 
-	"github.com/tracewright/tracewright/internal/tracegen/schedule"
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/send"
+	"github.com/tracewright/tracewright/internal/tracegen/schedule"
 	"github.com/tracewright/tracewright/internal/tracegen/shop"
 )
 
@@ -38,7 +38,7 @@ const (
 	defaultBatchDelay = time.Second
 	// defaultJitter is how exact the timers of SDKs are.
 	defaultJitter = 0.05
-	defaultWindow     = 10 * time.Second
+	defaultWindow = 10 * time.Second
 	// maxWindow keeps the spans within what a search looks at by default.
 	maxWindow = time.Hour
 	// defaultPool is the most traces that are encoded where --reuse does not say: about half a gigabyte.

@@ -33,6 +33,9 @@ type TelemetryBuilder struct {
 	ProcessorTraceAssemblyCallsHandedOn          metric.Int64Counter
 	ProcessorTraceAssemblyCallsRetried           metric.Int64Counter
 	ProcessorTraceAssemblyEntryOperationsLearned metric.Int64ObservableUpDownCounter
+	ProcessorTraceAssemblyJournalBytes           metric.Int64ObservableUpDownCounter
+	ProcessorTraceAssemblyJournalFailures        metric.Int64Counter
+	ProcessorTraceAssemblyJournalSync            metric.Float64Histogram
 	ProcessorTraceAssemblyOperationsLearned      metric.Int64ObservableUpDownCounter
 	ProcessorTraceAssemblyQuietPeriod            metric.Float64Histogram
 	ProcessorTraceAssemblyReleaseDelay           metric.Float64Histogram
@@ -43,10 +46,12 @@ type TelemetryBuilder struct {
 	ProcessorTraceAssemblySpansDropped           metric.Int64Counter
 	ProcessorTraceAssemblySpansDuplicate         metric.Int64Counter
 	ProcessorTraceAssemblySpansInFlight          metric.Int64ObservableUpDownCounter
+	ProcessorTraceAssemblySpansKept              metric.Int64Counter
 	ProcessorTraceAssemblySpansLate              metric.Float64Histogram
 	ProcessorTraceAssemblySpansReceived          metric.Int64Counter
 	ProcessorTraceAssemblySpansRejected          metric.Int64Counter
 	ProcessorTraceAssemblySpansReleased          metric.Int64Counter
+	ProcessorTraceAssemblySpansReplayed          metric.Int64Counter
 	ProcessorTraceAssemblyTracesHeldForChild     metric.Int64Counter
 	ProcessorTraceAssemblyTracesOpen             metric.Int64ObservableUpDownCounter
 }
@@ -83,6 +88,21 @@ func (builder *TelemetryBuilder) RegisterProcessorTraceAssemblyEntryOperationsLe
 		cb(ctx, &observerInt64{inst: builder.ProcessorTraceAssemblyEntryOperationsLearned, obs: o})
 		return nil
 	}, builder.ProcessorTraceAssemblyEntryOperationsLearned)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorTraceAssemblyJournalBytesCallback sets callback for observable ProcessorTraceAssemblyJournalBytes metric.
+func (builder *TelemetryBuilder) RegisterProcessorTraceAssemblyJournalBytesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorTraceAssemblyJournalBytes, obs: o})
+		return nil
+	}, builder.ProcessorTraceAssemblyJournalBytes)
 	if err != nil {
 		return err
 	}
@@ -195,6 +215,25 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{operations}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorTraceAssemblyJournalBytes, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_processor_trace_assembly_journal_bytes",
+		metric.WithDescription("What the journal takes on disk; journal::max_bytes bounds it. [Alpha]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTraceAssemblyJournalFailures, err = builder.meter.Int64Counter(
+		"otelcol_processor_trace_assembly_journal_failures",
+		metric.WithDescription("Writes, syncs and reads of the journal that failed. [Alpha]"),
+		metric.WithUnit("{failures}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTraceAssemblyJournalSync, err = builder.meter.Float64Histogram(
+		"otelcol_processor_trace_assembly_journal_sync",
+		metric.WithDescription("Time that a sync of the journal took. [Alpha]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5}...),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorTraceAssemblyOperationsLearned, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_trace_assembly_operations_learned",
 		metric.WithDescription("Operations of which it is learned whether a child in another service follows or the parent never comes; each shard learns on its own, and all are counted. [Alpha]"),
@@ -223,7 +262,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorTraceAssemblyRequestsRefused, err = builder.meter.Int64Counter(
 		"otelcol_processor_trace_assembly_requests_refused",
-		metric.WithDescription("Requests refused, by reason; memory, context and stopped are answered with a retryable error, tenant with a permanent one. [Alpha]"),
+		metric.WithDescription("Requests refused, by reason; memory, context, stopped and journal are answered with a retryable error, tenant with a permanent one. [Alpha]"),
 		metric.WithUnit("{requests}"),
 	)
 	errs = errors.Join(errs, err)
@@ -257,6 +296,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{spans}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorTraceAssemblySpansKept, err = builder.meter.Int64Counter(
+		"otelcol_processor_trace_assembly_spans_kept",
+		metric.WithDescription("Spans that a shutdown left in the journal for the next start. [Alpha]"),
+		metric.WithUnit("{spans}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorTraceAssemblySpansLate, err = builder.meter.Float64Histogram(
 		"otelcol_processor_trace_assembly_spans_late",
 		metric.WithDescription("Spans that came after the release of their trace, by the time since that release; duplicates are left out. [Alpha]"),
@@ -279,6 +324,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorTraceAssemblySpansReleased, err = builder.meter.Int64Counter(
 		"otelcol_processor_trace_assembly_spans_released",
 		metric.WithDescription("Spans that the next consumer has taken. [Alpha]"),
+		metric.WithUnit("{spans}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTraceAssemblySpansReplayed, err = builder.meter.Int64Counter(
+		"otelcol_processor_trace_assembly_spans_replayed",
+		metric.WithDescription("Spans taken up from the journal after a start. [Alpha]"),
 		metric.WithUnit("{spans}"),
 	)
 	errs = errors.Join(errs, err)

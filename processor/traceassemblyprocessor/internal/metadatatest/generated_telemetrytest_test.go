@@ -28,6 +28,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterProcessorTraceAssemblyJournalBytesCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterProcessorTraceAssemblyOperationsLearnedCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -43,6 +47,8 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorTraceAssemblyCallsDropped.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyCallsHandedOn.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyCallsRetried.Add(context.Background(), 1)
+	tb.ProcessorTraceAssemblyJournalFailures.Add(context.Background(), 1)
+	tb.ProcessorTraceAssemblyJournalSync.Record(context.Background(), 1)
 	tb.ProcessorTraceAssemblyQuietPeriod.Record(context.Background(), 1)
 	tb.ProcessorTraceAssemblyReleaseDelay.Record(context.Background(), 1)
 	tb.ProcessorTraceAssemblyReleases.Add(context.Background(), 1)
@@ -51,10 +57,12 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorTraceAssemblySpansConflicting.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansDropped.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansDuplicate.Add(context.Background(), 1)
+	tb.ProcessorTraceAssemblySpansKept.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansLate.Record(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansReceived.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansRejected.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansReleased.Add(context.Background(), 1)
+	tb.ProcessorTraceAssemblySpansReplayed.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyTracesHeldForChild.Add(context.Background(), 1)
 	AssertEqualProcessorTraceAssemblyBytesInFlight(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
@@ -70,6 +78,15 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyEntryOperationsLearned(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyJournalBytes(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyJournalFailures(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyJournalSync(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyOperationsLearned(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
@@ -101,6 +118,9 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorTraceAssemblySpansInFlight(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblySpansKept(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblySpansLate(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
@@ -111,6 +131,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblySpansReleased(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblySpansReplayed(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyTracesHeldForChild(t, testTel,

@@ -1,0 +1,288 @@
+package traceassemblyprocessor
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+func withJournal(c *Config) {
+	c.Journal = configoptional.Some(JournalConfig{Directory: "journal", Sync: SyncAlways, SyncInterval: time.Second, MaxBytes: 1 << 30})
+}
+
+// world is a sink of ours over all lives of a processor: a call that comes again has no effect, and must be what it was.
+type world struct {
+	t        *testing.T
+	rng      *rand.Rand
+	dead     bool // the processor crashed; what it still does does not happen
+	calls    map[tracetree.CallID][]byte
+	repeated int
+	releases []tracetree.Release
+}
+
+func newWorld(t *testing.T, rng *rand.Rand) *world {
+	return &world{t: t, rng: rng, calls: make(map[tracetree.CallID][]byte)}
+}
+
+// take is the fail function of a life's sink, under whose lock it runs.
+func (w *world) take(refuse bool) func(int, ptrace.Traces) error {
+	return func(_ int, td ptrace.Traces) error {
+		if w.dead || refuse && w.rng.IntN(3) == 0 {
+			return errors.New("not now")
+		}
+		releases := tracetree.Releases(td)
+		id := tracetree.NewCallID(releases)
+		data, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+		require.NoError(w.t, err)
+		if before, ok := w.calls[id]; ok {
+			require.Equal(w.t, before, data, "a repeated call is the same to the last byte")
+			w.repeated++
+			return nil
+		}
+		w.calls[id] = data
+		w.releases = append(w.releases, releases...)
+		return nil
+	}
+}
+
+// check compares what was released with what was acknowledged: every span once, and of every trace versions from 1 on.
+func (w *world) check(sent map[string]bool) {
+	w.t.Helper()
+	released := make(map[string]int)
+	firsts := make(map[string]int)
+	for _, r := range w.releases {
+		if r.Version == 1 && r.Part == 0 {
+			firsts[r.TraceID.String()]++
+		}
+		require.Positive(w.t, r.Version)
+		for _, s := range readRelease(r).spans {
+			released[r.TraceID.String()+" "+s]++
+		}
+	}
+	for span := range sent {
+		require.Equal(w.t, 1, released[span], span)
+		delete(released, span)
+	}
+	require.Empty(w.t, released, "never sent")
+	for trace, n := range firsts {
+		require.Equal(w.t, 1, n, "trace %s begins once", trace)
+	}
+}
+
+// TestCrashes sends random traces, with duplicates and late spans, through lives of a processor that end in a loss of power. Senders
+// repeat what was not acknowledged. Some lives begin again right after their start, in the middle of a replay.
+func TestCrashes(t *testing.T) {
+	repeated := 0
+	for seed := range uint64(25) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { repeated += runCrashes(t, rand.New(rand.NewPCG(seed, 11))) })
+		})
+	}
+	require.Positive(t, repeated, "the test makes no crash between a call and its mark")
+}
+
+func runCrashes(t *testing.T, rng *rand.Rand) int {
+	shards, spans := rng.IntN(3), rng.IntN(100)
+	configure := func(c *Config) {
+		withJournal(c)
+		c.NumShards = 1 + shards
+		c.Linger, c.MaxWait = modelLinger, modelMaxWait
+		c.Quiet = QuietConfig{Min: modelQuiet, Max: modelQuiet}
+		c.ReleaseBatch.MaxSpans = 1 + spans
+		c.ShutdownTimeout = 10 * time.Millisecond // of lives that are over
+		c.LateWindow = time.Hour
+	}
+	w := newWorld(t, rand.New(rand.NewPCG(rng.Uint64(), 1))) // its own: workers ask it
+	var all []arrived
+	for trace := uint64(1); trace <= 40; trace++ {
+		all = append(all, randomTrace(rng, trace)...)
+	}
+	slices.SortStableFunc(all, func(a, b arrived) int { return cmp.Compare(a.at, b.at) })
+	sent := make(map[string]bool)
+	fs := vfs.NewCrashableMem()
+	refuse := rng.IntN(2) == 0
+	f := startOn(t, fs, &sink{t: t, fail: w.take(refuse)}, configure)
+	synctest.Wait()
+	begin := time.Now()
+	for len(all) > 0 {
+		n := min(1+rng.IntN(20), len(all))
+		time.Sleep(all[n-1].at - time.Since(begin))
+		spans := make([]testSpan, n)
+		for i, a := range all[:n] {
+			spans[i] = a.span
+		}
+		if f.ConsumeTraces(t.Context(), request(spans...)) == nil {
+			for _, s := range spans {
+				sent[traceID(s.trace).String()+" "+identity(s.id, s.kind, s.start, s.end)] = true
+			}
+			all = all[n:]
+		}
+		if rng.IntN(12) > 0 {
+			continue
+		}
+		if rng.IntN(2) == 0 { // while calls are on their way
+			time.Sleep(time.Duration(rng.IntN(2500)) * time.Millisecond)
+		}
+		f.sink.mu.Lock()
+		w.dead = true
+		clone := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
+		f.sink.mu.Unlock()
+		require.NoError(t, f.Shutdown(t.Context()))
+		require.NoError(t, f.telemetry.Shutdown(t.Context()))
+		fs, w.dead = clone, false
+		f = startOn(t, fs, &sink{t: t, fail: w.take(refuse)}, configure)
+		if rng.IntN(3) > 0 {
+			synctest.Wait()
+		}
+	}
+	f.wait(time.Minute)
+	f.stop()
+	w.check(sent)
+	return w.repeated
+}
+
+// TestCallIsRepeated crashes while a call is with the next consumer, and again after it was repeated but before its mark could be
+// written: the call comes three times, the same each time.
+func TestCallIsRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewCrashableMem()
+		w := newWorld(t, rand.New(rand.NewPCG(1, 1)))
+		var clone *vfs.MemFS
+		crash := func(attempt int, td ptrace.Traces) error {
+			err := w.take(false)(attempt, td)
+			if !w.dead {
+				clone, w.dead = fs.CrashClone(vfs.CrashCloneCfg{}), true
+			}
+			return err
+		}
+		f := startOn(t, fs, &sink{t: t, fail: crash}, withJournal)
+		synctest.Wait()
+		f.send(
+			testSpan{trace: 1, id: 1, service: "web"}, testSpan{trace: 2, id: 1}, testSpan{trace: 1, id: 2, parent: 1, service: "shop"},
+			testSpan{trace: 1, id: 2, parent: 1, service: "shop", end: 9}, testSpan{trace: 2, id: 1},
+		)
+		for life := range 2 {
+			f.wait(30 * time.Second)
+			require.True(t, w.dead)
+			require.Equal(t, life, w.repeated)
+			require.NoError(t, f.Shutdown(t.Context()))
+			require.NoError(t, f.telemetry.Shutdown(t.Context()))
+			fs, w.dead = clone, false
+			f = startOn(t, fs, &sink{t: t, fail: crash}, withJournal)
+		}
+		f.wait(30 * time.Second)
+		require.NoError(t, f.Shutdown(t.Context()))
+		require.NoError(t, f.telemetry.Shutdown(t.Context()))
+		require.Equal(t, 2, w.repeated)
+		require.Len(t, w.calls, 1)
+		require.Len(t, w.releases, 2)
+		for _, r := range w.releases {
+			if r.TraceID == traceID(1) {
+				require.Equal(t, []uint64{1, 2, 2}, ids(r))
+				require.Contains(t, attr(r.Spans[2], conventions.AttrViolations), "conflicting_span_id")
+			}
+		}
+	})
+}
+
+// TestSkeletonsOutliveTheProcess releases a trace, stops in good order, and sends what is late to the next life: it gets its entry
+// and its parent, and a span that comes again is dropped.
+func TestSkeletonsOutliveTheProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewCrashableMem()
+		f := startOn(t, fs, &sink{t: t}, withJournal)
+		synctest.Wait()
+		root := testSpan{trace: 1, id: 1, service: "web", name: "GET /", kind: ptrace.SpanKindServer}
+		f.send(root, testSpan{trace: 1, id: 2, parent: 1, service: "web", name: "POST", kind: ptrace.SpanKindClient})
+		f.wait(20 * time.Second)
+		require.Len(t, f.sink.of(1), 1)
+		f.stop()
+
+		f = startOn(t, fs, &sink{t: t}, withJournal)
+		synctest.Wait()
+		f.send(root, testSpan{trace: 1, id: 3, parent: 2, service: "shop", name: "order", kind: ptrace.SpanKindServer})
+		f.wait(20 * time.Second)
+		require.EqualValues(t, 1, f.sum("spans_duplicate"))
+		late := f.sink.of(1)[0]
+		require.Equal(t, tracetree.Assembly{Outcome: "late", Version: 2}, late.Assembly)
+		require.Equal(t, map[string]string{
+			"entry.service": "web", "entry.operation": "GET /", "parent.service": "web", "parent.operation": "POST",
+		}, links(late.Spans[0]))
+		f.stop()
+
+		f = startOn(t, fs, &sink{t: t}, withJournal)
+		f.wait(2 * time.Minute)
+		f.send(root)
+		f.wait(20 * time.Second)
+		require.Equal(t, 1, f.sink.of(1)[0].Version, "late_window has passed")
+		f.stop()
+		names, err := fs.List("journal/arrivals")
+		require.NoError(t, err)
+		for _, name := range names {
+			require.NotContains(t, name, ".log", "nothing is held: nothing is kept")
+		}
+	})
+}
+
+// TestFullJournal refuses what does not fit, and takes it once what is held was handed on.
+func TestFullJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startOn(t, vfs.NewCrashableMem(), &sink{t: t}, func(c *Config) {
+			withJournal(c)
+			c.Journal.Get().MaxBytes = 4 << 20
+		})
+		synctest.Wait()
+		big := func(trace uint64) ptrace.Traces {
+			return request(testSpan{trace: trace, id: 1, padding: 1 << 20})
+		}
+		n := uint64(0)
+		var err error
+		for err == nil {
+			n++
+			err = f.ConsumeTraces(t.Context(), big(n))
+		}
+		require.EqualValues(t, 4, n, "three of 1 MiB and a little fit")
+		require.ErrorContains(t, err, "journal is full")
+		require.Equal(t, map[string]int64{"journal": 1}, f.points("requests_refused"))
+		f.wait(time.Minute)
+		require.NoError(t, f.ConsumeTraces(t.Context(), big(n)))
+		f.wait(time.Minute)
+		require.Len(t, f.sink.releases, 4)
+		f.stop()
+	})
+}
+
+// TestShutdownKeepsWhatIsNotTaken stops while the next consumer takes nothing. The next life hands it on.
+func TestShutdownKeepsWhatIsNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewCrashableMem()
+		f := startOn(t, fs, &sink{t: t, fail: func(int, ptrace.Traces) error { return errors.New("down") }}, withJournal)
+		synctest.Wait()
+		f.send(testSpan{trace: 1, id: 1}, testSpan{trace: 2, id: 1, parent: 7})
+		f.wait(2 * time.Second)
+		require.NoError(t, f.Shutdown(t.Context()))
+		require.EqualValues(t, 2, f.sum("spans_kept"))
+		require.Zero(t, f.sum("spans_dropped"))
+		f.checkSum()
+		require.NoError(t, f.telemetry.Shutdown(t.Context()))
+
+		f = startOn(t, fs, &sink{t: t}, withJournal)
+		f.wait(time.Minute)
+		require.EqualValues(t, 2, f.sum("spans_replayed"))
+		require.Len(t, f.sink.releases, 2)
+		f.stop()
+	})
+}

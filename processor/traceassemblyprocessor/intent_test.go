@@ -1,0 +1,112 @@
+package traceassemblyprocessor
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/journal"
+)
+
+// testCall is a call of two releases; the second one is late.
+func testCall() *call {
+	held := func(id uint64, record uint32, index uint32, kind ptrace.SpanKind) heldSpan {
+		span := ptrace.NewTraces().ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+		return heldSpan{span: span, id: spanID(id), times: uint32(id) + 7, kind: kind, ref: spanRef{journal.Position{Segment: 3, Offset: record}, index}}
+	}
+	whole := []heldSpan{held(1, 16, 0, ptrace.SpanKindServer), held(2, 16, 5, ptrace.SpanKindClient)}
+	whole[0].patched = true
+	attrs := whole[0].span.Attributes()
+	attrs.PutStr("http.route", "/")
+	attrs.PutStr(conventions.AttrOutcome, conventions.OutcomeComplete)
+	attrs.PutInt(conventions.AttrVersion, 1)
+	markConflict(whole[0].span)
+	late := []heldSpan{held(3, 900, 1, ptrace.SpanKindServer)}
+	late[0].patched = true
+	late[0].span.Attributes().PutBool(conventions.Prefix+"flag", true)
+	shop, web := operation{"shop", "order"}, operation{"web", "GET /"}
+	return &call{releasedAt: 1_700_000_000_000_000_001, releases: []*release{
+		{key: traceKey{"", traceID(1)}, spans: whole, memory: &remembered{
+			version: 1, entry: web, rootStart: 5, rootID: spanID(1), operations: []operation{web, web},
+			missing: []missedParent{{spanID(77), shop}},
+		}},
+		{key: traceKey{"tenant-1", traceID(2)}, spans: late, memory: &remembered{version: 4, entry: shop, operations: []operation{shop}}},
+	}}
+}
+
+func TestIntentRoundTrip(t *testing.T) {
+	record := encodeIntent(testCall())
+	c, err := decodeCalls(record)
+	require.NoError(t, err)
+	in := c.intent
+	require.EqualValues(t, 1_700_000_000_000_000_001, in.releasedAt)
+	require.Equal(t, 3, in.spans)
+	require.Len(t, in.releases, 2)
+	whole, late := in.releases[0], in.releases[1]
+	require.Equal(t, traceKey{"", traceID(1)}, whole.key)
+	require.Equal(t, *testCall().releases[0].memory, whole.remembered)
+	require.Equal(t, []intendedSpan{
+		{
+			ref:   spanRef{journal.Position{Segment: 3, Offset: 16}, 0},
+			bones: skeletonSpan{id: spanID(1), times: 8, kind: ptrace.SpanKindServer, next: noSpan},
+			patch: []patch{
+				{key: conventions.AttrOutcome, kind: pcommon.ValueTypeStr, str: conventions.OutcomeComplete},
+				{key: conventions.AttrVersion, kind: pcommon.ValueTypeInt, num: 1},
+				{key: conventions.AttrViolations, kind: pcommon.ValueTypeSlice, list: []string{conventions.ViolationConflictingSpanID}},
+			},
+		},
+		{
+			ref:   spanRef{journal.Position{Segment: 3, Offset: 16}, 5},
+			bones: skeletonSpan{id: spanID(2), times: 9, kind: ptrace.SpanKindClient, next: noSpan},
+		},
+	}, whole.spans)
+	require.Equal(t, traceKey{"tenant-1", traceID(2)}, late.key)
+	require.Equal(t, *testCall().releases[1].memory, late.remembered)
+	require.Equal(t, spanRef{journal.Position{Segment: 3, Offset: 900}, 1}, late.spans[0].ref)
+	require.Equal(t, []patch{{key: conventions.Prefix + "flag", kind: pcommon.ValueTypeBool, num: 1}}, late.spans[0].patch)
+
+	for n := range record {
+		_, err := decodeCalls(record[:n])
+		require.ErrorIs(t, err, errRecord, "cut at %d", n)
+	}
+	c, err = decodeCalls(encodeMark(journal.Position{Segment: 4, Offset: 99}))
+	require.NoError(t, err)
+	require.Equal(t, callsRecord{mark: journal.Position{Segment: 4, Offset: 99}}, c)
+}
+
+func TestArrivalRoundTrip(t *testing.T) {
+	td := request(testSpan{trace: 1, id: 1})
+	head, body, err := encodeArrival("tenant-1", td)
+	require.NoError(t, err)
+	tenant, again, err := decodeArrival(append(head, body...))
+	require.NoError(t, err)
+	require.Equal(t, "tenant-1", tenant)
+	require.Equal(t, td, again)
+	_, _, err = decodeArrival([]byte{arrivalVersion + 1, 0})
+	require.ErrorIs(t, err, errRecord)
+}
+
+// FuzzRecords reads whatever stands in the journal.
+func FuzzRecords(f *testing.F) {
+	f.Add(encodeIntent(testCall()))
+	f.Add(encodeMark(journal.Position{Segment: 4, Offset: 99}))
+	head, body, err := encodeArrival("tenant-1", request(testSpan{trace: 1, id: 1}))
+	require.NoError(f, err)
+	f.Add(append(head, body...))
+	f.Fuzz(func(_ *testing.T, record []byte) {
+		if c, err := decodeCalls(record); err == nil && c.intent != nil {
+			td := ptrace.NewTraces()
+			for i := range c.intent.releases {
+				for j := range c.intent.releases[i].spans {
+					for k := range c.intent.releases[i].spans[j].patch {
+						c.intent.releases[i].spans[j].patch[k].apply(td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty())
+					}
+				}
+			}
+		}
+		_, _, _ = decodeArrival(record)
+	})
+}

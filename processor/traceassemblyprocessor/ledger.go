@@ -1,0 +1,346 @@
+package traceassemblyprocessor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
+
+	"github.com/tracewright/tracewright/internal/codec"
+	"github.com/tracewright/tracewright/internal/journal"
+)
+
+// ledger keeps what is held in two journals, so that a crash loses nothing that was acknowledged and repeats what was under way
+// as it was:
+//
+//	arrivals  a record for each request: its tenant, and its spans as they came
+//	calls     before a call is handed on its intent: the spans that it has, in their order, what assembly wrote on them, and
+//	          what is remembered of their traces; after it was taken its mark
+//
+// replay reads both after a start. A segment of arrivals is removed when all its spans were handed on or dropped as
+// duplicates; one of calls when late_window has passed, all its intents are marked, and all arrivals that they name are removed:
+// as long as a span is on disk, so is what says that it was handed on.
+type ledger struct {
+	arrivals  *journal.Log
+	calls     *journal.Log
+	window    time.Duration
+	logger    *zap.Logger
+	telemetry *telemetry
+
+	mu           sync.Mutex // guards the fields below; no I/O under it
+	live         map[uint32]int64
+	appending    map[uint32]int // lowest segment that a record on its way can go to → number of such records
+	replaying    map[uint32]struct{}
+	callSegments []callSegment // in order
+}
+
+// callSegment is what a segment of calls is kept for.
+type callSegment struct {
+	number uint32
+	open   int       // intents without a mark
+	until  time.Time // what its intents remember of traces has no use after
+	names  map[uint32]struct{}
+}
+
+const (
+	arrivalSegmentBytes = 64 << 20
+	callSegmentBytes    = 16 << 20
+	// idleSegmentBytes is how large an open segment of arrivals is at least that is removed because nothing in it is needed.
+	idleSegmentBytes = 1 << 20
+)
+
+// spanRef names a span in the arrivals: the index counts all spans of its request.
+type spanRef struct {
+	record journal.Position
+	index  uint32
+}
+
+func openLedger(cfg *Config, fs journal.FS, telemetry *telemetry, logger *zap.Logger) (*ledger, error) {
+	j := cfg.Journal.Get()
+	l := &ledger{
+		window: cfg.LateWindow, logger: logger, telemetry: telemetry,
+		live: make(map[uint32]int64), appending: make(map[uint32]int), replaying: make(map[uint32]struct{}),
+	}
+	open := func(name string, segmentBytes, maxBytes int64) (*journal.Log, error) {
+		return journal.Open(journal.Options{
+			FS: fs, Directory: filepath.Join(j.Directory, name), SegmentBytes: segmentBytes, MaxBytes: maxBytes, Sync: j.policy(),
+			OnSync: telemetry.journalSynced, OnError: l.failed,
+		})
+	}
+	var err error
+	if l.arrivals, err = open("arrivals", min(arrivalSegmentBytes, max(j.MaxBytes/8, 1)), j.MaxBytes); err != nil {
+		return nil, err
+	}
+	if l.calls, err = open("calls", callSegmentBytes, 0); err != nil {
+		return nil, errors.Join(err, l.arrivals.Close())
+	}
+	for _, s := range l.arrivals.Old() {
+		l.replaying[s.Number] = struct{}{}
+	}
+	return l, nil
+}
+
+func (l *ledger) failed(err error) {
+	l.telemetry.journalFailed()
+	l.logger.Error("the journal cannot be written", zap.Error(err))
+}
+
+// arrivalVersion begins each record of arrivals.
+const arrivalVersion = 1
+
+var marshaler ptrace.ProtoMarshaler
+
+// encodeArrival writes a request, which must be as it came: replay takes it again as intake does.
+func encodeArrival(tenant string, td ptrace.Traces) (head, body []byte, err error) {
+	body, err = marshaler.MarshalTraces(td)
+	return codec.AppendString([]byte{arrivalVersion}, tenant), body, err
+}
+
+var errRecord = errors.New("record is not of this version's format")
+
+func decodeArrival(record []byte) (tenant string, td ptrace.Traces, err error) {
+	r := codec.NewReader(record)
+	version, name := r.Byte(), string(r.Bytes(r.Count(1)))
+	if r.Failed() || version != arrivalVersion {
+		return "", ptrace.Traces{}, errRecord
+	}
+	var unmarshaler ptrace.ProtoUnmarshaler
+	td, err = unmarshaler.UnmarshalTraces(r.Bytes(r.Len()))
+	return name, td, err
+}
+
+// arrive makes a request durable. Its spans are live from then on.
+func (l *ledger) arrive(ctx context.Context, head, body []byte, spans int64) (journal.Position, error) {
+	l.mu.Lock()
+	tail := l.arrivals.Tail()
+	l.appending[tail]++
+	l.mu.Unlock()
+	at, err := l.arrivals.Append(ctx, head, body)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.appending[tail]--; l.appending[tail] == 0 {
+		delete(l.appending, tail)
+	}
+	if err != nil {
+		return at, fmt.Errorf("write spans to the journal: %w", err)
+	}
+	l.live[at.Segment] += spans
+	return at, nil
+}
+
+// retain says that spans of an old segment are held again.
+func (l *ledger) retain(segment uint32, spans int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live[segment] += spans
+}
+
+// replayed says that all spans of an old segment that are still needed are held.
+func (l *ledger) replayed(segment uint32) {
+	l.mu.Lock()
+	delete(l.replaying, segment)
+	l.mu.Unlock()
+	l.sweep()
+}
+
+// release says that spans are not needed any more.
+func (l *ledger) release(counts segmentCounts) {
+	if len(counts) == 0 {
+		return
+	}
+	idle := false
+	l.mu.Lock()
+	for _, c := range counts {
+		if l.live[c.segment] -= c.spans; l.live[c.segment] <= 0 {
+			delete(l.live, c.segment)
+			idle = true
+		}
+	}
+	l.mu.Unlock()
+	if idle {
+		l.sweep()
+	}
+}
+
+// sweep removes the segments that nobody needs.
+func (l *ledger) sweep() {
+	l.mu.Lock()
+	first := l.arrivals.Tail() // everything below has an end
+	segments := l.arrivals.Segments()
+	for segment := range l.appending {
+		first = min(first, segment)
+	}
+	l.mu.Unlock()
+	for _, s := range segments {
+		l.mu.Lock()
+		_, replaying := l.replaying[s.Number]
+		needed := l.live[s.Number] > 0 || replaying
+		open := s.Number >= first
+		quiet := len(l.appending) == 0 && s.Bytes >= idleSegmentBytes
+		l.mu.Unlock()
+		if needed || open && !quiet {
+			continue
+		}
+		if open {
+			l.removeOpen(s.Number)
+			continue
+		}
+		l.remove(l.arrivals, s.Number)
+	}
+	l.sweepCalls()
+}
+
+// removeOpen removes the segment that is written to, unless a record is on its way to it.
+func (l *ledger) removeOpen(segment uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock() // keeps arrive out; there is no other writer
+	if len(l.appending) > 0 || l.live[segment] > 0 {
+		return
+	}
+	l.remove(l.arrivals, segment)
+}
+
+func (l *ledger) sweepCalls() {
+	now := time.Now()
+	there := make(map[uint32]struct{})
+	for _, s := range l.arrivals.Segments() {
+		there[s.Number] = struct{}{}
+	}
+	for {
+		l.mu.Lock()
+		if len(l.callSegments) == 0 || !l.callSegments[0].useless(now, there) || l.callSegments[0].number >= l.calls.Tail() {
+			l.mu.Unlock()
+			return
+		}
+		number := l.callSegments[0].number
+		l.callSegments = l.callSegments[1:]
+		l.mu.Unlock()
+		l.remove(l.calls, number)
+	}
+}
+
+func (s *callSegment) useless(now time.Time, there map[uint32]struct{}) bool {
+	if s.open > 0 || s.until.After(now) {
+		return false
+	}
+	for segment := range s.names {
+		if _, ok := there[segment]; ok {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *ledger) remove(log *journal.Log, segment uint32) {
+	if err := log.Remove(segment); err != nil && !errors.Is(err, journal.ErrBusy) && !errors.Is(err, journal.ErrClosed) {
+		l.logger.Warn("a segment of the journal that is not needed any more cannot be removed", zap.Error(err))
+	}
+}
+
+// intend makes a call's intent durable.
+func (l *ledger) intend(ctx context.Context, c *call) error {
+	at, err := l.calls.Append(ctx, encodeIntent(c))
+	if err != nil {
+		return fmt.Errorf("write a call to the journal: %w", err)
+	}
+	c.intent = at
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.callSegmentLocked(at.Segment).add(c.releasedAt, l.window, c.arrived)
+	return nil
+}
+
+func (l *ledger) callSegmentLocked(number uint32) *callSegment {
+	for i := len(l.callSegments) - 1; i >= 0; i-- {
+		if l.callSegments[i].number == number {
+			return &l.callSegments[i]
+		}
+	}
+	// Workers may come out of order, but never far: what is behind was made by them a moment ago.
+	at := len(l.callSegments)
+	for at > 0 && l.callSegments[at-1].number > number {
+		at--
+	}
+	l.callSegments = append(l.callSegments, callSegment{})
+	copy(l.callSegments[at+1:], l.callSegments[at:])
+	l.callSegments[at] = callSegment{number: number, names: make(map[uint32]struct{})}
+	return &l.callSegments[at]
+}
+
+func (s *callSegment) add(releasedAt int64, window time.Duration, arrived segmentCounts) {
+	s.open++
+	if until := time.Unix(0, releasedAt).Add(window); until.After(s.until) {
+		s.until = until
+	}
+	for _, c := range arrived {
+		s.names[c.segment] = struct{}{}
+	}
+}
+
+// keepCalls takes up a segment of before.
+func (l *ledger) keepCalls(s callSegment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	*l.callSegmentLocked(s.number) = s
+}
+
+// reopen says that the call of an intent is repeated.
+func (l *ledger) reopen(intent journal.Position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.callSegmentLocked(intent.Segment).open++
+}
+
+// done says that a call was taken, or refused for good.
+func (l *ledger) done(c *call) {
+	if c.intent != (journal.Position{}) {
+		// The context is not that of the workers: what was taken is said to be, also at the end of a shutdown.
+		if err := l.calls.Write(context.Background(), encodeMark(c.intent)); err != nil {
+			l.failed(err)
+		}
+		l.mu.Lock()
+		l.callSegmentLocked(c.intent.Segment).open--
+		l.mu.Unlock()
+	}
+	l.release(c.arrived)
+}
+
+// bytes is what both journals take on disk.
+func (l *ledger) bytes() int64 { return l.arrivals.Bytes() + l.calls.Bytes() }
+
+// close removes what nobody needs and closes both.
+func (l *ledger) close() error {
+	l.mu.Lock()
+	idle := len(l.live) == 0 && len(l.replaying) == 0
+	l.mu.Unlock()
+	if idle {
+		for _, s := range l.arrivals.Segments() {
+			l.remove(l.arrivals, s.Number)
+		}
+		l.sweepCalls()
+	}
+	return errors.Join(l.arrivals.Close(), l.calls.Close())
+}
+
+// segmentCounts counts spans by the segment of arrivals that has them. There are few segments.
+type segmentCounts []segmentCount
+
+type segmentCount struct {
+	segment uint32
+	spans   int64
+}
+
+func (c *segmentCounts) add(segment uint32, spans int64) {
+	for i := len(*c) - 1; i >= 0; i-- {
+		if (*c)[i].segment == segment {
+			(*c)[i].spans += spans
+			return
+		}
+	}
+	*c = append(*c, segmentCount{segment, spans})
+}
