@@ -51,6 +51,8 @@ type SpanResult struct {
 	PeerService, PeerKind string
 	// ParentService and ParentOperation are those of the parent where it is another service.
 	ParentService, ParentOperation string
+	// Orphan says that the span's parent was not released before the span, nor with it.
+	Orphan bool
 	// SelfTime is the time in which none of the span's blocking children ran.
 	SelfTime int64
 	// CriticalPathTime is the time for which the span itself holds the critical path.
@@ -109,7 +111,11 @@ func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
 		r.EntryService, r.EntryOperation = entry.Service, entry.Operation
 		r.RootDuration = tree.Nodes[tree.Entry].Duration()
 	}
-	if !release.Whole() {
+	if release.Whole() {
+		for i := range tree.Nodes {
+			r.Spans[i].Orphan = tree.Nodes[i].MissingParent
+		}
+	} else {
 		a.takeFromAssembly()
 	}
 	a.describe(tree)
@@ -234,7 +240,9 @@ func (a *Analyzer) takeFromAssembly() {
 		if service := conventions.Str(attrs, conventions.AttrParentService); service != "" {
 			s.ParentService, s.ParentOperation = service, conventions.Str(attrs, conventions.AttrParentOperation)
 		}
-		if conventions.Str(attrs, conventions.AttrChildService) != "" {
+		s.Orphan = isTrue(attrs, conventions.AttrOrphan)
+		_, children := attrs.Get(conventions.AttrChildService)
+		if children || isTrue(attrs, conventions.AttrAnswered) {
 			a.marks[i].answered = true
 		}
 	}
@@ -261,6 +269,11 @@ func holder(release *tracetree.Release, tree *tracetree.Tree) int {
 		return 0
 	}
 	return tree.Entry
+}
+
+func isTrue(attrs pcommon.Map, key string) bool {
+	v, ok := attrs.Get(key)
+	return ok && v.Type() == pcommon.ValueTypeBool && v.Bool()
 }
 
 func getInt(attrs pcommon.Map, key string) (int64, bool) {

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -47,6 +48,9 @@ func annotateSpan(release *tracetree.Release, r *Result, i int) {
 	putStr(attrs, conventions.AttrEntryOperation, entryOperation)
 	putStr(attrs, conventions.AttrParentService, s.ParentService)
 	putStr(attrs, conventions.AttrParentOperation, s.ParentOperation)
+	if s.Orphan {
+		attrs.PutBool(conventions.AttrOrphan, true)
+	}
 	if s.renamed {
 		putStr(attrs, conventions.AttrService, s.Service)
 	}
@@ -110,17 +114,16 @@ func replaced(key string, joined bool) bool {
 		conventions.AttrMissingParents, conventions.AttrStart, conventions.AttrDuration, conventions.AttrServices,
 		conventions.AttrBottleneckService, conventions.AttrBottleneckOperation, conventions.AttrBottleneckSpanID,
 		conventions.AttrBottleneckShare, conventions.AttrEntryService, conventions.AttrEntryOperation,
-		conventions.AttrParentService, conventions.AttrParentOperation, conventions.AttrService,
+		conventions.AttrParentService, conventions.AttrParentOperation, conventions.AttrOrphan, conventions.AttrService,
 		conventions.AttrOperation, conventions.AttrPeerService, conventions.AttrPeerKind, conventions.AttrCategory,
 		conventions.AttrSelfTime, conventions.AttrCriticalPathTime, conventions.AttrBottleneck,
 		conventions.AttrErrorOrigin, conventions.AttrErrorFingerprint, conventions.AttrClockSkew,
 		conventions.AttrViolations:
 		return true
-	case conventions.AttrOutcome, conventions.AttrVersion, conventions.AttrPart, conventions.AttrChildService,
-		conventions.AttrChildOperation:
-		return joined // the tree knows the child now
+	case conventions.AttrOutcome, conventions.AttrVersion, conventions.AttrPart:
+		return joined
 	}
-	return false
+	return joined && slices.Contains(conventions.Repairs, key) // the tree knows it now
 }
 
 func putStr(attrs pcommon.Map, key, value string) {

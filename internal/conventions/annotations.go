@@ -28,7 +28,7 @@ const (
 	AttrSpanCount    = Prefix + "span_count"
 	AttrServiceCount = Prefix + "service_count"
 	AttrErrorCount   = Prefix + "error_count"
-	// AttrMissingParents counts parents that were released nowhere.
+	// AttrMissingParents counts parents that were released nowhere. The spans that miss them have AttrOrphan.
 	AttrMissingParents = Prefix + "missing_parents"
 	// AttrStart is the first start after skew correction, Unix nanoseconds.
 	AttrStart = Prefix + "start"
@@ -50,8 +50,8 @@ const (
 	AttrEntryOperation  = Prefix + "entry.operation"
 	AttrParentService   = Prefix + "parent.service"
 	AttrParentOperation = Prefix + "parent.operation"
-	AttrChildService    = Prefix + "child.service"
-	AttrChildOperation  = Prefix + "child.operation"
+	// AttrOrphan says that the span names a parent that was released nowhere before its own release: its caller is not known.
+	AttrOrphan = Prefix + "orphan"
 	// AttrService and AttrOperation are the normalised names, where they differ from the sender's.
 	AttrService     = Prefix + "service"
 	AttrOperation   = Prefix + "operation"
@@ -71,6 +71,59 @@ const (
 	AttrViolations = Prefix + "violations"
 	AttrWeight     = Prefix + "weight"
 )
+
+// What late spans, parts and interim releases make good. Sums over releases are those over whole traces: what an earlier release
+// could not count is counted with the span that makes it known, and what it counted as something else is taken back there.
+// trace_assembly writes these from what it remembers of the earlier releases.
+const (
+	// On a span whose children were released before it, as orphans: AttrRepaired counts them. Of those in other services,
+	// whose calls nobody has counted, the others say what a call counts, in slices with an element for each child; one whose
+	// elements would all be zero is left out.
+	AttrRepaired       = Prefix + "repaired"
+	AttrChildService   = Prefix + "child.service"
+	AttrChildOperation = Prefix + "child.operation"
+	// AttrChildEnvironment is the deployment environment of each child.
+	AttrChildEnvironment = Prefix + "child.environment"
+	AttrChildProtocol    = Prefix + "child.protocol"
+	AttrChildDuration    = Prefix + "child.duration"
+	AttrChildError       = Prefix + "child.error"
+
+	// AttrAnswered says of a client or producer span that spans of another service answer it, in other releases that count
+	// their calls themselves.
+	AttrAnswered = Prefix + "answered"
+
+	// On a span whose parent (AttrParentService, AttrParentOperation) was released before it and counted as a call of a
+	// virtual peer: the first span that answers the parent takes that call back. The sketch of the call's duration cannot
+	// be taken back.
+	AttrRetractedPeerService = Prefix + "retracted.peer.service"
+	AttrRetractedPeerKind    = Prefix + "retracted.peer.kind"
+	// AttrRetractedEnvironment is the parent's deployment environment.
+	AttrRetractedEnvironment = Prefix + "retracted.environment"
+	AttrRetractedProtocol    = Prefix + "retracted.protocol"
+	AttrRetractedError       = Prefix + "retracted.error"
+
+	// AttrEntryOutcome is the outcome under which the trace's entry was counted with its first release. It stands on the spans
+	// of later ones that change what was counted, with AttrEntryEnvironment, the environment of the entry root:
+	//
+	//   - on the first that failed in the trace, with AttrEntryError: the trace failed;
+	//   - on a root that is the entry in the place of another, with AttrRetractedEntryOperation and its like: the trace was
+	//     counted under that one, with AttrRetractedEntryError as one that failed, and is to be counted under this one.
+	AttrEntryOutcome              = Prefix + "entry.outcome"
+	AttrEntryEnvironment          = Prefix + "entry.environment"
+	AttrEntryError                = Prefix + "entry.error"
+	AttrRetractedEntryService     = Prefix + "retracted.entry.service"
+	AttrRetractedEntryOperation   = Prefix + "retracted.entry.operation"
+	AttrRetractedEntryEnvironment = Prefix + "retracted.entry.environment"
+	AttrRetractedEntryError       = Prefix + "retracted.entry.error"
+)
+
+// Repairs lists what a late span, a part or an interim release makes good. In a joined trace there is nothing to.
+var Repairs = []string{
+	AttrRepaired, AttrChildService, AttrChildOperation, AttrChildEnvironment, AttrChildProtocol, AttrChildDuration, AttrChildError,
+	AttrAnswered, AttrRetractedPeerService, AttrRetractedPeerKind, AttrRetractedEnvironment, AttrRetractedProtocol,
+	AttrRetractedError, AttrEntryOutcome, AttrEntryEnvironment, AttrEntryError, AttrRetractedEntryService,
+	AttrRetractedEntryOperation, AttrRetractedEntryEnvironment, AttrRetractedEntryError,
+}
 
 // Outcomes of a release.
 const (

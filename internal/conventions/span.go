@@ -17,6 +17,8 @@ type SpanFacts struct {
 	port    int64 // server.port
 	oldPort int64 // net.peer.port
 
+	http bool // see ProtocolFacts
+
 	// Attributes under the prefixes of category.go.
 	s3, container, orchestration, network, business bool
 }
@@ -115,6 +117,8 @@ func ReadSpan(span ptrace.Span) SpanFacts {
 			f.set(factHTTPURL, value)
 		case "component":
 			f.set(factComponent, value)
+		case "http.request.method", "http.method":
+			f.http = f.http || value.Type() == pcommon.ValueTypeStr
 		case "server.port":
 			f.port = port(value)
 		case "net.peer.port":

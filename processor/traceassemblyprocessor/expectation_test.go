@@ -66,7 +66,7 @@ func TestExpectation(t *testing.T) {
 
 // TestLearnedOperationsAreBounded floods a table with names. What is used much stays.
 func TestLearnedOperationsAreBounded(t *testing.T) {
-	table := newSymbols()
+	table := newSymbols[operation]()
 	l := newLearnedOperations(100, 10*time.Second, table)
 	used := table.ref(operation{"shop", "checkout"})
 	for range 100 {
@@ -82,7 +82,7 @@ func TestLearnedOperationsAreBounded(t *testing.T) {
 	pointing := 0
 	for i := range table.table {
 		if o := table.table[i].learned; o != nil {
-			require.Same(t, l.byName[table.table[i].operation], o)
+			require.Same(t, l.byName[table.table[i].name], o)
 			pointing++
 		}
 	}

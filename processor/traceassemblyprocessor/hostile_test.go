@@ -223,7 +223,7 @@ func TestRepeatedLateDuplicates(t *testing.T) {
 			f.send(testSpan{trace: 1, id: 1})
 			synctest.Wait()
 		}
-		f.look(func(s *shard) { require.Len(t, s.skeletons.queue, 1) })
+		f.look(func(s *shard) { require.Len(t, listed(s.skeletons), 1) })
 		require.EqualValues(t, 1000, f.sum("spans_duplicate"))
 		f.send(testSpan{trace: 1, id: 2, parent: 1})
 		f.wait(10 * time.Second)
@@ -233,7 +233,7 @@ func TestRepeatedLateDuplicates(t *testing.T) {
 		f.wait(2 * time.Second)
 		f.look(func(s *shard) {
 			require.Len(t, s.skeletons.byTrace, 1)
-			require.Len(t, s.skeletons.queue, 1)
+			require.Len(t, listed(s.skeletons), 1)
 		})
 		f.stop()
 	})

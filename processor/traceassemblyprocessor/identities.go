@@ -41,7 +41,7 @@ func (s *shard) identify(t *trace) {
 	if t.history != nil {
 		for i := range t.history.spans {
 			span := &t.history.spans[i]
-			t.identities.add(span.id, span.kind, span.times)
+			t.identities.add(span.id, span.spanKind(), span.times)
 		}
 		s.skeletons.identify(t.history, t.identities)
 	}

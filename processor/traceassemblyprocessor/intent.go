@@ -15,39 +15,38 @@ import (
 
 // A record of calls is an intent or a mark:
 //
-//	mark    'm', version, the position of the intent
-//	intent  'i', version, released_at, table of strings, table of arrivals' positions, releases
-//	release tenant, trace id, version, entry, earliest root's start and id, missing parents, spans
-//	span    arrival, index in it, id, hash of its times, kind and whether attributes follow, operation, attributes
+//	mark      'm', version, the position of the intent
+//	intent    'i', version, released_at, tables of strings, operations, endpoints, arrivals' positions; releases
+//	operation service, name
+//	endpoint  service, name, kind, protocol, environment
+//	release   tenant, trace id, flags, version, outcome counted, start of the root, entry, missing parents, retractions, spans,
+//	          peers: span, endpoint
+//	missing   id, duration, whether it failed, endpoint
+//	span      arrival, index in it, id, hash of its times, kind and flags, operation; attributes where the flag says so
 //
-// Numbers are varints but for ids, times and positions; strings stand as numbers in the table. The attributes are those that
-// assembly wrote.
+// Numbers are varints but for ids, times and positions; strings and what is made of them stand as numbers in their tables. The
+// attributes are those that assembly wrote.
 const (
 	markRecord    = 'm'
 	intentRecord  = 'i'
 	callsVersion  = 1
 	positionBytes = 8
-	// patchedBit marks the kind of a span that attributes follow.
-	patchedBit = 0x80
-	// minReleaseBytes and minSpanBytes are the least that one takes.
+
+	// Bits beside a span's kind.
+	patchedBit  = 0x80 // attributes follow
+	failedBit   = 0x40
+	conflictBit = 0x20
+
+	// Bits of a release.
+	partialFlag = 1
+	failedFlag  = 2
+	rootedFlag  = 4
+
+	// The least that one of them takes.
 	minReleaseBytes = 16
 	minSpanBytes    = 8
+	minMissingBytes = 8
 )
-
-// remembered is what an intent says of a trace besides its spans: the header of its skeleton after the release.
-type remembered struct {
-	version    int
-	entry      operation
-	rootStart  pcommon.Timestamp
-	rootID     pcommon.SpanID
-	missing    []missedParent
-	operations []operation // of the release's spans
-}
-
-type missedParent struct {
-	id    pcommon.SpanID
-	child operation
-}
 
 // intent is one that was read.
 type intent struct {
@@ -71,13 +70,13 @@ type intendedSpan struct {
 	found bool
 }
 
-// patch is an attribute that assembly wrote.
+// patch is an attribute that assembly wrote, or an element of a list.
 type patch struct {
-	key  string
-	kind pcommon.ValueType // ValueTypeStr, ValueTypeInt, ValueTypeBool, or ValueTypeSlice of strings
+	key  string            // empty for an element
+	kind pcommon.ValueType // ValueTypeStr, ValueTypeInt, ValueTypeBool, or ValueTypeSlice of these
 	str  string
 	num  int64
-	list []string
+	list []patch
 }
 
 func encodeMark(of journal.Position) []byte {
@@ -94,124 +93,181 @@ func readPosition(r *codec.Reader) journal.Position {
 
 // intentWriter collects the tables while it writes releases.
 type intentWriter struct {
-	body     []byte
-	strings  map[string]int
-	text     []byte
-	arrivals map[journal.Position]int
-	last     journal.Position // looked up
-	lastAt   int
-	places   []byte
+	body       []byte
+	strings    table[string]
+	operations table[*symbol[operation]] // shards have symbols of their own; one operation may stand several times
+	endpoints  table[*symbol[endpoint]]
+	arrivals   table[journal.Position]
+}
+
+// table numbers what stands in it, in the order of first use.
+type table[K comparable] struct {
+	numbers map[K]int
+	list    []byte
+	last    K // looked up
+	lastAt  int
+}
+
+// at is the number of an entry, which add writes where it is new.
+func (t *table[K]) at(key K, add func(list []byte) []byte) int {
+	if t.numbers == nil {
+		t.numbers = make(map[K]int)
+	} else if key == t.last {
+		return t.lastAt
+	}
+	n, ok := t.numbers[key]
+	if !ok {
+		n = len(t.numbers)
+		t.numbers[key] = n
+		t.list = add(t.list)
+	}
+	t.last, t.lastAt = key, n
+	return n
+}
+
+func (t *table[K]) append(buf []byte) []byte {
+	return append(binary.AppendUvarint(buf, uint64(len(t.numbers))), t.list...)
 }
 
 // encodeIntent writes what a call is made of. Its spans must not have been handed on yet.
 func encodeIntent(c *call) []byte {
-	w := &intentWriter{strings: make(map[string]int), arrivals: make(map[journal.Position]int), lastAt: noSpan}
+	w := &intentWriter{body: make([]byte, 0, intentBytes*c.spans)}
 	w.number(len(c.releases))
 	for _, r := range c.releases {
 		w.release(r)
 	}
-	buf := make([]byte, 0, 2+8+2*binary.MaxVarintLen64+len(w.text)+len(w.places)+len(w.body))
+	buf := make([]byte, 0, 64+len(w.strings.list)+len(w.operations.list)+len(w.endpoints.list)+len(w.arrivals.list)+len(w.body))
 	buf = append(buf, intentRecord, callsVersion)
 	buf = binary.BigEndian.AppendUint64(buf, uint64(c.releasedAt))
-	buf = binary.AppendUvarint(buf, uint64(len(w.strings)))
-	buf = append(buf, w.text...)
-	buf = binary.AppendUvarint(buf, uint64(len(w.arrivals)))
-	buf = append(buf, w.places...)
+	buf = w.strings.append(buf)
+	buf = w.operations.append(buf)
+	buf = w.endpoints.append(buf)
+	buf = w.arrivals.append(buf)
 	return append(buf, w.body...)
 }
 
+// intentBytes is what a span takes in an intent, more or less.
+const intentBytes = 24
+
 func (w *intentWriter) number(n int) { w.body = binary.AppendUvarint(w.body, uint64(n)) }
 
-func (w *intentWriter) string(s string) {
-	n, ok := w.strings[s]
-	if !ok {
-		n = len(w.strings)
-		w.strings[s] = n
-		w.text = codec.AppendString(w.text, s)
-	}
-	w.number(n)
+func (w *intentWriter) stringAt(s string) int {
+	return w.strings.at(s, func(list []byte) []byte { return codec.AppendString(list, s) })
 }
 
-func (w *intentWriter) operation(op operation) {
-	w.string(op.service)
-	w.string(op.name)
+func (w *intentWriter) string(s string) { w.number(w.stringAt(s)) }
+
+func (w *intentWriter) appendStrings(list []byte, strings ...string) []byte {
+	for _, s := range strings {
+		list = binary.AppendUvarint(list, uint64(w.stringAt(s)))
+	}
+	return list
+}
+
+func (w *intentWriter) operation(op *symbol[operation]) {
+	w.number(w.operations.at(op, func(list []byte) []byte { return w.appendStrings(list, op.name.service, op.name.name) }))
+}
+
+func (w *intentWriter) endpoint(e *symbol[endpoint]) {
+	w.number(w.endpoints.at(e, func(list []byte) []byte {
+		return w.appendStrings(list, e.name.service, e.name.name, e.name.kind, e.name.protocol, e.name.environment)
+	}))
 }
 
 func (w *intentWriter) arrival(p journal.Position) {
-	if w.lastAt == noSpan || p != w.last {
-		n, ok := w.arrivals[p]
-		if !ok {
-			n = len(w.arrivals)
-			w.arrivals[p] = n
-			w.places = appendPosition(w.places, p)
-		}
-		w.last, w.lastAt = p, n
+	w.number(w.arrivals.at(p, func(list []byte) []byte { return appendPosition(list, p) }))
+}
+
+func flag(set bool, bit byte) byte {
+	if set {
+		return bit
 	}
-	w.number(w.lastAt)
+	return 0
 }
 
 func (w *intentWriter) release(r *release) {
+	m := r.memory
 	w.string(r.key.tenant)
 	w.body = append(w.body, r.key.id[:]...)
-	w.number(r.memory.version)
-	w.operation(r.memory.entry)
-	w.body = binary.BigEndian.AppendUint64(w.body, uint64(r.memory.rootStart))
-	w.body = append(w.body, r.memory.rootID[:]...)
-	w.number(len(r.memory.missing))
-	for _, m := range r.memory.missing {
-		w.body = append(w.body, m.id[:]...)
-		w.operation(m.child)
+	w.body = append(w.body, flag(m.partial, partialFlag)|flag(m.failed, failedFlag)|flag(m.rooted, rootedFlag))
+	w.number(int(m.version))
+	w.body = append(w.body, m.counted)
+	w.body = binary.BigEndian.AppendUint64(w.body, uint64(m.rootStart))
+	w.endpoint(m.entry)
+	w.number(len(m.missing))
+	for i := range m.missing {
+		missed := &m.missing[i]
+		w.body = append(w.body, missed.id[:]...)
+		w.body = binary.AppendVarint(w.body, missed.duration)
+		w.body = append(w.body, flag(missed.failed, 1))
+		w.endpoint(missed.child)
+	}
+	w.number(len(m.retracted))
+	for _, back := range m.retracted {
+		w.body = append(w.body, back.id[:]...)
+		w.body = append(w.body, back.kind)
 	}
 	w.number(len(r.spans))
 	for i := range r.spans {
-		h := &r.spans[i]
-		w.arrival(h.ref.record)
-		w.number(int(h.ref.index))
-		w.body = append(w.body, h.id[:]...)
-		w.body = binary.BigEndian.AppendUint32(w.body, h.times)
-		kind := byte(h.kind)
-		if h.patched {
-			kind |= patchedBit
-		}
-		w.body = append(w.body, kind)
-		w.operation(r.memory.operations[i])
-		if h.patched {
-			w.patch(h.span.Attributes())
-		}
+		w.span(&r.spans[i], m.operations[i], m.partial || i == r.holder)
+	}
+	w.number(len(m.peers))
+	for _, p := range m.peers {
+		w.number(p.span)
+		w.endpoint(p.peer)
+	}
+}
+
+func (w *intentWriter) span(h *heldSpan, op *symbol[operation], patched bool) {
+	patched = patched || h.conflict
+	w.arrival(h.ref.record)
+	w.number(int(h.ref.index))
+	w.body = append(w.body, h.id[:]...)
+	w.body = binary.BigEndian.AppendUint32(w.body, h.times)
+	failed := h.span.Status().Code() == ptrace.StatusCodeError
+	w.body = append(w.body, byte(h.kind)|flag(patched, patchedBit)|flag(failed, failedBit)|flag(h.conflict, conflictBit))
+	w.operation(op)
+	if patched {
+		w.patch(h.span.Attributes())
 	}
 }
 
 func (w *intentWriter) patch(attrs pcommon.Map) {
 	var own []patch
 	for key, value := range attrs.All() {
-		if p, ok := patchOf(key, value); ok {
+		if !strings.HasPrefix(key, conventions.Prefix) {
+			continue
+		}
+		// What is of other types was trusted, and comes with the arrival.
+		if p := (patch{key: key}); p.set(value) {
 			own = append(own, p)
 		}
 	}
 	w.number(len(own))
-	for _, p := range own {
-		w.string(p.key)
-		w.body = append(w.body, byte(p.kind))
-		switch p.kind {
-		case pcommon.ValueTypeStr:
-			w.string(p.str)
-		case pcommon.ValueTypeSlice:
-			w.number(len(p.list))
-			for _, s := range p.list {
-				w.string(s)
-			}
-		default:
-			w.body = binary.AppendVarint(w.body, p.num)
-		}
+	for i := range own {
+		w.string(own[i].key)
+		w.value(&own[i])
 	}
 }
 
-// patchOf is the attribute where assembly may have written it. Trusted annotations of other types come with the arrival.
-func patchOf(key string, value pcommon.Value) (patch, bool) {
-	if !strings.HasPrefix(key, conventions.Prefix) {
-		return patch{}, false
+func (w *intentWriter) value(p *patch) {
+	w.body = append(w.body, byte(p.kind))
+	switch p.kind {
+	case pcommon.ValueTypeStr:
+		w.string(p.str)
+	case pcommon.ValueTypeSlice:
+		w.number(len(p.list))
+		for i := range p.list {
+			w.value(&p.list[i])
+		}
+	default:
+		w.body = binary.AppendVarint(w.body, p.num)
 	}
-	p := patch{key: key, kind: value.Type()}
+}
+
+// set takes a value where assembly may have written it.
+func (p *patch) set(value pcommon.Value) bool {
+	p.kind = value.Type()
 	switch value.Type() {
 	case pcommon.ValueTypeStr:
 		p.str = value.Str()
@@ -223,30 +279,38 @@ func patchOf(key string, value pcommon.Value) (patch, bool) {
 		}
 	case pcommon.ValueTypeSlice:
 		for _, v := range value.Slice().All() {
-			if v.Type() != pcommon.ValueTypeStr {
-				return patch{}, false
+			var element patch
+			if v.Type() == pcommon.ValueTypeSlice || !element.set(v) {
+				return false
 			}
-			p.list = append(p.list, v.Str())
+			p.list = append(p.list, element)
 		}
 	default:
-		return patch{}, false
+		return false
 	}
-	return p, true
+	return true
 }
 
 func (p *patch) apply(span ptrace.Span) {
-	attrs := span.Attributes()
+	value, ok := span.Attributes().Get(p.key)
+	if !ok {
+		value = span.Attributes().PutEmpty(p.key)
+	}
+	p.write(value)
+}
+
+func (p *patch) write(value pcommon.Value) {
 	switch p.kind {
 	case pcommon.ValueTypeStr:
-		attrs.PutStr(p.key, p.str)
+		value.SetStr(p.str)
 	case pcommon.ValueTypeInt:
-		attrs.PutInt(p.key, p.num)
+		value.SetInt(p.num)
 	case pcommon.ValueTypeBool:
-		attrs.PutBool(p.key, p.num != 0)
+		value.SetBool(p.num != 0)
 	case pcommon.ValueTypeSlice:
-		list := attrs.PutEmptySlice(p.key)
-		for _, s := range p.list {
-			list.AppendEmpty().SetStr(s)
+		list := value.SetEmptySlice()
+		for i := range p.list {
+			p.list[i].write(list.AppendEmpty())
 		}
 	}
 }
@@ -281,8 +345,10 @@ func decodeCalls(record []byte) (callsRecord, error) {
 // intentReader reads an intent behind its tables.
 type intentReader struct {
 	*codec.Reader
-	strings  []string
-	arrivals []journal.Position
+	strings    []string
+	operations []*symbol[operation]
+	endpoints  []*symbol[endpoint]
+	arrivals   []journal.Position
 }
 
 func decodeIntent(reader *codec.Reader) *intent {
@@ -290,6 +356,13 @@ func decodeIntent(reader *codec.Reader) *intent {
 	in := &intent{releasedAt: int64(r.Fixed64())}
 	for n := r.Count(1); n > 0 && !r.Failed(); n-- {
 		r.strings = append(r.strings, r.String())
+	}
+	for n := r.Count(2); n > 0 && !r.Failed(); n-- {
+		r.operations = append(r.operations, &symbol[operation]{name: operation{r.string(), r.string()}})
+	}
+	for n := r.Count(5); n > 0 && !r.Failed(); n-- {
+		e := endpoint{operation: operation{r.string(), r.string()}, kind: r.string(), protocol: r.string(), environment: r.string()}
+		r.endpoints = append(r.endpoints, &symbol[endpoint]{name: e})
 	}
 	for n := r.Count(positionBytes); n > 0 && !r.Failed(); n-- {
 		r.arrivals = append(r.arrivals, readPosition(reader))
@@ -301,14 +374,15 @@ func decodeIntent(reader *codec.Reader) *intent {
 	return in
 }
 
-func (r *intentReader) string() string {
-	if n := r.Below(len(r.strings)); !r.Failed() {
-		return r.strings[n]
+// entryOf reads a number in a table, and answers what stands there.
+func entryOf[T any](r *intentReader, table []T) (entry T) {
+	if n := r.Below(len(table)); !r.Failed() {
+		return table[n]
 	}
-	return ""
+	return entry
 }
 
-func (r *intentReader) operation() operation { return operation{r.string(), r.string()} }
+func (r *intentReader) string() string { return entryOf(r, r.strings) }
 
 func (r *intentReader) spanID() (id pcommon.SpanID) {
 	copy(id[:], r.Bytes(len(id)))
@@ -319,59 +393,71 @@ func (r *intentReader) release() intendedRelease {
 	var rel intendedRelease
 	rel.key.tenant = r.string()
 	copy(rel.key.id[:], r.Bytes(len(rel.key.id)))
-	rel.version = r.Below(math.MaxInt32)
-	rel.entry = r.operation()
-	rel.rootStart, rel.rootID = pcommon.Timestamp(r.Fixed64()), r.spanID()
-	for n := r.Count(len(pcommon.SpanID{})); n > 0 && !r.Failed(); n-- {
-		rel.missing = append(rel.missing, missedParent{r.spanID(), r.operation()})
+	flags := r.Byte()
+	rel.partial, rel.failed, rel.rooted = flags&partialFlag != 0, flags&failedFlag != 0, flags&rootedFlag != 0
+	rel.version = uint32(r.Below(math.MaxInt32))
+	rel.counted = r.Byte()
+	if int(rel.counted) > len(conventions.Outcomes) {
+		r.Fail()
+	}
+	rel.rootStart = pcommon.Timestamp(r.Fixed64())
+	rel.entry = entryOf(r, r.endpoints)
+	for n := r.Count(minMissingBytes); n > 0 && !r.Failed(); n-- {
+		m := missingParent{id: r.spanID(), duration: r.Varint(), failed: r.Byte() != 0}
+		rel.missing = append(rel.missing, missedParent{m, entryOf(r, r.endpoints)})
+	}
+	for n := r.Count(minMissingBytes); n > 0 && !r.Failed(); n-- {
+		rel.retracted = append(rel.retracted, retraction{r.spanID(), r.Byte()})
 	}
 	n := r.Count(minSpanBytes)
-	rel.spans = make([]intendedSpan, 0, n)
-	rel.operations = make([]operation, 0, n)
+	rel.spans, rel.operations = make([]intendedSpan, 0, n), make([]*symbol[operation], 0, n)
 	for ; n > 0 && !r.Failed(); n-- {
-		rel.spans = append(rel.spans, r.span())
-		rel.operations = append(rel.operations, r.operation())
-		if last := &rel.spans[len(rel.spans)-1]; last.patch != nil {
-			last.patch = r.patch()
-		}
+		rel.spans = append(rel.spans, r.span(&rel.remembered))
+	}
+	for n := r.Count(2); n > 0 && !r.Failed(); n-- {
+		rel.peers = append(rel.peers, knownPeer{r.Below(len(rel.spans)), entryOf(r, r.endpoints)})
 	}
 	return rel
 }
 
-// span reads a span as far as its operation. Where attributes follow, its patch is not nil.
-func (r *intentReader) span() intendedSpan {
-	var s intendedSpan
-	if at := r.Below(len(r.arrivals)); !r.Failed() {
-		s.ref.record = r.arrivals[at]
-	}
+func (r *intentReader) span(m *remembered) (s intendedSpan) {
+	s.ref.record = entryOf(r, r.arrivals)
 	s.ref.index = uint32(r.Below(math.MaxInt32))
 	s.bones.id = r.spanID()
 	s.bones.times = r.Fixed32()
 	kind := r.Byte()
+	s.bones.kind = kind &^ (patchedBit | failedBit | conflictBit)
+	s.bones.failed, s.bones.conflict = kind&failedBit != 0, kind&conflictBit != 0
+	m.operations = append(m.operations, entryOf(r, r.operations))
 	if kind&patchedBit != 0 {
-		s.patch = []patch{}
+		s.patch = r.patch()
 	}
-	s.bones.kind, s.bones.next = ptrace.SpanKind(kind&^patchedBit), noSpan
 	return s
 }
 
-func (r *intentReader) patch() []patch {
-	list := []patch{}
+func (r *intentReader) patch() (list []patch) {
 	for n := r.Count(2); n > 0 && !r.Failed(); n-- {
-		p := patch{key: r.string(), kind: pcommon.ValueType(r.Byte())}
-		switch p.kind {
-		case pcommon.ValueTypeStr:
-			p.str = r.string()
-		case pcommon.ValueTypeInt, pcommon.ValueTypeBool:
-			p.num = r.Varint()
-		case pcommon.ValueTypeSlice:
-			for m := r.Count(1); m > 0 && !r.Failed(); m-- {
-				p.list = append(p.list, r.string())
-			}
-		default:
-			r.Fail()
-		}
+		p := patch{key: r.string()}
+		r.value(&p, true)
 		list = append(list, p)
 	}
 	return list
+}
+
+func (r *intentReader) value(p *patch, outer bool) {
+	p.kind = pcommon.ValueType(r.Byte())
+	switch {
+	case p.kind == pcommon.ValueTypeStr:
+		p.str = r.string()
+	case p.kind == pcommon.ValueTypeInt || p.kind == pcommon.ValueTypeBool:
+		p.num = r.Varint()
+	case p.kind == pcommon.ValueTypeSlice && outer:
+		for n := r.Count(2); n > 0 && !r.Failed(); n-- {
+			var element patch
+			r.value(&element, false)
+			p.list = append(p.list, element)
+		}
+	default:
+		r.Fail()
+	}
 }

@@ -18,22 +18,27 @@ func testCall() *call {
 		return heldSpan{span: span, id: spanID(id), times: uint32(id) + 7, kind: kind, ref: spanRef{journal.Position{Segment: 3, Offset: record}, index}}
 	}
 	whole := []heldSpan{held(1, 16, 0, ptrace.SpanKindServer), held(2, 16, 5, ptrace.SpanKindClient)}
-	whole[0].patched = true
 	attrs := whole[0].span.Attributes()
 	attrs.PutStr("http.route", "/")
 	attrs.PutStr(conventions.AttrOutcome, conventions.OutcomeComplete)
 	attrs.PutInt(conventions.AttrVersion, 1)
 	markConflict(whole[0].span)
 	late := []heldSpan{held(3, 900, 1, ptrace.SpanKindServer)}
-	late[0].patched = true
-	late[0].span.Attributes().PutBool(conventions.Prefix+"flag", true)
-	shop, web := operation{"shop", "order"}, operation{"web", "GET /"}
-	return &call{releasedAt: 1_700_000_000_000_000_001, releases: []*release{
+	late[0].conflict = true
+	late[0].span.Status().SetCode(ptrace.StatusCodeError)
+	late[0].span.Attributes().PutBool(conventions.AttrOrphan, true)
+	shop, web := &symbol[operation]{name: operation{"shop", "order"}}, &symbol[operation]{name: operation{"web", "GET /"}}
+	entry := &symbol[endpoint]{name: endpoint{operation: web.name, environment: "prod"}}
+	peer := &symbol[endpoint]{name: endpoint{operation: operation{service: "db"}, kind: "database", protocol: "mysql"}}
+	return &call{releasedAt: 1_700_000_000_000_000_001, spans: 3, releases: []*release{
 		{key: traceKey{"", traceID(1)}, spans: whole, memory: &remembered{
-			version: 1, entry: web, rootStart: 5, rootID: spanID(1), operations: []operation{web, web},
-			missing: []missedParent{{spanID(77), shop}},
+			version: 1, counted: 2, failed: true, rooted: true, rootStart: 5, entry: entry, operations: []*symbol[operation]{web, web},
+			missing: []missedParent{{missingParent{id: spanID(77), duration: -4, failed: true}, entry}},
+			peers:   []knownPeer{{1, peer}},
 		}},
-		{key: traceKey{"tenant-1", traceID(2)}, spans: late, memory: &remembered{version: 4, entry: shop, operations: []operation{shop}}},
+		{key: traceKey{"tenant-1", traceID(2)}, spans: late, memory: &remembered{
+			partial: true, version: 4, entry: entry, operations: []*symbol[operation]{shop}, retracted: []retraction{{spanID(9), 3}},
+		}},
 	}}
 }
 
@@ -51,22 +56,27 @@ func TestIntentRoundTrip(t *testing.T) {
 	require.Equal(t, []intendedSpan{
 		{
 			ref:   spanRef{journal.Position{Segment: 3, Offset: 16}, 0},
-			bones: skeletonSpan{id: spanID(1), times: 8, kind: ptrace.SpanKindServer, next: noSpan},
+			bones: skeletonSpan{id: spanID(1), times: 8, kind: uint8(ptrace.SpanKindServer)},
 			patch: []patch{
 				{key: conventions.AttrOutcome, kind: pcommon.ValueTypeStr, str: conventions.OutcomeComplete},
 				{key: conventions.AttrVersion, kind: pcommon.ValueTypeInt, num: 1},
-				{key: conventions.AttrViolations, kind: pcommon.ValueTypeSlice, list: []string{conventions.ViolationConflictingSpanID}},
+				{key: conventions.AttrViolations, kind: pcommon.ValueTypeSlice, list: []patch{
+					{kind: pcommon.ValueTypeStr, str: conventions.ViolationConflictingSpanID},
+				}},
 			},
 		},
 		{
 			ref:   spanRef{journal.Position{Segment: 3, Offset: 16}, 5},
-			bones: skeletonSpan{id: spanID(2), times: 9, kind: ptrace.SpanKindClient, next: noSpan},
+			bones: skeletonSpan{id: spanID(2), times: 9, kind: uint8(ptrace.SpanKindClient)},
 		},
 	}, whole.spans)
 	require.Equal(t, traceKey{"tenant-1", traceID(2)}, late.key)
 	require.Equal(t, *testCall().releases[1].memory, late.remembered)
-	require.Equal(t, spanRef{journal.Position{Segment: 3, Offset: 900}, 1}, late.spans[0].ref)
-	require.Equal(t, []patch{{key: conventions.Prefix + "flag", kind: pcommon.ValueTypeBool, num: 1}}, late.spans[0].patch)
+	require.Equal(t, []intendedSpan{{
+		ref:   spanRef{journal.Position{Segment: 3, Offset: 900}, 1},
+		bones: skeletonSpan{id: spanID(3), times: 10, kind: uint8(ptrace.SpanKindServer), failed: true, conflict: true},
+		patch: []patch{{key: conventions.AttrOrphan, kind: pcommon.ValueTypeBool, num: 1}},
+	}}, late.spans)
 
 	for n := range record {
 		_, err := decodeCalls(record[:n])

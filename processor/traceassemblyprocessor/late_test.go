@@ -53,10 +53,11 @@ func TestLateSpans(t *testing.T) {
 		entry := map[string]string{"entry.service": "web", "entry.operation": "GET /"}
 		require.Equal(t, map[string]string{
 			"entry.service": "web", "entry.operation": "GET /", "parent.service": "web", "parent.operation": "POST",
-			"child.service": "db", "child.operation": "query",
+			"child.service": `["db"]`, "child.operation": `["query"]`,
 		}, links(spanOf(t, fragment, 3)))
 		require.Equal(t, entry, links(spanOf(t, fragment, 5)), "its parent is of the same service")
 		require.Equal(t, entry, links(spanOf(t, fragment, 6)))
+		require.Equal(t, "true", attr(spanOf(t, fragment, 6), conventions.AttrOrphan))
 		require.Equal(t, "1", attr(spanOf(t, fragment, 6), conventions.AttrMissingParents), "98 alone, on the release's root")
 		require.EqualValues(t, 3, f.sum("spans_late"))
 		require.EqualValues(t, 1, f.sum("spans_duplicate"))
@@ -106,7 +107,7 @@ func TestEntryIsTheEarliestRoot(t *testing.T) {
 		}, entries)
 		f.wait(2 * time.Minute)
 		f.stop()
-		require.Empty(t, f.shards[0].symbols.index, "every symbol was given back")
+		requireNoSymbols(t, f.shards[0].skeletons)
 	})
 }
 
@@ -135,6 +136,12 @@ func TestLateParentOfSharedID(t *testing.T) {
 	}
 }
 
+func requireNoSymbols(t *testing.T, s *skeletons) {
+	require.Empty(t, s.symbols.index, "every symbol was given back")
+	require.Empty(t, s.endpoints.index, "every endpoint was given back")
+	require.Zero(t, s.symbols.weight+s.endpoints.weight)
+}
+
 // TestSkeletonsAreBounded fills the share of memory_limit_bytes that skeletons have: 1 MiB / 8.
 func TestSkeletonsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -149,8 +156,8 @@ func TestSkeletonsAreBounded(t *testing.T) {
 		}
 		f.wait(2 * time.Second)
 		f.look(func(s *shard) {
-			// A trace of one span takes 320 + 24 bytes, and there is one symbol.
-			require.LessOrEqual(t, s.skeletons.weight+s.symbols.weight, int64(1<<17))
+			// A trace of one span takes 152 + 24 bytes, and there is one symbol and one entry.
+			require.LessOrEqual(t, s.skeletons.weight+s.symbols.weight+s.skeletons.endpoints.weight, int64(1<<17))
 			require.Greater(t, s.skeletons.weight, int64(1<<17)-1000)
 			require.EqualValues(t, 1000-len(s.skeletons.byTrace), f.sum("skeleton_evictions"))
 		})
@@ -160,15 +167,14 @@ func TestSkeletonsAreBounded(t *testing.T) {
 		f.stop()
 		sk := f.shards[0].skeletons
 		require.Empty(t, sk.byTrace)
-		require.Empty(t, sk.queue)
+		require.Empty(t, listed(sk))
 		require.Zero(t, sk.weight)
-		require.Zero(t, sk.symbols.weight, "every symbol was given back")
-		require.Empty(t, sk.symbols.index)
+		requireNoSymbols(t, sk)
 	})
 }
 
 // TestBusyTrace sends spans of one trace all the time, as jobs with a constant trace id do. What is remembered of them must not
-// crowd out the other traces: 12 of these are within late_window, of the 1 MiB / 8 that skeletons have they need 12 * 344 bytes.
+// crowd out the other traces: 12 of these are within late_window, of the 1 MiB / 8 that skeletons have they need 12 * 176 bytes.
 func TestBusyTrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t, small)
@@ -184,7 +190,7 @@ func TestBusyTrace(t *testing.T) {
 			f.send(spans...)
 			f.wait(3 * time.Second)
 			f.look(func(s *shard) {
-				require.Contains(t, s.skeletons.byTrace, traceKey{id: traceID(1000 + n)}, "4 s after its release")
+				require.Contains(t, s.skeletons.byTrace, skeletonKey{id: traceID(1000 + n)}, "4 s after its release")
 				requireWeight(t, s.skeletons)
 			})
 		}
@@ -201,7 +207,7 @@ func TestRepeatedSpanDoesNotCrowdOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t, small)
 		f.send(testSpan{trace: 2, id: 1})
-		spans := make([]testSpan, 1300) // 48 bytes each with the index, of 64 KiB
+		spans := make([]testSpan, 1100) // 56 bytes each with the index, of 64 KiB
 		for i := range spans {
 			spans[i] = testSpan{trace: 1, id: uint64(1 + i)}
 			if i <= maxCompared {
@@ -211,18 +217,26 @@ func TestRepeatedSpanDoesNotCrowdOut(t *testing.T) {
 		f.send(spans...)
 		f.wait(2 * time.Second)
 		require.Zero(t, f.sum("skeleton_evictions"))
-		f.send(spans[0]) // the last one of its id that it is compared with
+		f.send(spans[1]) // the last one of its id that it is compared with
 		f.wait(2 * time.Second)
 		require.EqualValues(t, 1, f.sum("spans_duplicate"))
 		require.EqualValues(t, 1, f.sum("skeleton_evictions"))
 		f.look(func(s *shard) {
-			require.Contains(t, s.skeletons.byTrace, traceKey{id: traceID(2)})
-			require.Contains(t, s.skeletons.byTrace, traceKey{id: traceID(1)}, "its entry and version")
-			require.Empty(t, s.skeletons.byTrace[traceKey{id: traceID(1)}].spans)
+			require.Contains(t, s.skeletons.byTrace, skeletonKey{id: traceID(2)})
+			require.Contains(t, s.skeletons.byTrace, skeletonKey{id: traceID(1)}, "its entry and version")
+			require.Empty(t, s.skeletons.byTrace[skeletonKey{id: traceID(1)}].spans)
 			requireWeight(t, s.skeletons)
 		})
 		f.stop()
 	})
+}
+
+// listed are the skeletons in the list, oldest first.
+func listed(s *skeletons) (list []*skeleton) {
+	for sk := s.oldest; sk != nil; sk = sk.newer {
+		list = append(list, sk)
+	}
+	return list
 }
 
 // requireWeight compares the weight of all skeletons with what they say themselves.
@@ -250,9 +264,9 @@ func TestLateSpansOfALargeTrace(t *testing.T) {
 		f.send(spans...)
 		f.wait(2 * time.Second)
 		f.look(func(s *shard) {
-			sk := s.skeletons.byTrace[traceKey{id: traceID(1)}]
-			require.Nil(t, sk.index, "not before a late span comes")
-			require.NotNil(t, sk.identities, "needed before its release")
+			sk := s.skeletons.byTrace[skeletonKey{id: traceID(1)}]
+			require.False(t, sk.indexed(), "not before a late span comes")
+			require.NotNil(t, sk.identities(), "needed before its release")
 		})
 		var maps [][2]uintptr
 		for i := range uint64(3) {
@@ -261,9 +275,9 @@ func TestLateSpansOfALargeTrace(t *testing.T) {
 			f.send(spans[i], testSpan{trace: 1, id: n + 1 + i, parent: 1})
 			f.wait(2 * time.Second)
 			f.look(func(s *shard) {
-				sk := s.skeletons.byTrace[traceKey{id: traceID(1)}]
+				sk := s.skeletons.byTrace[skeletonKey{id: traceID(1)}]
 				require.Len(t, sk.spans, int(n+1+i))
-				maps = append(maps, [2]uintptr{reflect.ValueOf(sk.index).Pointer(), reflect.ValueOf(sk.identities).Pointer()})
+				maps = append(maps, [2]uintptr{reflect.ValueOf(sk.more.index).Pointer(), reflect.ValueOf(sk.identities()).Pointer()})
 				requireWeight(t, s.skeletons)
 			})
 		}
@@ -278,19 +292,54 @@ func TestLateSpansOfALargeTrace(t *testing.T) {
 
 // TestSkeletonExpires takes a skeleton after its window, before anybody evicted it.
 func TestSkeletonExpires(t *testing.T) {
-	table := newSymbols()
+	table := newSymbols[operation]()
 	s := newSkeletons(time.Minute, 1<<20, table)
-	op := table.ref(operation{"shop", "work"})
-	sk := &skeleton{key: traceKey{id: traceID(1)}, entry: op}
-	s.weight += sk.weight()
-	s.put(sk, time.Minute)
-	require.Same(t, sk, s.take(sk.key, time.Second))
-	s.put(sk, 2*time.Minute)
-	s.evict(90 * time.Second) // the first entry of the queue is void
-	require.Contains(t, s.byTrace, sk.key)
-	require.Nil(t, s.take(sk.key, 2*time.Minute))
+	key := traceKey{tenant: "acme", id: traceID(1)}
+	sk := s.make(key)
+	sk.entry = s.endpoints.ref(endpoint{operation: operation{"shop", "work"}})
+	s.put(sk)
+	require.Nil(t, s.take(traceKey{id: key.id}, time.Second), "of another tenant")
+	require.Nil(t, s.take(traceKey{tenant: "other", id: key.id}, time.Second), "of an unknown tenant")
+	require.Same(t, sk, s.take(key, time.Second))
+	sk.released = stampOf(time.Minute)
+	s.put(sk)
+	s.evict(90 * time.Second)
+	require.Contains(t, s.byTrace, sk.skeletonKey)
+	require.Nil(t, s.take(key, 2*time.Minute))
 	require.Zero(t, s.weight)
-	require.Empty(t, table.index)
+	requireNoSymbols(t, s)
 	s.evict(time.Hour)
 	require.Zero(t, s.evicted, "in time")
+}
+
+// TestSkeletonsOfOpenTraces passes over a skeleton that its trace owns, and evicts it after it was given back.
+func TestSkeletonsOfOpenTraces(t *testing.T) {
+	s := newSkeletons(time.Minute, 1<<20, newSymbols[operation]())
+	var made []*skeleton
+	for i := range uint64(3) {
+		sk := s.make(traceKey{id: traceID(i + 1)})
+		sk.released = stampOf(time.Duration(i) * time.Second)
+		s.put(sk)
+		made = append(made, sk)
+	}
+	require.Same(t, made[0], s.take(traceKey{id: traceID(1)}, 59*time.Second))
+	s.evict(61 * time.Second)
+	require.Equal(t, made[2:], listed(s), "the second one's window has passed")
+	s.giveBack(made[0])
+	s.giveBack(made[0])
+	require.Equal(t, []*skeleton{made[2], made[0]}, listed(s))
+	require.Nil(t, s.take(traceKey{id: traceID(1)}, 61*time.Second), "its window has passed too")
+	require.Equal(t, made[2:], listed(s))
+	requireWeight(t, s)
+	s.limit = 0
+	s.evict(61 * time.Second)
+	require.Equal(t, 1, s.evicted)
+	require.Zero(t, s.weight)
+}
+
+// TestStampTurnsOver has a clock of more than 49 days.
+func TestStampTurnsOver(t *testing.T) {
+	turn := time.Duration(1<<32) * time.Millisecond
+	require.Equal(t, 3*time.Second, stampOf(turn-time.Second).age(turn+2*time.Second))
+	require.Equal(t, -time.Second, stampOf(turn).age(turn-time.Second))
 }

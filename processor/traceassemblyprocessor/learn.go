@@ -1,6 +1,7 @@
 package traceassemblyprocessor
 
 import (
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -19,8 +20,8 @@ func (t *trace) learnGap() {
 func (s *shard) learnRelease(t *trace, outcome string, now time.Duration) {
 	switch {
 	case t.late:
-		if sk := t.history; sk.quiet && t.version == sk.version+1 && t.version == 2 && t.awaitedFragment() {
-			s.quiet.late(s.symbols.at(sk.entry), t.first-sk.last)
+		if sk := t.history; t.version == 2 && sk.counted != 0 && sk.outcome() == conventions.OutcomeQuiet && t.awaitedFragment() {
+			s.quiet.late(s.entryOf(t), sk.last.age(t.first))
 		}
 	case outcome == conventions.OutcomeComplete || outcome == conventions.OutcomeQuiet || outcome == conventions.OutcomeTimeout:
 		// Other releases say nothing of what would have come.
@@ -46,22 +47,21 @@ func (t *trace) awaitedFragment() bool {
 
 // misses says whether a released span named h as its parent.
 func (s *skeleton) misses(h *heldSpan) bool {
-	for i := range s.missing {
-		if s.missing[i].id == h.id {
-			return true
-		}
-	}
-	return false
+	return s.more != nil && slices.ContainsFunc(s.more.missing, func(m missingParent) bool { return m.id == h.id })
 }
 
 // learnLate corrects what its trace's release taught: h came after all.
 func (s *shard) learnLate(t *trace, h *heldSpan, at time.Duration) {
 	sk := t.history
-	after := at - sk.last
-	for i := range sk.missing {
-		m := &sk.missing[i]
-		if o := s.learned.of(m.child); m.id == h.id && o != nil && o.parent.total > 0 {
-			o.parent.late(after, s.learned.longest)
+	after := sk.last.age(at)
+	if sk.more != nil {
+		for _, m := range sk.more.missing {
+			if m.id != h.id {
+				continue
+			}
+			if o := s.learned.byName[s.skeletons.endpoints.at(m.child).operation]; o != nil && o.parent.total > 0 {
+				o.parent.late(after, s.learned.longest)
+			}
 		}
 	}
 	first, ok := t.released[h.parent]
@@ -69,10 +69,7 @@ func (s *shard) learnLate(t *trace, h *heldSpan, at time.Duration) {
 		return
 	}
 	client := &sk.spans[first]
-	if client.kind != ptrace.SpanKindClient || !h.answers(s.symbols.at(client.op).service) {
-		return
+	if client.spanKind() == ptrace.SpanKindClient && h.answers(s.symbols.at(client.op).service) {
+		s.learned.make(client.op).child(client.failed).late(after, s.learned.longest)
 	}
-	o := s.learned.make(client.op)
-	// A skeleton does not say whether the call failed: the one that had more without child is more likely to be wrong.
-	o.child(o.failed.never > o.ok.never).late(after, s.learned.longest)
 }

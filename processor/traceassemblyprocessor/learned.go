@@ -38,7 +38,7 @@ func (o *learnedOperation) weight() float32 { return o.ok.total + o.failed.total
 type learnedOperations struct {
 	byName  map[operation]*learnedOperation
 	limit   int
-	symbols *symbols
+	symbols *symbols[operation]
 	longest time.Duration // a wait that is not longer than this could have been made
 
 	// Of all clients whose child came after them: how long that took. It says how long to wait for the children of a client of
@@ -55,7 +55,7 @@ const (
 	evictionSample = 8
 )
 
-func newLearnedOperations(limit int, longest time.Duration, symbols *symbols) *learnedOperations {
+func newLearnedOperations(limit int, longest time.Duration, symbols *symbols[operation]) *learnedOperations {
 	l := &learnedOperations{byName: make(map[operation]*learnedOperation), limit: limit, symbols: symbols, longest: longest}
 	symbols.learned = l.byName
 	return l

@@ -10,10 +10,12 @@ import (
 // resource is what spans share as their sender. It is never changed after intake made it, so that shards and the
 // callBuilder read it without locks.
 type resource struct {
-	key       resourceKey
-	service   string
-	schemaURL string
-	content   pcommon.Resource
+	key     resourceKey
+	service string
+	// environment is where the calls of its spans are counted.
+	environment string
+	schemaURL   string
+	content     pcommon.Resource
 	extent
 }
 
@@ -54,6 +56,7 @@ func newResource(tenant string, rs ptrace.ResourceSpans) *resource {
 	r.key = resourceKey{tenant, hashContent(attrs, r.content.DroppedAttributesCount(), r.schemaURL)}
 	// The name stands in every skeleton, and on every late span.
 	r.service = conventions.ShortName(conventions.ServiceName(r.content))
+	r.environment = conventions.Environment(r.content)
 	r.extent = extentOf(attrs, r.schemaURL)
 	return r
 }

@@ -204,12 +204,6 @@ func (r *replay) decide() {
 	}
 }
 
-// restoredRelease is what a shard remembers of a release that was made before the start.
-type restoredRelease struct {
-	*intendedRelease
-	released time.Duration // on the processor's clock, where times before the start are negative
-}
-
 // restore gives the shards the skeletons that a late span can still ask for.
 func (r *replay) restore(ctx context.Context, in *intent) {
 	released := time.Unix(0, in.releasedAt).Sub(r.p.epoch)
@@ -331,7 +325,7 @@ func (r *replay) pick(in *intake, at journal.Position) (found []wantedSpan) {
 // take is given the span that was intended.
 func (s *intendedSpan) take(a *arrival, o *heldOrigin, record journal.Position) {
 	s.held = heldSpan{
-		span: a.span, origin: o, id: a.span.SpanID(), times: s.bones.times, kind: s.bones.kind, size: a.size, weight: a.weight,
+		span: a.span, origin: o, id: a.span.SpanID(), times: s.bones.times, kind: s.bones.spanKind(), size: a.size, weight: a.weight,
 		ref: spanRef{record, a.index}, next: noSpan,
 	}
 	for i := range s.patch {
@@ -382,36 +376,4 @@ func (r *replay) repeat(at journal.Position, in *intent) {
 	b.open.intent = at
 	b.open.releases = nil // its intent is written
 	b.closeAt(in.releasedAt)
-}
-
-// restore takes up what was remembered of a release.
-func (s *shard) restore(r *restoredRelease) {
-	sk := s.skeletons.take(r.key, r.released)
-	if sk == nil {
-		sk = &skeleton{key: r.key, entry: s.symbols.ref(r.entry)}
-	} else {
-		s.skeletons.weight -= sk.weight()
-		entry := s.symbols.ref(r.entry)
-		s.symbols.unref(sk.entry)
-		sk.entry = entry
-		for _, m := range sk.missing {
-			s.symbols.unref(m.child)
-		}
-		sk.missing = nil
-	}
-	sk.version, sk.rootStart, sk.rootID = r.version, r.rootStart, r.rootID
-	sk.last, sk.released = r.released, r.released
-	for _, m := range r.missing {
-		sk.missing = append(sk.missing, missingParent{m.id, s.symbols.ref(m.child)})
-	}
-	for i := range r.spans {
-		span := r.spans[i].bones
-		span.op = s.symbols.ref(r.operations[i])
-		sk.spans = append(sk.spans, span)
-		if sk.index != nil {
-			sk.link(len(sk.spans) - 1)
-		}
-	}
-	s.skeletons.weight += sk.weight()
-	s.skeletons.put(sk, r.released+s.cfg.LateWindow)
 }

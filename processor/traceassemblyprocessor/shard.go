@@ -35,7 +35,7 @@ type shard struct {
 	oldest     traceList
 	ready      traceList
 	origins    *originTable
-	symbols    *symbols
+	symbols    *symbols[operation]
 	skeletons  *skeletons
 	quiet      *quietPeriods
 	learned    *learnedOperations
@@ -44,7 +44,9 @@ type shard struct {
 	touched       []*trace   // by the request being worked on
 	releases      []*release // of this turn
 	maps          []traceMaps
-	originsWeight int64 // of origins, as the budget knows it
+	originsWeight int64        // of origins, as the budget knows it
+	answered      []bool       // by spans being released, see recorder
+	retracted     []retraction // by spans being released, for the journal
 	turnCounts
 
 	reportAt time.Duration
@@ -73,7 +75,7 @@ const (
 )
 
 func newShard(p *assemblyProcessor, out chan<- delivery, shards int) *shard {
-	table := newSymbols()
+	table := newSymbols[operation]()
 	collect := p.cfg.Linger
 	if collect > 0 {
 		collect = max(collect, lateLinger)
@@ -261,8 +263,8 @@ func (s *shard) open(key traceKey, at time.Duration) *trace {
 		held: maps.held, measure: measure{counted: maps.counted},
 	}
 	if sk := s.skeletons.take(key, at); sk != nil {
-		t.history, t.late, t.version = sk, true, sk.version+1
-		t.released, t.identities = s.skeletons.index(sk), sk.identities
+		t.history, t.late, t.version = sk, true, int(sk.version)+1
+		t.released, t.identities = s.skeletons.index(sk), sk.identities()
 	}
 	if !t.late && s.cfg.InterimInterval > 0 {
 		t.interim = at + s.cfg.InterimInterval
@@ -295,11 +297,11 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
 	}
 	if conflicting {
 		s.conflicting++
+		h.conflict = true
 		markConflict(span)
-		h.patched = true
 	}
 	if t.late {
-		s.telemetry.late(at - t.history.released)
+		s.telemetry.late(t.history.released.age(at))
 		s.learnLate(t, &h, at)
 	}
 	t.measure.add(&h)
@@ -321,7 +323,7 @@ func (s *shard) reschedule(t *trace) {
 	if t.late && t.part == 0 && len(t.spans) == 0 { // nothing but duplicates came
 		s.trim(t) // telling them may have taken memory
 		s.forgetTrace(t)
-		s.skeletons.put(t.history, t.history.expires)
+		s.skeletons.giveBack(t.history)
 		return
 	}
 	if t.late || t.complete() {
@@ -412,10 +414,10 @@ func (s *shard) ask(t *trace) {
 // entryOf is the entry operation as far as it is known: zero while no root has come.
 func (s *shard) entryOf(t *trace) operation {
 	switch {
-	case t.history != nil:
-		return s.symbols.at(t.history.entry)
 	case t.root != noSpan:
 		return s.symbols.at(t.spans[t.root].op)
+	case t.history != nil && t.history.rooted:
+		return s.skeletons.entryOf(t.history)
 	default:
 		return operation{}
 	}

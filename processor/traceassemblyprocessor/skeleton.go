@@ -1,174 +1,296 @@
 package traceassemblyprocessor
 
 import (
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
-// skeleton is what is remembered of a released trace, so that a late span is recognised and gets its entry and its parent.
-// While a late fragment or a part of the trace is open its trace owns the skeleton, otherwise the shard's table does.
+// skeleton is what is remembered of a released trace, so that a late span is recognised and gets its entry and its parent, and
+// so that what its absence made of the rollups is made good (see record). While a late fragment or a part of the trace is open
+// its trace owns the skeleton, otherwise the shard's table does. There are millions of them: no field is wider than it must be.
 type skeleton struct {
-	key      traceKey
-	version  int           // of the last release
-	entry    uint32        // symbol; one reference. The earliest released root's, a guess until there is one
-	last     time.Duration // arrival of the last span
-	released time.Duration // the last release
-	expires  time.Duration
-	quiet    bool          // its release was for the quiet period
-	queued   time.Duration // when the last of its entries in the queue expires, 0 for none
-	spans    []skeletonSpan
-	// missing are parents that released spans named and that were not released, with the span that misses them; at most
-	// maxMissing, for a span that comes with such an id is annotated with its child.
-	missing []missingParent
+	spans        []skeletonSpan
+	more         *skeletonMore // nil for most
+	older, newer *skeleton     // see skeletons
+	rootStart    pcommon.Timestamp
+	skeletonKey
+	version  uint32 // of the last release
+	entry    uint32 // endpoint; one reference. The earliest released root's, a guess until there is one
+	last     stamp  // arrival of the last span
+	released stamp  // the last release
+	// counted is the outcome with which the trace's entry was counted, as 1 + its place among conventions.Outcomes; 0 until then.
+	counted uint8
+	failed  bool // a released span failed
+	rooted  bool // a root was released: rootStart is the earliest one's
+	listed  bool
+}
 
-	rootStart pcommon.Timestamp
-	rootID    pcommon.SpanID // of the earliest released root, empty until there is one
+// skeletonKey is a traceKey without pointers.
+type skeletonKey struct {
+	id     pcommon.TraceID
+	tenant uint32 // symbol of the operation without a name; one reference. 0 for the default tenant
+}
+
+// skeletonMore is what few skeletons have.
+type skeletonMore struct {
+	// missing are the released spans whose parent was not released, at most maxMissing: a span that comes with such an id is
+	// annotated with them.
+	missing []missingParent
 
 	// Made when a late span or a part first needs them, and kept, for where one came there may be many.
 	index      map[pcommon.SpanID]int32 // span id → its first span in spans
+	next       []int32                  // span → the next one of the same id, noSpan for none; set by link
 	identities identities               // see trace
 }
 
-// skeletonSpan holds no pointer. It has one reference to its operation.
+// skeletonSpan holds no pointer. It has one reference to its operation and one to its peer.
 type skeletonSpan struct {
 	id    pcommon.SpanID
 	times uint32 // hash of start and end
 	op    uint32
-	next  int32 // the next one of the same id, noSpan for none; set by link
-	kind  ptrace.SpanKind
+	// peer is the endpoint of the virtual call that the release of the span counted and that no late span has taken back; 0 for
+	// none.
+	peer   uint32
+	kind   uint8
+	failed bool
+	// conflict: it stands outside of the tree and of every sum.
+	conflict bool
 }
 
+func (s *skeletonSpan) spanKind() ptrace.SpanKind { return ptrace.SpanKind(s.kind) }
+
+// missingParent is what the call of an orphan counts once its parent comes.
 type missingParent struct {
-	id    pcommon.SpanID
-	child uint32 // symbol; one reference
+	duration int64 // nanoseconds
+	id       pcommon.SpanID
+	child    uint32 // endpoint; one reference
+	failed   bool
+}
+
+// stamp is a time of the processor's clock in milliseconds. It turns over after 49 days; ages are right up to half of that.
+type stamp uint32
+
+func stampOf(at time.Duration) stamp { return stamp(at / time.Millisecond) }
+
+func (s stamp) age(now time.Duration) time.Duration {
+	return time.Duration(int32(stampOf(now)-s)) * time.Millisecond
 }
 
 const (
 	noSpan     = -1
 	maxMissing = 64
 
-	skeletonWeight     = 320 // with its place in the table
+	// TestSkeletonMemory measures these.
+	skeletonWeight     = 96 + 56 // the place in the table is the latter
 	skeletonSpanWeight = 24
-	missingWeight      = 12
-	indexWeight        = 24 // of a span in index
+	moreWeight         = 64
+	missingWeight      = 24
+	indexWeight        = 32 // of a span in index and next
 	identityWeight     = 64 // of a span in identities
 )
 
 func (s *skeleton) weight() int64 {
-	weight := skeletonWeight + int64(cap(s.spans))*skeletonSpanWeight + int64(cap(s.missing))*missingWeight
-	if s.index != nil {
-		weight += int64(len(s.spans)) * indexWeight
-	}
-	if s.identities != nil {
-		weight += int64(len(s.spans)) * identityWeight
+	weight := skeletonWeight + int64(cap(s.spans))*skeletonSpanWeight
+	if m := s.more; m != nil {
+		weight += moreWeight + int64(cap(m.missing))*missingWeight
+		if m.index != nil {
+			weight += int64(len(s.spans)) * indexWeight
+		}
+		if m.identities != nil {
+			weight += int64(len(s.spans)) * identityWeight
+		}
 	}
 	return weight
 }
 
 // lateWeight is what it takes once a late span has come.
 func (s *skeleton) lateWeight() int64 {
-	if s.index != nil {
+	if s.indexed() {
 		return s.weight()
 	}
-	return s.weight() + int64(len(s.spans))*indexWeight
+	weight := s.weight() + int64(len(s.spans))*indexWeight
+	if s.more == nil {
+		weight += moreWeight
+	}
+	return weight
 }
 
-// link puts a span into the index and chains those of one id: the innermost stands first.
+func (s *skeleton) indexed() bool { return s.more != nil && s.more.index != nil }
+
+func (s *skeleton) extra() *skeletonMore {
+	if s.more == nil {
+		s.more = &skeletonMore{}
+	}
+	return s.more
+}
+
+// identities are those of the trace, if it has them.
+func (s *skeleton) identities() identities {
+	if s.more == nil {
+		return nil
+	}
+	return s.more.identities
+}
+
+// next is the next span of the same id, noSpan for none. The index is there.
+func (s *skeleton) next(i int32) int32 { return s.more.next[i] }
+
+// link puts a span into the index and chains those of one id: the innermost stands first, and what is outside of the tree last.
 func (s *skeleton) link(i int) {
-	span := &s.spans[i]
-	first, ok := s.index[span.id]
+	span, m := &s.spans[i], s.more
+	m.next = append(m.next, noSpan)
+	first, ok := m.index[span.id]
 	switch {
 	case !ok:
-		span.next = noSpan
-	case tracetree.ParentRank(span.kind) <= tracetree.ParentRank(s.spans[first].kind):
-		span.next = first
-	default:
-		span.next, s.spans[first].next = s.spans[first].next, int32(i)
+	case s.spans[first].rank() < span.rank():
+		m.next[i], m.next[first] = m.next[first], int32(i)
 		return
+	default:
+		m.next[i] = first
 	}
-	s.index[span.id] = int32(i)
+	m.index[span.id] = int32(i)
 }
 
-// miss remembers that a released span of operation child misses its parent. It says whether a reference was taken.
-func (s *skeleton) miss(parent pcommon.SpanID, child uint32) bool {
-	if len(s.missing) >= maxMissing {
-		return false
+// rank orders the spans of one id: a child belongs to the first.
+func (s *skeletonSpan) rank() int {
+	if s.conflict {
+		return outsideRank
 	}
-	for _, m := range s.missing {
-		if m.id == parent && m.child == child {
-			return false
-		}
-	}
-	s.missing = append(s.missing, missingParent{parent, child})
-	return true
+	return tracetree.ParentRank(s.spanKind())
 }
+
+// outsideRank is behind all of tracetree.ParentRank.
+const outsideRank = 100
+
+// miss remembers an orphan. It says whether it took over the reference to child.
+func (s *skeleton) miss(m missingParent) bool {
+	if more := s.extra(); len(more.missing) < maxMissing {
+		more.missing = append(more.missing, m)
+		return true
+	}
+	return false
+}
+
+// setOutcome remembers with which outcome the trace's entry was counted.
+func (s *skeleton) setOutcome(outcome string) {
+	s.counted = uint8(1 + slices.Index(conventions.Outcomes, outcome))
+}
+
+func (s *skeleton) outcome() string { return conventions.Outcomes[s.counted-1] }
 
 // skeletons is a shard's table of skeletons, bounded in time and in bytes.
 type skeletons struct {
-	window  time.Duration
-	limit   int64
-	symbols *symbols
-	byTrace map[traceKey]*skeleton
-	queue   []skeletonDue // by time; an entry is void once its skeleton was taken
-	head    int           // of queue
-	weight  int64         // of all skeletons, those that open traces own too
-	evicted int           // since the last report
+	window    time.Duration
+	limit     int64
+	symbols   *symbols[operation]
+	endpoints *symbols[endpoint]
+	byTrace   map[skeletonKey]*skeleton // but for those that open traces own
+	// The list is in the order of release, but that one which is given back unchanged after it was passed over stands at the end.
+	oldest, newest *skeleton
+	weight         int64 // of all skeletons, those that open traces own too
+	evicted        int   // since the last report
 }
 
-type skeletonDue struct {
-	*skeleton
-	expires time.Duration
-}
-
-func newSkeletons(window time.Duration, limit int64, symbols *symbols) *skeletons {
-	return &skeletons{window: window, limit: limit, symbols: symbols, byTrace: make(map[traceKey]*skeleton)}
-}
-
-// put keeps a skeleton until the window has passed since now, or gives it back unchanged after take.
-func (s *skeletons) put(sk *skeleton, expires time.Duration) {
-	sk.expires = expires
-	s.byTrace[sk.key] = sk
-	if sk.queued != expires { // given back, its entry is there, or would be there once more with each duplicate
-		sk.queued = expires
-		s.queue = append(s.queue, skeletonDue{sk, expires})
+func newSkeletons(window time.Duration, limit int64, symbols *symbols[operation]) *skeletons {
+	return &skeletons{
+		window: window, limit: limit, symbols: symbols, endpoints: newSymbols[endpoint](),
+		byTrace: make(map[skeletonKey]*skeleton),
 	}
+}
+
+// make makes the skeleton of a trace, owned by it.
+func (s *skeletons) make(key traceKey) *skeleton {
+	sk := &skeleton{skeletonKey: skeletonKey{id: key.id}}
+	if key.tenant != "" {
+		sk.tenant = s.symbols.ref(operation{service: key.tenant})
+	}
+	s.weight += sk.weight()
+	return sk
+}
+
+// put keeps a skeleton until the window has passed since its release.
+func (s *skeletons) put(sk *skeleton) {
+	s.unlist(sk)
+	s.giveBack(sk)
+}
+
+// giveBack returns a skeleton unchanged after take.
+func (s *skeletons) giveBack(sk *skeleton) {
+	s.byTrace[sk.skeletonKey] = sk
+	if sk.listed {
+		return
+	}
+	sk.listed, sk.older = true, s.newest
+	if s.newest == nil {
+		s.oldest = sk
+	} else {
+		s.newest.newer = sk
+	}
+	s.newest = sk
+}
+
+func (s *skeletons) unlist(sk *skeleton) {
+	if !sk.listed {
+		return
+	}
+	if sk.older == nil {
+		s.oldest = sk.newer
+	} else {
+		sk.older.newer = sk.newer
+	}
+	if sk.newer == nil {
+		s.newest = sk.older
+	} else {
+		sk.newer.older = sk.older
+	}
+	sk.listed, sk.older, sk.newer = false, nil, nil
 }
 
 // take hands the skeleton of a trace over to its caller, nil where none is remembered.
 func (s *skeletons) take(key traceKey, now time.Duration) *skeleton {
-	sk := s.byTrace[key]
+	short := skeletonKey{id: key.id}
+	if key.tenant != "" {
+		if short.tenant = s.symbols.find(operation{service: key.tenant}); short.tenant == 0 {
+			return nil
+		}
+	}
+	sk := s.byTrace[short]
 	switch {
 	case sk == nil:
 		return nil
-	case sk.expires <= now:
+	case sk.released.age(now) >= s.window:
 		s.remove(sk)
 		return nil
 	}
-	delete(s.byTrace, key)
+	delete(s.byTrace, short)
 	return sk
 }
 
 // index is the skeleton's index, made where there is none yet.
 func (s *skeletons) index(sk *skeleton) map[pcommon.SpanID]int32 {
-	if sk.index == nil {
+	if !sk.indexed() {
 		s.weight -= sk.weight()
-		sk.index = make(map[pcommon.SpanID]int32, len(sk.spans))
+		more := sk.extra()
+		more.index = make(map[pcommon.SpanID]int32, len(sk.spans))
+		more.next = make([]int32, 0, len(sk.spans))
 		for i := range sk.spans {
 			sk.link(i)
 		}
 		s.weight += sk.weight()
 	}
-	return sk.index
+	return sk.more.index
 }
 
 // identify keeps the identities of a skeleton's trace with it.
 func (s *skeletons) identify(sk *skeleton, of identities) {
 	s.weight -= sk.weight()
-	sk.identities = of
+	sk.extra().identities = of
 	s.weight += sk.weight()
 }
 
@@ -177,46 +299,46 @@ func (s *skeletons) forget(sk *skeleton) {
 	s.weight -= sk.weight()
 	for i := range sk.spans {
 		s.symbols.unref(sk.spans[i].op)
+		s.endpoints.unref(sk.spans[i].peer)
 	}
-	for _, m := range sk.missing {
-		s.symbols.unref(m.child)
+	if sk.more != nil {
+		for _, m := range sk.more.missing {
+			s.endpoints.unref(m.child)
+		}
 	}
-	sk.spans, sk.missing, sk.index, sk.identities = nil, nil, nil, nil
+	sk.spans, sk.more = nil, nil
 	s.weight += sk.weight()
 }
 
-func (s *skeletons) full() bool { return s.weight+s.symbols.weight > s.limit }
+// entryOf is the entry of a skeleton's trace.
+func (s *skeletons) entryOf(sk *skeleton) operation { return s.endpoints.at(sk.entry).operation }
+
+func (s *skeletons) full() bool { return s.weight+s.symbols.weight+s.endpoints.weight > s.limit }
 
 // evict drops the skeletons whose window has passed and, while there is too much, the ones that would go next.
 func (s *skeletons) evict(now time.Duration) {
-	for s.head < len(s.queue) {
-		due := &s.queue[s.head]
-		current := s.byTrace[due.key] == due.skeleton && due.skeleton.expires == due.expires
-		if current && due.expires > now {
-			if !s.full() {
-				break
-			}
+	for s.oldest != nil {
+		sk := s.oldest
+		inTime := sk.released.age(now) < s.window
+		if inTime && !s.full() {
+			return
+		}
+		if s.byTrace[sk.skeletonKey] != sk { // its trace will put it back
+			s.unlist(sk)
+			continue
+		}
+		if inTime {
 			s.evicted++
 		}
-		if current {
-			s.remove(due.skeleton)
-		}
-		if due.queued == due.expires {
-			due.queued = 0
-		}
-		*due = skeletonDue{}
-		s.head++
-	}
-	if s.head > len(s.queue)/2 {
-		n := copy(s.queue, s.queue[s.head:])
-		clear(s.queue[n:])
-		s.queue, s.head = s.queue[:n], 0
+		s.remove(sk)
 	}
 }
 
 func (s *skeletons) remove(sk *skeleton) {
-	delete(s.byTrace, sk.key)
+	delete(s.byTrace, sk.skeletonKey)
+	s.unlist(sk)
 	s.forget(sk)
-	s.symbols.unref(sk.entry)
+	s.endpoints.unref(sk.entry)
+	s.symbols.unref(sk.tenant)
 	s.weight -= sk.weight()
 }

@@ -27,9 +27,10 @@ type heldSpan struct {
 	kind   ptrace.SpanKind
 	ref    spanRef // in the journal, if there is one
 	at     uint32  // arrival, milliseconds after the trace's first
-	state  spanState
-	// patched says that assembly wrote attributes on the span.
-	patched bool
+	peer   uint32  // endpoint of the virtual call that the release counts; set by record
+	// conflict: its identity came before with other times.
+	conflict bool
+	state    spanState
 }
 
 // trace is an open trace, or the late fragment of a released one. What it knows of its structure grows with every span, so
@@ -45,6 +46,7 @@ type trace struct {
 	late    bool
 	parts   bool // it grew too large: what comes is released in parts
 	request requestState
+	shared  bool // two held spans have one id
 
 	first, last time.Duration // arrivals
 	longest     time.Duration // gap between two arrivals while something was missing
@@ -88,10 +90,10 @@ func (t *trace) seen(h *heldSpan) (duplicate, conflicting bool, compared int) {
 		}
 	}
 	if first, ok := t.released[h.id]; ok {
-		for i := first; i >= 0 && !duplicate; i = t.history.spans[i].next {
+		for i := first; i >= 0 && !duplicate; i = t.history.next(i) {
 			s := &t.history.spans[i]
-			duplicate = s.kind == h.kind && s.times == h.times
-			conflicting = conflicting || s.kind == h.kind
+			duplicate = s.spanKind() == h.kind && s.times == h.times
+			conflicting = conflicting || s.spanKind() == h.kind
 			compared++
 		}
 	}
@@ -111,7 +113,7 @@ func (t *trace) add(h heldSpan, learned *learnedOperations) {
 		t.awaited--
 		served = t.parentCame(first, &h, learned)
 	default:
-		h.next = first
+		h.next, t.shared = first, true
 		served = t.sharedID(&h, learned)
 	}
 	t.held[h.id] = int32(at)
@@ -141,9 +143,8 @@ func (t *trace) missing(h *heldSpan) bool {
 
 // entry is the entry root among the given spans, which are not empty: the earliest root, else the earliest span whose parent is
 // missing, else (a cycle, or a fragment that hangs on what was released) the earliest.
-func (t *trace) entry(spans []heldSpan) *heldSpan {
-	var best *heldSpan
-	bestRank := 0
+func (t *trace) entry(spans []heldSpan) int {
+	best, bestRank := noSpan, 0
 	for i := range spans {
 		h := &spans[i]
 		rank := 2
@@ -153,8 +154,8 @@ func (t *trace) entry(spans []heldSpan) *heldSpan {
 		case t.missing(h):
 			rank = 1
 		}
-		if best == nil || rank < bestRank || rank == bestRank && earlier(h.start, h.id, best.start, best.id) {
-			best, bestRank = h, rank
+		if best == noSpan || rank < bestRank || rank == bestRank && earlier(h.start, h.id, spans[best].start, spans[best].id) {
+			best, bestRank = i, rank
 		}
 	}
 	return best

@@ -22,14 +22,18 @@ func (a *Answer) Operations() iter.Seq[tracestore.OperationAggregate] {
 	}
 }
 
-// Edges yields the series of an answer from Edges.
+// Edges yields the series of an answer from Edges, but for those of which everything was retracted. The durations of a
+// virtual peer's calls are among the others where they were retracted: a sketch does not give back what it counted.
 func (a *Answer) Edges() iter.Seq[tracestore.EdgeAggregate] {
 	return func(yield func(tracestore.EdgeAggregate) bool) {
 		a.each(func(k *key, r *row) bool {
+			calls, failed := r.left()
+			if calls == 0 {
+				return true
+			}
 			return yield(tracestore.EdgeAggregate{
 				Parent: a.text(k, edgeParent), Child: a.text(k, edgeChild), ChildKind: a.text(k, edgeKind),
-				Protocol: a.text(k, edgeProtocol), Calls: signed(r.numbers[numCount]), Errors: signed(r.numbers[numErrors]),
-				Durations: r.durations.distribution(),
+				Protocol: a.text(k, edgeProtocol), Calls: calls, Errors: failed, Durations: r.durations.distribution(),
 			})
 		})
 	}
@@ -48,14 +52,16 @@ func (a *Answer) Entries() iter.Seq[tracestore.EntryAggregate] {
 				rows[entry], outcomes[entry] = &row{}, make(map[string]int64)
 			}
 			rows[entry].merge(r)
-			outcomes[entry][a.text(k, entryOutcome)] += signed(r.numbers[numCount])
+			if traces, _ := r.left(); traces > 0 {
+				outcomes[entry][a.text(k, entryOutcome)] += traces
+			}
 			return true
 		})
 		for _, entry := range order {
 			r := rows[entry]
-			if !yield(tracestore.EntryAggregate{
-				Operation: entry, Traces: signed(r.numbers[numCount]), Errors: signed(r.numbers[numErrors]),
-				Outcomes: outcomes[entry], Durations: r.durations.distribution(),
+			traces, failed := r.left()
+			if traces > 0 && !yield(tracestore.EntryAggregate{
+				Operation: entry, Traces: traces, Errors: failed, Outcomes: outcomes[entry], Durations: r.durations.distribution(),
 			}) {
 				return
 			}
@@ -107,12 +113,26 @@ func (a *Answer) Completeness() tracestore.Completeness {
 	})
 	c := tracestore.Completeness{
 		Spans: signed(total.numbers[numCount]), Partial: signed(total.numbers[numPartial]),
-		Unrepaired: signed(total.numbers[numUnrepaired]),
+		Unrepaired: difference(total.numbers[numOrphans], total.numbers[numRepaired]),
 	}
 	for _, count := range a.beyond {
 		c.Other = max(c.Other, signed(count))
 	}
 	return c
+}
+
+// left is how much is counted in a row of Edges or Entries and not retracted. A window may hold the retraction alone; then it is
+// nothing.
+func (r *row) left() (calls, failed int64) {
+	return difference(r.numbers[numCount], r.numbers[numRetracted]), difference(r.numbers[numErrors], r.numbers[numRetractedErrors])
+}
+
+// difference is a − b as answers have it, 0 where b is larger.
+func difference(a, b uint64) int64 {
+	if b > a {
+		return 0
+	}
+	return signed(a - b)
 }
 
 // stream yields what an answer holds once it is asked for, or the error of making it. each is one of Answer's methods.

@@ -68,11 +68,10 @@ func (c *collector) add(release *tracetree.Release) {
 	c.release++
 	whole := release.Whole()
 	var root rootSpan
-	failed, missing := false, false
+	failed := false
 	for i := range release.Spans {
 		c.span = &release.Spans[i]
 		c.read.read(c.span.Attributes())
-		missing = missing || c.read.missingParents
 		if c.read.conflicting {
 			continue
 		}
@@ -83,15 +82,15 @@ func (c *collector) add(release *tracetree.Release) {
 		c.addEntryOperation()
 		c.addError(release.TraceID)
 		c.addSpan(whole)
+		if c.read.repairs != nil {
+			c.addRepairs()
+		}
 		if release.First() {
 			root.consider(c)
 		}
 	}
 	if root.found {
 		c.addEntry(&root, release.Outcome, failed)
-	}
-	if missing || !whole {
-		c.addUnrepaired(release, missing)
 	}
 }
 
@@ -177,11 +176,10 @@ func (c *collector) addOperation() {
 	r.durations.add(c.duration)
 }
 
-// addEdges adds the calls that the span shows: the one that it answers, the one of a virtual peer that it makes, and the one
-// that a span of an earlier release answered.
+// addEdges adds the calls that the span shows: the one that it answers, and the one of a virtual peer that it makes.
 func (c *collector) addEdges() {
 	read := &c.read
-	if read.parent.Service == "" && read.peer == "" && read.child.Service == "" {
+	if read.parent.Service == "" && read.peer == "" {
 		return
 	}
 	if protocol := read.protocol.Protocol(); protocol != c.last.protocol {
@@ -200,14 +198,6 @@ func (c *collector) addEdges() {
 		k := own
 		k[edgeChild], k[edgeKind] = c.id(read.peer), c.id(cmp.Or(read.peerKind, conventions.KindExternal))
 		c.addCall(&k)
-	}
-	if read.child.Service != "" {
-		k := own
-		k[edgeChild], k[edgeChildOperation] = c.id(read.child.Service), c.id(read.child.Operation)
-		k[edgeKind] = c.called
-		// The answer's errors and duration are not known here.
-		r := c.Sums.at(Edges, &k)
-		r.numbers[numCount] = sum(r.numbers[numCount], 1)
 	}
 }
 
@@ -254,5 +244,8 @@ func (c *collector) addSpan(whole bool) {
 	r.numbers[numCount] = sum(r.numbers[numCount], 1)
 	if !whole {
 		r.numbers[numPartial] = sum(r.numbers[numPartial], 1)
+	}
+	if c.read.orphan {
+		r.numbers[numOrphans] = sum(r.numbers[numOrphans], 1)
 	}
 }

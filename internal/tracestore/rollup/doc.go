@@ -5,13 +5,13 @@
 //
 //	table           key, behind the environment                          sums
 //	Operations      service, version, operation, kind                    calls, errors, self time, path time, durations
-//	Edges           parent service and operation, child service and      calls, errors, durations
+//	Edges           parent service and operation, child service and      calls, errors, retracted calls and errors, durations
 //	                operation, child kind, protocol
-//	Entries         service, operation, outcome                          traces, errors, durations
+//	Entries         service, operation, outcome                          traces, errors, retracted traces and errors, durations
 //	EntryOperations entry service and operation, service, operation      calls, errors, self time, path time, traces
 //	Errors          fingerprint, service, operation, entry service       count, first and last minute, trace ids
 //	                and operation
-//	Spans           –                                                    spans, partial, unrepaired
+//	Spans           –                                                    spans, partial, orphans, repaired
 //
 // Everything comes from the annotations on the spans (package conventions): nothing is analysed here.
 //

@@ -2,6 +2,7 @@ package rollup
 
 import (
 	"math"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -14,7 +15,7 @@ import (
 type annotations struct {
 	service, operation string // where they differ from the sender's
 	entry              tracestore.Operation
-	parent, child      tracestore.Operation
+	parent             tracestore.Operation
 	peer, peerKind     string
 	selfTime, pathTime uint64
 	errorOrigin        bool
@@ -22,9 +23,10 @@ type annotations struct {
 	conflicting        bool // its identity was seen before with other times: it is not counted
 	protocol           conventions.ProtocolFacts
 
-	// On the span that carries what concerns its release.
-	summary        bool
-	missingParents bool
+	orphan bool
+
+	summary bool     // the span carries what concerns its release
+	repairs *repairs // nil for most
 }
 
 // read reads the annotations of a span in a single pass.
@@ -44,10 +46,6 @@ func (a *annotations) read(attrs pcommon.Map) {
 			a.parent.Service = text(value)
 		case conventions.AttrParentOperation:
 			a.parent.Operation = text(value)
-		case conventions.AttrChildService:
-			a.child.Service = text(value)
-		case conventions.AttrChildOperation:
-			a.child.Operation = text(value)
 		case conventions.AttrPeerService:
 			a.peer = text(value)
 		case conventions.AttrPeerKind:
@@ -57,17 +55,21 @@ func (a *annotations) read(attrs pcommon.Map) {
 		case conventions.AttrCriticalPathTime:
 			a.pathTime = number(value)
 		case conventions.AttrErrorOrigin:
-			a.errorOrigin = value.Type() == pcommon.ValueTypeBool && value.Bool()
+			a.errorOrigin = isTrue(value)
 		case conventions.AttrErrorFingerprint:
 			a.fingerprint = text(value)
 		case conventions.AttrViolations:
 			a.conflicting = conflicting(value)
 		case conventions.AttrSpanCount:
 			a.summary = true
-		case conventions.AttrMissingParents:
-			a.missingParents = number(value) > 0
+		case conventions.AttrOrphan:
+			a.orphan = isTrue(value)
 		default:
-			a.protocol.Read(key, value)
+			if strings.HasPrefix(key, conventions.Prefix) {
+				a.repairs = a.repairs.read(key, value)
+			} else {
+				a.protocol.Read(key, value)
+			}
 		}
 	}
 }
@@ -78,6 +80,8 @@ func text(value pcommon.Value) string {
 	}
 	return ""
 }
+
+func isTrue(value pcommon.Value) bool { return value.Type() == pcommon.ValueTypeBool && value.Bool() }
 
 func number(value pcommon.Value) uint64 {
 	if value.Type() == pcommon.ValueTypeInt {

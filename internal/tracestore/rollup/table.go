@@ -71,8 +71,13 @@ const (
 	numPathTime = 3
 	numTraces   = 4
 
-	numPartial    = 1
-	numUnrepaired = 2
+	// Of Edges and Entries: what was counted and is not to be. They are sums of their own, so that sums only grow.
+	numRetracted       = 2
+	numRetractedErrors = 3
+
+	numPartial  = 1
+	numOrphans  = 2
+	numRepaired = 3 // orphans whose parent came
 
 	maxNumbers = 5
 )
@@ -91,13 +96,13 @@ var shapes = [others]shape{
 		services: []int{operationService}, dropped: []int{operationVersion},
 	},
 	Edges: {
-		columns: 7, numbers: 2, durations: true,
+		columns: 7, numbers: 4, durations: true,
 		services: []int{edgeParent, edgeChild}, dropped: []int{edgeParentOperation, edgeChildOperation},
 	},
-	Entries:         {columns: 4, numbers: 2, durations: true, services: []int{entryService}},
+	Entries:         {columns: 4, numbers: 4, durations: true, services: []int{entryService}},
 	EntryOperations: {columns: 5, numbers: 5, services: []int{entryOpService}},
 	Errors:          {columns: 6, numbers: 1, occurrences: true, services: []int{errorService}},
-	Spans:           {columns: 1, numbers: 3},
+	Spans:           {columns: 1, numbers: 4},
 }
 
 // key is a series' key: a number for each column's string, see dictionary. Columns that a table does not have are 0.

@@ -35,19 +35,19 @@ func sample() *Sums {
 // TestValueBytes holds docs/storage-format.md to the byte.
 func TestValueBytes(t *testing.T) {
 	operation := "03 01 ac02 8001  01 01 00 02" // numbers; one zero, one bin: at distance 0, count 2
-	want := "01" +                              // version
+	want := "02" +                              // version
 		"05" + " 04 70726f64" + " 04 73686f70" + " 05 474554202f" + " 06 736572766572" + " 01 66" + // prod, shop, GET /, server, f
 		"01 1b 01" + operation + // Operations, 27 bytes, other
 		"01" + "01 02 00 03 04" + operation + // one series: prod, shop, no version, GET /, server
 		"05 1c 00 01" + "01 05 02 03 02 03" + "01 05 00 01" + "aa0000000000000000000000000000bb" +
-		"06 06 00 01" + "01 06 02 01" +
+		"06 07 00 01" + "01 06 02 01 00" +
 		"07 06 03 00 00 00 00 00" // others: 3 of Operations
 	require.Equal(t, strings.ReplaceAll(want, " ", ""), hex.EncodeToString(sample().Append(nil, AllTables)))
 
-	want = "01 01 04 70726f64 06 06 00 01 01 06 02 01 07 06 03 00 00 00 00 00" // only the strings that it needs
+	want = "02 01 04 70726f64 06 07 00 01 01 06 02 01 00 07 06 03 00 00 00 00 00" // only the strings that it needs
 	require.Equal(t, strings.ReplaceAll(want, " ", ""), hex.EncodeToString(sample().Append(nil, Of(Spans))))
 	require.Equal(t, Of(Operations, Errors, Spans), sample().Tables())
-	require.Equal(t, []byte{1, 0}, NewSums(1).Append(nil, AllTables))
+	require.Equal(t, []byte{2, 0}, NewSums(1).Append(nil, AllTables))
 }
 
 func TestMergeRoundTrip(t *testing.T) {
@@ -97,7 +97,7 @@ func TestBrokenValues(t *testing.T) {
 func FuzzMerge(f *testing.F) {
 	f.Add(sample().Append(nil, AllTables))
 	f.Add(NewSums(1).Append(nil, AllTables))
-	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff})
+	f.Add([]byte{2, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, value []byte) {
 		sums := NewSums(MaxSeries)
 		err := sums.Merge(value, AllTables)

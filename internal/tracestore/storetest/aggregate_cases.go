@@ -156,10 +156,10 @@ func testAggregateOddSpans(t *testing.T, store tracestore.Backend) {
 }
 
 // testEarlyPeer: a client span that nobody answers in its release names a virtual peer; that a server span did answer it shows
-// when that one is late. The edges have both, completeness says that they may be one.
+// when that one is late, and takes the call of the peer back. Another call of the peer stays.
 func testEarlyPeer(t *testing.T, store tracestore.Backend) {
 	post := span{
-		trace: 1, id: 2, parent: 1, service: "shop", name: "POST stock", kind: ptrace.SpanKindClient, to: 60 * ms,
+		trace: 1, id: 2, parent: 1, service: "shop", name: "POST stock", kind: ptrace.SpanKindClient, to: 60 * ms, failed: true,
 		attributes: map[string]any{"rpc.system.name": "grpc", "server.address": "stock.local", "server.port": 80},
 	}
 	take := span{
@@ -168,24 +168,71 @@ func testEarlyPeer(t *testing.T, store tracestore.Backend) {
 		attributes: map[string]any{
 			"rpc.system.name": "grpc", conventions.AttrEntryService: "shop", conventions.AttrEntryOperation: "GET /cart",
 			conventions.AttrParentService: "shop", conventions.AttrParentOperation: "POST stock",
+			conventions.AttrRetractedPeerService: "stock.local:80", conventions.AttrRetractedPeerKind: conventions.KindExternal,
+			conventions.AttrRetractedProtocol: "grpc", conventions.AttrRetractedError: true,
 		},
 	}
 	root := span{trace: 1, id: 1, service: "shop", name: "GET /cart", kind: ptrace.SpanKindServer, to: 100 * ms, version: 1, outcome: "quiet"}
-	write(t, store, explained(call(root, post)), explained(call(take)))
-	list := collect(t, store.Edges(t.Context(), "", bothMinutes()))
-	for i := range list {
-		list[i].Durations = nil
+	edges := func() []tracestore.EdgeAggregate {
+		list := collect(t, store.Edges(t.Context(), "", bothMinutes()))
+		for i := range list {
+			list[i].Durations = nil
+		}
+		return list
 	}
-	require.ElementsMatch(t, []tracestore.EdgeAggregate{
-		{Parent: "shop", Child: "stock.local:80", ChildKind: conventions.KindExternal, Protocol: "grpc", Calls: 1},
-		{Parent: "shop", Child: "stock", ChildKind: conventions.KindService, Protocol: "grpc", Calls: 1},
-	}, list)
+	peer := tracestore.EdgeAggregate{Parent: "shop", Child: "stock.local:80", ChildKind: conventions.KindExternal, Protocol: "grpc", Calls: 1, Errors: 1}
+	answered := tracestore.EdgeAggregate{Parent: "shop", Child: "stock", ChildKind: conventions.KindService, Protocol: "grpc", Calls: 1}
+	write(t, store, explained(call(root, post)))
+	require.Equal(t, []tracestore.EdgeAggregate{peer}, edges())
+	write(t, store, explained(callAt(now.Add(time.Minute), take)))
+	require.Equal(t, []tracestore.EdgeAggregate{answered}, edges())
 	done, err := store.Completeness(t.Context(), "", bothMinutes())
 	require.NoError(t, err)
-	require.Equal(t, tracestore.Completeness{Spans: 3, Partial: 1, Unrepaired: 1}, done)
+	require.Equal(t, tracestore.Completeness{Spans: 3, Partial: 1}, done)
+	later := collect(t, store.Edges(t.Context(), "", &tracestore.AggregateQuery{Start: now.Add(time.Minute), End: now.Add(2 * time.Minute)}))
+	require.Len(t, later, 1, "a window that holds the retraction alone")
+	require.Equal(t, "stock", later[0].Child)
 	entries := collect(t, store.Entries(t.Context(), "", bothMinutes()))
 	require.Len(t, entries, 1)
 	require.EqualValues(t, 1, entries[0].Traces, "the late fragment is no trace of its own")
+
+	other := post
+	other.trace, other.failed = 2, false
+	root.trace = 2
+	write(t, store, explained(call(root, other)))
+	peer.Errors = 0
+	require.ElementsMatch(t, []tracestore.EdgeAggregate{peer, answered}, edges())
+}
+
+// testLateEntry: a trace of which the root is late was counted under the service that seemed to be its entry, as one that did
+// not fail. The root moves it, and a span later still makes it one that failed.
+func testLateEntry(t *testing.T, store tracestore.Backend) {
+	take := span{trace: 1, id: 3, parent: 2, service: "stock", name: "take", kind: ptrace.SpanKindServer, to: 50 * ms, version: 1, outcome: "quiet"}
+	root := span{
+		trace: 1, id: 1, service: "shop", name: "GET /cart", kind: ptrace.SpanKindServer, to: 100 * ms, version: 2, outcome: conventions.OutcomeLate,
+		attributes: map[string]any{
+			conventions.AttrEntryService: "shop", conventions.AttrEntryOperation: "GET /cart", conventions.AttrEntryOutcome: "quiet",
+			conventions.AttrRetractedEntryService: "stock", conventions.AttrRetractedEntryOperation: "take",
+		},
+	}
+	failing := span{
+		trace: 1, id: 4, parent: 1, service: "shop", name: "pay", to: 9 * ms, version: 3, outcome: conventions.OutcomeLate, failed: true,
+		attributes: map[string]any{
+			conventions.AttrEntryService: "shop", conventions.AttrEntryOperation: "GET /cart", conventions.AttrEntryOutcome: "quiet",
+			conventions.AttrEntryError: true,
+		},
+	}
+	for i, want := range []tracestore.EntryAggregate{
+		{Operation: takeOperation, Traces: 1, Outcomes: map[string]int64{"quiet": 1}},
+		{Operation: cartOperation, Traces: 1, Outcomes: map[string]int64{"quiet": 1}},
+		{Operation: cartOperation, Traces: 1, Errors: 1, Outcomes: map[string]int64{"quiet": 1}},
+	} {
+		write(t, store, explained(call([]span{take, root, failing}[i])))
+		list := collect(t, store.Entries(t.Context(), "", bothMinutes()))
+		require.Len(t, list, 1)
+		lasting(t, &list[0].Durations, []time.Duration{50 * ms, 100 * ms, 100 * ms}[i])
+		require.Equal(t, want, list[0])
+	}
 }
 
 // testQuantiles has spans of 1, 2, … 1,000 ms over calls of two minutes.

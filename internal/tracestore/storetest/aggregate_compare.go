@@ -26,8 +26,10 @@ func (m *model) compare(t *testing.T, store tracestore.Backend, tenant string) {
 
 	var edges []tracestore.EdgeAggregate
 	for key, want := range m.edges {
-		key.Calls, key.Errors = want.calls, want.errors
-		edges = append(edges, key)
+		key.Calls, key.Errors = max(0, want.calls-want.retracted), max(0, want.errors-want.retractedErrors)
+		if key.Calls > 0 {
+			edges = append(edges, key)
+		}
 	}
 	gotEdges := collect(t, store.Edges(t.Context(), tenant, m.query))
 	for i := range gotEdges {
@@ -42,7 +44,18 @@ func (m *model) compareTraces(t *testing.T, store tracestore.Backend, tenant str
 	t.Helper()
 	var entries []tracestore.EntryAggregate
 	for key, want := range m.entries {
-		entries = append(entries, tracestore.EntryAggregate{Operation: key, Traces: want.traces, Errors: want.errors, Outcomes: want.outcomes})
+		entry := tracestore.EntryAggregate{
+			Operation: key, Traces: max(0, want.traces-want.retracted), Errors: max(0, want.errors-want.retractedErrors),
+			Outcomes: make(map[string]int64),
+		}
+		for outcome, n := range want.outcomes {
+			if n -= want.retractedOutcomes[outcome]; n > 0 {
+				entry.Outcomes[outcome] = n
+			}
+		}
+		if entry.Traces > 0 {
+			entries = append(entries, entry)
+		}
 	}
 	gotEntries := collect(t, store.Entries(t.Context(), tenant, m.query))
 	for i := range gotEntries {
@@ -81,7 +94,9 @@ func (m *model) compareTraces(t *testing.T, store tracestore.Backend, tenant str
 
 	done, err := store.Completeness(t.Context(), tenant, m.query)
 	require.NoError(t, err)
-	require.Equal(t, m.spans, done)
+	want := m.spans
+	want.Unrepaired = max(0, want.Unrepaired)
+	require.Equal(t, want, done)
 }
 
 // distributed compares quantiles with those of the sorted durations, and takes the distribution out.

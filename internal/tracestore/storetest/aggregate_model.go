@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -63,10 +64,13 @@ type errorKey struct {
 
 type tally struct {
 	traces, calls, errors, self, path int64
-	durations                         []int64
-	outcomes                          map[string]int64
-	first, last                       time.Time
-	ids                               map[string]bool
+	// Of edges and entries: what is taken back.
+	retracted, retractedErrors int64
+	retractedOutcomes          map[string]int64
+	durations                  []int64
+	outcomes                   map[string]int64
+	first, last                time.Time
+	ids                        map[string]bool
 }
 
 func newModel(query *tracestore.AggregateQuery) *model {
@@ -78,7 +82,7 @@ func newModel(query *tracestore.AggregateQuery) *model {
 
 func at[K comparable](m map[K]*tally, key K) *tally {
 	if m[key] == nil {
-		m[key] = &tally{outcomes: make(map[string]int64), ids: make(map[string]bool)}
+		m[key] = &tally{outcomes: make(map[string]int64), retractedOutcomes: make(map[string]int64), ids: make(map[string]bool)}
 	}
 	return m[key]
 }
@@ -116,6 +120,19 @@ func (s *modelSpan) number(key string) int64 {
 	return v.Int()
 }
 
+func (s *modelSpan) flag(key string) bool {
+	v, ok := s.Attributes().Get(key)
+	return ok && v.Bool()
+}
+
+// element is the i-th of a slice; absent slices hold empty values.
+func (s *modelSpan) element(key string, i int) pcommon.Value {
+	if v, ok := s.Attributes().Get(key); ok {
+		return v.Slice().At(i)
+	}
+	return pcommon.NewValueEmpty()
+}
+
 func (s *modelSpan) named(service, name string) tracestore.Operation {
 	return tracestore.Operation{Service: s.text(service), Operation: s.text(name)}
 }
@@ -147,13 +164,10 @@ func (m *model) add(tenant string, td ptrace.Traces) {
 }
 
 func (m *model) addRelease(release *tracetree.Release, minute time.Time) {
-	ids := make(map[pcommon.SpanID]bool)
-	failed, missing := false, false
+	failed := false
 	var spans []*modelSpan
 	for _, from := range release.Spans {
-		ids[from.SpanID()] = true
 		s := readModelSpan(from)
-		missing = missing || s.number(conventions.AttrMissingParents) > 0
 		if _, conflicting := from.Attributes().Get(conventions.AttrViolations); !conflicting {
 			failed = failed || s.failed
 			spans = append(spans, s)
@@ -161,16 +175,16 @@ func (m *model) addRelease(release *tracetree.Release, minute time.Time) {
 	}
 	seen := make(map[[2]tracestore.Operation]bool)
 	for i, s := range spans {
+		m.addRepairs(s)
 		if m.query.Environment != nil && *m.query.Environment != s.environment {
 			continue
 		}
 		m.addSpan(release, s, minute, seen)
-		parent := s.ParentSpanID()
-		unknown := !parent.IsEmpty() && !ids[parent]
-		if unknown && (missing || !release.Whole() && s.text(conventions.AttrParentService) != "") {
+		if s.flag(conventions.AttrOrphan) {
 			m.spans.Unrepaired++
 		}
-		if i == 0 && parent.IsEmpty() && release.First() && m.of(s.named(conventions.AttrEntryService, "").Service) {
+		m.spans.Unrepaired -= s.number(conventions.AttrRepaired)
+		if i == 0 && s.ParentSpanID().IsEmpty() && release.First() && m.of(s.named(conventions.AttrEntryService, "").Service) {
 			entry := at(m.entries, s.named(conventions.AttrEntryService, conventions.AttrEntryOperation))
 			entry.traces++
 			entry.durations = append(entry.durations, s.duration)
@@ -237,5 +251,69 @@ func (m *model) addEdges(s *modelSpan) {
 	if s.Kind() == ptrace.SpanKindClient || s.Kind() == ptrace.SpanKindProducer {
 		edge(s.operation.Service, s.text(conventions.AttrPeerService), conventions.KindExternal).count(s)
 	}
-	edge(s.operation.Service, s.text(conventions.AttrChildService), conventions.KindService).calls++
+}
+
+// in says whether the query asks for the environment.
+func (m *model) in(environment string) bool {
+	return m.query.Environment == nil || *m.query.Environment == environment
+}
+
+// addRepairs counts what the span says of earlier releases, in environments of their own.
+func (m *model) addRepairs(s *modelSpan) {
+	if children, ok := s.Attributes().Get(conventions.AttrChildService); ok {
+		for i := range children.Slice().Len() {
+			child := children.Slice().At(i).Str()
+			if !m.in(s.element(conventions.AttrChildEnvironment, i).Str()) || !m.of(s.operation.Service, child) {
+				continue
+			}
+			protocol := cmp.Or(s.element(conventions.AttrChildProtocol, i).Str(), "unknown")
+			edge := at(m.edges, tracestore.EdgeAggregate{
+				Parent: s.operation.Service, Child: child, ChildKind: conventions.KindService, Protocol: protocol,
+			})
+			edge.calls++
+			if s.element(conventions.AttrChildError, i).Bool() {
+				edge.errors++
+			}
+			edge.durations = append(edge.durations, s.element(conventions.AttrChildDuration, i).Int())
+		}
+	}
+	parent, peer := s.text(conventions.AttrParentService), s.text(conventions.AttrRetractedPeerService)
+	if peer != "" && m.in(s.text(conventions.AttrRetractedEnvironment)) && m.of(parent, peer) {
+		protocol := cmp.Or(s.text(conventions.AttrRetractedProtocol), "unknown")
+		at(m.edges, tracestore.EdgeAggregate{Parent: parent, Child: peer, ChildKind: conventions.KindExternal, Protocol: protocol}).
+			retract("", s.flag(conventions.AttrRetractedError))
+	}
+	if outcome := s.text(conventions.AttrEntryOutcome); outcome != "" {
+		m.correctEntry(s, outcome)
+	}
+}
+
+func (m *model) correctEntry(s *modelSpan, outcome string) {
+	was := s.named(conventions.AttrRetractedEntryService, conventions.AttrRetractedEntryOperation)
+	is := s.named(conventions.AttrEntryService, conventions.AttrEntryOperation)
+	if m.in(s.text(conventions.AttrEntryEnvironment)) && m.of(is.Service) {
+		entry := at(m.entries, is)
+		if s.flag(conventions.AttrEntryError) {
+			entry.errors++
+		}
+		if was.Service != "" {
+			entry.traces++
+			entry.outcomes[outcome]++
+			entry.durations = append(entry.durations, s.duration)
+			if s.flag(conventions.AttrRetractedEntryError) {
+				entry.errors++
+			}
+		}
+	}
+	if was.Service != "" && m.in(s.text(conventions.AttrRetractedEntryEnvironment)) && m.of(was.Service) {
+		at(m.entries, was).retract(outcome, s.flag(conventions.AttrRetractedEntryError))
+	}
+}
+
+func (c *tally) retract(outcome string, failed bool) {
+	c.retracted++
+	c.retractedOutcomes[outcome]++
+	if failed {
+		c.retractedErrors++
+	}
 }

@@ -87,7 +87,13 @@ func (r callMaker) describe(span ptrace.Span) {
 		putOperation(attrs, conventions.AttrParentService, conventions.AttrParentOperation, operation())
 	}
 	if r.IntN(5) == 0 {
-		putOperation(attrs, conventions.AttrChildService, conventions.AttrChildOperation, operation())
+		r.children(attrs)
+	}
+	if r.IntN(5) == 0 {
+		r.retract(attrs, operation())
+	}
+	if r.IntN(6) == 0 {
+		attrs.PutBool(conventions.AttrOrphan, true)
 	}
 	if r.IntN(3) == 0 {
 		attrs.PutStr(conventions.AttrPeerService, pick(r.Rand, services))
@@ -108,6 +114,47 @@ func (r callMaker) describe(span ptrace.Span) {
 	}
 	putInt(attrs, conventions.AttrSelfTime, int64(r.IntN(1000)))
 	putInt(attrs, conventions.AttrCriticalPathTime, int64(r.IntN(1000)))
+}
+
+// children are those that were released before their parent.
+func (r callMaker) children(attrs pcommon.Map) {
+	putInt(attrs, conventions.AttrRepaired, int64(r.IntN(4)))
+	n := 1 + r.IntN(3)
+	put := func(key string, value func() any) {
+		list := attrs.PutEmptySlice(key)
+		for range n {
+			_ = list.AppendEmpty().FromRaw(value()) // fails for types that it does not know
+		}
+	}
+	put(conventions.AttrChildService, func() any { return pick(r.Rand, services) })
+	put(conventions.AttrChildOperation, func() any { return pick(r.Rand, names) })
+	if r.IntN(2) == 0 {
+		put(conventions.AttrChildEnvironment, func() any { return pick(r.Rand, environments) })
+		put(conventions.AttrChildProtocol, func() any { return pick(r.Rand, []string{"http", "grpc"}) })
+		put(conventions.AttrChildDuration, func() any { return int64(r.IntN(1_000_000)) })
+		put(conventions.AttrChildError, func() any { return r.IntN(2) == 0 })
+	}
+}
+
+// retract takes back a call of a virtual peer, an entry, or both.
+func (r callMaker) retract(attrs pcommon.Map, entry tracestore.Operation) {
+	if r.IntN(2) == 0 {
+		attrs.PutStr(conventions.AttrRetractedPeerService, pick(r.Rand, services))
+		attrs.PutStr(conventions.AttrRetractedPeerKind, conventions.KindExternal)
+		putText(attrs, conventions.AttrRetractedEnvironment, pick(r.Rand, environments))
+		putText(attrs, conventions.AttrRetractedProtocol, pick(r.Rand, []string{"", "http", "grpc"}))
+		attrs.PutBool(conventions.AttrRetractedError, r.IntN(2) == 0)
+	}
+	if r.IntN(2) == 0 {
+		attrs.PutStr(conventions.AttrEntryOutcome, pick(r.Rand, conventions.Outcomes[:2]))
+		putText(attrs, conventions.AttrEntryEnvironment, pick(r.Rand, environments))
+		attrs.PutBool(conventions.AttrEntryError, r.IntN(2) == 0)
+	}
+	if r.IntN(2) == 0 {
+		putOperation(attrs, conventions.AttrRetractedEntryService, conventions.AttrRetractedEntryOperation, entry)
+		putText(attrs, conventions.AttrRetractedEntryEnvironment, pick(r.Rand, environments))
+		attrs.PutBool(conventions.AttrRetractedEntryError, r.IntN(2) == 0)
+	}
 }
 
 func putText(attrs pcommon.Map, key, value string) {

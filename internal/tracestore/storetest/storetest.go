@@ -68,6 +68,7 @@ func Run(t *testing.T, open Open) {
 		{"aggregates count a repeated call once", testAggregateRepeated},
 		{"aggregates of odd spans", testAggregateOddSpans},
 		{"a virtual peer that was a service", testEarlyPeer},
+		{"an entry whose root is late", testLateEntry},
 		{"quantiles are within 1 %", testQuantiles},
 		{"series beyond the limit are other", testSeriesLimit},
 		{"aggregates end with their context", testAggregateContexts},
