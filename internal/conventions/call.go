@@ -1,6 +1,13 @@
 package conventions
 
-import "go.opentelemetry.io/collector/pdata/ptrace"
+import (
+	"hash/maphash"
+	"strings"
+	"sync/atomic"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
 
 // Call is what a client or producer span says of its call where no span of another service answers it.
 type Call struct {
@@ -25,6 +32,136 @@ func (f *SpanFacts) protocol() string {
 		rpc: f.values[factRPCSystemName], oldRPC: f.values[factRPCSystem], http: f.http,
 	}
 	return p.Protocol()
+}
+
+// Calls is ReadCall for those who ask for every call: it remembers the latest calls by a hash of what they are read from, and
+// gives those that are alike as one. The zero value is not ready, see NewCalls. It is safe for concurrent use.
+type Calls struct {
+	seed  maphash.Seed // nobody can make calls that are taken for others
+	slots [callSlots]atomic.Pointer[rememberedCall]
+}
+
+// callSlots is a power of two.
+const callSlots = 4096
+
+type rememberedCall struct {
+	hash uint64
+	call Call
+}
+
+// NewCalls makes Calls that remember nothing yet.
+func NewCalls() *Calls { return &Calls{seed: maphash.MakeSeed()} }
+
+// Read is the call of a client or producer span, nil for other spans and where it has no peer. It is not to be changed.
+func (c *Calls) Read(span ptrace.Span) *Call {
+	kind := span.Kind()
+	if kind != ptrace.SpanKindClient && kind != ptrace.SpanKindProducer {
+		return nil
+	}
+	hash := c.hash(kind, span.Attributes())
+	slot := &c.slots[hash%callSlots]
+	known := slot.Load()
+	if known == nil || known.hash != hash {
+		call := ReadCall(span)
+		call.Peer, call.Protocol = strings.Clone(call.Peer), strings.Clone(call.Protocol) // not the whole of a URL
+		known = &rememberedCall{hash, call}
+		slot.Store(known)
+	}
+	if known.call.Peer == "" {
+		return nil
+	}
+	return &known.call
+}
+
+// hash is that of everything that Peer and Protocol look at. Spans that differ in it may have the same call, never the reverse.
+func (c *Calls) hash(kind ptrace.SpanKind, attrs pcommon.Map) uint64 {
+	var (
+		hash  = uint64(kind)
+		named bool      // by something that goes before the following
+		last  [4]string // what counts where nothing else names the peer: addresses are many
+	)
+	for key, value := range attrs.All() {
+		name := uint64(0)
+		switch key {
+		case "service.peer.name":
+			name = 1
+		case "peer.service":
+			name = 2
+		case "db.namespace":
+			name = 3
+		case "db.name":
+			name = 4
+		case "messaging.destination.name":
+			name = 5
+		case "messaging.destination":
+			name = 6
+		case "server.address":
+			name = 7
+		case "net.peer.name":
+			name = 8
+		case "http.host":
+			name = 9
+		case "peer.hostname":
+			name = 10
+		case "db.system.name":
+			name = maxNamed + 1
+		case "db.system":
+			name = maxNamed + 2
+		case "messaging.system":
+			name = maxNamed + 3
+		case "rpc.system.name":
+			name = maxNamed + 4
+		case "rpc.system":
+			name = maxNamed + 5
+		case "db.query.text", "db.statement", "http.request.method", "http.method": // that they are there counts
+			if value.Type() == pcommon.ValueTypeStr {
+				hash = mix(hash, 100+uint64(len(key)), min(1, uint64(len(value.Str()))))
+			}
+			continue
+		case "server.port":
+			hash = mix(hash, 200, uint64(port(value)))
+			continue
+		case "net.peer.port":
+			hash = mix(hash, 201, uint64(port(value)))
+			continue
+		case "network.peer.address":
+			setText(&last[0], value)
+			continue
+		case "net.peer.ip":
+			setText(&last[1], value)
+			continue
+		case "url.full":
+			setText(&last[2], value)
+			continue
+		case "http.url":
+			setText(&last[3], value)
+			continue
+		default:
+			continue
+		}
+		if value.Type() == pcommon.ValueTypeStr && value.Str() != "" {
+			named = named || name <= maxNamed
+			hash = mix(hash, name, maphash.String(c.seed, value.Str()))
+		}
+	}
+	if !named {
+		for i, text := range last {
+			if i >= 2 {
+				text = urlHost(text)
+			}
+			hash = mix(hash, 300+uint64(i), maphash.String(c.seed, text))
+		}
+	}
+	return hash
+}
+
+// maxNamed is the last of the attributes in hash that name a peer before addresses and URLs do.
+const maxNamed = 10
+
+// mix adds what an attribute says, in their order.
+func mix(hash, name, value uint64) uint64 {
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15
+	return (hash ^ hash>>32 ^ name) * 0xd6e8feb86659fd93
 }
 
 // ReadProtocol is the protocol of a span.

@@ -1,6 +1,7 @@
 package conventions
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,6 +45,47 @@ func TestReadCall(t *testing.T) {
 			require.Equal(t, test.want, ReadCall(test.span))
 			require.Equal(t, test.want.Protocol, ReadProtocol(test.span))
 		})
+	}
+}
+
+// TestCallsAreThoseOfReadCall asks for random spans, many of them alike, and for their calls one by one.
+func TestCallsAreThoseOfReadCall(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	pick := func(list ...string) string { return list[rng.IntN(len(list))] }
+	calls := NewCalls()
+	shared := make(map[*Call]int)
+	for range 20_000 {
+		span := ptrace.NewSpan()
+		span.SetKind(ptrace.SpanKind(rng.IntN(6)))
+		for range rng.IntN(6) {
+			key := pick("service.peer.name", "peer.service", "db.system.name", "db.system", "db.namespace", "db.name",
+				"db.query.text", "db.statement", "messaging.system", "messaging.destination.name", "messaging.destination",
+				"rpc.system.name", "rpc.system", "rpc.service", "rpc.method", "server.address", "net.peer.name", "http.host",
+				"peer.hostname", "network.peer.address", "net.peer.ip", "url.full", "http.url", "component", "server.port",
+				"net.peer.port", "http.request.method", "http.method", "other")
+			if rng.IntN(4) == 0 {
+				span.Attributes().PutInt(key, int64(rng.IntN(3)))
+			} else {
+				span.Attributes().PutStr(key, pick("", "1", "2", "http://a/1", "http://a:2/2"))
+			}
+		}
+		got := calls.Read(span)
+		want := ReadCall(span)
+		if kind := span.Kind(); want.Peer == "" || kind != ptrace.SpanKindClient && kind != ptrace.SpanKindProducer {
+			require.Nil(t, got)
+			continue
+		}
+		require.Equal(t, want, *got, "%v", span.Attributes().AsRaw())
+		shared[got]++
+	}
+	require.Less(t, 2*len(shared), 20_000/3, "they are shared")
+}
+
+func BenchmarkCalls(b *testing.B) {
+	span, calls := databaseCall(), NewCalls()
+	b.ReportAllocs()
+	for b.Loop() {
+		calls.Read(span)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 
+	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/journal"
 )
 
@@ -29,6 +30,7 @@ type arrival struct {
 	index  uint32 // among the spans of the request
 	size   int32  // bytes as OTLP protobuf
 	weight int32  // estimated bytes in memory
+	call   *conventions.Call
 }
 
 // batch is what one request brings for one shard.
@@ -263,7 +265,7 @@ func (in *intake) add(p *assemblyProcessor, o *origin, mix uint64, at time.Durat
 		in.batches[at0] = b
 	}
 	weight = spanWeight(weight, size)
-	b.arrivals = append(b.arrivals, arrival{span, o, id, index, int32(size), int32(weight)})
+	b.arrivals = append(b.arrivals, arrival{span, o, id, index, int32(size), int32(weight), p.calls.Read(span)})
 	b.weight += int64(weight)
 	in.weight += int64(weight)
 	in.spans++

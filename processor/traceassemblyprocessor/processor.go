@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/processor"
 	"go.uber.org/zap"
 
+	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/journal"
 	"github.com/tracewright/tracewright/processor/traceassemblyprocessor/internal/metadata"
 )
@@ -26,6 +27,7 @@ type assemblyProcessor struct {
 	budget    *budget
 	gate      *gate
 	rejects   *rejectLog
+	calls     *conventions.Calls
 	epoch     time.Time // start of the processor's clock
 	next      consumer.Traces
 	fs        journal.FS // of the journal; nil for the operating system's
@@ -60,6 +62,7 @@ func newAssemblyProcessor(set processor.Settings, cfg *Config, next consumer.Tra
 		telemetry: newTelemetry(builder),
 		budget:    newBudget(cfg.MemoryLimitBytes),
 		gate:      newGate(),
+		calls:     conventions.NewCalls(),
 		next:      next,
 	}
 	p.rejects = &rejectLog{logger: set.Logger}

@@ -155,9 +155,11 @@ func (r *recorder) connect() {
 		}
 	}
 	for i := range t.spans {
-		h := &t.spans[i]
-		if (h.kind == ptrace.SpanKindClient || h.kind == ptrace.SpanKindProducer) && !r.answered[i] && !h.conflict {
-			h.peer = r.peerOf(h)
+		if h := &t.spans[i]; h.call != nil && !r.answered[i] && !h.conflict {
+			h.peer = r.skeletons.endpoints.ref(endpoint{
+				operation: operation{service: h.call.Peer}, kind: h.call.PeerKind, protocol: h.call.Protocol,
+				environment: h.origin.resource.environment,
+			})
 			sk.spans[r.base+i].peer = h.peer
 		}
 	}
@@ -354,18 +356,6 @@ func (r *recorder) putChildren(attrs pcommon.Map, children []missingParent) {
 	for i := range children {
 		r.skeletons.endpoints.unref(children[i].child)
 	}
-}
-
-// peerOf is the virtual call that analysis finds in a span that nobody answers, 0 for none; one reference.
-func (r *recorder) peerOf(h *heldSpan) uint32 {
-	call := conventions.ReadCall(h.span)
-	if call.Peer == "" {
-		return 0
-	}
-	return r.skeletons.endpoints.ref(endpoint{
-		operation: operation{service: call.Peer}, kind: call.PeerKind, protocol: call.Protocol,
-		environment: h.origin.resource.environment,
-	})
 }
 
 func putStr(attrs pcommon.Map, key, value string) {

@@ -5,6 +5,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
 )
 
 type traceKey struct {
@@ -25,9 +27,10 @@ type heldSpan struct {
 	weight int32
 	next   int32 // the next held span of the same id, noSpan for none
 	kind   ptrace.SpanKind
-	ref    spanRef // in the journal, if there is one
-	at     uint32  // arrival, milliseconds after the trace's first
-	peer   uint32  // endpoint of the virtual call that the release counts; set by record
+	call   *conventions.Call // of a virtual peer if nobody answers; nil for most
+	ref    spanRef           // in the journal, if there is one
+	peer   uint32            // endpoint of the virtual call that the release counts; set by record
+	at     uint32            // arrival, milliseconds after the trace's first
 	// conflict: its identity came before with other times.
 	conflict bool
 	state    spanState

@@ -1,0 +1,60 @@
+package traceassemblyprocessor
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+)
+
+// BenchmarkRecord remembers a trace of 20 spans: five services of a server span each, a call of the next one, and two of a
+// database.
+func BenchmarkRecord(b *testing.B) {
+	table := newSymbols[operation]()
+	s := &shard{symbols: table, skeletons: newSkeletons(time.Hour, 1<<40, table)}
+	t := &trace{key: traceKey{id: traceID(1)}, version: 1, held: make(map[pcommon.SpanID]int32)}
+	calls := conventions.NewCalls()
+	for service := range 5 {
+		o := &heldOrigin{origin: &origin{resource: &resource{service: fmt.Sprint("service-", service), environment: "production"}}}
+		server := uint64(4*service + 1)
+		for i, kind := range []ptrace.SpanKind{ptrace.SpanKindServer, ptrace.SpanKindClient, ptrace.SpanKindClient, ptrace.SpanKindClient} {
+			h := heldSpan{span: ptrace.NewSpan(), origin: o, id: spanID(server + uint64(i)), parent: spanID(server), kind: kind}
+			if i == 0 {
+				h.parent = spanID(server - 1) // 0 for the root; the call before
+			}
+			h.op = table.ref(operation{o.resource.service, fmt.Sprint("operation ", i)})
+			h.span.SetKind(kind)
+			attrs := h.span.Attributes()
+			attrs.PutStr("http.request.method", "GET")
+			attrs.PutStr("server.address", "orders-db.shop.svc.cluster.local")
+			attrs.PutInt("server.port", 5432)
+			attrs.PutStr("network.peer.address", "10.1.2.3")
+			attrs.PutInt("network.peer.port", 5432)
+			attrs.PutInt("thread.id", 17)
+			attrs.PutStr("code.function.name", "orders.find")
+			if kind == ptrace.SpanKindClient && i < 3 {
+				attrs.PutStr("db.system.name", "postgresql")
+				attrs.PutStr("db.namespace", "orders")
+				attrs.PutStr("db.operation.name", "SELECT")
+				attrs.PutStr("db.query.text", "SELECT * FROM orders WHERE id = $1")
+			}
+			h.call = calls.Read(h.span)
+			t.held[h.id] = int32(len(t.spans))
+			t.spans = append(t.spans, h)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		t.history = nil
+		s.record(t, conventions.OutcomeComplete, nil)
+		for i := range t.history.spans {
+			table.again(t.history.spans[i].op) // removed with the skeleton
+		}
+		s.skeletons.remove(t.history)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/20, "ns/span")
+}
