@@ -173,7 +173,7 @@ type fixture struct {
 	telemetry *componenttest.Telemetry
 }
 
-// start starts a processor with the default configuration but for one shard, changed by configure. It must be called in a
+// start starts a processor with the default configuration but for one shard and a linger of 1s, changed by configure. It must be called in a
 // synctest bubble, where stop is called at the end.
 func start(t *testing.T, configure func(*Config)) *fixture {
 	return startOn(t, nil, &sink{t: t}, configure)
@@ -182,7 +182,7 @@ func start(t *testing.T, configure func(*Config)) *fixture {
 // startOn starts a processor with its journal on a file system, if it has one.
 func startOn(t *testing.T, fs journal.FS, s *sink, configure func(*Config)) *fixture {
 	cfg := createDefaultConfig().(*Config)
-	cfg.NumShards = 1
+	cfg.NumShards, cfg.Linger = 1, time.Second
 	if configure != nil {
 		configure(cfg)
 	}

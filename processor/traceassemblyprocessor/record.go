@@ -35,7 +35,7 @@ type recorder struct {
 func (s *shard) record(t *trace, outcome string, ends []int) {
 	r := recorder{
 		shard: s, t: t, sk: t.history, ends: ends,
-		partial: outcome == conventions.OutcomeLate || outcome == conventions.OutcomePart || outcome == conventions.OutcomeInterim,
+		partial: partial(t, outcome),
 	}
 	first := r.sk == nil
 	if first {
@@ -47,7 +47,7 @@ func (s *shard) record(t *trace, outcome string, ends []int) {
 	r.append()
 	s.skeletons.weight += r.sk.weight()
 	temporary := t.shared && !r.partial && !r.sk.indexed()
-	if t.shared || t.parts {
+	if t.shared || t.parts || r.partial {
 		s.skeletons.index(r.sk)
 	}
 	s.skeletons.weight -= r.sk.weight()
@@ -62,6 +62,11 @@ func (s *shard) record(t *trace, outcome string, ends []int) {
 		r.sk.more.index, r.sk.more.next = nil, nil
 	}
 	s.skeletons.weight += r.sk.weight()
+}
+
+// partial says that a release of the trace is not all of it.
+func partial(t *trace, outcome string) bool {
+	return t.late || t.version > 1 || outcome == conventions.OutcomePart || outcome == conventions.OutcomeInterim
 }
 
 // append adds the spans to the skeleton.
