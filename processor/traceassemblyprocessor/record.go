@@ -202,7 +202,7 @@ func (r *recorder) caller(h *heldSpan) int32 {
 		if h.parent.IsEmpty() || h.parent == h.id {
 			return noSpan
 		}
-		if i, ok := r.t.held[h.parent]; ok && i >= 0 {
+		if i, ok := r.t.held.get(h.parent); ok && i >= 0 {
 			return int32(r.base) + i
 		}
 		return noSpan
