@@ -92,10 +92,10 @@ type Log struct {
 	mu       sync.Mutex // guards what follows; no I/O under it
 	closed   bool
 	queue    []*entry
-	unwaited int64         // bytes in the queue that nobody waits for
-	segments []SegmentInfo // changed with io held as well
-	bytes    int64         // of segments
-	last     uint32        // highest number given so far
+	unwaited int64 // bytes in the queue that nobody waits for
+	segments []SegmentInfo
+	bytes    int64  // of segments; changed with io held as well
+	last     uint32 // highest number given so far
 	tail     uint32
 }
 
@@ -235,13 +235,13 @@ func (l *Log) Read(number uint32, yield func(Position, []byte) error) (Report, e
 // Remove deletes a segment; when it returns nil the segment never comes back. If it is the open one, the next record begins
 // another; what is just being written to it goes as well, which Tail helps to avoid. A segment that is not there is no error.
 func (l *Log) Remove(number uint32) error {
+	if !slices.ContainsFunc(l.Segments(), func(s SegmentInfo) bool { return s.Number == number }) {
+		return nil
+	}
 	l.io.Lock()
 	defer l.io.Unlock()
 	if l.dir == nil {
 		return ErrClosed
-	}
-	if !slices.ContainsFunc(l.segments, func(s SegmentInfo) bool { return s.Number == number }) {
-		return nil
 	}
 	if l.open != nil && l.open.number == number {
 		_ = l.leave() // nobody wants its bytes any more

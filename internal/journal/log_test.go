@@ -220,8 +220,10 @@ func TestOneProcessHasTheDirectory(t *testing.T) {
 
 func TestClosedLogAnswersSo(t *testing.T) {
 	l := open(t, vfs.NewMem(), nil)
-	require.NoError(t, l.Close())
 	_, err := l.Append(t.Context(), []byte("x"))
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	_, err = l.Append(t.Context(), []byte("x"))
 	require.ErrorIs(t, err, ErrClosed)
 	require.ErrorIs(t, l.Write(t.Context(), []byte("x")), ErrClosed)
 	require.ErrorIs(t, l.Remove(1), ErrClosed)
