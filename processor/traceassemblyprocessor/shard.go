@@ -276,7 +276,7 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
 	h := heldSpan{
 		span: span, origin: o, id: span.SpanID(), parent: span.ParentSpanID(), start: span.StartTimestamp(),
 		times: hashTimes(span.StartTimestamp(), span.EndTimestamp()), size: a.size, weight: a.weight,
-		kind: tracetree.KnownKind(span.Kind()), at: uint32((at - t.first) / time.Millisecond), ref: spanRef{b.record, a.index},
+		kind: tracetree.KnownKind(span.Kind()), at: uint32(max(at-t.first, 0) / time.Millisecond), ref: spanRef{b.record, a.index},
 		call: a.call,
 	}
 	duplicate, conflicting, compared := t.seen(&h)
