@@ -27,7 +27,8 @@ type recorder struct {
 	ends []int
 	// partial says that the release is not the whole trace.
 	partial bool
-	index   map[pcommon.SpanID]int32 // of the skeleton, nil where the held spans need none
+	// index is the skeleton's, nil where the release is whole and every id is held once.
+	index map[pcommon.SpanID]int32
 }
 
 // record adds the held spans to the trace's skeleton, which takes over their symbols. Where they are released in parts, ends are
@@ -35,7 +36,7 @@ type recorder struct {
 func (s *shard) record(t *trace, outcome string, ends []int) {
 	r := recorder{
 		shard: s, t: t, sk: t.history, ends: ends,
-		partial: outcome == conventions.OutcomeLate || outcome == conventions.OutcomePart || outcome == conventions.OutcomeInterim,
+		partial: t.version > 1 || outcome == conventions.OutcomePart || outcome == conventions.OutcomeInterim,
 	}
 	first := r.sk == nil
 	if first {
@@ -46,19 +47,15 @@ func (s *shard) record(t *trace, outcome string, ends []int) {
 	r.enter(first)
 	r.append()
 	s.skeletons.weight += r.sk.weight()
-	temporary := t.shared && !r.partial && !r.sk.indexed()
-	if t.shared || t.parts {
-		s.skeletons.index(r.sk)
+	if t.shared || r.partial {
+		r.index = s.skeletons.index(r.sk)
 	}
 	s.skeletons.weight -= r.sk.weight()
-	if r.sk.indexed() {
-		r.index = r.sk.more.index
-	}
 	r.connect()
 	if r.sk.counted == 0 {
 		r.sk.setOutcome(outcome)
 	}
-	if temporary {
+	if !r.partial && r.index != nil { // until a late span comes
 		r.sk.more.index, r.sk.more.next = nil, nil
 	}
 	s.skeletons.weight += r.sk.weight()
