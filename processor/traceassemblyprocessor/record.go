@@ -267,7 +267,7 @@ func (r *recorder) orphan(h *heldSpan, failed bool) {
 	child := r.skeletons.endpoints.ref(endpoint{
 		operation: r.symbols.at(h.op), protocol: conventions.ReadProtocol(h.span), environment: h.origin.resource.environment,
 	})
-	m := missingParent{duration: int64(tracestore.SpanDuration(h.span)), id: h.parent, child: child, failed: failed}
+	m := missingParent{duration: int64(tracestore.SpanDuration(h.span)), id: h.parent, child: child, calls: 1, failed: failed}
 	if !r.sk.miss(m) {
 		r.skeletons.endpoints.unref(child)
 	}
@@ -296,7 +296,7 @@ func (r *recorder) adopt(i int) {
 		if m.id != h.id {
 			return false
 		}
-		repaired++
+		repaired += int(m.calls)
 		if r.skeletons.endpoints.at(m.child).service != service {
 			others = append(others, m)
 		} else {
@@ -340,6 +340,10 @@ func (r *recorder) putChildren(attrs pcommon.Map, children []missingParent) {
 	put(conventions.AttrChildDuration, func(_ *endpoint, m *missingParent, v pcommon.Value) bool {
 		v.SetInt(m.duration)
 		return m.duration == 0
+	})
+	put(conventions.AttrChildCalls, func(_ *endpoint, m *missingParent, v pcommon.Value) bool {
+		v.SetInt(int64(m.calls))
+		return m.calls == 1
 	})
 	put(conventions.AttrChildError, func(_ *endpoint, m *missingParent, v pcommon.Value) bool {
 		v.SetBool(m.failed)

@@ -1,6 +1,7 @@
 package traceassemblyprocessor
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -39,8 +40,8 @@ type skeletonKey struct {
 
 // skeletonMore is what few skeletons have.
 type skeletonMore struct {
-	// missing are the released spans whose parent was not released, at most maxMissing: a span that comes with such an id is
-	// annotated with them.
+	// missing are the released spans whose parent was not released: a span that comes with such an id is annotated with them.
+	// Beyond exactMissing those that are alike are one; there are maxMissing at most.
 	missing []missingParent
 
 	// Made when a late span or a part first needs them, and kept, for where one came there may be many.
@@ -70,6 +71,7 @@ type missingParent struct {
 	duration int64 // nanoseconds
 	id       pcommon.SpanID
 	child    uint32 // endpoint; one reference
+	calls    uint16 // more than 1 where there are many; the duration is that of the first
 	failed   bool
 }
 
@@ -83,8 +85,9 @@ func (s stamp) age(now time.Duration) time.Duration {
 }
 
 const (
-	noSpan     = -1
-	maxMissing = 64
+	noSpan       = -1
+	exactMissing = 64
+	maxMissing   = 1024
 
 	// TestSkeletonMemory measures these.
 	skeletonWeight     = 96 + 56 // the place in the table is the latter
@@ -170,11 +173,21 @@ const outsideRank = 100
 
 // miss remembers an orphan. It says whether it took over the reference to child.
 func (s *skeleton) miss(m missingParent) bool {
-	if more := s.extra(); len(more.missing) < maxMissing {
-		more.missing = append(more.missing, m)
-		return true
+	more := s.extra()
+	if len(more.missing) >= exactMissing {
+		for i := range more.missing {
+			same := &more.missing[i]
+			if same.id == m.id && same.child == m.child && same.failed == m.failed && same.calls <= math.MaxUint16-m.calls {
+				same.calls += m.calls
+				return false
+			}
+		}
 	}
-	return false
+	if len(more.missing) >= maxMissing {
+		return false
+	}
+	more.missing = append(more.missing, m)
+	return true
 }
 
 // setOutcome remembers with which outcome the trace's entry was counted.
