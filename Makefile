@@ -7,7 +7,7 @@ BUILD_FLAGS := -trimpath -ldflags '-s -w'
 # Written by `make test`, read by .ci/run: one JSON line for every event of every test.
 TEST_REPORT := .cache/test.json
 
-.PHONY: all build run demo test test-long bench-arrival lint golangci fmt generate check-generated clean help
+.PHONY: all build run demo test test-long bench-arrival bench-assembly lint golangci fmt generate check-generated clean help
 
 all: lint test build
 
@@ -18,6 +18,7 @@ help:
 	@echo "make test-long run those again that take long at full size"
 	@echo "make bench-arrival"
 	@echo "               how soon and how whole traces are released, for six ways in which spans arrive; fails on a miss"
+	@echo "make bench-assembly  hold trace_assembly's cost to its targets; takes a quarter of an hour, BENCH_FLAGS=--quick less"
 	@echo "make build     build bin/tracewright"
 	@echo "make lint      vet, staticcheck, format, rules of the house"
 	@echo "make generate  write generated code anew"
@@ -56,6 +57,21 @@ test-long:
 bench-arrival:
 	@TRACEWRIGHT_ARRIVAL_DURATION=5m go test -count 1 -v -timeout 30m -run '^TestPatterns$$' ./test/arrival
 
+# The binary of all stages: ours and, for comparison, contrib's processors that hold spans by trace.
+_bench/main.go: test/bench/builder-config.yaml go.mod go.sum
+	@rm -rf _bench
+	CGO_ENABLED=0 $(TOOL) builder --config test/bench/builder-config.yaml --skip-compilation
+
+# Prints figure, target, PASS or FAIL; fails where one is missed. BENCH_FLAGS: see go run ./test/bench assembly --help.
+# What else measures assembly gets a line here; each runs whatever those before it say.
+bench-assembly: _bench/main.go
+	cd _bench && CGO_ENABLED=0 go build $(BUILD_FLAGS) -o ../bin/tracewright-bench .
+	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o bin/tracegen ./cmd/tracegen
+	@status=0; \
+	go run ./test/bench assembly $(BENCH_FLAGS) || status=1; \
+	$(MAKE) bench-arrival || status=1; \
+	exit $$status
+
 lint:
 	go vet ./...
 	$(TOOL) staticcheck ./...
@@ -78,4 +94,4 @@ check-generated: generate
 	@git diff --exit-code -- '*generated_*' '*/documentation.md' || { echo "generated code is not current: run make generate and commit"; exit 1; }
 
 clean:
-	rm -rf _build bin .cache
+	rm -rf _build _bench bin .cache

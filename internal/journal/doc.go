@@ -26,7 +26,7 @@
 //	header, 16 bytes           chunk, 7 bytes and its part of a record
 //	 0  "twjrnl"                0  checksum of: segment number (4 bytes), offset of the chunk (4), bytes 4 to the chunk's end
 //	 6  version, 2 bytes: 1     4  length of the part, 2 bytes
-//	 8  segment number, 4       6  kind, 1 byte: 1 whole record, 2 first, 3 middle, 4 last part of one
+//	 8  segment number, 4       6  kind, 1 byte: 4, +1 if a record begins here, +2 if it ends here
 //	12  checksum of 0 to 11     7  the part
 //
 // A chunk never crosses a block's end, so that reading resumes at the next block after a damaged one. Where fewer than 8 bytes

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -18,8 +17,6 @@ var (
 	ErrFull = errors.New("journal is full")
 	// ErrClosed is answered after Close.
 	ErrClosed = errors.New("journal is closed")
-	// ErrBusy is answered by Remove for the open segment while records are being written to it.
-	ErrBusy = errors.New("segment is being written to")
 	// ErrTooLarge is answered for a record above MaxRecordBytes. Trying again does not help.
 	ErrTooLarge = errors.New("record is too large for the journal")
 )
@@ -50,35 +47,23 @@ const (
 // Interval syncs d after the first record that is not synced.
 func Interval(d time.Duration) Policy { return Policy(max(d, 1)) }
 
-// unwaitedSync is when records of Write are synced under Always if no Append comes that takes them along.
-const unwaitedSync = 100 * time.Millisecond
-
-// delay is how long a record that nobody waits for may remain without a sync; 0: for ever.
-func (p Policy) delay() time.Duration {
-	switch p {
-	case Always:
-		return unwaitedSync
-	case OS:
-		return 0
-	default:
-		return time.Duration(p)
-	}
-}
-
 // Options of Open.
 type Options struct {
-	FS           FS     // nil: the operating system's
-	Directory    string // made if absent, with its parents; it holds nothing else
-	SegmentBytes int64  // a new segment begins after so many bytes; 1 to MaxSegmentBytes
-	MaxBytes     int64  // of all segments together; 0: no bound
+	FS        FS     // nil: the operating system's
+	Directory string // made if absent, with its parents; it holds nothing else
+	// SegmentBytes is after how many bytes a new segment begins; 1 to MaxSegmentBytes. The disk space is reserved when the segment
+	// is made, where the file system can; Bytes and MaxBytes count what is written.
+	SegmentBytes int64
+	MaxBytes     int64 // of all segments together, held to within a file header; 0: no bound
 	Sync         Policy
-	OnSync       func(time.Duration) // called by the writer after each sync of a segment with the time it took; may be nil
-	// OnError is called by the writer, once for each write or sync that failed; may be nil. Some have no caller to be
-	// answered: those of Write, and syncs under Interval.
-	OnError func(error)
+
+	// The writer calls these; they must not call the log. Either may be nil.
+	OnSync  func(time.Duration) // after each sync of a segment, with the time it took
+	OnError func(error)         // once for each write or sync that failed: some have no caller to be answered
 }
 
-// Position names a record for ever: no other record of this directory ever has it, and it is the same when the record is read back.
+// Position names a record for ever: no other record of this directory ever has it, and it is the same when the record is
+// read back. Segments count from 1, so the zero Position names none.
 type Position struct{ Segment, Offset uint32 }
 
 // SegmentInfo describes a segment that is there.
@@ -92,38 +77,33 @@ type SegmentInfo struct {
 type Log struct {
 	options Options
 	fs      FS
-	dir     vfs.File
 	lock    io.Closer
-	users   sync.WaitGroup // of the files: the writer and calls of Remove
-	wake    chan struct{}  // one place; says that queue or closed changed
+	writer  sync.WaitGroup
+	wake    chan struct{} // one place; says that queue or closed changed
 	close   func() error
 
-	// Owned by the writer.
+	// io is held by whoever changes files: the writer, for a group and its sync, Remove, or Close. It is taken before mu.
+	io       sync.Mutex
+	dir      vfs.File // nil: closed
 	buffer   []byte
-	reserved uint32 // numbers up to here may have been used, by the file of that name
+	reserved uint32   // numbers up to here may have been used, by the file of that name
+	open     *segment // nil: the next record begins one
 
 	mu       sync.Mutex // guards what follows; no I/O under it
 	closed   bool
 	queue    []*entry
-	waiting  int64 // bytes that the queue and the group being written will take, at most
-	unwaited int64 // of them, those that nobody waits for
-	segments []SegmentInfo
-	bytes    int64  // of segments
-	last     uint32 // highest number given so far
+	unwaited int64         // bytes in the queue that nobody waits for
+	segments []SegmentInfo // changed with io held as well
+	bytes    int64         // of segments
+	last     uint32        // highest number given so far
 	tail     uint32
-	writing  bool     // the writer has taken a group or syncs: open is its own, otherwise it is mu's
-	open     *segment // nil: the next record begins one
 }
 
-// entry is a record on its way. All of it belongs to the writer once the group is taken.
+// entry is a record on its way. All of it is the writer's once the group is taken, and the caller's again when done is closed.
 type entry struct {
-	record  [][]byte
-	bytes   int64 // at most; as counted in waiting
-	durable bool  // answered after a sync, if the policy is Always
-	done    chan answer
-}
-
-type answer struct {
+	record   [][]byte
+	durable  bool          // answered after a sync, if the policy is Always
+	done     chan struct{} // nil: nobody waits
 	position Position
 	err      error
 }
@@ -141,7 +121,7 @@ func Open(options Options) (*Log, error) {
 	if err := l.openDirectory(); err != nil {
 		return nil, fmt.Errorf("open journal %q: %w", options.Directory, err)
 	}
-	l.users.Go(l.write)
+	l.writer.Go(l.write)
 	return l, nil
 }
 
@@ -150,11 +130,7 @@ func Open(options Options) (*Log, error) {
 // After an error (of the disk, or ctx's) the record may have been written nevertheless, and Read may yield it. The log does not
 // change the parts; after ctx's error it may still be reading them, so they must not be written to.
 func (l *Log) Append(ctx context.Context, record ...[]byte) (Position, error) {
-	e := &entry{record: slices.Clone(record), durable: true, done: make(chan answer, 1)}
-	if err := l.enqueue(ctx, e); err != nil {
-		return Position{}, err
-	}
-	return l.await(ctx, e)
+	return l.put(ctx, &entry{record: slices.Clone(record), durable: true, done: make(chan struct{})})
 }
 
 // Write is Append that does not wait, for small records whose loss in a crash is harmless. It copies the parts. The record
@@ -163,43 +139,46 @@ func (l *Log) Append(ctx context.Context, record ...[]byte) (Position, error) {
 //
 // MaxBytes does not hold it back, because such records usually say what may be removed.
 func (l *Log) Write(ctx context.Context, record ...[]byte) error {
-	e := &entry{record: [][]byte{slices.Concat(record...)}}
-	if err := l.enqueue(ctx, e); err != nil {
-		return err
-	}
-	if e.done == nil {
-		return nil
-	}
-	_, err := l.await(ctx, e)
+	_, err := l.put(ctx, &entry{record: [][]byte{slices.Concat(record...)}})
 	return err
 }
 
-func (l *Log) enqueue(ctx context.Context, e *entry) error {
+func (l *Log) put(ctx context.Context, e *entry) (Position, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return Position{}, err
 	}
+	if err := l.enqueue(e); err != nil || e.done == nil {
+		return Position{}, err
+	}
+	select {
+	case <-e.done:
+		return e.position, e.err
+	case <-ctx.Done():
+	}
+	// A caller that goes away takes its record along, otherwise a slow disk and impatient senders would fill the memory.
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.queue, e); i >= 0 {
+		l.queue = slices.Delete(l.queue, i, i+1)
+	}
+	return Position{}, ctx.Err()
+}
+
+func (l *Log) enqueue(e *entry) error {
 	n := recordLength(e.record)
 	if n > MaxRecordBytes {
 		return fmt.Errorf("%w: it has %d bytes, at most %d go", ErrTooLarge, n, MaxRecordBytes)
 	}
-	e.bytes = maxEncoded(n)
-
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	switch {
+	case l.closed:
 		return ErrClosed
+	case !e.durable && l.unwaited+maxEncoded(n) > maxUnwaited:
+		e.done = make(chan struct{})
+	case !e.durable:
+		l.unwaited += maxEncoded(n)
 	}
-	if e.durable && l.options.MaxBytes > 0 && l.bytes+l.waiting+e.bytes > l.options.MaxBytes {
-		return fmt.Errorf("%w: %d of %d bytes are taken, the record has %d", ErrFull, l.bytes+l.waiting, l.options.MaxBytes, n)
-	}
-	if !e.durable {
-		if l.unwaited+e.bytes > maxUnwaited {
-			e.done = make(chan answer, 1)
-		} else {
-			l.unwaited += e.bytes
-		}
-	}
-	l.waiting += e.bytes
 	l.queue = append(l.queue, e)
 	l.wakeWriter()
 	return nil
@@ -210,22 +189,6 @@ func (l *Log) wakeWriter() {
 	case l.wake <- struct{}{}:
 	default:
 	}
-}
-
-func (l *Log) await(ctx context.Context, e *entry) (Position, error) {
-	select {
-	case a := <-e.done:
-		return a.position, a.err
-	case <-ctx.Done():
-	}
-	// A caller that goes away takes its record along, otherwise a slow disk and impatient senders would fill the memory.
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if i := slices.Index(l.queue, e); i >= 0 {
-		l.queue = slices.Delete(l.queue, i, i+1)
-		l.waiting -= e.bytes
-	}
-	return Position{}, ctx.Err()
 }
 
 // Old returns the segments that were there before Open and are not removed, in order.
@@ -260,7 +223,7 @@ func (l *Log) Bytes() int64 {
 // skipped and reported. An error is yield's own, or says what could not be read; in the latter case, too, all that can be
 // read was yielded. Of the open segment it yields what is written so far, the end of which may look torn.
 func (l *Log) Read(number uint32, yield func(Position, []byte) error) (Report, error) {
-	file, err := l.fs.Open(l.segmentPath(number))
+	file, err := l.fs.Open(l.path(number, segmentSuffix))
 	if err != nil {
 		return Report{}, fmt.Errorf("read journal segment %d: %w", number, err)
 	}
@@ -270,68 +233,37 @@ func (l *Log) Read(number uint32, yield func(Position, []byte) error) (Report, e
 }
 
 // Remove deletes a segment; when it returns nil the segment never comes back. If it is the open one, the next record begins
-// another; if records are on their way into it the error is ErrBusy. A segment that is not there is no error.
+// another; what is just being written to it goes as well, which Tail helps to avoid. A segment that is not there is no error.
 func (l *Log) Remove(number uint32) error {
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
+	l.io.Lock()
+	defer l.io.Unlock()
+	if l.dir == nil {
 		return ErrClosed
 	}
-	l.users.Add(1)
-	defer l.users.Done()
-	var open *segment
-	if l.tail == number && l.open != nil {
-		if l.writing {
-			l.mu.Unlock()
-			return fmt.Errorf("remove journal segment %d: %w", number, ErrBusy)
-		}
-		open, l.open, l.tail = l.open, nil, l.last+1
-	}
-	there := slices.ContainsFunc(l.segments, func(s SegmentInfo) bool { return s.Number == number })
-	l.mu.Unlock()
-	if open != nil {
-		_ = open.file.Close() // nobody wants its bytes any more
-	}
-	if !there {
+	if !slices.ContainsFunc(l.segments, func(s SegmentInfo) bool { return s.Number == number }) {
 		return nil
 	}
-	if err := l.deleteSegment(number); err != nil {
-		return fmt.Errorf("remove journal segment %d: %w", number, err)
+	if l.open != nil && l.open.number == number {
+		_ = l.leave() // nobody wants its bytes any more
 	}
-	return nil
+	return l.deleteSegment(number)
 }
 
 // Close writes what waits, syncs (unless the policy is OS), answers everybody and releases the directory.
 func (l *Log) Close() error { return l.close() }
 
-func (l *Log) shut() error {
+func (l *Log) shut() (err error) {
 	l.mu.Lock()
 	l.closed = true
 	l.wakeWriter()
 	l.mu.Unlock()
-	l.users.Wait()
-	err := l.seal() // the writer is gone
-	return errors.Join(err, l.dir.Close(), l.lock.Close())
-}
-
-// resize says how long a segment is by now.
-func (l *Log) resizeLocked(number uint32, bytes int64) {
-	for i := range l.segments {
-		if s := &l.segments[i]; s.Number == number {
-			l.bytes += bytes - s.Bytes
-			s.Bytes = bytes
-		}
+	l.writer.Wait()
+	l.io.Lock()
+	defer l.io.Unlock()
+	if l.open != nil {
+		err = l.seal()
 	}
-}
-
-// nextNumber gives the number of a new segment.
-func (l *Log) nextNumber() (uint32, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.last == math.MaxUint32-1 {
-		return 0, errors.New("the numbers of segments are used up: begin with a new directory")
-	}
-	l.last++
-	l.tail = l.last
-	return l.last, nil
+	err = errors.Join(err, l.dir.Close(), l.lock.Close())
+	l.dir = nil
+	return err
 }

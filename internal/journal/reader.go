@@ -43,21 +43,24 @@ func read(file vfs.File, number uint32, yield func(Position, []byte) error) (Rep
 	block := make([]byte, blockSize)
 	var unreadable error
 	for base := int64(0); base < size; base += blockSize {
-		b := block[:min(blockSize, size-base)]
-		n, err := file.ReadAt(b, base)
+		n, err := file.ReadAt(block[:min(blockSize, size-base)], base)
 		if err != nil && !errors.Is(err, io.EOF) {
 			// A bad sector must not cost the blocks behind it, but the user should know before removing the segment.
-			if unreadable == nil {
-				unreadable = fmt.Errorf("read journal segment %d at %d: %w", number, base, err)
-			}
+			unreadable = fmt.Errorf("read journal segment %d at %d: %w", number, base, err)
 			r.damagedAt(base)
 			continue
 		}
-		if err := r.block(b[:n], base); err != nil {
+		if err := r.block(block[:n], base); err != nil {
 			return r.report, err
 		}
 	}
-	r.finish(size)
+	if r.start >= 0 {
+		r.damagedAt(size)
+	}
+	if r.damage >= 0 {
+		r.report.TornBytes = size - r.damage
+	}
+	r.report.CorruptBytes = size - r.good - r.report.TornBytes
 	return r.report, unreadable
 }
 
@@ -71,19 +74,16 @@ func (r *reader) block(b []byte, base int64) error {
 		at = fileHeader
 	}
 	for at < len(b) && blockSize-at >= minChunk {
-		if len(b)-at < chunkHeader {
-			r.damagedAt(base + int64(at))
-			return nil
+		end := at + chunkHeader
+		if end <= len(b) {
+			end += int(binary.LittleEndian.Uint16(b[at+4:]))
 		}
-		end := at + chunkHeader + int(binary.LittleEndian.Uint16(b[at+4:]))
-		kind := b[at+6]
-		if end > len(b) || kind < whole || kind > last ||
+		if end > len(b) || b[at+6]&isChunk == 0 ||
 			binary.LittleEndian.Uint32(b[at:]) != chunkSum(r.number, uint32(base)+uint32(at), b[at+4:end]) {
 			r.damagedAt(base + int64(at))
 			return nil
 		}
-		r.readable()
-		if err := r.chunk(kind, base+int64(at), b[at+chunkHeader:end]); err != nil {
+		if err := r.chunk(b[at+6], base+int64(at), b[at+chunkHeader:end]); err != nil {
 			return err
 		}
 		at = end
@@ -94,45 +94,47 @@ func (r *reader) block(b []byte, base int64) error {
 
 // header judges the file's header. A damaged one costs nothing but itself, because every chunk says where it belongs.
 func (r *reader) header(b []byte) error {
-	if len(b) < fileHeader || binary.LittleEndian.Uint32(b[12:]) != crc32.Checksum(b[:12], castagnoli) {
+	switch {
+	case len(b) < fileHeader || binary.LittleEndian.Uint32(b[12:]) != crc32.Checksum(b[:12], castagnoli):
 		r.damagedAt(0)
-		return nil
+	case !bytes.Equal(b[:fileHeader], appendHeader(nil, r.number)):
+		return fmt.Errorf("read journal segment %d: the file is of another kind, version or number (it begins with %q): move it away", r.number, b[:12])
+	default:
+		r.good += fileHeader
 	}
-	if !bytes.Equal(b[:fileHeader], appendHeader(nil, r.number)) {
-		return fmt.Errorf("read journal segment %d: the file is of another kind, version or number (it begins with %q), move it away", r.number, b[:12])
-	}
-	r.good += fileHeader
 	return nil
 }
 
 // chunk takes a chunk whose checksum holds.
 func (r *reader) chunk(kind byte, at int64, part []byte) error {
-	begins := kind == whole || kind == first
-	switch {
-	case begins && r.start >= 0, !begins && r.start < 0 && !r.lost:
+	if r.damage >= 0 { // it is not the end that is torn
+		r.report.Corrupt++
+		r.damage, r.lost = -1, true
+	}
+	begun := r.start >= 0
+	if begun == (kind&begins != 0) && !r.lost {
 		r.report.Corrupt++ // a record without its end, or without its beginning
 	}
 	switch {
-	case begins:
+	case kind&begins != 0:
 		r.start, r.lost, r.record = at, false, r.record[:0]
-	case r.start < 0:
+	case !begun:
 		r.lost = true
 		return nil
 	}
-	if kind == first || kind == middle {
+	end := at + chunkHeader + int64(len(part))
+	if kind&(begins|ends) != begins|ends { // a whole record need not be copied
 		r.record = append(r.record, part...)
+		part = r.record
+	}
+	if kind&ends == 0 {
 		return nil
 	}
-	record := part // a whole record need not be copied
-	if kind == last {
-		r.record = append(r.record, part...)
-		record = r.record
-	}
 	position := Position{Segment: r.number, Offset: uint32(r.start)}
-	r.good += at + chunkHeader + int64(len(part)) - r.start
+	r.good += end - r.start
 	r.start = -1
 	r.report.Records++
-	return r.yield(position, record)
+	return r.yield(position, part)
 }
 
 // damagedAt notes that nothing can be read from there to the end of the block.
@@ -143,23 +145,4 @@ func (r *reader) damagedAt(offset int64) {
 	if r.damage < 0 {
 		r.damage = offset
 	}
-}
-
-// readable ends a damage: something behind it can be read.
-func (r *reader) readable() {
-	if r.damage >= 0 {
-		r.report.Corrupt++
-		r.damage, r.lost = -1, true
-	}
-}
-
-// finish counts the bytes that were skipped.
-func (r *reader) finish(size int64) {
-	if r.start >= 0 {
-		r.damagedAt(size)
-	}
-	if r.damage >= 0 {
-		r.report.TornBytes = size - r.damage
-	}
-	r.report.CorruptBytes = size - r.good - r.report.TornBytes
 }

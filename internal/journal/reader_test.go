@@ -33,7 +33,7 @@ func writeSegment(t testing.TB, records [][]byte) ([]byte, []extent) {
 		extents = append(extents, extent{int64(p.Offset), l.Bytes(), record})
 	}
 	require.NoError(t, l.Close())
-	file, err := fs.Open(l.segmentPath(1))
+	file, err := fs.Open(l.path(1, segmentSuffix))
 	require.NoError(t, err)
 	data, err := io.ReadAll(file)
 	require.NoError(t, err)
@@ -68,7 +68,7 @@ func readBytes(t testing.TB, data []byte) (map[int64][]byte, Report) {
 }
 
 func TestWhatIsNotDamagedIsRead(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range uint64(150) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		var records [][]byte
 		for range 5 + rng.IntN(60) {
@@ -166,8 +166,8 @@ func TestDamageIsReported(t *testing.T) {
 func TestGoldenSegment(t *testing.T) {
 	data, _ := writeSegment(t, [][]byte{[]byte("hello"), nil})
 	require.Equal(t, strings.ReplaceAll("74776a726e6c 0100 01000000 8b0853f3"+ // header
-		" 2d1647f1 0500 01 68656c6c6f"+ // hello, at 16
-		" 1e005db8 0000 01", " ", ""), hex.EncodeToString(data))
+		" 99813e98 0500 07 68656c6c6f"+ // hello, at 16
+		" f6e7fc9e 0000 07", " ", ""), hex.EncodeToString(data))
 }
 
 func TestSegmentOfAnotherKindIsRefused(t *testing.T) {
@@ -225,12 +225,10 @@ func FuzzRead(f *testing.F) {
 		// Whatever the bytes are, a record that is yielded is one whose encoding stands there.
 		got, _ := readBytes(t, data)
 		for offset, record := range got {
-			s := &segment{number: 1, size: offset, file: vfs.NewMemFile(nil), buffer: make([]byte, 0, 2*len(record)+blockSize)}
-			at, err := s.add([][]byte{record})
+			s := &segment{number: 1, size: offset, buffer: make([]byte, 0, len(data)+3*blockSize)}
+			_, err := s.add([][]byte{record})
 			require.NoError(t, err)
-			if int64(at) == offset && int64(len(s.buffer)) <= int64(len(data))-offset && len(record) < blockSize/2 && offset%blockSize < blockSize/2 {
-				require.Equal(t, s.buffer, data[offset:offset+int64(len(s.buffer))])
-			}
+			require.True(t, bytes.HasPrefix(data[offset:], s.buffer))
 		}
 	})
 }

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -14,13 +15,10 @@ const (
 	blockSize   = 32 << 10
 	chunkHeader = 7
 	minChunk    = chunkHeader + 1 // a block's rest below this is padding
-)
 
-const (
-	whole = 1 + iota
-	first
-	middle
-	last
+	isChunk = 4 // in each kind, so that zeros are no chunk
+	begins  = 1
+	ends    = 2
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -33,10 +31,6 @@ type segment struct {
 	size   int64  // with the buffer
 	dirty  bool   // something was written since the last sync
 	kept   bool   // a record in it was answered without an error
-}
-
-func newSegment(number uint32, file vfs.File, buffer []byte) *segment {
-	return &segment{number: number, file: file, buffer: appendHeader(buffer[:0], number), size: fileHeader}
 }
 
 func appendHeader(b []byte, number uint32) []byte {
@@ -54,8 +48,7 @@ func chunkSum(number, offset uint32, body []byte) uint32 {
 	return crc32.Update(crc32.Checksum(place[:], castagnoli), castagnoli, body)
 }
 
-func recordLength(record [][]byte) int {
-	n := 0
+func recordLength(record [][]byte) (n int) {
 	for _, part := range record {
 		n += len(part)
 	}
@@ -67,63 +60,44 @@ func maxEncoded(n int) int64 {
 	return int64(n) + int64(n/(blockSize-chunkHeader)+2)*chunkHeader + minChunk
 }
 
-// add encodes a record into the buffer, writing that whenever it is full, and returns the record's offset. It consumes the slice of parts.
-func (s *segment) add(record [][]byte) (uint32, error) {
-	if room := blockSize - int(s.size%blockSize); room < minChunk {
-		if err := s.makeRoom(room); err != nil {
-			return 0, err
-		}
-		s.buffer = append(s.buffer, make([]byte, room)...)
-		s.size += int64(room)
-	}
-	start := uint32(s.size)
-	left := recordLength(record)
-	for begun := false; !begun || left > 0; begun = true {
-		n := min(left, blockSize-int(s.size%blockSize)-chunkHeader)
-		left -= n
-		if err := s.makeRoom(chunkHeader + n); err != nil {
-			return 0, err
-		}
-		at := len(s.buffer)
-		s.buffer = s.buffer[:at+chunkHeader]
-		for missing := n; missing > 0; {
-			if len(record[0]) <= missing {
-				s.buffer = append(s.buffer, record[0]...)
-				missing -= len(record[0])
-				record = record[1:]
-				continue
+// add encodes a record into the buffer, writing that whenever it is full, and returns the record's offset. It consumes the
+// slice of parts.
+func (s *segment) add(record [][]byte) (offset uint32, err error) {
+	left, kind := recordLength(record), byte(isChunk|begins)
+	for kind&ends == 0 {
+		if cap(s.buffer)-len(s.buffer) < 2*blockSize {
+			if err := s.flush(); err != nil {
+				return 0, err
 			}
-			s.buffer = append(s.buffer, record[0][:missing]...)
-			record[0], missing = record[0][missing:], 0
+		}
+		if room := blockSize - int(s.size%blockSize); room < minChunk {
+			s.buffer = append(s.buffer, make([]byte, room)...)
+			s.size += int64(room)
+		}
+		at, room := len(s.buffer), blockSize-int(s.size%blockSize)-chunkHeader
+		s.buffer = s.buffer[:at+chunkHeader]
+		for room > 0 && len(record) > 0 {
+			part := record[0][:min(room, len(record[0]))]
+			s.buffer = append(s.buffer, part...)
+			left, room = left-len(part), room-len(part)
+			if record[0] = record[0][len(part):]; len(record[0]) == 0 {
+				record = record[1:]
+			}
+		}
+		if kind&begins != 0 {
+			offset = uint32(s.size)
+		}
+		if left == 0 {
+			kind |= ends
 		}
 		chunk := s.buffer[at:]
-		binary.LittleEndian.PutUint16(chunk[4:], uint16(n))
-		chunk[6] = kind(begun, left > 0)
+		binary.LittleEndian.PutUint16(chunk[4:], uint16(len(chunk)-chunkHeader))
+		chunk[6] = kind
 		binary.LittleEndian.PutUint32(chunk, chunkSum(s.number, uint32(s.size), chunk[4:]))
 		s.size += int64(len(chunk))
+		kind &^= begins
 	}
-	return start, nil
-}
-
-func kind(begun, more bool) byte {
-	switch {
-	case !begun && !more:
-		return whole
-	case !begun:
-		return first
-	case more:
-		return middle
-	default:
-		return last
-	}
-}
-
-// makeRoom sees to it that n more bytes, at most a block, fit the buffer.
-func (s *segment) makeRoom(n int) error {
-	if len(s.buffer)+n <= cap(s.buffer) {
-		return nil
-	}
-	return s.flush()
+	return offset, nil
 }
 
 // flush writes the buffer.
@@ -132,7 +106,9 @@ func (s *segment) flush() error {
 		return nil
 	}
 	_, err := s.file.Write(s.buffer)
-	s.buffer = s.buffer[:0]
-	s.dirty = true
-	return err
+	s.buffer, s.dirty = s.buffer[:0], true
+	if err != nil {
+		return fmt.Errorf("write journal segment %d: %w", s.number, err)
+	}
+	return nil
 }

@@ -1,211 +1,175 @@
 package journal
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
 
-// bufferSize is the most that is written at once.
-const bufferSize = 512 << 10
+const (
+	// bufferSize is the most that is written at once.
+	bufferSize = 512 << 10
+	// unwaitedSync is when records of Write are synced under Always if no Append comes that takes them along.
+	unwaitedSync = 100 * time.Millisecond
+)
 
 // write is the writer: it takes whatever waits as one group, until the log is closed.
 func (l *Log) write() {
-	timer := time.NewTimer(0)
-	<-timer.C
-	armed := false
-	for {
-		due := false
+	delay := time.Duration(l.options.Sync)
+	if l.options.Sync == Always {
+		delay = unwaitedSync
+	}
+	var due <-chan time.Time
+	for closed := false; !closed; {
+		lazy := false
 		select {
 		case <-l.wake:
-		case <-timer.C:
-			armed, due = false, true
+		case <-due:
+			due, lazy = nil, true
 		}
-		group, closed := l.take()
-		group, answers, err := l.writeGroup(group)
-		if due && l.open != nil && l.open.dirty {
-			if err := l.sync(l.open); err != nil {
-				l.giveUp(err)
+		l.io.Lock()
+		l.mu.Lock()
+		group := l.queue
+		l.queue, l.unwaited, closed = nil, 0, l.closed
+		l.mu.Unlock()
+		for rest := group; len(rest) > 0; {
+			n, err := l.writeSome(rest)
+			if l.check(err) != nil {
+				n = len(rest)
+			}
+			for _, e := range rest[:n] {
+				e.err = cmp.Or(e.err, err)
+			}
+			rest = rest[n:]
+		}
+		if lazy && l.open != nil && l.open.dirty {
+			_ = l.check(l.sync()) // nobody waits for it
+		}
+		if delay > 0 && due == nil && l.open != nil && l.open.dirty {
+			due = time.After(delay)
+		}
+		l.io.Unlock() // before the answers, so that whoever has one can remove the segment
+		for _, e := range group {
+			if e.done != nil {
+				close(e.done)
 			}
 		}
-		l.settle(group)
-		dirty := l.release() // before the answers, so that whoever has one can remove the segment
-		wakeAll(group, answers, err)
-		if closed {
-			timer.Stop()
-			return
-		}
-		if delay := l.options.Sync.delay(); dirty && !armed && delay > 0 {
-			timer.Reset(delay)
-			armed = true
-		}
 	}
 }
 
-// take hands the queue and the open segment to the writer.
-func (l *Log) take() (group []*entry, closed bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	group, l.queue = l.queue, nil
-	l.writing = true
-	return group, l.closed
-}
-
-// release gives the open segment back and says whether it needs a sync.
-func (l *Log) release() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.writing = false
-	return l.open != nil && l.open.dirty
-}
-
-// writeGroup writes and syncs. Where a segment ends within the group, its records are answered before the others are written. It returns
-// those that are not answered yet, with their answers in the same order, or with the error for all of them.
-func (l *Log) writeGroup(group []*entry) (rest []*entry, answers []answer, err error) {
+// writeSome writes as many records as go into one segment, syncs them if the policy asks for it, and returns how many.
+func (l *Log) writeSome(group []*entry) (n int, err error) {
+	if l.open != nil && l.open.size >= l.options.SegmentBytes {
+		_ = l.seal() // its records are answered already
+	}
 	durable := false
-	for _, e := range group {
-		if l.open != nil && l.open.size >= l.options.SegmentBytes {
-			err := l.seal()
-			written := group[:len(answers)]
-			l.settle(written)
-			wakeAll(written, answers, err)
-			group, answers, durable = group[len(answers):], nil, false
+	for n < len(group) && (l.open == nil || l.open.size < l.options.SegmentBytes) {
+		e := group[n]
+		n++
+		length := recordLength(e.record)
+		if limit := l.options.MaxBytes; e.durable && limit > 0 && l.bytes+maxEncoded(length) > limit {
+			e.err = fmt.Errorf("%w: %d of %d bytes are taken, the record has %d", ErrFull, l.bytes, limit, length)
+			continue
 		}
-		position, err := l.add(e)
+		if l.open == nil {
+			if err := l.begin(); err != nil {
+				return n, err
+			}
+		}
+		offset, err := l.open.add(e.record)
 		if err != nil {
-			l.giveUp(err)
-			return group, nil, err
+			return n, err
 		}
-		answers = append(answers, answer{position: position})
+		e.position = Position{Segment: l.open.number, Offset: offset}
 		durable = durable || e.durable
+		l.measure()
 	}
-	if len(group) == 0 {
-		return nil, nil, nil
+	if l.open == nil {
+		return n, nil
 	}
 	err = l.open.flush()
 	if err == nil && durable && l.options.Sync == Always {
-		err = l.sync(l.open)
+		err = l.sync()
 	}
-	if err != nil {
-		l.giveUp(err)
-		return group, nil, err
-	}
-	l.open.kept = true
-	return group, answers, nil
+	l.open.kept = l.open.kept || err == nil
+	return n, err
 }
 
-// add encodes one record into the open segment, which it begins if there is none.
-func (l *Log) add(e *entry) (Position, error) {
-	if l.open == nil {
-		if err := l.begin(); err != nil {
-			return Position{}, err
-		}
-	}
-	offset, err := l.open.add(e.record)
-	if err != nil {
-		return Position{}, fmt.Errorf("write journal segment %d: %w", l.open.number, err)
-	}
-	return Position{Segment: l.open.number, Offset: offset}, nil
-}
-
-// begin makes a new segment.
+// begin makes a new segment. Its number is used up even if that fails.
 func (l *Log) begin() error {
-	number, err := l.nextNumber()
-	if err != nil {
-		return err
-	}
+	l.mu.Lock()
+	l.last++
+	l.tail = l.last
+	number := l.last
+	l.mu.Unlock()
 	file, err := l.createSegment(number)
 	if err != nil {
 		return fmt.Errorf("begin journal segment %d: %w", number, err)
 	}
+	l.open = &segment{number: number, file: file, buffer: appendHeader(l.buffer[:0], number), size: fileHeader}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open = newSegment(number, file, l.buffer)
 	l.segments = append(l.segments, SegmentInfo{Number: number})
 	return nil
 }
 
-// seal ends the open segment: nothing is appended to it any more.
-func (l *Log) seal() error {
-	if l.open == nil {
-		return nil
-	}
-	err := l.open.flush()
-	if err == nil && l.open.dirty && l.options.Sync != OS {
-		err = l.sync(l.open)
-	}
-	if err != nil {
-		l.giveUp(err)
-		return err
-	}
-	l.open.kept = true
-	return l.leave()
-}
-
-// leave closes the open segment's file.
-func (l *Log) leave() error {
-	l.mu.Lock()
-	open := l.open
-	l.open, l.tail = nil, l.last+1
-	l.resizeLocked(open.number, open.size)
-	l.mu.Unlock()
-	return open.file.Close()
-}
-
-// giveUp ends the open segment after a write or sync that failed. If nobody was told that a record is in it, it is removed:
-// on a full disk every attempt begins one.
-func (l *Log) giveUp(err error) {
-	if l.options.OnError != nil {
-		l.options.OnError(err)
-	}
-	open := l.open
-	if open == nil {
-		l.mu.Lock()
-		l.tail = l.last + 1
-		l.mu.Unlock()
-		return
-	}
-	_ = l.leave() // err says what is wrong with it
-	if !open.kept {
-		_ = l.deleteSegment(open.number) // it remains in the list
-	}
-}
-
-func (l *Log) sync(s *segment) error {
+// sync makes durable what was written to the open segment.
+func (l *Log) sync() error {
 	begin := time.Now()
-	if err := s.file.SyncData(); err != nil {
-		return fmt.Errorf("sync journal segment %d: %w", s.number, err)
+	if err := l.open.file.SyncData(); err != nil {
+		return fmt.Errorf("sync journal segment %d: %w", l.open.number, err)
 	}
-	s.dirty = false
+	l.open.dirty = false
 	if l.options.OnSync != nil {
 		l.options.OnSync(time.Since(begin))
 	}
 	return nil
 }
 
-// settle takes a group that was written, or failed, off the accounts.
-func (l *Log) settle(group []*entry) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, e := range group {
-		l.waiting -= e.bytes
-		if e.done == nil {
-			l.unwaited -= e.bytes
+// seal ends the open segment: nothing is appended to it any more.
+func (l *Log) seal() error {
+	if l.open.dirty && l.options.Sync != OS {
+		if err := l.check(l.sync()); err != nil {
+			return err
 		}
 	}
-	if l.open != nil {
-		l.resizeLocked(l.open.number, l.open.size)
-	}
+	return l.leave()
 }
 
-// wakeAll answers those who wait for the group.
-func wakeAll(group []*entry, answers []answer, err error) {
-	for i, e := range group {
-		switch {
-		case e.done == nil:
-		case err != nil:
-			e.done <- answer{err: err}
-		default:
-			e.done <- answers[i]
+// leave closes the open segment's file.
+func (l *Log) leave() error {
+	l.measure()
+	file := l.open.file
+	l.open = nil
+	l.mu.Lock()
+	l.tail = l.last + 1
+	l.mu.Unlock()
+	return file.Close()
+}
+
+// check gives the open segment up when a write or sync of it failed; it returns err. If nobody was told that a record is in it, it
+// is removed: on a full disk every attempt begins one.
+func (l *Log) check(err error) error {
+	if err == nil {
+		return nil
+	}
+	if l.options.OnError != nil {
+		l.options.OnError(err)
+	}
+	if open := l.open; open != nil {
+		_ = l.leave() // err says what is wrong with it
+		if !open.kept {
+			_ = l.deleteSegment(open.number) // it remains in Segments
 		}
 	}
+	return err
+}
+
+// measure notes the size of the open segment.
+func (l *Log) measure() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	tail := &l.segments[len(l.segments)-1]
+	l.bytes += l.open.size - tail.Bytes
+	tail.Bytes = l.open.size
 }

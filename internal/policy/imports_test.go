@@ -84,6 +84,11 @@ var importRules = []importRule{
 	{"test/late", nil, "the package is its tests, which wire the components together"},
 	{"test/e2e", nil, "the end-to-end tests know the built binary only"},
 	{"test/hostile", nil, "the package is its tests, which wire the components together"},
+	{
+		"test/bench",
+		[]string{"processor/traceassemblyprocessor"},
+		"benchmarks know built binaries, and the factory of what they drive without a receiver",
+	},
 }
 
 // Each heavy driver is imported by one package, and its types do not leave it.

@@ -17,14 +17,19 @@ type manifestModule struct {
 	Path   string `yaml:"path"`
 }
 
-func readManifest(t *testing.T) map[string][]manifestModule {
+const (
+	productManifest = "builder-config.yaml"
+	benchManifest   = "test/bench/builder-config.yaml"
+)
+
+func readManifest(t *testing.T, file string) map[string][]manifestModule {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(root, "builder-config.yaml"))
+	content, err := os.ReadFile(filepath.Join(root, file))
 	require.NoError(t, err)
-	var file map[string]yaml.Node
-	require.NoError(t, yaml.Unmarshal(content, &file))
+	var sections map[string]yaml.Node
+	require.NoError(t, yaml.Unmarshal(content, &sections))
 	manifest := map[string][]manifestModule{}
-	for section, node := range file {
+	for section, node := range sections {
 		if node.Kind != yaml.SequenceNode || section == "replaces" {
 			continue
 		}
@@ -37,7 +42,7 @@ func readManifest(t *testing.T) map[string][]manifestModule {
 
 // Every folder of ours with a factory.go is in the manifest under its kind, and the reverse.
 func TestManifestNamesEveryComponent(t *testing.T) {
-	manifest := readManifest(t)
+	manifest := readManifest(t, productManifest)
 	for kind, folder := range map[string]string{
 		"receivers": "receiver", "processors": "processor", "exporters": "exporter", "connectors": "connector", "extensions": "extension",
 	} {
@@ -61,12 +66,14 @@ func TestManifestNamesEveryComponent(t *testing.T) {
 
 // The collector releases its parts together; a mixture may build and still not fit.
 func TestManifestPinsOneRelease(t *testing.T) {
-	for section, modules := range readManifest(t) {
-		for _, m := range modules {
-			name, version, ok := strings.Cut(m.GoMod, " ")
-			require.True(t, ok, "%s: %s has no version", section, m.GoMod)
-			if name != modulePath {
-				require.Contains(t, []string{"v0.161.0", "v1.67.0"}, version, name)
+	for _, file := range []string{productManifest, benchManifest} {
+		for section, modules := range readManifest(t, file) {
+			for _, m := range modules {
+				name, version, ok := strings.Cut(m.GoMod, " ")
+				require.True(t, ok, "%s, %s: %s has no version", file, section, m.GoMod)
+				if name != modulePath {
+					require.Contains(t, []string{"v0.161.0", "v1.67.0"}, version, "%s, %s", file, name)
+				}
 			}
 		}
 	}

@@ -14,15 +14,18 @@ import (
 
 // Config is what users write under processors::trace_assembly.
 type Config struct {
-	// Linger is how long a complete trace (its root and every parent are there) is held after its last span, in case more
-	// children come. It also is how long late spans of a released trace are collected before they are released together.
-	// Default 1s; 0 releases at once.
+	// Linger is how long a complete trace (its root, every parent and every child that normally comes are there) is held after its
+	// last span, in case more come. Late spans of a released trace are collected for so long, but for 1s at least, before they are
+	// released together. Default 200ms; 0 releases both at once.
 	Linger time.Duration `mapstructure:"linger"`
-	// Quiet bounds the quiet period: a trace that lacks its root or a parent is released when no span of it has come for so
-	// long.
+	// Quiet bounds the quiet period: a trace that lacks its root, a parent or an expected child is released when no span of it has
+	// come for so long.
 	Quiet QuietConfig `mapstructure:"quiet"`
 	// MaxWait is the longest time that a trace is held, from its first span. Default 60s; must be positive.
 	MaxWait time.Duration `mapstructure:"max_wait"`
+	// InterimInterval is how long a trace is open before what it has is released although it stays open, and again after each
+	// further interval: so the spans of long-running traces are seen. Default 0: never; else at least 1s and less than max_wait.
+	InterimInterval time.Duration `mapstructure:"interim_interval"`
 	// LateWindow is how long the skeleton of a released trace is remembered, from its last release: within it a late span is
 	// recognised, gets its entry and its parent, and is not released twice. Default 60s; must be positive.
 	LateWindow time.Duration `mapstructure:"late_window"`
@@ -53,6 +56,9 @@ type Config struct {
 	// NumShards is the number of goroutines that assemble, and of workers that call the next consumer. Default 0: as many as
 	// Go uses processors.
 	NumShards int `mapstructure:"num_shards"`
+	// StorageID names the storage extension, such as file_storage, that keeps what is learned (every minute and at shutdown), so that
+	// a restart does not begin with long waits. Default none.
+	StorageID *component.ID `mapstructure:"storage"`
 	// ShutdownTimeout is the longest time that a shutdown spends on handing on what is held. Default 20s; must be positive.
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 }
@@ -116,7 +122,7 @@ type TenantConfig struct {
 }
 
 const (
-	defaultLinger           = time.Second
+	defaultLinger           = 200 * time.Millisecond
 	defaultQuietMin         = time.Second
 	defaultQuietMax         = 10 * time.Second
 	defaultMaxWait          = time.Minute
@@ -171,6 +177,8 @@ func (c *Config) Validate() error {
 	check(c.MaxWait > 0, "max_wait: must be positive, is %v; the default is %v", c.MaxWait, defaultMaxWait)
 	check(c.MaxWait <= 0 || c.Linger <= c.MaxWait, "linger: must not exceed max_wait (%v), is %v; lower it", c.MaxWait, c.Linger)
 	check(c.MaxWait <= 0 || c.Quiet.Max <= c.MaxWait, "quiet::max: must not exceed max_wait (%v), is %v; lower it", c.MaxWait, c.Quiet.Max)
+	check(c.InterimInterval == 0 || c.InterimInterval >= minInterimInterval && c.InterimInterval < c.MaxWait,
+		"interim_interval: must be 0 (never), or at least %v and less than max_wait (%v), is %v", minInterimInterval, c.MaxWait, c.InterimInterval)
 	check(c.LateWindow > 0, "late_window: must be positive, is %v; the default is %v", c.LateWindow, defaultLateWindow)
 	check(c.MaxTraceSpans > 0, "max_trace_spans: must be positive, is %d; the default is %d", c.MaxTraceSpans, defaultMaxTraceSpans)
 	check(c.MaxTraceBytes > 0, "max_trace_bytes: must be positive, is %d; the default is %d", c.MaxTraceBytes, defaultMaxTraceBytes)
@@ -216,6 +224,8 @@ func (c *JournalConfig) Validate() error {
 const (
 	// maxShards keeps a slip of the pen from starting a million goroutines.
 	maxShards = 1024
+	// minInterimInterval keeps interim releases from being most of the work.
+	minInterimInterval = time.Second
 	// maxSpanBytesLimit is a quarter of what the sizes of spans are counted in.
 	maxSpanBytesLimit = 1 << 29
 )

@@ -24,10 +24,11 @@ func TestLoadConfig(t *testing.T) {
 		require.NoError(t, cfg.Validate())
 		return cfg
 	}
+	learned := component.MustNewIDWithName("file_storage", "learned")
 	require.Equal(t, createDefaultConfig(), load(component.NewID(metadata.Type)))
 	require.Equal(t, &Config{
 		Linger: 2 * time.Second, Quiet: QuietConfig{Min: 500 * time.Millisecond, Max: 5 * time.Second},
-		MaxWait: 30 * time.Second, LateWindow: 2 * time.Minute,
+		MaxWait: 30 * time.Second, InterimInterval: 10 * time.Second, LateWindow: 2 * time.Minute, StorageID: &learned,
 		MaxTraceSpans: 50_000, MaxTraceBytes: 8 << 20, MaxPartBytes: 512 << 10, MaxSpanBytes: 1 << 20, MemoryLimitBytes: 256 << 20,
 		ReleaseBatch: ReleaseBatchConfig{MaxSpans: 4096, MaxDelay: 20 * time.Millisecond},
 		Tenant:       TenantConfig{Header: "x-scope-orgid"}, TrustAnnotations: true, NumShards: 3, ShutdownTimeout: 5 * time.Second,
@@ -48,6 +49,9 @@ func TestValidate(t *testing.T) {
 		"quiet max below min":     {func(c *Config) { c.Quiet.Max = 1 }, []string{"quiet::max: must be at least quiet::min"}},
 		"quiet max above wait":    {func(c *Config) { c.MaxWait = 5 * time.Second }, []string{"quiet::max: must not exceed max_wait"}},
 		"no max_wait":             {func(c *Config) { c.MaxWait = 0 }, []string{"max_wait: must be positive"}},
+		"short interim":           {func(c *Config) { c.InterimInterval = 1 }, []string{"interim_interval: must be 0 (never), or at least 1s"}},
+		"negative interim":        {func(c *Config) { c.InterimInterval = -1 }, []string{"interim_interval: must be 0"}},
+		"interim at max_wait":     {func(c *Config) { c.InterimInterval = time.Minute }, []string{"interim_interval: must be 0 (never), or at least 1s and less than max_wait (1m0s)"}},
 		"no late_window":          {func(c *Config) { c.LateWindow = 0 }, []string{"late_window: must be positive"}},
 		"no max_trace_spans":      {func(c *Config) { c.MaxTraceSpans = 0 }, []string{"max_trace_spans: must be positive"}},
 		"no max_trace_bytes":      {func(c *Config) { c.MaxTraceBytes = 0 }, []string{"max_trace_bytes: must be positive"}},

@@ -3,6 +3,7 @@ package traceassemblyprocessor
 import (
 	"context"
 	"encoding/binary"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -30,6 +31,8 @@ type testSpan struct {
 	kind       ptrace.SpanKind
 	start, end uint64
 	padding    int // bytes of an attribute
+	failed     bool
+	attributes string // key=value …
 }
 
 func traceID(n uint64) (id pcommon.TraceID) {
@@ -70,6 +73,13 @@ func request(spans ...testSpan) ptrace.Traces {
 		span.SetKind(s.kind)
 		span.SetStartTimestamp(pcommon.Timestamp(s.start))
 		span.SetEndTimestamp(pcommon.Timestamp(s.end))
+		if s.failed {
+			span.Status().SetCode(ptrace.StatusCodeError)
+		}
+		for _, pair := range strings.Fields(s.attributes) {
+			key, value, _ := strings.Cut(pair, "=")
+			span.Attributes().PutStr(key, value)
+		}
 		if s.padding > 0 {
 			span.Attributes().PutStr("padding", string(make([]byte, s.padding)))
 		}
@@ -138,11 +148,15 @@ func (s *sink) of(trace uint64) []tracetree.Release {
 	return releases
 }
 
+func idOf(span tracetree.Span) uint64 {
+	id := span.SpanID()
+	return binary.BigEndian.Uint64(id[:])
+}
+
 func ids(r tracetree.Release) []uint64 {
 	var ids []uint64
 	for _, span := range r.Spans {
-		id := span.SpanID()
-		ids = append(ids, binary.BigEndian.Uint64(id[:]))
+		ids = append(ids, idOf(span))
 	}
 	return ids
 }
@@ -173,7 +187,7 @@ type fixture struct {
 	telemetry *componenttest.Telemetry
 }
 
-// start starts a processor with the default configuration but for one shard, changed by configure. It must be called in a
+// start starts a processor with the default configuration but for one shard and a linger of 1s, changed by configure. It must be called in a
 // synctest bubble, where stop is called at the end.
 func start(t *testing.T, configure func(*Config)) *fixture {
 	return startOn(t, nil, &sink{t: t}, configure)
@@ -182,7 +196,7 @@ func start(t *testing.T, configure func(*Config)) *fixture {
 // startOn starts a processor with its journal on a file system, if it has one.
 func startOn(t *testing.T, fs journal.FS, s *sink, configure func(*Config)) *fixture {
 	cfg := createDefaultConfig().(*Config)
-	cfg.NumShards = 1
+	cfg.NumShards, cfg.Linger = 1, time.Second
 	if configure != nil {
 		configure(cfg)
 	}

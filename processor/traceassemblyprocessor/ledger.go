@@ -237,7 +237,7 @@ func (s *callSegment) useless(now time.Time, there map[uint32]struct{}) bool {
 }
 
 func (l *ledger) remove(log *journal.Log, segment uint32) {
-	if err := log.Remove(segment); err != nil && !errors.Is(err, journal.ErrBusy) && !errors.Is(err, journal.ErrClosed) {
+	if err := log.Remove(segment); err != nil && !errors.Is(err, journal.ErrClosed) {
 		l.logger.Warn("a segment of the journal that is not needed any more cannot be removed", zap.Error(err))
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
-
-	"github.com/tracewright/tracewright/internal/conventions"
 )
 
 // remembered is what the journal says of a release, so that the skeleton of its trace comes back after a crash: what the
@@ -45,7 +43,7 @@ type knownPeer struct {
 func (s *shard) memoryOf(t *trace, spans []heldSpan, outcome string) *remembered {
 	sk := t.history
 	m := &remembered{
-		partial: t.late || outcome == conventions.OutcomePart || outcome == conventions.OutcomeInterim,
+		partial: partial(t, outcome),
 		version: uint32(t.version), counted: sk.counted, failed: sk.failed, rooted: sk.rooted, rootStart: sk.rootStart,
 		entry: s.skeletons.endpoints.table[sk.entry], operations: make([]*symbol[operation], len(spans)),
 	}

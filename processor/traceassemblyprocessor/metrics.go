@@ -86,12 +86,22 @@ func newTelemetry(builder *metadata.TelemetryBuilder) *telemetry {
 // observe registers what is read when metrics are collected.
 func (t *telemetry) observe(p *assemblyProcessor) error {
 	open := func(_ context.Context, o metric.Int64Observer) error {
-		sum := int64(0)
-		for _, s := range p.shards {
-			sum += s.openTraces.Load()
-		}
-		o.Observe(sum)
+		o.Observe(sumOf(p.shards, func(s *shard) int64 { return s.openTraces.Load() }))
 		return nil
+	}
+	entries := func(_ context.Context, o metric.Int64Observer) error {
+		o.Observe(sumOf(p.shards, func(s *shard) int64 { return s.entriesLearned.Load() }))
+		return nil
+	}
+	operations := func(_ context.Context, o metric.Int64Observer) error {
+		o.Observe(sumOf(p.shards, func(s *shard) int64 { return s.operationsLearned.Load() }))
+		return nil
+	}
+	if err := t.metadata.RegisterProcessorTraceAssemblyEntryOperationsLearnedCallback(entries); err != nil {
+		return err
+	}
+	if err := t.metadata.RegisterProcessorTraceAssemblyOperationsLearnedCallback(operations); err != nil {
+		return err
 	}
 	spans := func(_ context.Context, o metric.Int64Observer) error { o.Observe(p.budget.spans.Load()); return nil }
 	bytes := func(_ context.Context, o metric.Int64Observer) error { o.Observe(p.budget.held.Load()); return nil }
@@ -106,6 +116,13 @@ func (t *telemetry) observe(p *assemblyProcessor) error {
 	}
 	journal := func(_ context.Context, o metric.Int64Observer) error { o.Observe(p.ledger.bytes()); return nil }
 	return t.metadata.RegisterProcessorTraceAssemblyJournalBytesCallback(journal)
+}
+
+func sumOf(shards []*shard, number func(*shard) int64) (sum int64) {
+	for _, s := range shards {
+		sum += number(s)
+	}
+	return sum
 }
 
 func (t *telemetry) refused(why refusal) {
@@ -132,6 +149,9 @@ func (t *telemetry) turn(c turnCounts, evicted int) {
 	if c.conflicting > 0 {
 		t.metadata.ProcessorTraceAssemblySpansConflicting.Add(ctx, int64(c.conflicting))
 	}
+	if c.waited > 0 {
+		t.metadata.ProcessorTraceAssemblyTracesHeldForChild.Add(ctx, int64(c.waited))
+	}
 	if evicted > 0 {
 		t.metadata.ProcessorTraceAssemblySkeletonEvictions.Add(ctx, int64(evicted))
 	}
@@ -139,6 +159,10 @@ func (t *telemetry) turn(c turnCounts, evicted int) {
 
 func (t *telemetry) late(by time.Duration) {
 	t.metadata.ProcessorTraceAssemblySpansLate.Record(context.Background(), max(by, 0).Seconds())
+}
+
+func (t *telemetry) quietPeriod(d time.Duration) {
+	t.metadata.ProcessorTraceAssemblyQuietPeriod.Record(context.Background(), d.Seconds())
 }
 
 func (t *telemetry) release(outcome string) {

@@ -20,6 +20,7 @@ import (
 
 // assemblyProcessor ties the stages together; doc.go draws them.
 type assemblyProcessor struct {
+	id        component.ID
 	cfg       *Config
 	logger    *zap.Logger
 	telemetry *telemetry
@@ -37,11 +38,13 @@ type assemblyProcessor struct {
 	builder    *callBuilder
 	handOn     *handOn
 	cancel     context.CancelFunc // of the workers
+	keeper     *keeper            // nil without storage
 	unregister []func()
 	replaying  sync.WaitGroup // replay
 	assembling sync.WaitGroup // shards
 	building   sync.WaitGroup // builder
 	working    sync.WaitGroup // workers of handOn
+	keeping    sync.WaitGroup // keeper
 
 	stop    sync.Once
 	stopErr error
@@ -53,6 +56,7 @@ func newAssemblyProcessor(set processor.Settings, cfg *Config, next consumer.Tra
 		return nil, fmt.Errorf("create telemetry of trace_assembly: %w", err)
 	}
 	p := &assemblyProcessor{
+		id:        set.ID,
 		cfg:       cfg,
 		logger:    set.Logger,
 		telemetry: newTelemetry(builder),
@@ -74,7 +78,7 @@ func (p *assemblyProcessor) Capabilities() consumer.Capabilities {
 }
 
 // Start starts the shards, the callBuilder and the workers. They live until Shutdown, not as long as ctx.
-func (p *assemblyProcessor) Start(_ context.Context, host component.Host) error {
+func (p *assemblyProcessor) Start(ctx context.Context, host component.Host) error {
 	p.epoch = time.Now()
 	shards := p.cfg.NumShards
 	if shards == 0 {
@@ -94,6 +98,13 @@ func (p *assemblyProcessor) Start(_ context.Context, host component.Host) error 
 	if err := p.telemetry.observe(p); err != nil {
 		return fmt.Errorf("observe what is in flight: %w", err)
 	}
+	var err error
+	if p.keeper, err = newKeeper(ctx, p, host); err != nil {
+		return err
+	}
+	if p.keeper != nil {
+		p.keeper.load(ctx, p.shards)
+	}
 	var workers context.Context
 	workers, p.cancel = context.WithCancel(context.Background())
 	for _, s := range p.shards {
@@ -101,6 +112,9 @@ func (p *assemblyProcessor) Start(_ context.Context, host component.Host) error 
 		p.working.Go(func() { p.handOn.work(workers) })
 	}
 	p.building.Go(p.builder.run)
+	if p.keeper != nil {
+		p.keeping.Go(func() { p.keeper.run(p) })
+	}
 	if p.ledger != nil {
 		p.replaying.Go(func() { newReplay(p).run(workers) }) // opens the gate
 	} else {
@@ -125,6 +139,7 @@ func (p *assemblyProcessor) shutdown(ctx context.Context) error {
 	for _, unregister := range p.unregister {
 		unregister()
 	}
+	defer p.keeper.close(ctx)
 	if p.cancel == nil { // never started, or not far enough
 		if p.ledger != nil {
 			return p.ledger.close()
@@ -138,6 +153,7 @@ func (p *assemblyProcessor) shutdown(ctx context.Context) error {
 		close(s.in)
 	}
 	p.assembling.Wait()
+	p.keepLearned(ctx)
 	close(p.builder.in)
 	p.building.Wait()
 
@@ -164,6 +180,19 @@ func (p *assemblyProcessor) shutdown(ctx context.Context) error {
 		return p.ledger.close()
 	}
 	return nil
+}
+
+// keepLearned saves what the shards, which have ended, learned.
+func (p *assemblyProcessor) keepLearned(ctx context.Context) {
+	if p.keeper == nil {
+		return
+	}
+	p.keeping.Wait()
+	var known []*knowledge
+	for _, s := range p.shards {
+		known = append(known, s.knowledge())
+	}
+	p.keeper.save(ctx, known)
 }
 
 // abandonTimeout is how long a next consumer may take to heed that its context has ended.

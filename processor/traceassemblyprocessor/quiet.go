@@ -7,11 +7,13 @@ import (
 )
 
 const (
-	// quietQuantile of the gaps between arrivals is the quiet period.
+	// quietQuantile of the traces have no longer gap than the quiet period.
 	quietQuantile = 0.99
-	// quietYoung is the number of gaps below which a sketch says nothing: the 99th percentile needs some.
-	quietYoung = 200
-	// quietEntries bounds the entry operations that are learned; others use the sketch of all.
+	// quietYoung is the number of traces below which a sketch says nothing: the 99th percentile needs some.
+	quietYoung = 100
+	// quietWatch is how many times as long as its period a sketch must have been fed before it is believed.
+	quietWatch = 2
+	// quietEntries bounds the entry operations that are learned; the least used ones go first.
 	quietEntries = 1024
 	// quietHalfLife is how often what was learned counts for half.
 	quietHalfLife = time.Minute
@@ -20,52 +22,111 @@ const (
 
 	quietAccuracy = 0.05
 	quietBins     = 256
+
+	// A period is widened by widenBy when more than lateTolerated of the traces, of widenAfter at least, were ended by it and then got
+	// late spans, up to maxWidening; it is narrowed by narrowBy, down to what the sketch says, when none of narrowAfter did.
+	widenBy       = 1.5
+	maxWidening   = 8
+	narrowBy      = 0.8
+	widenAfter    = 20
+	narrowAfter   = 200
+	lateTolerated = 0.01
+	lateForget    = 2000 // traces
 )
 
-// quietPeriods learns how long the spans of a trace stay away between two arrivals, for each entry operation and for all. The
-// gap before a late span counts too, so that a period which proves too short grows.
+// quietPeriods learns how long a trace that lacks something stays without spans before it gets what it lacks, for each entry operation
+// and for all. Each trace counts once, with its longest such gap, so that the quantile is the share of traces that the period
+// holds long enough.
 type quietPeriods struct {
 	min, max time.Duration
 	all      *gaps
 	entries  map[operation]*gaps
+	limit    int // of entries
 	decayAt  time.Duration
 }
 
 func newQuietPeriods(cfg QuietConfig) *quietPeriods {
-	return &quietPeriods{min: cfg.Min, max: cfg.Max, all: newGaps(), entries: make(map[operation]*gaps), decayAt: quietHalfLife}
+	return &quietPeriods{
+		min: cfg.Min, max: cfg.Max, all: newGaps(0), entries: make(map[operation]*gaps), limit: quietEntries, decayAt: quietHalfLife,
+	}
 }
 
-// observe learns a gap; entry is the zero operation while it is unknown.
-func (q *quietPeriods) observe(entry operation, gap, now time.Duration) {
+// released learns from a trace and its longest gap; entry is the zero operation where it is unknown.
+func (q *quietPeriods) released(entry operation, longest, now time.Duration) {
 	if now >= q.decayAt {
 		q.decay(now)
 	}
-	q.all.add(gap)
+	if q.all.empty() {
+		q.all.since = now
+	}
+	q.all.add(longest)
 	if entry == (operation{}) {
 		return
 	}
 	g := q.entries[entry]
 	if g == nil {
-		if len(q.entries) >= quietEntries {
-			return
+		if len(q.entries) >= q.limit {
+			q.evict()
 		}
-		g = newGaps()
+		g = newGaps(now)
 		q.entries[entry] = g
 	}
-	g.add(gap)
+	g.add(longest)
+}
+
+// late learns from a trace that the quiet period ended and that got spans later, after a gap. Where max would not have held it
+// either, that says nothing.
+func (q *quietPeriods) late(entry operation, gap time.Duration) {
+	if gap > q.max {
+		return
+	}
+	q.all.late(gap)
+	if g := q.entries[entry]; g != nil {
+		g.late(gap)
+	}
 }
 
 // period is the quiet period of a trace with this entry.
-func (q *quietPeriods) period(entry operation) time.Duration {
-	if g := q.entries[entry]; g != nil {
-		if period, ok := g.period(); ok {
-			return min(max(period, q.min), q.max)
+func (q *quietPeriods) period(entry operation, now time.Duration) time.Duration {
+	for _, g := range [...]*gaps{q.entries[entry], q.all} {
+		if period, ok := q.known(g, now); ok {
+			return period
 		}
 	}
-	if period, ok := q.all.period(); ok {
-		return min(max(period, q.min), q.max)
-	}
 	return q.max
+}
+
+// young says whether the quiet period is max for want of knowledge.
+func (q *quietPeriods) young(entry operation, now time.Duration) bool {
+	_, of := q.known(q.entries[entry], now)
+	_, all := q.known(q.all, now)
+	return !of && !all
+}
+
+// known is what a sketch says, once it has seen traffic for some times as long: traces without long gaps are released first.
+func (q *quietPeriods) known(g *gaps, now time.Duration) (time.Duration, bool) {
+	if g == nil {
+		return 0, false
+	}
+	period, ok := g.period()
+	period = min(max(period, q.min), q.max)
+	return period, ok && now-g.since >= min(quietWatch*period, q.max)
+}
+
+// evict forgets the least used of a few entries.
+func (q *quietPeriods) evict() {
+	var least operation
+	count := -1.0
+	n := 0
+	for entry, g := range q.entries { // begins anywhere
+		if c := g.sketch.GetCount(); count < 0 || c < count {
+			least, count = entry, c
+		}
+		if n++; n == evictionSample {
+			break
+		}
+	}
+	delete(q.entries, least)
 }
 
 // decay halves what was learned once for every half-life that has passed, and forgets what has faded.
@@ -87,35 +148,67 @@ func (q *quietPeriods) decay(now time.Duration) {
 
 // gaps is a sketch of gaps in seconds, with its quantile kept at hand.
 type gaps struct {
-	sketch *ddsketch.DDSketch
-	fresh  int // gaps since value was computed
-	value  time.Duration
-	known  bool
+	sketch   *ddsketch.DDSketch
+	since    time.Duration // of the first gap
+	fresh    int           // gaps since value was computed
+	value    time.Duration
+	widening float64
+	// Since widening was last judged: traces, and how many of them got late spans.
+	traces, lates int
 }
 
-func newGaps() *gaps {
+func newGaps(since time.Duration) *gaps {
 	// The arguments are constants, and right.
 	sketch, _ := ddsketch.LogCollapsingLowestDenseDDSketch(quietAccuracy, quietBins)
-	return &gaps{sketch: sketch, fresh: quietRefresh}
+	return &gaps{sketch: sketch, since: since, fresh: quietRefresh, widening: 1}
 }
 
+func (g *gaps) empty() bool { return g.sketch.IsEmpty() }
+
 func (g *gaps) add(gap time.Duration) {
+	g.learn(gap)
+	g.traces++
+	switch {
+	case g.lates == 0 && g.traces >= narrowAfter:
+		g.widen(max(1, g.widening*narrowBy))
+	case g.traces >= lateForget:
+		g.traces, g.lates = 0, 0
+	}
+}
+
+func (g *gaps) late(gap time.Duration) {
+	g.learn(gap)
+	g.lates++
+	if g.lates > 1 && g.traces >= widenAfter && float64(g.lates) > lateTolerated*float64(g.traces) {
+		g.widen(min(maxWidening, g.widening*widenBy))
+	}
+}
+
+func (g *gaps) learn(gap time.Duration) {
 	// A gap that is no number or too large for the sketch does not occur: gap is a duration, cut at zero.
 	_ = g.sketch.Add(max(gap, 0).Seconds())
 	g.fresh++
 }
 
+func (g *gaps) widen(to float64) {
+	g.widening, g.traces, g.lates = to, 0, 0
+	g.fresh = quietRefresh
+}
+
 // period is the quantile, once there are enough gaps.
 func (g *gaps) period() (time.Duration, bool) {
 	if g.fresh >= quietRefresh {
-		g.fresh = 0
-		g.known = false
+		g.fresh, g.value = 0, 0
 		if g.sketch.GetCount() >= quietYoung {
 			seconds, err := g.sketch.GetValueAtQuantile(quietQuantile)
-			g.value, g.known = time.Duration(seconds*float64(time.Second)), err == nil
+			if err == nil {
+				g.value = max(time.Duration(g.widening*seconds*float64(time.Second)), 1)
+			}
+		} else {
+			g.fresh = quietRefresh
 		}
 	}
-	return g.value, g.known
+	return g.value, g.value > 0
 }
 
 func (g *gaps) fade(factor float64) {

@@ -36,7 +36,7 @@ type recorder struct {
 func (s *shard) record(t *trace, outcome string, ends []int) {
 	r := recorder{
 		shard: s, t: t, sk: t.history, ends: ends,
-		partial: t.version > 1 || outcome == conventions.OutcomePart || outcome == conventions.OutcomeInterim,
+		partial: partial(t, outcome),
 	}
 	first := r.sk == nil
 	if first {
@@ -59,6 +59,11 @@ func (s *shard) record(t *trace, outcome string, ends []int) {
 		r.sk.more.index, r.sk.more.next = nil, nil
 	}
 	s.skeletons.weight += r.sk.weight()
+}
+
+// partial says that a release of the trace is not all of it.
+func partial(t *trace, outcome string) bool {
+	return t.late || t.version > 1 || outcome == conventions.OutcomePart || outcome == conventions.OutcomeInterim
 }
 
 // append adds the spans to the skeleton.

@@ -23,9 +23,12 @@ type release struct {
 
 // close releases what is held of a trace and keeps its skeleton.
 func (s *shard) close(t *trace, now time.Duration, outcome string) {
+	s.learnRelease(t, outcome, now)
 	switch {
 	case t.parts:
-		s.cut(t)
+		s.cut(t, conventions.OutcomePart, s.cfg.MaxPartBytes)
+	case len(t.spans) == 0: // interim releases had everything
+		t.version--
 	default:
 		if t.late {
 			outcome = conventions.OutcomeLate
@@ -41,8 +44,23 @@ func (s *shard) close(t *trace, now time.Duration, outcome string) {
 	s.forgetTrace(t)
 }
 
-// cut releases what is held of a trace that grew too large, in parts of at most max_part_bytes.
-func (s *shard) cut(t *trace) {
+// cutInterim releases what is held of a trace that stays open.
+func (s *shard) cutInterim(t *trace, now time.Duration) {
+	if len(t.spans) > 0 {
+		if t.parts {
+			s.cut(t, conventions.OutcomePart, s.cfg.MaxPartBytes)
+		} else {
+			s.cut(t, conventions.OutcomeInterim, s.cfg.MaxTraceBytes)
+			t.version++
+			t.part = 0
+		}
+		t.history.released, t.history.last = stampOf(now), stampOf(t.last)
+	}
+	t.interim = now + s.cfg.InterimInterval
+}
+
+// cut releases what is held of a trace that stays open, in parts of at most maxBytes.
+func (s *shard) cut(t *trace, outcome string, maxBytes int64) {
 	if len(t.spans) == 0 {
 		return
 	}
@@ -54,23 +72,24 @@ func (s *shard) cut(t *trace) {
 	for i := range t.spans {
 		size := part.size
 		part.add(&t.spans[i])
-		if size > 0 && part.exceedsPart(s.cfg.MaxPartBytes) {
+		if size > 0 && part.exceedsPart(maxBytes) {
 			ends, sizes = append(ends, i), append(sizes, size)
 			part = newMeasure()
 			part.add(&t.spans[i])
 		}
 	}
 	ends, sizes = append(ends, len(t.spans)), append(sizes, part.size)
-	s.record(t, conventions.OutcomePart, ends)
+	s.record(t, outcome, ends)
 	t.released = t.history.more.index
 	for i := range t.spans {
 		delete(t.held, t.spans[i].id)
 	}
-	from := 0
+	from, before := 0, t.before+len(t.spans)
 	for i, end := range ends {
-		s.emit(t, t.spans[from:end:end], sizes[i], conventions.OutcomePart)
+		s.emit(t, t.spans[from:end:end], sizes[i], outcome)
 		from = end
 	}
+	t.before, t.pending, t.until = before, 0, 0
 	t.spans, t.measure, t.weight, t.root = newSpans(), newMeasure(), 0, noSpan
 	s.trim(t)
 }
@@ -98,7 +117,7 @@ func (s *shard) emit(t *trace, spans []heldSpan, size int64, outcome string) {
 	if t.part > 0 {
 		attrs.PutInt(conventions.AttrPart, int64(t.part))
 	}
-	if t.late || t.parts {
+	if partial(t, outcome) {
 		if n := t.missingParents(spans); n > 0 {
 			attrs.PutInt(conventions.AttrMissingParents, int64(n))
 		}

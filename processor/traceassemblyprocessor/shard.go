@@ -16,10 +16,11 @@ import (
 type message struct {
 	batch    *batch
 	question *question
+	learned  chan<- *knowledge // has room for one
 	restored []restoredRelease
 }
 
-// shard owns the traces whose ids fall to it. Everything here belongs to the goroutine of run, but for openTraces.
+// shard owns the traces whose ids fall to it. Everything here belongs to the goroutine of run, but for the atomic numbers.
 type shard struct {
 	cfg       *Config
 	budget    *budget
@@ -29,14 +30,16 @@ type shard struct {
 	in        chan message
 	out       chan<- delivery // to the callBuilder, which waits for nobody
 
-	traces    map[traceKey]*trace
-	expiry    expiryHeap
-	oldest    traceList
-	ready     traceList
-	origins   *originTable
-	symbols   *symbols[operation]
-	skeletons *skeletons
-	quiet     *quietPeriods
+	traces     map[traceKey]*trace
+	expiry     expiryHeap
+	oldest     traceList
+	ready      traceList
+	origins    *originTable
+	symbols    *symbols[operation]
+	skeletons  *skeletons
+	quiet      *quietPeriods
+	learned    *learnedOperations
+	lateLinger time.Duration
 
 	touched       []*trace   // by the request being worked on
 	releases      []*release // of this turn
@@ -46,13 +49,18 @@ type shard struct {
 	retracted     []retraction // by spans being released, for the journal
 	turnCounts
 
-	openTraces atomic.Int64
+	reportAt time.Duration
+
+	openTraces        atomic.Int64
+	entriesLearned    atomic.Int64
+	operationsLearned atomic.Int64
 }
 
 // turnCounts are reported at the end of a turn.
 type turnCounts struct {
 	duplicates  int
 	conflicting int
+	waited      int           // traces held for an expected child
 	dropped     segmentCounts // duplicates that are in the journal
 }
 
@@ -68,21 +76,27 @@ const (
 
 func newShard(p *assemblyProcessor, out chan<- delivery, shards int) *shard {
 	table := newSymbols[operation]()
+	collect := p.cfg.Linger
+	if collect > 0 {
+		collect = max(collect, lateLinger)
+	}
 	return &shard{
-		cfg:       p.cfg,
-		budget:    p.budget,
-		ledger:    p.ledger,
-		telemetry: p.telemetry,
-		now:       p.now,
-		in:        make(chan message, intakeQueue),
-		out:       out,
-		traces:    make(map[traceKey]*trace),
-		oldest:    traceList{which: byAge},
-		ready:     traceList{which: byReadiness},
-		origins:   newOriginTable(),
-		symbols:   table,
-		skeletons: newSkeletons(p.cfg.LateWindow, p.cfg.MemoryLimitBytes/skeletonShare/int64(shards), table),
-		quiet:     newQuietPeriods(p.cfg.Quiet),
+		lateLinger: collect,
+		cfg:        p.cfg,
+		budget:     p.budget,
+		ledger:     p.ledger,
+		telemetry:  p.telemetry,
+		now:        p.now,
+		in:         make(chan message, intakeQueue),
+		out:        out,
+		traces:     make(map[traceKey]*trace),
+		oldest:     traceList{which: byAge},
+		ready:      traceList{which: byReadiness},
+		origins:    newOriginTable(),
+		symbols:    table,
+		skeletons:  newSkeletons(p.cfg.LateWindow, p.cfg.MemoryLimitBytes/skeletonShare/int64(shards), table),
+		quiet:      newQuietPeriods(p.cfg.Quiet),
+		learned:    newLearnedOperations(maxLearnedOperations, p.cfg.Quiet.Max, table),
 	}
 }
 
@@ -116,6 +130,9 @@ func (s *shard) handle(m message) {
 		t := s.traces[m.question.key]
 		m.question.answer <- t != nil && len(t.spans) > 0
 	}
+	if m.learned != nil {
+		m.learned <- s.knowledge()
+	}
 }
 
 // turn does what is due and returns the time until something else may be.
@@ -133,6 +150,7 @@ func (s *shard) turn() time.Duration {
 		s.close(t, now, conventions.OutcomeMemory)
 	}
 	s.skeletons.evict(now)
+	s.report(now)
 	s.flush()
 
 	wait := s.cfg.MaxWait
@@ -151,9 +169,24 @@ func (s *shard) flush() {
 	}
 	s.turnCounts, s.skeletons.evicted = turnCounts{dropped: s.dropped[:0]}, 0
 	s.openTraces.Store(int64(len(s.traces)))
+	s.entriesLearned.Store(int64(len(s.quiet.entries)))
+	s.operationsLearned.Store(int64(len(s.learned.byName)))
 	if len(s.releases) > 0 {
 		s.out <- delivery{releases: s.releases}
 		s.releases = nil
+	}
+}
+
+// reportInterval is how often the quiet periods are reported.
+const reportInterval = time.Minute
+
+func (s *shard) report(now time.Duration) {
+	if now < s.reportAt {
+		return
+	}
+	s.reportAt = now + reportInterval
+	for entry := range s.quiet.entries {
+		s.telemetry.quietPeriod(s.quiet.period(entry, now))
 	}
 }
 
@@ -198,7 +231,8 @@ func (s *shard) accept(b *batch) {
 		s.origins.unref(o)
 	}
 	for i, t := range s.touched {
-		t.touched = false
+		t.learnGap()
+		t.request = requestState{}
 		s.reschedule(t)
 		s.touched[i] = nil
 	}
@@ -214,12 +248,9 @@ func (s *shard) traceOf(key traceKey, at time.Duration) *trace {
 	if t == nil {
 		t = s.open(key, at)
 	}
-	if !t.touched {
-		t.touched = true
+	if !t.request.touched {
+		t.request = requestState{touched: true, lacked: !t.complete(), gap: at - t.last}
 		s.touched = append(s.touched, t)
-		if len(t.spans) > 0 || t.parts {
-			s.quiet.observe(s.entryOf(t), at-t.last, at)
-		}
 		t.last = max(t.last, at)
 	}
 	return t
@@ -235,6 +266,9 @@ func (s *shard) open(key traceKey, at time.Duration) *trace {
 		t.history, t.late, t.version = sk, true, int(sk.version)+1
 		t.released, t.identities = s.skeletons.index(sk), sk.identities()
 	}
+	if !t.late && s.cfg.InterimInterval > 0 {
+		t.interim = at + s.cfg.InterimInterval
+	}
 	s.traces[key] = t
 	s.oldest.pushBack(t)
 	s.budget.grow(traceWeight)
@@ -247,7 +281,8 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
 	h := heldSpan{
 		span: span, origin: o, id: span.SpanID(), parent: span.ParentSpanID(), start: span.StartTimestamp(),
 		times: hashTimes(span.StartTimestamp(), span.EndTimestamp()), size: a.size, weight: a.weight,
-		kind: tracetree.KnownKind(span.Kind()), ref: spanRef{b.record, a.index}, call: a.call,
+		kind: tracetree.KnownKind(span.Kind()), at: uint32((at - t.first) / time.Millisecond), ref: spanRef{b.record, a.index},
+		call: a.call,
 	}
 	duplicate, conflicting, compared := t.seen(&h)
 	if compared > maxCompared {
@@ -268,21 +303,19 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
 	}
 	if t.late {
 		s.telemetry.late(t.history.released.age(at))
-		if len(t.spans) == 0 && t.part == 0 {
-			s.quiet.observe(s.entryOf(t), t.history.last.age(at), at)
-		}
+		s.learnLate(t, &h, at)
 	}
 	t.measure.add(&h)
 	if t.parts && len(t.spans) > 0 && t.measure.exceedsPart(s.cfg.MaxPartBytes) {
-		s.cut(t)
+		s.cut(t, conventions.OutcomePart, s.cfg.MaxPartBytes)
 		t.measure.add(&h)
 	}
 	h.op = s.symbols.ref(operation{o.resource.service, conventions.ShortName(span.Name())})
 	o.spans++
-	t.add(h)
+	t.add(h, s.learned)
 	if !t.parts && (t.measure.size > s.cfg.MaxTraceBytes || len(t.spans) > s.cfg.MaxTraceSpans) {
 		t.parts = true
-		s.cut(t)
+		s.cut(t, conventions.OutcomePart, s.cfg.MaxPartBytes)
 	}
 }
 
@@ -299,7 +332,7 @@ func (s *shard) reschedule(t *trace) {
 	} else {
 		s.ready.remove(t)
 	}
-	due := s.deadline(t)
+	due := s.dueAt(t)
 	switch {
 	case t.heapIndex == noSpan:
 		t.due = due
@@ -310,31 +343,57 @@ func (s *shard) reschedule(t *trace) {
 	}
 }
 
-// deadline is when the trace is released if no span of it comes any more.
+// lateLinger is how long late spans are collected at least, unless linger is 0: they come in requests of several services, and
+// nobody waits for them.
+const lateLinger = time.Second
+
+// deadline is when the trace is released if no span of it comes any more. As long as nobody asked how long it pays to wait for what
+// it lacks, that is when somebody should.
 func (s *shard) deadline(t *trace) time.Duration {
 	end := t.first + s.cfg.MaxWait
 	switch {
 	case t.late:
-		return min(end, t.first+s.cfg.Linger)
+		return min(end, t.first+s.lateLinger)
 	case t.complete():
 		return min(end, t.last+s.cfg.Linger)
 	default:
-		return min(end, t.last+s.quiet.period(s.entryOf(t)))
+		return min(end, t.last+s.quiet.period(s.entryOf(t), t.last), max(t.until, t.last+s.cfg.Linger))
 	}
+}
+
+// askAgain is how soon, at first, a trace is looked at again that waits for long only because too little is known.
+const askAgain = 500 * time.Millisecond
+
+// dueAt is when the trace is looked at if no span of it comes any more.
+func (s *shard) dueAt(t *trace) time.Duration {
+	if t.interim > 0 {
+		return min(s.deadline(t), t.interim)
+	}
+	return s.deadline(t)
 }
 
 // expire releases the traces whose deadline has passed.
 func (s *shard) expire(now time.Duration) {
 	for len(s.expiry) > 0 && s.expiry[0].due <= now {
 		t := s.expiry[0]
-		if deadline := s.deadline(t); deadline > now {
-			t.due = deadline
+		held := !t.late && !t.complete()
+		if held {
+			s.ask(t)
+		}
+		if s.deadline(t) > now {
+			if t.interim > 0 && t.interim <= now {
+				s.cutInterim(t, now)
+			}
+			t.due = s.dueAt(t)
+			if held && (t.until == unknown || s.quiet.young(s.entryOf(t), t.last)) { // by then more may be known
+				t.due = min(t.due, now+max(askAgain, (now-t.last)/4))
+			}
 			heap.Fix(&s.expiry, 0)
 			continue
 		}
 		outcome := conventions.OutcomeQuiet
 		switch {
-		case t.complete() && now >= t.last+s.cfg.Linger:
+		case (t.complete() || t.until > 0 && t.until <= now) && now >= t.last+s.cfg.Linger:
 			outcome = conventions.OutcomeComplete
 		case now >= t.first+s.cfg.MaxWait:
 			outcome = conventions.OutcomeTimeout
@@ -343,13 +402,23 @@ func (s *shard) expire(now time.Duration) {
 	}
 }
 
+// ask finds out how long it pays to wait for what the trace lacks.
+func (s *shard) ask(t *trace) {
+	var expectedChild bool
+	t.until, expectedChild = t.patience(s.learned)
+	if expectedChild && !t.waited {
+		t.waited = true
+		s.waited++
+	}
+}
+
 // entryOf is the entry operation as far as it is known: zero while no root has come.
 func (s *shard) entryOf(t *trace) operation {
 	switch {
-	case t.history != nil:
-		return s.skeletons.entryOf(t.history)
 	case t.root != noSpan:
 		return s.symbols.at(t.spans[t.root].op)
+	case t.history != nil && t.history.rooted:
+		return s.skeletons.entryOf(t.history)
 	default:
 		return operation{}
 	}

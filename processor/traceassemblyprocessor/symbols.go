@@ -39,6 +39,8 @@ type symbols[K symbolic[K]] struct {
 	table  []*symbol[K]
 	free   []uint32
 	weight int64 // estimated bytes
+
+	learned map[K]*learnedOperation // read only; nil but for operations
 }
 
 type symbolic[K any] interface {
@@ -51,6 +53,8 @@ type symbolic[K any] interface {
 type symbol[K any] struct {
 	name K
 	refs int // the shard's
+	// learned is what traffic has taught about the operation, nil for nothing; the shard's.
+	learned *learnedOperation
 }
 
 // symbolWeight is the memory of a symbol without the bytes of its names.
@@ -71,7 +75,7 @@ func (s *symbols[K]) ref(name K) uint32 {
 			n = uint32(len(s.table))
 			s.table = append(s.table, nil)
 		}
-		s.table[n] = &symbol[K]{name: name}
+		s.table[n] = &symbol[K]{name: name, learned: s.learned[name]}
 		s.index[name] = n
 		s.weight += symbolWeight + int64(name.bytes())
 	}

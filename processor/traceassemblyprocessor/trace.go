@@ -27,17 +27,19 @@ type heldSpan struct {
 	weight int32
 	next   int32 // the next held span of the same id, noSpan for none
 	kind   ptrace.SpanKind
+	call   *conventions.Call // of a virtual peer if nobody answers; nil for most
 	ref    spanRef           // in the journal, if there is one
 	peer   uint32            // endpoint of the virtual call that the release counts; set by record
-	call   *conventions.Call // of a virtual peer if nobody answers; nil for most
+	at     uint32            // arrival, milliseconds after the trace's first
 	// conflict: its identity came before with other times.
 	conflict bool
+	state    spanState
 }
 
 // trace is an open trace, or the late fragment of a released one. What it knows of its structure grows with every span, so
 // that asking whether it is complete costs nothing.
 //
-//	held        span id → its first held span, or awaited: named as a parent and neither held nor released
+//	held        span id → its first held span, or at most awaited: named as a parent and neither held nor released; see wanted
 //	released    span id → its first span in history, whose index it is; nil while history has none
 //	identities  of what is held and what history has; nil as long as spans can be compared one by one
 type trace struct {
@@ -46,10 +48,13 @@ type trace struct {
 	part    int // the next one
 	late    bool
 	parts   bool // it grew too large: what comes is released in parts
-	touched bool // by the request being worked on
+	request requestState
 	shared  bool // two held spans have one id
 
 	first, last time.Duration // arrivals
+	longest     time.Duration // gap between two arrivals while something was missing
+	until       time.Duration // when waiting for what is missing ends; 0 while that is not known
+	interim     time.Duration // when an interim release is due, 0 for never
 	due         time.Duration // when the expiry heap looks at it; never later than its deadline
 	heapIndex   int
 	links       [traceLists]traceLinks
@@ -58,20 +63,20 @@ type trace struct {
 	measure measure // of spans
 	weight  int64   // of spans, in memory
 	held    map[pcommon.SpanID]int32
-	awaited int // parents
-	roots   int // released ones included
-	root    int // the earliest held root, noSpan if there is none
+	awaited int  // parents
+	pending int  // CLIENT spans whose child in another service is expected and has not come
+	roots   int  // released ones included
+	before  int  // spans that were released in parts or interims
+	waited  bool // it was held for nothing but an expected child
+	root    int  // the earliest held root, noSpan if there is none
 
 	history    *skeleton
 	released   map[pcommon.SpanID]int32
 	identities identities
 }
 
-// awaited stands in trace.held for a parent that has not come.
-const awaited = -2
-
-// complete says whether the root and all parents are there.
-func (t *trace) complete() bool { return t.roots > 0 && t.awaited == 0 }
+// complete says whether the root, all parents and all expected children are there.
+func (t *trace) complete() bool { return t.roots > 0 && t.awaited == 0 && t.pending == 0 }
 
 // seen compares a span with those of its id that came before, and says how many they were, unless the trace has identities.
 func (t *trace) seen(h *heldSpan) (duplicate, conflicting bool, compared int) {
@@ -99,26 +104,33 @@ func (t *trace) seen(h *heldSpan) (duplicate, conflicting bool, compared int) {
 }
 
 // add takes a span that seen did not find.
-func (t *trace) add(h heldSpan) {
+func (t *trace) add(h heldSpan, learned *learnedOperations) {
 	at := len(t.spans)
+	t.until = 0
 	first, ok := t.held[h.id]
 	h.next = noSpan
+	served := false
 	switch {
 	case !ok:
-	case first == awaited:
+	case first <= awaited:
 		t.awaited--
+		served = t.parentCame(first, &h, learned)
 	default:
 		h.next, t.shared = first, true
+		served = t.sharedID(&h, learned)
 	}
 	t.held[h.id] = int32(at)
 	if h.parent.IsEmpty() {
 		t.roots++
+		t.request.advanced = true
 		if t.root == noSpan || earlier(h.start, h.id, t.spans[t.root].start, t.spans[t.root].id) {
 			t.root = at
 		}
-	} else if !t.known(h.parent) {
-		t.held[h.parent] = awaited
-		t.awaited++
+	} else {
+		t.childCame(at, &h, learned)
+	}
+	if h.kind == ptrace.SpanKindClient && !t.late && !served {
+		t.expectChild(&h, learned)
 	}
 	if t.identities != nil {
 		t.identities.add(h.id, h.kind, h.times)
@@ -127,18 +139,9 @@ func (t *trace) add(h heldSpan) {
 	t.weight += int64(h.weight)
 }
 
-// known says whether the id is held, released or awaited.
-func (t *trace) known(id pcommon.SpanID) bool {
-	if _, ok := t.held[id]; ok {
-		return true
-	}
-	_, ok := t.released[id]
-	return ok
-}
-
 // missing says whether a span's parent has not come.
 func (t *trace) missing(h *heldSpan) bool {
-	return !h.parent.IsEmpty() && t.awaited > 0 && t.held[h.parent] == awaited
+	return !h.parent.IsEmpty() && t.awaited > 0 && t.held[h.parent] <= awaited
 }
 
 // entry is the entry root among the given spans, which are not empty: the earliest root, else the earliest span whose parent is

@@ -25,31 +25,35 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                                   metric.Meter
-	mu                                      sync.Mutex
-	registrations                           []metric.Registration
-	ProcessorTraceAssemblyBytesInFlight     metric.Int64ObservableUpDownCounter
-	ProcessorTraceAssemblyCallsDropped      metric.Int64Counter
-	ProcessorTraceAssemblyCallsHandedOn     metric.Int64Counter
-	ProcessorTraceAssemblyCallsRetried      metric.Int64Counter
-	ProcessorTraceAssemblyJournalBytes      metric.Int64ObservableUpDownCounter
-	ProcessorTraceAssemblyJournalFailures   metric.Int64Counter
-	ProcessorTraceAssemblyJournalSync       metric.Float64Histogram
-	ProcessorTraceAssemblyReleaseDelay      metric.Float64Histogram
-	ProcessorTraceAssemblyReleases          metric.Int64Counter
-	ProcessorTraceAssemblyRequestsRefused   metric.Int64Counter
-	ProcessorTraceAssemblySkeletonEvictions metric.Int64Counter
-	ProcessorTraceAssemblySpansConflicting  metric.Int64Counter
-	ProcessorTraceAssemblySpansDropped      metric.Int64Counter
-	ProcessorTraceAssemblySpansDuplicate    metric.Int64Counter
-	ProcessorTraceAssemblySpansInFlight     metric.Int64ObservableUpDownCounter
-	ProcessorTraceAssemblySpansKept         metric.Int64Counter
-	ProcessorTraceAssemblySpansLate         metric.Float64Histogram
-	ProcessorTraceAssemblySpansReceived     metric.Int64Counter
-	ProcessorTraceAssemblySpansRejected     metric.Int64Counter
-	ProcessorTraceAssemblySpansReleased     metric.Int64Counter
-	ProcessorTraceAssemblySpansReplayed     metric.Int64Counter
-	ProcessorTraceAssemblyTracesOpen        metric.Int64ObservableUpDownCounter
+	meter                                        metric.Meter
+	mu                                           sync.Mutex
+	registrations                                []metric.Registration
+	ProcessorTraceAssemblyBytesInFlight          metric.Int64ObservableUpDownCounter
+	ProcessorTraceAssemblyCallsDropped           metric.Int64Counter
+	ProcessorTraceAssemblyCallsHandedOn          metric.Int64Counter
+	ProcessorTraceAssemblyCallsRetried           metric.Int64Counter
+	ProcessorTraceAssemblyEntryOperationsLearned metric.Int64ObservableUpDownCounter
+	ProcessorTraceAssemblyJournalBytes           metric.Int64ObservableUpDownCounter
+	ProcessorTraceAssemblyJournalFailures        metric.Int64Counter
+	ProcessorTraceAssemblyJournalSync            metric.Float64Histogram
+	ProcessorTraceAssemblyOperationsLearned      metric.Int64ObservableUpDownCounter
+	ProcessorTraceAssemblyQuietPeriod            metric.Float64Histogram
+	ProcessorTraceAssemblyReleaseDelay           metric.Float64Histogram
+	ProcessorTraceAssemblyReleases               metric.Int64Counter
+	ProcessorTraceAssemblyRequestsRefused        metric.Int64Counter
+	ProcessorTraceAssemblySkeletonEvictions      metric.Int64Counter
+	ProcessorTraceAssemblySpansConflicting       metric.Int64Counter
+	ProcessorTraceAssemblySpansDropped           metric.Int64Counter
+	ProcessorTraceAssemblySpansDuplicate         metric.Int64Counter
+	ProcessorTraceAssemblySpansInFlight          metric.Int64ObservableUpDownCounter
+	ProcessorTraceAssemblySpansKept              metric.Int64Counter
+	ProcessorTraceAssemblySpansLate              metric.Float64Histogram
+	ProcessorTraceAssemblySpansReceived          metric.Int64Counter
+	ProcessorTraceAssemblySpansRejected          metric.Int64Counter
+	ProcessorTraceAssemblySpansReleased          metric.Int64Counter
+	ProcessorTraceAssemblySpansReplayed          metric.Int64Counter
+	ProcessorTraceAssemblyTracesHeldForChild     metric.Int64Counter
+	ProcessorTraceAssemblyTracesOpen             metric.Int64ObservableUpDownCounter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -78,12 +82,42 @@ func (builder *TelemetryBuilder) RegisterProcessorTraceAssemblyBytesInFlightCall
 	return nil
 }
 
+// RegisterProcessorTraceAssemblyEntryOperationsLearnedCallback sets callback for observable ProcessorTraceAssemblyEntryOperationsLearned metric.
+func (builder *TelemetryBuilder) RegisterProcessorTraceAssemblyEntryOperationsLearnedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorTraceAssemblyEntryOperationsLearned, obs: o})
+		return nil
+	}, builder.ProcessorTraceAssemblyEntryOperationsLearned)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterProcessorTraceAssemblyJournalBytesCallback sets callback for observable ProcessorTraceAssemblyJournalBytes metric.
 func (builder *TelemetryBuilder) RegisterProcessorTraceAssemblyJournalBytesCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		cb(ctx, &observerInt64{inst: builder.ProcessorTraceAssemblyJournalBytes, obs: o})
 		return nil
 	}, builder.ProcessorTraceAssemblyJournalBytes)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorTraceAssemblyOperationsLearnedCallback sets callback for observable ProcessorTraceAssemblyOperationsLearned metric.
+func (builder *TelemetryBuilder) RegisterProcessorTraceAssemblyOperationsLearnedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorTraceAssemblyOperationsLearned, obs: o})
+		return nil
+	}, builder.ProcessorTraceAssemblyOperationsLearned)
 	if err != nil {
 		return err
 	}
@@ -175,6 +209,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{calls}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorTraceAssemblyEntryOperationsLearned, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_processor_trace_assembly_entry_operations_learned",
+		metric.WithDescription("Entry operations whose quiet period is learned; each shard learns on its own, and all are counted. [Alpha]"),
+		metric.WithUnit("{operations}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorTraceAssemblyJournalBytes, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_trace_assembly_journal_bytes",
 		metric.WithDescription("What the journal takes on disk; journal::max_bytes bounds it. [Alpha]"),
@@ -192,6 +232,19 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithDescription("Time that a sync of the journal took. [Alpha]"),
 		metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries([]float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTraceAssemblyOperationsLearned, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_processor_trace_assembly_operations_learned",
+		metric.WithDescription("Operations of which it is learned whether a child in another service follows or the parent never comes; each shard learns on its own, and all are counted. [Alpha]"),
+		metric.WithUnit("{operations}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTraceAssemblyQuietPeriod, err = builder.meter.Float64Histogram(
+		"otelcol_processor_trace_assembly_quiet_period",
+		metric.WithDescription("Quiet periods as they are learned, recorded by each shard once a minute for each of its entry operations. [Alpha]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.5, 1, 1.5, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 60}...),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorTraceAssemblyReleaseDelay, err = builder.meter.Float64Histogram(
@@ -278,6 +331,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_trace_assembly_spans_replayed",
 		metric.WithDescription("Spans taken up from the journal after a start. [Alpha]"),
 		metric.WithUnit("{spans}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTraceAssemblyTracesHeldForChild, err = builder.meter.Int64Counter(
+		"otelcol_processor_trace_assembly_traces_held_for_child",
+		metric.WithDescription("Traces that had their root and every parent and were held beyond linger only because a CLIENT span lacked a child that may come. [Alpha]"),
+		metric.WithUnit("{traces}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorTraceAssemblyTracesOpen, err = builder.meter.Int64ObservableUpDownCounter(

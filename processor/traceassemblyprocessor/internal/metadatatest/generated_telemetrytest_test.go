@@ -24,7 +24,15 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterProcessorTraceAssemblyEntryOperationsLearnedCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterProcessorTraceAssemblyJournalBytesCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterProcessorTraceAssemblyOperationsLearnedCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
 	}))
@@ -41,6 +49,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorTraceAssemblyCallsRetried.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyJournalFailures.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyJournalSync.Record(context.Background(), 1)
+	tb.ProcessorTraceAssemblyQuietPeriod.Record(context.Background(), 1)
 	tb.ProcessorTraceAssemblyReleaseDelay.Record(context.Background(), 1)
 	tb.ProcessorTraceAssemblyReleases.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyRequestsRefused.Add(context.Background(), 1)
@@ -54,6 +63,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorTraceAssemblySpansRejected.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansReleased.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansReplayed.Add(context.Background(), 1)
+	tb.ProcessorTraceAssemblyTracesHeldForChild.Add(context.Background(), 1)
 	AssertEqualProcessorTraceAssemblyBytesInFlight(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -66,6 +76,9 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorTraceAssemblyCallsRetried(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyEntryOperationsLearned(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyJournalBytes(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -73,6 +86,12 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyJournalSync(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyOperationsLearned(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyQuietPeriod(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyReleaseDelay(t, testTel,
@@ -115,6 +134,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblySpansReplayed(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyTracesHeldForChild(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyTracesOpen(t, testTel,

@@ -1,0 +1,52 @@
+// Bench measures what the built binary costs, stage by stage, and holds the figures to their targets.
+//
+//	go run ./test/bench assembly [flags]
+//
+// It starts the collector with one configuration after the other, sends each the same traffic, and reads the kernel's
+// account of the process: what it does costs what the system paid for it, garbage collection included. Make targets build
+// the binaries that it starts.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const usageText = `usage: bench assembly [flags]     trace_assembly against otlp → nop and against contrib's processors
+       bench COMMAND --help`
+
+// errMissed says that the run is complete and a figure misses its target; it has been printed.
+var errMissed = errors.New("a target is missed")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errMissed):
+		os.Exit(1)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return errors.New(usageText)
+	}
+	switch command, args := args[0], args[1:]; command {
+	case "assembly":
+		return assembly(ctx, args)
+	case holdCommand:
+		return hold(ctx, args)
+	default:
+		return fmt.Errorf("%q is no command\n%s", command, usageText)
+	}
+}
