@@ -137,6 +137,9 @@ func TestLateParentOfSharedID(t *testing.T) {
 }
 
 func requireNoSymbols(t *testing.T, s *skeletons) {
+	for i := range s.peers {
+		s.endpoints.unref(s.peers[i].endpoint)
+	}
 	require.Empty(t, s.symbols.index, "every symbol was given back")
 	require.Empty(t, s.endpoints.index, "every endpoint was given back")
 	require.Zero(t, s.symbols.weight+s.endpoints.weight)

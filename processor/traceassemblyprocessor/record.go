@@ -153,10 +153,7 @@ func (r *recorder) connect() {
 	}
 	for i := range t.spans {
 		if h := &t.spans[i]; h.call != nil && !r.answered[i] && !h.conflict {
-			h.peer = r.skeletons.endpoints.ref(endpoint{
-				operation: operation{service: h.call.Peer}, kind: h.call.PeerKind, protocol: h.call.Protocol,
-				environment: h.origin.resource.environment,
-			})
+			h.peer = r.skeletons.peer(h.op, h.call, h.origin.resource.environment)
 			sk.spans[r.base+i].peer = h.peer
 		}
 	}
@@ -196,6 +193,9 @@ func (r *recorder) part(i int) int {
 // tracetree), but for cycles, which are not looked for.
 func (r *recorder) caller(h *heldSpan) int32 {
 	if r.index == nil { // every id is held once
+		if h.up >= 0 {
+			return int32(r.base) + h.up
+		}
 		if h.parent.IsEmpty() || h.parent == h.id {
 			return noSpan
 		}

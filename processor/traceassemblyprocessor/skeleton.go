@@ -208,7 +208,18 @@ type skeletons struct {
 	oldest, newest *skeleton
 	weight         int64 // of all skeletons, those that open traces own too
 	evicted        int   // since the last report
+	peers          [peerSlots]knownCall
 }
+
+// knownCall spares the look-up of the endpoint of an operation's latest call: spans of one peer share the call. It has one
+// reference to the endpoint.
+type knownCall struct {
+	call        *conventions.Call
+	environment string
+	endpoint    uint32
+}
+
+const peerSlots = 256
 
 func newSkeletons(window time.Duration, limit int64, symbols *symbols[operation]) *skeletons {
 	return &skeletons{
@@ -321,6 +332,18 @@ func (s *skeletons) forget(sk *skeleton) {
 	}
 	sk.spans, sk.more = nil, nil
 	s.weight += sk.weight()
+}
+
+// peer is the endpoint of the virtual call of an operation; one reference.
+func (s *skeletons) peer(op uint32, call *conventions.Call, environment string) uint32 {
+	known := &s.peers[op%peerSlots]
+	if known.call != call || known.environment != environment {
+		s.endpoints.unref(known.endpoint)
+		*known = knownCall{call, environment, s.endpoints.ref(endpoint{
+			operation: operation{service: call.Peer}, kind: call.PeerKind, protocol: call.Protocol, environment: environment,
+		})}
+	}
+	return s.endpoints.again(known.endpoint)
 }
 
 // entryOf is the entry of a skeleton's trace.
