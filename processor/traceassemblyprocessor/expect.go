@@ -89,6 +89,7 @@ func (t *trace) childCame(at int, h *heldSpan, learned *learnedOperations) {
 		if int(v) == at { // its own parent
 			return
 		}
+		h.up = v
 		parent := &t.spans[v]
 		t.request.advanced = t.request.advanced || h.kind != ptrace.SpanKindConsumer && parent.kind != ptrace.SpanKindConsumer
 		for n := 0; n < maxShared; n++ {

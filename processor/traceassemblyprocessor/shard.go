@@ -428,6 +428,11 @@ func (s *shard) forgetTrace(t *trace) {
 		heap.Remove(&s.expiry, t.heapIndex)
 	}
 	s.budget.grow(-traceWeight)
+	s.freeTrace(t)
+}
+
+// freeTrace keeps a trace, empty, for a new one.
+func (s *shard) freeTrace(t *trace) {
 	t.held.reset()
 	t.measure.reset()
 	*t = trace{held: t.held, measure: t.measure}

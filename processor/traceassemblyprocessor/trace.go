@@ -26,6 +26,7 @@ type heldSpan struct {
 	size   int32
 	weight int32
 	next   int32 // the next held span of the same id, noSpan for none
+	up     int32 // the first held span of the parent's id, if it came before; else noSpan
 	kind   ptrace.SpanKind
 	call   *conventions.Call // of a virtual peer if nobody answers; nil for most
 	ref    spanRef           // in the journal, if there is one
@@ -108,7 +109,7 @@ func (t *trace) add(h heldSpan, learned *learnedOperations) {
 	at := len(t.spans)
 	t.until = 0
 	first, ok := t.held.get(h.id)
-	h.next = noSpan
+	h.next, h.up = noSpan, noSpan
 	served := false
 	switch {
 	case !ok:
