@@ -39,7 +39,7 @@ func BenchmarkAdd(b *testing.B) {
 	traces := 0
 	for b.Loop() {
 		t := s.newTrace()
-		t.first, t.root, t.heapIndex, t.spans = time.Second, noSpan, noSpan, newSpans()
+		t.first, t.root, t.spans = time.Second, noSpan, newSpans()
 		for i := range spans {
 			t.add(spans[i], s.learned)
 		}

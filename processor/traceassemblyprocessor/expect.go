@@ -12,7 +12,6 @@ type spanState uint8
 const (
 	lacksChild  spanState = 1 << iota // a CLIENT span without a child in another service
 	pending                           // it lacks one and is counted in trace.pending
-	failed                            // its status is error
 	lacksParent                       // its parent had not come when it came
 )
 
@@ -143,7 +142,7 @@ func (t *trace) answered(client, child *heldSpan, learned *learnedOperations) {
 		t.request.advanced = true
 	}
 	if o := learned.of(client.op); o != nil {
-		learned.childCame(o.child(client.state&failed != 0), child.after(client), t.last)
+		learned.childCame(o.child(client.failed), child.after(client), t.last)
 	}
 	client.state &^= lacksChild | pending
 }
@@ -151,10 +150,7 @@ func (t *trace) answered(client, child *heldSpan, learned *learnedOperations) {
 // expectChild is called for a CLIENT span whose child in another service is not there.
 func (t *trace) expectChild(h *heldSpan, learned *learnedOperations) {
 	h.state |= lacksChild
-	if h.span.Status().Code() == ptrace.StatusCodeError {
-		h.state |= failed
-	}
-	if learned.client(h).waits(h.state&failed != 0) > 0 {
+	if learned.client(h).waits(h.failed) > 0 {
 		h.state |= pending
 		t.pending++
 	}
@@ -222,7 +218,7 @@ func (t *trace) learn(learned *learnedOperations) {
 	for i := range t.spans {
 		h := &t.spans[i]
 		if h.state&lacksChild != 0 {
-			learned.client(h).child(h.state&failed != 0).missed()
+			learned.client(h).child(h.failed).missed()
 		}
 		if h.state&lacksParent != 0 && t.missing(h) {
 			learned.make(h.op).parent.missed()

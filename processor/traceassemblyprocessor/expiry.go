@@ -1,29 +1,58 @@
 package traceassemblyprocessor
 
-// expiryHeap orders the open traces of a shard by due; see container/heap. A span that postpones a deadline leaves due as it
-// is: the trace is looked at when due, and put back.
-type expiryHeap []*trace
+import "time"
 
-func (h expiryHeap) Len() int           { return len(h) }
-func (h expiryHeap) Less(i, j int) bool { return h[i].due < h[j].due }
+// expiryHeap orders the open traces of a shard by when they are looked at, the earliest first. An entry holds the time itself, so that
+// ordering reads no trace, and is never moved: a trace that is to be looked at earlier gets another entry, and one that is released
+// leaves its entries behind. Those do not count when their time comes. A span that postpones a deadline changes nothing: the trace is
+// looked at when due, and put back.
+type expiryHeap []expiry
 
-func (h expiryHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].heapIndex, h[j].heapIndex = i, j
+type expiry struct {
+	due   time.Duration
+	trace *trace
+	life  uint32 // of the trace
 }
 
-func (h *expiryHeap) Push(x any) {
-	t := x.(*trace)
-	t.heapIndex = len(*h)
-	*h = append(*h, t)
+// current says whether the entry counts.
+func (e *expiry) current() bool { return e.trace.life == e.life && e.trace.due == e.due }
+
+// push notes when a trace is looked at.
+func (h *expiryHeap) push(t *trace, due time.Duration) {
+	t.due = due
+	*h = append(*h, expiry{due, t, t.life})
+	list, i := *h, len(*h)-1
+	for i > 0 {
+		above := (i - 1) / 2
+		if list[above].due <= list[i].due {
+			break
+		}
+		list[above], list[i] = list[i], list[above]
+		i = above
+	}
 }
 
-func (h *expiryHeap) Pop() any {
-	last := len(*h) - 1
-	t := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return t
+// pop takes the first entry out.
+func (h *expiryHeap) pop() expiry {
+	list := *h
+	first, last := list[0], len(list)-1
+	list[0], list[last] = list[last], expiry{}
+	list = list[:last]
+	*h = list
+	for i := 0; ; {
+		below := 2*i + 1
+		if below >= len(list) {
+			return first
+		}
+		if below+1 < len(list) && list[below+1].due < list[below].due {
+			below++
+		}
+		if list[i].due <= list[below].due {
+			return first
+		}
+		list[i], list[below] = list[below], list[i]
+		i = below
+	}
 }
 
 // The lists that a trace can stand in: of all open traces by arrival of the first span, and of those that memory pressure

@@ -16,21 +16,18 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 
-	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/journal"
+	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 var errStopped = errors.New("trace_assembly is not running; send again later")
 
-// arrival is one span on its way to its shard. The shard owns the span; the origin is shared.
+// arrival is one span on its way to its shard. The shard owns the span; the origin is shared. What assembly needs of the span is read
+// here, where it was decoded a moment ago: later reading it means waiting for memory.
 type arrival struct {
-	span   ptrace.Span
+	trace  pcommon.TraceID
 	origin *origin
-	id     pcommon.TraceID
-	index  uint32 // among the spans of the request
-	size   int32  // bytes as OTLP protobuf
-	weight int32  // estimated bytes in memory
-	call   *conventions.Call
+	held   heldSpan // without what the shard knows: its origin, operation, times of arrival
 }
 
 // batch is what one request brings for one shard.
@@ -265,7 +262,12 @@ func (in *intake) add(p *assemblyProcessor, o *origin, mix uint64, at time.Durat
 		in.batches[at0] = b
 	}
 	weight = spanWeight(weight, size)
-	b.arrivals = append(b.arrivals, arrival{span, o, id, index, int32(size), int32(weight), p.calls.Read(span)})
+	b.arrivals = append(b.arrivals, arrival{trace: id, origin: o, held: heldSpan{
+		span: span, id: span.SpanID(), parent: span.ParentSpanID(), start: span.StartTimestamp(),
+		times: hashTimes(span.StartTimestamp(), span.EndTimestamp()), size: int32(size), weight: int32(weight),
+		kind: tracetree.KnownKind(span.Kind()), failed: span.Status().Code() == ptrace.StatusCodeError, call: p.calls.Read(span),
+		ref: spanRef{index: index},
+	}})
 	b.weight += int64(weight)
 	in.weight += int64(weight)
 	in.spans++

@@ -225,8 +225,7 @@ func (w *intentWriter) span(h *heldSpan, op *symbol[operation], patched bool) {
 	w.number(int(h.ref.index))
 	w.body = append(w.body, h.id[:]...)
 	w.body = binary.BigEndian.AppendUint32(w.body, h.times)
-	failed := h.span.Status().Code() == ptrace.StatusCodeError
-	w.body = append(w.body, byte(h.kind)|flag(patched, patchedBit)|flag(failed, failedBit)|flag(h.conflict, conflictBit))
+	w.body = append(w.body, byte(h.kind)|flag(patched, patchedBit)|flag(h.failed, failedBit)|flag(h.conflict, conflictBit))
 	w.operation(op)
 	if patched {
 		w.patch(h.span.Attributes())

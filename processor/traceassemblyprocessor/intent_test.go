@@ -25,7 +25,7 @@ func testCall() *call {
 	markConflict(whole[0].span)
 	late := []heldSpan{held(3, 900, 1, ptrace.SpanKindServer)}
 	late[0].conflict = true
-	late[0].span.Status().SetCode(ptrace.StatusCodeError)
+	late[0].failed = true
 	late[0].span.Attributes().PutBool(conventions.AttrOrphan, true)
 	shop, web := &symbol[operation]{name: operation{"shop", "order"}}, &symbol[operation]{name: operation{"web", "GET /"}}
 	entry := &symbol[endpoint]{name: endpoint{operation: web.name, environment: "prod"}}

@@ -99,7 +99,7 @@ func (l *learnedOperations) childCame(e *expectation, after, now time.Duration) 
 
 // waits is how long it pays to wait for the child of a client, from its arrival on.
 func (l *learnedOperations) waits(h *heldSpan, now time.Duration) time.Duration {
-	wait := l.client(h).waits(h.state&failed != 0)
+	wait := l.client(h).waits(h.failed)
 	if wait == unknown {
 		wait = l.usual(now)
 	}

@@ -24,6 +24,9 @@ func (m *measure) add(h *heldSpan) {
 	m.count(&o.resource.extent)
 }
 
+// counts is the number of resources and scopes.
+func (m *measure) counts() int { return len(m.counted) + len(m.many) }
+
 func (m *measure) count(e *extent) {
 	if m.many != nil {
 		if _, ok := m.many[e]; !ok {

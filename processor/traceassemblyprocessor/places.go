@@ -50,6 +50,14 @@ func (p *places) set(id pcommon.SpanID, at int32) {
 	p.ids, p.at = append(p.ids, binary.NativeEndian.Uint64(id[:])), append(p.at, at)
 }
 
+// first is any of the places, 0 where there is none.
+func (p *places) first() int {
+	if len(p.at) == 0 {
+		return 0
+	}
+	return int(p.ids[0]) + int(p.at[0])
+}
+
 func (p *places) enlarge() {
 	p.large = make(map[pcommon.SpanID]int32, 2*maxListed)
 	for i, id := range p.ids {

@@ -78,7 +78,7 @@ func (r *recorder) append() {
 		h := &t.spans[i]
 		sk.spans = append(sk.spans, skeletonSpan{
 			id: h.id, times: h.times, op: h.op, kind: uint8(h.kind), conflict: h.conflict,
-			failed: h.span.Status().Code() == ptrace.StatusCodeError,
+			failed: h.failed,
 		})
 		if sk.indexed() {
 			sk.link(r.base + i)

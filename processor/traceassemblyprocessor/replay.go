@@ -298,22 +298,22 @@ func (r *replay) pick(in *intake, at journal.Position) (found []wantedSpan) {
 		kept := b.arrivals[:0]
 		b.weight = 0
 		for _, a := range b.arrivals {
-			if done.has(a.index) {
+			if done.has(a.held.ref.index) {
 				continue
 			}
 			in.spans++
-			in.weight += int64(a.weight)
-			w, wanted := r.wanted[spanRef{at, a.index}]
+			in.weight += int64(a.held.weight)
+			w, wanted := r.wanted[spanRef{at, a.held.ref.index}]
 			if !wanted {
 				kept = append(kept, a)
-				b.weight += int64(a.weight)
+				b.weight += int64(a.held.weight)
 				continue
 			}
 			if held[a.origin] == nil {
 				held[a.origin] = &heldOrigin{origin: a.origin}
 			}
 			w.span.take(&a, held[a.origin], at)
-			delete(r.wanted, spanRef{at, a.index})
+			delete(r.wanted, spanRef{at, a.held.ref.index})
 			found = append(found, w)
 		}
 		clear(b.arrivals[len(kept):])
@@ -324,12 +324,10 @@ func (r *replay) pick(in *intake, at journal.Position) (found []wantedSpan) {
 
 // take is given the span that was intended.
 func (s *intendedSpan) take(a *arrival, o *heldOrigin, record journal.Position) {
-	s.held = heldSpan{
-		span: a.span, origin: o, id: a.span.SpanID(), times: s.bones.times, kind: s.bones.spanKind(), size: a.size, weight: a.weight,
-		ref: spanRef{record, a.index}, next: noSpan,
-	}
+	s.held = a.held
+	s.held.origin, s.held.ref.record = o, record
 	for i := range s.patch {
-		s.patch[i].apply(a.span)
+		s.patch[i].apply(a.held.span)
 	}
 	s.found = true
 }

@@ -1,13 +1,11 @@
 package traceassemblyprocessor
 
 import (
-	"container/heap"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/tracewright/tracewright/internal/conventions"
-	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // message is what a shard takes: the spans of a request, or a question.
@@ -39,9 +37,11 @@ type shard struct {
 	learned    *learnedOperations
 	lateLinger time.Duration
 
-	touched       []*trace   // by the request being worked on
-	releases      []*release // of this turn
-	free          []*trace // for new ones
+	touched       []*trace     // by the request being worked on
+	found         []*trace     // by span of the request, nil where it has no open one
+	read          int          // see fetch
+	releases      []*release   // of this turn
+	free          []*trace     // for new ones
 	originsWeight int64        // of origins, as the budget knows it
 	answered      []bool       // by spans being released, see recorder
 	retracted     []retraction // by spans being released, for the journal
@@ -206,6 +206,7 @@ func (s *shard) finish() {
 
 // accept takes the spans of a request.
 func (s *shard) accept(b *batch) {
+	s.fetch(b)
 	var (
 		sent *origin     // the one of the span before
 		o    *heldOrigin // its copy in the table
@@ -220,11 +221,12 @@ func (s *shard) accept(b *batch) {
 			sent, o = a.origin, s.origins.intern(a.origin)
 			o.spans++ // hold it until the next one, whatever becomes of the spans
 		}
-		if t == nil || t.key.id != a.id || t.key.tenant != a.origin.key.resource.tenant {
-			t = s.traceOf(traceKey{a.origin.key.resource.tenant, a.id}, b.at)
+		if t == nil || t.key.id != a.trace || t.key.tenant != a.origin.key.resource.tenant {
+			t = s.traceOf(s.found[i], traceKey{a.origin.key.resource.tenant, a.trace}, b.at)
 		}
 		s.take(t, a, o, b)
 	}
+	clear(s.found)
 	if o != nil {
 		s.origins.unref(o)
 	}
@@ -240,9 +242,39 @@ func (s *shard) accept(b *batch) {
 	b.recycle()
 }
 
-// traceOf is the open trace of the key. A new one is opened, or a late fragment where the trace was released before.
-func (s *shard) traceOf(key traceKey, at time.Duration) *trace {
-	t := s.traces[key]
+// fetch finds the open traces of the spans, and brings them into the processor's cache. Of a hundred thousand open traces hardly any is
+// there, and one after the other each span would wait for several places in memory; reading the same place of many traces in a row makes
+// the processor wait for all of them at once.
+func (s *shard) fetch(b *batch) {
+	s.found = s.found[:0]
+	for i := range b.arrivals {
+		a := &b.arrivals[i]
+		s.found = append(s.found, s.traces[traceKey{a.origin.key.resource.tenant, a.trace}])
+	}
+	read := 0
+	for _, t := range s.found {
+		if t != nil {
+			read += len(t.spans) + t.awaited + int(t.life) + t.measure.counts()
+		}
+	}
+	for _, t := range s.found {
+		if t == nil {
+			continue
+		}
+		if n := len(t.spans); n < cap(t.spans) {
+			read += int(t.spans[:n+1][n].next)
+		}
+		read += t.held.first()
+	}
+	s.read = read // so that reading is not for nothing
+}
+
+// traceOf is the open trace of the key, found before unless this request opened it. A new one is opened, or a late fragment where
+// the trace was released before.
+func (s *shard) traceOf(t *trace, key traceKey, at time.Duration) *trace {
+	if t == nil {
+		t = s.traces[key]
+	}
 	if t == nil {
 		t = s.open(key, at)
 	}
@@ -256,7 +288,7 @@ func (s *shard) traceOf(key traceKey, at time.Duration) *trace {
 
 func (s *shard) open(key traceKey, at time.Duration) *trace {
 	t := s.newTrace()
-	t.key, t.version, t.first, t.last, t.root, t.heapIndex, t.spans = key, 1, at, at, noSpan, noSpan, newSpans()
+	t.key, t.version, t.first, t.last, t.root, t.spans = key, 1, at, at, noSpan, newSpans()
 	if sk := s.skeletons.take(key, at); sk != nil {
 		t.history, t.late, t.version = sk, true, int(sk.version)+1
 		t.released, t.identities = s.skeletons.index(sk), sk.identities()
@@ -272,20 +304,15 @@ func (s *shard) open(key traceKey, at time.Duration) *trace {
 
 // take adds one span to its trace, or drops it as duplicate.
 func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
-	span, at := a.span, b.at
-	h := heldSpan{
-		span: span, origin: o, id: span.SpanID(), parent: span.ParentSpanID(), start: span.StartTimestamp(),
-		times: hashTimes(span.StartTimestamp(), span.EndTimestamp()), size: a.size, weight: a.weight,
-		kind: tracetree.KnownKind(span.Kind()), at: uint32(max(at-t.first, 0) / time.Millisecond), ref: spanRef{b.record, a.index},
-		call: a.call,
-	}
+	at, h := b.at, a.held
+	h.origin, h.ref.record, h.at = o, b.record, uint32(max(at-t.first, 0)/time.Millisecond)
 	duplicate, conflicting, compared := t.seen(&h)
 	if compared > maxCompared {
 		s.identify(t)
 	}
 	if duplicate {
 		s.duplicates++
-		s.budget.drop(int64(a.weight), 1)
+		s.budget.drop(int64(h.weight), 1)
 		if s.ledger != nil {
 			s.dropped.add(b.record.Segment, 1)
 		}
@@ -294,7 +321,7 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
 	if conflicting {
 		s.conflicting++
 		h.conflict = true
-		markConflict(span)
+		markConflict(h.span)
 	}
 	if t.late {
 		s.telemetry.late(t.history.released.age(at))
@@ -305,7 +332,7 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
 		s.cut(t, conventions.OutcomePart, s.cfg.MaxPartBytes)
 		t.measure.add(&h)
 	}
-	h.op = s.symbols.ref(operation{o.resource.service, conventions.ShortName(span.Name())})
+	h.op = s.symbols.ref(operation{o.resource.service, conventions.ShortName(h.span.Name())})
 	o.spans++
 	t.add(h, s.learned)
 	if !t.parts && (t.measure.size > s.cfg.MaxTraceBytes || len(t.spans) > s.cfg.MaxTraceSpans) {
@@ -327,14 +354,8 @@ func (s *shard) reschedule(t *trace) {
 	} else {
 		s.ready.remove(t)
 	}
-	due := s.dueAt(t)
-	switch {
-	case t.heapIndex == noSpan:
-		t.due = due
-		heap.Push(&s.expiry, t)
-	case due < t.due:
-		t.due = due
-		heap.Fix(&s.expiry, t.heapIndex)
+	if due := s.dueAt(t); t.due == 0 || due < t.due {
+		s.expiry.push(t, due)
 	}
 }
 
@@ -370,7 +391,11 @@ func (s *shard) dueAt(t *trace) time.Duration {
 // expire releases the traces whose deadline has passed.
 func (s *shard) expire(now time.Duration) {
 	for len(s.expiry) > 0 && s.expiry[0].due <= now {
-		t := s.expiry[0]
+		e := s.expiry.pop()
+		if !e.current() {
+			continue
+		}
+		t := e.trace
 		held := !t.late && !t.complete()
 		if held {
 			s.ask(t)
@@ -379,11 +404,11 @@ func (s *shard) expire(now time.Duration) {
 			if t.interim > 0 && t.interim <= now {
 				s.cutInterim(t, now)
 			}
-			t.due = s.dueAt(t)
+			due := s.dueAt(t)
 			if held && (t.until == unknown || s.quiet.young(s.entryOf(t), t.last)) { // by then more may be known
-				t.due = min(t.due, now+max(askAgain, (now-t.last)/4))
+				due = min(due, now+max(askAgain, (now-t.last)/4))
 			}
-			heap.Fix(&s.expiry, 0)
+			s.expiry.push(t, due)
 			continue
 		}
 		outcome := conventions.OutcomeQuiet
@@ -424,9 +449,6 @@ func (s *shard) forgetTrace(t *trace) {
 	delete(s.traces, t.key)
 	s.oldest.remove(t)
 	s.ready.remove(t)
-	if t.heapIndex != noSpan {
-		heap.Remove(&s.expiry, t.heapIndex)
-	}
 	s.budget.grow(-traceWeight)
 	s.freeTrace(t)
 }
@@ -435,7 +457,7 @@ func (s *shard) forgetTrace(t *trace) {
 func (s *shard) freeTrace(t *trace) {
 	t.held.reset()
 	t.measure.reset()
-	*t = trace{held: t.held, measure: t.measure}
+	*t = trace{held: t.held, measure: t.measure, life: t.life + 1}
 	if len(s.free) < maxFreeTraces {
 		s.free = append(s.free, t)
 	}

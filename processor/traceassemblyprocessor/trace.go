@@ -34,6 +34,7 @@ type heldSpan struct {
 	at     uint32            // arrival, milliseconds after the trace's first
 	// conflict: its identity came before with other times.
 	conflict bool
+	failed   bool // its status is error
 	state    spanState
 }
 
@@ -57,7 +58,7 @@ type trace struct {
 	until       time.Duration // when waiting for what is missing ends; 0 while that is not known
 	interim     time.Duration // when an interim release is due, 0 for never
 	due         time.Duration // when the expiry heap looks at it; never later than its deadline
-	heapIndex   int
+	life        uint32        // tells entries of the heap apart that are of another trace in the same place
 	links       [traceLists]traceLinks
 
 	spans   []heldSpan
