@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
@@ -245,12 +246,19 @@ func TestFullJournal(t *testing.T) {
 			c.Journal.Get().MaxBytes = 4 << 20
 		})
 		synctest.Wait()
+		rng := rand.New(rand.NewPCG(1, 1))
 		big := func(trace uint64) ptrace.Traces {
-			return request(testSpan{trace: trace, id: 1, padding: 1 << 20})
+			noise := make([]byte, 1<<20) // nothing to compress
+			for i := range noise {
+				noise[i] = byte(rng.Uint32())
+			}
+			return change(request(testSpan{trace: trace, id: 1}), func(_, _ pcommon.Map, span ptrace.Span) {
+				span.Attributes().PutEmptyBytes("noise").FromRaw(noise)
+			})
 		}
 		n := uint64(0)
 		var err error
-		for err == nil {
+		for err == nil && n < 10 {
 			n++
 			err = f.ConsumeTraces(t.Context(), big(n))
 		}

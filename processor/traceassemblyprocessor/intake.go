@@ -77,9 +77,9 @@ func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces)
 	// never given back, so that the garbage collector frees them instead.
 	pref.RefTraces(td)
 
-	var head, body []byte
+	var record *[]byte
 	if p.ledger != nil { // before split takes it apart
-		if head, body, err = encodeArrival(tenant, td); err != nil {
+		if record, err = encodeArrival(tenant, td); err != nil {
 			return consumererror.NewPermanent(fmt.Errorf("encode spans for the journal: %w", err))
 		}
 	}
@@ -90,14 +90,14 @@ func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces)
 		return p.full()
 	}
 	if p.ledger != nil && in.spans > 0 {
-		record, err := p.ledger.arrive(ctx, head, body, in.spans)
+		at, err := p.ledger.arrive(ctx, record, in.spans)
 		if err != nil {
 			p.telemetry.refused(refusedJournal)
 			p.budget.drop(in.weight+in.shared, in.spans)
 			in.recycle()
 			return err
 		}
-		in.journaled(record)
+		in.journaled(at)
 	}
 	p.telemetry.received(in.rejected.total())
 	p.telemetry.rejected(&in.rejected)

@@ -89,9 +89,9 @@ func TestIntentRoundTrip(t *testing.T) {
 
 func TestArrivalRoundTrip(t *testing.T) {
 	td := request(testSpan{trace: 1, id: 1})
-	head, body, err := encodeArrival("tenant-1", td)
+	record, err := encodeArrival("tenant-1", td)
 	require.NoError(t, err)
-	tenant, again, err := decodeArrival(append(head, body...))
+	tenant, again, err := decodeArrival(*record)
 	require.NoError(t, err)
 	require.Equal(t, "tenant-1", tenant)
 	require.Equal(t, td, again)
@@ -103,9 +103,9 @@ func TestArrivalRoundTrip(t *testing.T) {
 func FuzzRecords(f *testing.F) {
 	f.Add(encodeIntent(testCall()))
 	f.Add(encodeMark(journal.Position{Segment: 4, Offset: 99}))
-	head, body, err := encodeArrival("tenant-1", request(testSpan{trace: 1, id: 1}))
+	record, err := encodeArrival("tenant-1", request(testSpan{trace: 1, id: 1}))
 	require.NoError(f, err)
-	f.Add(append(head, body...))
+	f.Add(*record)
 	f.Fuzz(func(_ *testing.T, record []byte) {
 		if c, err := decodeCalls(record); err == nil && c.intent != nil {
 			td := ptrace.NewTraces()
