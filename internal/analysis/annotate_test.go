@@ -188,7 +188,9 @@ func TestAnnotateJoined(t *testing.T) {
 	}
 	set(early, 1, conventions.OutcomeQuiet)
 	set(late, 2, conventions.OutcomeLate)
-	late.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().PutStr(conventions.AttrChildService, "a")
+	for _, key := range append(conventions.Repairs[:len(conventions.Repairs):len(conventions.Repairs)], conventions.AttrOrphan) {
+		late.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().PutStr(key, "a")
+	}
 	annotate(early)
 	annotate(late)
 
@@ -213,8 +215,37 @@ func TestAnnotateJoined(t *testing.T) {
 		}
 	}
 	once := marshal(t, td)
+	require.NotContains(t, once, conventions.AttrRepaired)
 	explain(&release)
 	require.Equal(t, once, marshal(t, td))
+}
+
+// An orphan is a span whose parent is not in its whole trace, or of which trace_assembly says so. A client span that spans of
+// other releases answer has no virtual peer.
+func TestAnnotateOrphans(t *testing.T) {
+	orphans := func(release *tracetree.Release) (ids []string) {
+		explain(release)
+		for _, s := range release.Spans {
+			if _, ok := s.Attributes().Get(conventions.AttrOrphan); ok {
+				ids = append(ids, s.SpanID().String()[15:])
+			}
+		}
+		return ids
+	}
+	spans := `
+		a 1 - server 0 100
+		a 2 9 client 1 90 server.address=b
+		a 3 9 client 1 90 server.address=b
+		a 4 1 client 2 80`
+	require.Equal(t, []string{"2", "3"}, orphans(treetest.Release(t, spans)))
+
+	part := treetest.Release(t, spans)
+	part.Assembly = tracetree.Assembly{Outcome: conventions.OutcomePart, Version: 1}
+	part.Spans[1].Attributes().PutBool(conventions.AttrOrphan, true)
+	part.Spans[1].Attributes().PutBool(conventions.AttrAnswered, true)
+	require.Equal(t, []string{"2"}, orphans(part))
+	require.NotContains(t, annotations(part.Spans[1].Attributes()), "peer.service=b")
+	require.Contains(t, annotations(part.Spans[2].Attributes()), "peer.service=b")
 }
 
 func TestFingerprint(t *testing.T) {

@@ -62,6 +62,7 @@ func (a *annotations) read(attrs pcommon.Map) {
 			a.conflicting = conflicting(value)
 		case conventions.AttrSpanCount:
 			a.summary = true
+		case conventions.AttrCategory: // on every span, in no sum
 		case conventions.AttrOrphan:
 			a.orphan = isTrue(value)
 		default:
