@@ -86,7 +86,10 @@ const (
 	AttrChildEnvironment = Prefix + "child.environment"
 	AttrChildProtocol    = Prefix + "child.protocol"
 	AttrChildDuration    = Prefix + "child.duration"
-	AttrChildError       = Prefix + "child.error"
+	// AttrChildCalls is how many calls an element stands for; all of them are 1 where it is left out. A trace with many orphans
+	// has them added up, with the duration of the first.
+	AttrChildCalls = Prefix + "child.calls"
+	AttrChildError = Prefix + "child.error"
 
 	// AttrAnswered says of a client or producer span that spans of another service answer it, in other releases that count
 	// their calls themselves.
@@ -119,7 +122,8 @@ const (
 
 // Repairs lists what a late span, a part or an interim release makes good. In a joined trace there is nothing to.
 var Repairs = []string{
-	AttrRepaired, AttrChildService, AttrChildOperation, AttrChildEnvironment, AttrChildProtocol, AttrChildDuration, AttrChildError,
+	AttrRepaired, AttrChildService, AttrChildOperation, AttrChildEnvironment, AttrChildProtocol, AttrChildDuration, AttrChildCalls,
+	AttrChildError,
 	AttrAnswered, AttrRetractedPeerService, AttrRetractedPeerKind, AttrRetractedEnvironment, AttrRetractedProtocol,
 	AttrRetractedError, AttrEntryOutcome, AttrEntryEnvironment, AttrEntryError, AttrRetractedEntryService,
 	AttrRetractedEntryOperation, AttrRetractedEntryEnvironment, AttrRetractedEntryError,

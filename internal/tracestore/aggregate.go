@@ -92,8 +92,8 @@ type Completeness struct {
 	// Partial is the number of those that came in a release which is not a whole trace (late, in parts, interim): they
 	// count as calls, but not for critical paths.
 	Partial int64
-	// Unrepaired is the number of spans whose caller is unknown because their parent was released nowhere when they were,
-	// or whose callee was named as a virtual peer too early: edges may be off by as many calls.
+	// Unrepaired is the number of spans whose caller is unknown because their parent was released nowhere when they were, and
+	// has not come since: edges may lack as many calls.
 	Unrepaired int64
 	// Other is the number of spans whose series stood beyond the limit of a minute and were counted as "other": of the kind of
 	// aggregate that has most of them, and of all environments.

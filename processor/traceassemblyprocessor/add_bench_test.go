@@ -38,8 +38,8 @@ func BenchmarkAdd(b *testing.B) {
 	b.ReportAllocs()
 	traces := 0
 	for b.Loop() {
-		maps := s.newMaps()
-		t := &trace{first: time.Second, root: noSpan, heapIndex: noSpan, spans: newSpans(), held: maps.held, measure: measure{counted: maps.counted}}
+		t := s.newTrace()
+		t.first, t.root, t.heapIndex, t.spans = time.Second, noSpan, noSpan, newSpans()
 		for i := range spans {
 			t.add(spans[i], s.learned)
 		}
@@ -48,7 +48,7 @@ func BenchmarkAdd(b *testing.B) {
 		}
 		t.learn(s.learned)
 		recycleSpans(t.spans)
-		s.recycleMaps(t)
+		s.freeTrace(t)
 		traces++
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(spans)), "ns/span")

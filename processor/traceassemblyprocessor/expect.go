@@ -83,12 +83,13 @@ const maxShared = 4
 
 // childCame is called for a span with a parent; at is where it will be held.
 func (t *trace) childCame(at int, h *heldSpan, learned *learnedOperations) {
-	v, ok := t.held[h.parent]
+	v, ok := t.held.get(h.parent)
 	switch {
 	case ok && v >= 0:
 		if int(v) == at { // its own parent
 			return
 		}
+		h.up = v
 		parent := &t.spans[v]
 		t.request.advanced = t.request.advanced || h.kind != ptrace.SpanKindConsumer && parent.kind != ptrace.SpanKindConsumer
 		for n := 0; n < maxShared; n++ {
@@ -103,7 +104,7 @@ func (t *trace) childCame(at int, h *heldSpan, learned *learnedOperations) {
 	case ok:
 		h.state |= lacksParent
 		if child, served := t.wantedBy(v); !served && (entryKind(h.kind) || child != nil && child.service() != h.service()) {
-			t.held[h.parent] = v - 1 // its mark that it is served
+			t.held.set(h.parent, v-1) // its mark that it is served
 		}
 	default:
 		if _, released := t.released[h.parent]; released {
@@ -111,7 +112,7 @@ func (t *trace) childCame(at int, h *heldSpan, learned *learnedOperations) {
 			return
 		}
 		h.state |= lacksParent
-		t.held[h.parent] = wanted(t.before+at, entryKind(h.kind))
+		t.held.set(h.parent, wanted(t.before+at, entryKind(h.kind)))
 		t.awaited++
 	}
 }
@@ -168,7 +169,7 @@ func (t *trace) asynchronous(h *heldSpan) bool {
 		if h.parent.IsEmpty() {
 			return false
 		}
-		parent, ok := t.held[h.parent]
+		parent, ok := t.held.get(h.parent)
 		if h.kind == ptrace.SpanKindConsumer {
 			_, released := t.released[h.parent]
 			return released || ok && parent >= 0

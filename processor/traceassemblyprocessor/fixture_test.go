@@ -3,6 +3,7 @@ package traceassemblyprocessor
 import (
 	"context"
 	"encoding/binary"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -30,6 +31,8 @@ type testSpan struct {
 	kind       ptrace.SpanKind
 	start, end uint64
 	padding    int // bytes of an attribute
+	failed     bool
+	attributes string // key=value …
 }
 
 func traceID(n uint64) (id pcommon.TraceID) {
@@ -70,6 +73,13 @@ func request(spans ...testSpan) ptrace.Traces {
 		span.SetKind(s.kind)
 		span.SetStartTimestamp(pcommon.Timestamp(s.start))
 		span.SetEndTimestamp(pcommon.Timestamp(s.end))
+		if s.failed {
+			span.Status().SetCode(ptrace.StatusCodeError)
+		}
+		for _, pair := range strings.Fields(s.attributes) {
+			key, value, _ := strings.Cut(pair, "=")
+			span.Attributes().PutStr(key, value)
+		}
 		if s.padding > 0 {
 			span.Attributes().PutStr("padding", string(make([]byte, s.padding)))
 		}
@@ -138,11 +148,15 @@ func (s *sink) of(trace uint64) []tracetree.Release {
 	return releases
 }
 
+func idOf(span tracetree.Span) uint64 {
+	id := span.SpanID()
+	return binary.BigEndian.Uint64(id[:])
+}
+
 func ids(r tracetree.Release) []uint64 {
 	var ids []uint64
 	for _, span := range r.Spans {
-		id := span.SpanID()
-		ids = append(ids, binary.BigEndian.Uint64(id[:]))
+		ids = append(ids, idOf(span))
 	}
 	return ids
 }

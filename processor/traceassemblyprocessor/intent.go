@@ -21,7 +21,7 @@ import (
 //	endpoint  service, name, kind, protocol, environment
 //	release   tenant, trace id, flags, version, outcome counted, start of the root, entry, missing parents, retractions, spans,
 //	          peers: span, endpoint
-//	missing   id, duration, whether it failed, endpoint
+//	missing   id, duration, calls, whether it failed, endpoint
 //	span      arrival, index in it, id, hash of its times, kind and flags, operation; attributes where the flag says so
 //
 // Numbers are varints but for ids, times and positions; strings and what is made of them stand as numbers in their tables. The
@@ -199,6 +199,7 @@ func (w *intentWriter) release(r *release) {
 		missed := &m.missing[i]
 		w.body = append(w.body, missed.id[:]...)
 		w.body = binary.AppendVarint(w.body, missed.duration)
+		w.number(int(missed.calls))
 		w.body = append(w.body, flag(missed.failed, 1))
 		w.endpoint(missed.child)
 	}
@@ -403,7 +404,7 @@ func (r *intentReader) release() intendedRelease {
 	rel.rootStart = pcommon.Timestamp(r.Fixed64())
 	rel.entry = entryOf(r, r.endpoints)
 	for n := r.Count(minMissingBytes); n > 0 && !r.Failed(); n-- {
-		m := missingParent{id: r.spanID(), duration: r.Varint(), failed: r.Byte() != 0}
+		m := missingParent{id: r.spanID(), duration: r.Varint(), calls: uint16(r.Uvarint()), failed: r.Byte() != 0}
 		rel.missing = append(rel.missing, missedParent{m, entryOf(r, r.endpoints)})
 	}
 	for n := r.Count(minMissingBytes); n > 0 && !r.Failed(); n-- {

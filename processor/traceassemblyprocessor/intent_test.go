@@ -33,7 +33,7 @@ func testCall() *call {
 	return &call{releasedAt: 1_700_000_000_000_000_001, spans: 3, releases: []*release{
 		{key: traceKey{"", traceID(1)}, spans: whole, memory: &remembered{
 			version: 1, counted: 2, failed: true, rooted: true, rootStart: 5, entry: entry, operations: []*symbol[operation]{web, web},
-			missing: []missedParent{{missingParent{id: spanID(77), duration: -4, failed: true}, entry}},
+			missing: []missedParent{{missingParent{id: spanID(77), duration: -4, calls: 3, failed: true}, entry}},
 			peers:   []knownPeer{{1, peer}},
 		}},
 		{key: traceKey{"tenant-1", traceID(2)}, spans: late, memory: &remembered{

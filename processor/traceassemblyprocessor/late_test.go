@@ -137,6 +137,9 @@ func TestLateParentOfSharedID(t *testing.T) {
 }
 
 func requireNoSymbols(t *testing.T, s *skeletons) {
+	for i := range s.peers {
+		s.endpoints.unref(s.peers[i].endpoint)
+	}
 	require.Empty(t, s.symbols.index, "every symbol was given back")
 	require.Empty(t, s.endpoints.index, "every endpoint was given back")
 	require.Zero(t, s.symbols.weight+s.endpoints.weight)
@@ -342,4 +345,83 @@ func TestStampTurnsOver(t *testing.T) {
 	turn := time.Duration(1<<32) * time.Millisecond
 	require.Equal(t, 3*time.Second, stampOf(turn-time.Second).age(turn+2*time.Second))
 	require.Equal(t, -time.Second, stampOf(turn).age(turn-time.Second))
+}
+
+// repairs are what assembly writes on a late span or a part to make good what earlier releases counted.
+func repairs(span tracetree.Span) map[string]string {
+	m := make(map[string]string)
+	for _, key := range append(conventions.Repairs[:len(conventions.Repairs):len(conventions.Repairs)], conventions.AttrOrphan) {
+		if v := attr(span, key); v != "" {
+			m[key[len(conventions.Prefix):]] = v
+		}
+	}
+	return m
+}
+
+// TestRepairs releases web GET / (1) → POST (2), failed, and what two children (3, 4) and the consumer of a lost message (6) of
+// a late producer (5) answer.
+func TestRepairs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, nil)
+		f.send(
+			testSpan{trace: 1, id: 1, service: "web", name: "GET /", kind: ptrace.SpanKindServer, start: 10},
+			testSpan{trace: 1, id: 2, parent: 1, service: "web", name: "POST", kind: ptrace.SpanKindClient, failed: true, attributes: "http.request.method=POST server.address=stock:80"},
+			testSpan{trace: 1, id: 6, parent: 5, service: "mail", name: "process", start: 20, end: 27, failed: true, attributes: "messaging.system=kafka"},
+		)
+		f.wait(11 * time.Second)
+		for _, span := range f.sink.of(1)[0].Spans {
+			require.Empty(t, repairs(span), "analysis sees the same")
+		}
+		f.send(
+			testSpan{trace: 1, id: 3, parent: 2, service: "stock", name: "take"},
+			testSpan{trace: 1, id: 4, parent: 2, service: "stock", name: "take", failed: true},
+		)
+		f.send(testSpan{trace: 1, id: 5, parent: 1, service: "web", name: "publish", kind: ptrace.SpanKindProducer})
+		f.wait(2 * time.Second)
+		late := f.sink.of(1)[1]
+		require.Equal(t, map[string]string{
+			"retracted.peer.service": "stock:80", "retracted.peer.kind": "external", "retracted.protocol": "http", "retracted.error": "true",
+		}, repairs(spanOf(t, late, 3)))
+		require.Empty(t, repairs(spanOf(t, late, 4)), "taken back once; and the trace has failed before")
+		require.Equal(t, map[string]string{
+			"repaired": "1", "child.service": `["mail"]`, "child.operation": `["process"]`, "child.protocol": `["kafka"]`,
+			"child.duration": "[7]", "child.error": "[true]",
+		}, repairs(spanOf(t, late, 5)))
+
+		f.send(testSpan{trace: 1, id: 7, service: "edge", name: "GET", kind: ptrace.SpanKindServer, start: 1})
+		f.wait(2 * time.Second)
+		require.Equal(t, map[string]string{
+			"entry.outcome": "quiet", "retracted.entry.service": "web", "retracted.entry.operation": "GET /", "retracted.entry.error": "true",
+		}, repairs(f.sink.of(1)[2].Spans[0]))
+		f.wait(2 * time.Minute)
+		f.stop()
+		requireNoSymbols(t, f.shards[0].skeletons)
+	})
+}
+
+// TestPartsAnswerEachOther has a call whose two sides are in two parts that are released together, and one within a part.
+func TestPartsAnswerEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, func(c *Config) { c.MaxTraceSpans, c.MaxPartBytes = 3, 1 }) // a part has four times its largest resource
+		f.send(
+			testSpan{trace: 1, id: 1, service: "web", name: "GET /", padding: 500},
+			testSpan{trace: 1, id: 2, parent: 1, service: "web", name: "POST", kind: ptrace.SpanKindClient, attributes: "server.address=stock"},
+			testSpan{trace: 1, id: 3, parent: 2, service: "stock", name: "take", padding: 500},
+			testSpan{trace: 1, id: 4, parent: 9, service: "stock", name: "lost", failed: true},
+		)
+		f.wait(2 * time.Second)
+		releases := f.sink.of(1)
+		require.Greater(t, len(releases), 1)
+		got := make(map[uint64]map[string]string)
+		for _, r := range releases {
+			for _, span := range r.Spans {
+				got[idOf(span)] = repairs(span)
+			}
+		}
+		require.Equal(t, map[uint64]map[string]string{
+			1: {}, 2: {"answered": "true"}, 3: {},
+			4: {"orphan": "true", "entry.error": "true", "entry.outcome": "part"}, // the entry is counted with part 0
+		}, got)
+		f.stop()
+	})
 }

@@ -1,12 +1,15 @@
 package traceassemblyprocessor
 
+import "slices"
+
 // measure adds up the size of spans that are released together, as OTLP protobuf: with them a store keeps a copy of each of their
-// resources and scopes.
+// resources and scopes. The zero value is empty.
 type measure struct {
 	size    int64
 	largest int64 // scope with its resource
 	last    *heldOrigin
-	counted map[*extent]struct{}
+	counted []*extent            // looked through while they are few
+	many    map[*extent]struct{} // instead, once there are more than maxListed
 }
 
 func (m *measure) add(h *heldSpan) {
@@ -22,10 +25,31 @@ func (m *measure) add(h *heldSpan) {
 }
 
 func (m *measure) count(e *extent) {
-	if _, ok := m.counted[e]; !ok {
-		m.counted[e] = struct{}{}
-		m.size += e.size
+	if m.many != nil {
+		if _, ok := m.many[e]; !ok {
+			m.many[e] = struct{}{}
+			m.size += e.size
+		}
+		return
 	}
+	if slices.Contains(m.counted, e) {
+		return
+	}
+	m.size += e.size
+	m.counted = append(m.counted, e)
+	if len(m.counted) > maxListed {
+		m.many = make(map[*extent]struct{}, 2*maxListed)
+		for _, e := range m.counted {
+			m.many[e] = struct{}{}
+		}
+		m.counted = m.counted[:0]
+	}
+}
+
+// reset empties it and keeps the list's memory.
+func (m *measure) reset() {
+	clear(m.counted)
+	*m = measure{counted: m.counted[:0]}
 }
 
 // partOrigins is how many times its largest resource a part has at least, so that parts are not mostly the same resource again
@@ -36,5 +60,3 @@ const partOrigins = 4
 func (m *measure) exceedsPart(maxPartBytes int64) bool {
 	return m.size > max(maxPartBytes, partOrigins*m.largest)
 }
-
-func newMeasure() measure { return measure{counted: make(map[*extent]struct{})} }

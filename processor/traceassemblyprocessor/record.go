@@ -27,7 +27,8 @@ type recorder struct {
 	ends []int
 	// partial says that the release is not the whole trace.
 	partial bool
-	index   map[pcommon.SpanID]int32 // of the skeleton, nil where the held spans need none
+	// index is the skeleton's, nil where the release is whole and every id is held once.
+	index map[pcommon.SpanID]int32
 }
 
 // record adds the held spans to the trace's skeleton, which takes over their symbols. Where they are released in parts, ends are
@@ -46,19 +47,15 @@ func (s *shard) record(t *trace, outcome string, ends []int) {
 	r.enter(first)
 	r.append()
 	s.skeletons.weight += r.sk.weight()
-	temporary := t.shared && !r.partial && !r.sk.indexed()
-	if t.shared || t.parts || r.partial {
-		s.skeletons.index(r.sk)
+	if t.shared || r.partial {
+		r.index = s.skeletons.index(r.sk)
 	}
 	s.skeletons.weight -= r.sk.weight()
-	if r.sk.indexed() {
-		r.index = r.sk.more.index
-	}
 	r.connect()
 	if r.sk.counted == 0 {
 		r.sk.setOutcome(outcome)
 	}
-	if temporary {
+	if !r.partial && r.index != nil { // until a late span comes
 		r.sk.more.index, r.sk.more.next = nil, nil
 	}
 	s.skeletons.weight += r.sk.weight()
@@ -156,10 +153,7 @@ func (r *recorder) connect() {
 	}
 	for i := range t.spans {
 		if h := &t.spans[i]; h.call != nil && !r.answered[i] && !h.conflict {
-			h.peer = r.skeletons.endpoints.ref(endpoint{
-				operation: operation{service: h.call.Peer}, kind: h.call.PeerKind, protocol: h.call.Protocol,
-				environment: h.origin.resource.environment,
-			})
+			h.peer = r.skeletons.peer(h.op, h.call, h.origin.resource.environment)
 			sk.spans[r.base+i].peer = h.peer
 		}
 	}
@@ -199,10 +193,13 @@ func (r *recorder) part(i int) int {
 // tracetree), but for cycles, which are not looked for.
 func (r *recorder) caller(h *heldSpan) int32 {
 	if r.index == nil { // every id is held once
+		if h.up >= 0 {
+			return int32(r.base) + h.up
+		}
 		if h.parent.IsEmpty() || h.parent == h.id {
 			return noSpan
 		}
-		if i, ok := r.t.held[h.parent]; ok && i >= 0 {
+		if i, ok := r.t.held.get(h.parent); ok && i >= 0 {
 			return int32(r.base) + i
 		}
 		return noSpan
@@ -275,7 +272,7 @@ func (r *recorder) orphan(h *heldSpan, failed bool) {
 	child := r.skeletons.endpoints.ref(endpoint{
 		operation: r.symbols.at(h.op), protocol: conventions.ReadProtocol(h.span), environment: h.origin.resource.environment,
 	})
-	m := missingParent{duration: int64(tracestore.SpanDuration(h.span)), id: h.parent, child: child, failed: failed}
+	m := missingParent{duration: int64(tracestore.SpanDuration(h.span)), id: h.parent, child: child, calls: 1, failed: failed}
 	if !r.sk.miss(m) {
 		r.skeletons.endpoints.unref(child)
 	}
@@ -304,7 +301,7 @@ func (r *recorder) adopt(i int) {
 		if m.id != h.id {
 			return false
 		}
-		repaired++
+		repaired += int(m.calls)
 		if r.skeletons.endpoints.at(m.child).service != service {
 			others = append(others, m)
 		} else {
@@ -348,6 +345,10 @@ func (r *recorder) putChildren(attrs pcommon.Map, children []missingParent) {
 	put(conventions.AttrChildDuration, func(_ *endpoint, m *missingParent, v pcommon.Value) bool {
 		v.SetInt(m.duration)
 		return m.duration == 0
+	})
+	put(conventions.AttrChildCalls, func(_ *endpoint, m *missingParent, v pcommon.Value) bool {
+		v.SetInt(int64(m.calls))
+		return m.calls == 1
 	})
 	put(conventions.AttrChildError, func(_ *endpoint, m *missingParent, v pcommon.Value) bool {
 		v.SetBool(m.failed)

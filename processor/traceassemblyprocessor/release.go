@@ -67,14 +67,14 @@ func (s *shard) cut(t *trace, outcome string, maxBytes int64) {
 	var (
 		ends  []int
 		sizes []int64
-		part  = newMeasure()
+		part  measure
 	)
 	for i := range t.spans {
 		size := part.size
 		part.add(&t.spans[i])
 		if size > 0 && part.exceedsPart(maxBytes) {
 			ends, sizes = append(ends, i), append(sizes, size)
-			part = newMeasure()
+			part.reset()
 			part.add(&t.spans[i])
 		}
 	}
@@ -82,7 +82,7 @@ func (s *shard) cut(t *trace, outcome string, maxBytes int64) {
 	s.record(t, outcome, ends)
 	t.released = t.history.more.index
 	for i := range t.spans {
-		delete(t.held, t.spans[i].id)
+		t.held.delete(t.spans[i].id)
 	}
 	from, before := 0, t.before+len(t.spans)
 	for i, end := range ends {
@@ -90,7 +90,8 @@ func (s *shard) cut(t *trace, outcome string, maxBytes int64) {
 		from = end
 	}
 	t.before, t.pending, t.until = before, 0, 0
-	t.spans, t.measure, t.weight, t.root = newSpans(), newMeasure(), 0, noSpan
+	t.spans, t.weight, t.root = newSpans(), 0, noSpan
+	t.measure.reset()
 	s.trim(t)
 }
 

@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
-
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
@@ -43,7 +41,7 @@ type shard struct {
 
 	touched       []*trace   // by the request being worked on
 	releases      []*release // of this turn
-	maps          []traceMaps
+	free          []*trace // for new ones
 	originsWeight int64        // of origins, as the budget knows it
 	answered      []bool       // by spans being released, see recorder
 	retracted     []retraction // by spans being released, for the journal
@@ -69,8 +67,8 @@ const (
 	intakeQueue = 64
 	// traceWeight is the memory of an open trace without its spans.
 	traceWeight = 512
-	// maxRecycledMaps and maxRecycledSpans bound what is kept for new traces.
-	maxRecycledMaps  = 1024
+	// maxFreeTraces and maxRecycledSpans bound what is kept for new traces.
+	maxFreeTraces    = 1024
 	maxRecycledSpans = 256
 )
 
@@ -257,11 +255,8 @@ func (s *shard) traceOf(key traceKey, at time.Duration) *trace {
 }
 
 func (s *shard) open(key traceKey, at time.Duration) *trace {
-	maps := s.newMaps()
-	t := &trace{
-		key: key, version: 1, first: at, last: at, root: noSpan, heapIndex: noSpan, spans: newSpans(),
-		held: maps.held, measure: measure{counted: maps.counted},
-	}
+	t := s.newTrace()
+	t.key, t.version, t.first, t.last, t.root, t.heapIndex, t.spans = key, 1, at, at, noSpan, noSpan, newSpans()
 	if sk := s.skeletons.take(key, at); sk != nil {
 		t.history, t.late, t.version = sk, true, int(sk.version)+1
 		t.released, t.identities = s.skeletons.index(sk), sk.identities()
@@ -323,8 +318,8 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
 func (s *shard) reschedule(t *trace) {
 	if t.late && t.part == 0 && len(t.spans) == 0 { // nothing but duplicates came
 		s.trim(t) // telling them may have taken memory
-		s.forgetTrace(t)
 		s.skeletons.giveBack(t.history)
+		s.forgetTrace(t)
 		return
 	}
 	if t.late || t.complete() {
@@ -424,7 +419,7 @@ func (s *shard) entryOf(t *trace) operation {
 	}
 }
 
-// forgetTrace takes a trace off every structure of the shard.
+// forgetTrace takes a trace off every structure of the shard. It must not be used any more.
 func (s *shard) forgetTrace(t *trace) {
 	delete(s.traces, t.key)
 	s.oldest.remove(t)
@@ -433,34 +428,28 @@ func (s *shard) forgetTrace(t *trace) {
 		heap.Remove(&s.expiry, t.heapIndex)
 	}
 	s.budget.grow(-traceWeight)
-	s.recycleMaps(t)
+	s.freeTrace(t)
 }
 
-// traceMaps are the maps of a trace, which are kept for new ones.
-type traceMaps struct {
-	held    map[pcommon.SpanID]int32
-	counted map[*extent]struct{}
-}
-
-func (s *shard) newMaps() traceMaps {
-	if last := len(s.maps) - 1; last >= 0 {
-		m := s.maps[last]
-		s.maps = s.maps[:last]
-		return m
+// freeTrace keeps a trace, empty, for a new one.
+func (s *shard) freeTrace(t *trace) {
+	t.held.reset()
+	t.measure.reset()
+	*t = trace{held: t.held, measure: t.measure}
+	if len(s.free) < maxFreeTraces {
+		s.free = append(s.free, t)
 	}
-	return traceMaps{make(map[pcommon.SpanID]int32), make(map[*extent]struct{})}
 }
 
-func (s *shard) recycleMaps(t *trace) {
-	m := traceMaps{t.held, t.measure.counted}
-	t.held, t.measure.counted = nil, nil
-	// Parts leave large, empty maps.
-	if t.parts || len(m.held) > maxRecycledSpans || len(m.counted) > maxRecycledSpans || len(s.maps) >= maxRecycledMaps {
-		return
+// newTrace is a trace without content. Those that were used have lists with room.
+func (s *shard) newTrace() *trace {
+	last := len(s.free) - 1
+	if last < 0 {
+		return &trace{}
 	}
-	clear(m.held)
-	clear(m.counted)
-	s.maps = append(s.maps, m)
+	t := s.free[last]
+	s.free = s.free[:last]
+	return t
 }
 
 // spanSlices recycles the slices of held spans: shards take them, the callBuilder gives them back.

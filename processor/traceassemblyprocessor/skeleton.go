@@ -1,6 +1,7 @@
 package traceassemblyprocessor
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -39,8 +40,8 @@ type skeletonKey struct {
 
 // skeletonMore is what few skeletons have.
 type skeletonMore struct {
-	// missing are the released spans whose parent was not released, at most maxMissing: a span that comes with such an id is
-	// annotated with them.
+	// missing are the released spans whose parent was not released: a span that comes with such an id is annotated with them.
+	// Beyond exactMissing those that are alike are one; there are maxMissing at most.
 	missing []missingParent
 
 	// Made when a late span or a part first needs them, and kept, for where one came there may be many.
@@ -70,6 +71,7 @@ type missingParent struct {
 	duration int64 // nanoseconds
 	id       pcommon.SpanID
 	child    uint32 // endpoint; one reference
+	calls    uint16 // more than 1 where there are many; the duration is that of the first
 	failed   bool
 }
 
@@ -83,8 +85,9 @@ func (s stamp) age(now time.Duration) time.Duration {
 }
 
 const (
-	noSpan     = -1
-	maxMissing = 64
+	noSpan       = -1
+	exactMissing = 64
+	maxMissing   = 1024
 
 	// TestSkeletonMemory measures these.
 	skeletonWeight     = 96 + 56 // the place in the table is the latter
@@ -170,11 +173,21 @@ const outsideRank = 100
 
 // miss remembers an orphan. It says whether it took over the reference to child.
 func (s *skeleton) miss(m missingParent) bool {
-	if more := s.extra(); len(more.missing) < maxMissing {
-		more.missing = append(more.missing, m)
-		return true
+	more := s.extra()
+	if len(more.missing) >= exactMissing {
+		for i := range more.missing {
+			same := &more.missing[i]
+			if same.id == m.id && same.child == m.child && same.failed == m.failed && same.calls <= math.MaxUint16-m.calls {
+				same.calls += m.calls
+				return false
+			}
+		}
 	}
-	return false
+	if len(more.missing) >= maxMissing {
+		return false
+	}
+	more.missing = append(more.missing, m)
+	return true
 }
 
 // setOutcome remembers with which outcome the trace's entry was counted.
@@ -195,7 +208,18 @@ type skeletons struct {
 	oldest, newest *skeleton
 	weight         int64 // of all skeletons, those that open traces own too
 	evicted        int   // since the last report
+	peers          [peerSlots]knownCall
 }
+
+// knownCall spares the look-up of the endpoint of an operation's latest call: spans of one peer share the call. It has one
+// reference to the endpoint.
+type knownCall struct {
+	call        *conventions.Call
+	environment string
+	endpoint    uint32
+}
+
+const peerSlots = 256
 
 func newSkeletons(window time.Duration, limit int64, symbols *symbols[operation]) *skeletons {
 	return &skeletons{
@@ -308,6 +332,18 @@ func (s *skeletons) forget(sk *skeleton) {
 	}
 	sk.spans, sk.more = nil, nil
 	s.weight += sk.weight()
+}
+
+// peer is the endpoint of the virtual call of an operation; one reference.
+func (s *skeletons) peer(op uint32, call *conventions.Call, environment string) uint32 {
+	known := &s.peers[op%peerSlots]
+	if known.call != call || known.environment != environment {
+		s.endpoints.unref(known.endpoint)
+		*known = knownCall{call, environment, s.endpoints.ref(endpoint{
+			operation: operation{service: call.Peer}, kind: call.PeerKind, protocol: call.Protocol, environment: environment,
+		})}
+	}
+	return s.endpoints.again(known.endpoint)
 }
 
 // entryOf is the entry of a skeleton's trace.

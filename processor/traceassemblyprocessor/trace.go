@@ -26,6 +26,7 @@ type heldSpan struct {
 	size   int32
 	weight int32
 	next   int32 // the next held span of the same id, noSpan for none
+	up     int32 // the first held span of the parent's id, if it came before; else noSpan
 	kind   ptrace.SpanKind
 	call   *conventions.Call // of a virtual peer if nobody answers; nil for most
 	ref    spanRef           // in the journal, if there is one
@@ -62,7 +63,7 @@ type trace struct {
 	spans   []heldSpan
 	measure measure // of spans
 	weight  int64   // of spans, in memory
-	held    map[pcommon.SpanID]int32
+	held    places
 	awaited int  // parents
 	pending int  // CLIENT spans whose child in another service is expected and has not come
 	roots   int  // released ones included
@@ -84,7 +85,7 @@ func (t *trace) seen(h *heldSpan) (duplicate, conflicting bool, compared int) {
 		duplicate, conflicting = t.identities.seen(h)
 		return duplicate, conflicting, 0
 	}
-	if first, ok := t.held[h.id]; ok {
+	if first, ok := t.held.get(h.id); ok {
 		for i := first; i >= 0 && !duplicate; i = t.spans[i].next {
 			s := &t.spans[i]
 			duplicate = s.kind == h.kind && s.times == h.times
@@ -107,8 +108,8 @@ func (t *trace) seen(h *heldSpan) (duplicate, conflicting bool, compared int) {
 func (t *trace) add(h heldSpan, learned *learnedOperations) {
 	at := len(t.spans)
 	t.until = 0
-	first, ok := t.held[h.id]
-	h.next = noSpan
+	first, ok := t.held.get(h.id)
+	h.next, h.up = noSpan, noSpan
 	served := false
 	switch {
 	case !ok:
@@ -119,7 +120,7 @@ func (t *trace) add(h heldSpan, learned *learnedOperations) {
 		h.next, t.shared = first, true
 		served = t.sharedID(&h, learned)
 	}
-	t.held[h.id] = int32(at)
+	t.held.set(h.id, int32(at))
 	if h.parent.IsEmpty() {
 		t.roots++
 		t.request.advanced = true
@@ -141,7 +142,11 @@ func (t *trace) add(h heldSpan, learned *learnedOperations) {
 
 // missing says whether a span's parent has not come.
 func (t *trace) missing(h *heldSpan) bool {
-	return !h.parent.IsEmpty() && t.awaited > 0 && t.held[h.parent] <= awaited
+	if h.parent.IsEmpty() || t.awaited == 0 {
+		return false
+	}
+	at, _ := t.held.get(h.parent)
+	return at <= awaited
 }
 
 // entry is the entry root among the given spans, which are not empty: the earliest root, else the earliest span whose parent is

@@ -1,6 +1,7 @@
 package traceassemblyprocessor
 
 import (
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -21,6 +22,10 @@ func removeAssembly(span ptrace.Span) {
 	attrs.Remove(conventions.AttrOutcome)
 	attrs.Remove(conventions.AttrVersion)
 	attrs.Remove(conventions.AttrPart)
+	attrs.RemoveIf(func(key string, _ pcommon.Value) bool {
+		return strings.HasPrefix(key, conventions.Prefix) &&
+			(key == conventions.AttrOrphan || slices.Contains(conventions.Repairs, key))
+	})
 }
 
 // takeTenant takes the tenant off a trusted resource, where it names one, and what this assembly writes anew.

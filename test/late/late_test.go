@@ -184,3 +184,87 @@ func TestLateEntry(t *testing.T) {
 		})
 	}
 }
+
+// TestManyOrphans has 200 calls of one late root: the first 64 one by one, then what is alike together.
+func TestManyOrphans(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, nil)
+		var orphans []span
+		for id := byte(2); id < 202; id++ {
+			s := take
+			s.id, s.parent, s.failed = id, 1, id%2 == 0
+			if id >= 152 {
+				s.service = "web" // the root's own
+			}
+			orphans = append(orphans, s)
+		}
+		p.send(orphans...)
+		require.EqualValues(t, 200, p.sums().unrepaired)
+		p.send(root)
+		got := p.sums()
+		require.Equal(t, map[edge]counts{webStock: {150, 75}}, got.edges)
+		require.Zero(t, got.unrepaired)
+		require.Equal(t, map[tracestore.Operation]counts{entryWeb: {1, 1}}, got.entries)
+		p.stop()
+	})
+}
+
+// TestLateHalves: both halves of a call share one span id, as Zipkin's clients send them, and one of them is late.
+func TestLateHalves(t *testing.T) {
+	half := take
+	half.id, half.parent = post.id, root.id // the client half's
+	for name, steps := range map[string][][]span{
+		"server half": {{root, post}, {half}},
+		"client half": {{root, half}, {post}},
+		"apart":       {{root}, {post}, {half}},
+		"reverse":     {{root}, {half}, {post}},
+		"together":    {{root}, {half, post}},
+		"whole":       {{root, post, half}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := start(t, nil)
+				for _, spans := range steps {
+					p.send(spans...)
+				}
+				got := p.sums()
+				require.Equal(t, map[edge]counts{webStock: {1, 1}}, got.edges)
+				require.Zero(t, got.unrepaired)
+				p.stop()
+			})
+		})
+	}
+}
+
+// TestConflictingSpans: a span whose identity came before with other times is in no sum, and takes nothing back.
+func TestConflictingSpans(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, nil)
+		again, other := take, post
+		again.end, other.end = 51, 61
+		p.send(root, take)
+		p.send(again)
+		require.Empty(t, p.sums().edges)
+		p.send(post)
+		p.send(other)
+		require.Equal(t, map[edge]counts{webStock: {1, 1}}, p.sums().edges)
+		require.Zero(t, p.sums().unrepaired)
+		p.stop()
+	})
+}
+
+// TestAfterTheWindow: what comes later is a trace of its own, and says so.
+func TestAfterTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, nil)
+		p.send(root, post)
+		for range 6 {
+			p.send()
+		}
+		p.send(take)
+		got := p.sums()
+		require.Equal(t, map[edge]counts{{"web", "stock", "external", "http"}: {1, 1}}, got.edges)
+		require.EqualValues(t, 1, got.unrepaired)
+		p.stop()
+	})
+}

@@ -92,7 +92,8 @@ func (r *shop) serveBelow(trace, parent byte, service string, depth int) {
 	}
 }
 
-// TestSumsAreThoseOfWholeTraces releases the same traces whole, and in random pieces in any order, and compares all sums.
+// TestSumsAreThoseOfWholeTraces releases the same traces whole, and in random pieces in any order, in parts and in interim
+// releases, and compares all sums.
 func TestSumsAreThoseOfWholeTraces(t *testing.T) {
 	for seed := range uint64(300) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -118,12 +119,15 @@ func compareSums(t *testing.T, rng *rand.Rand) {
 	want := whole.sums()
 	whole.stop()
 
-	parts := rng.IntN(3) == 0
+	parts, interims := rng.IntN(3) == 0, rng.IntN(3) == 0
 	split := start(t, func(c *traceassemblyprocessor.Config) {
 		c.LateWindow = time.Hour
 		if parts {
 			c.MaxTraceSpans = 1 + rng.IntN(20)
 			c.MaxPartBytes = 1 + rng.Int64N(2000)
+		}
+		if interims {
+			c.InterimInterval = time.Duration(1+rng.IntN(3000)) * time.Millisecond
 		}
 	})
 	pieces := make([][]span, 1+rng.IntN(6))

@@ -21,8 +21,8 @@ type repairs struct {
 
 // children are calls that earlier releases could not count, one in each place of the slices. Those that are left out are of zeros.
 type children struct {
-	service, operation, environment, protocol, duration, failed pcommon.Slice
-	has                                                         [6]bool
+	service, operation, environment, protocol, duration, calls, failed pcommon.Slice
+	has                                                                [7]bool
 }
 
 // retractedCall is a call of a virtual peer that an earlier release counted.
@@ -63,6 +63,8 @@ func (r *repairs) read(key string, value pcommon.Value) *repairs {
 		r.children.set(4, &r.children.duration, value)
 	case conventions.AttrChildError:
 		r.children.set(5, &r.children.failed, value)
+	case conventions.AttrChildCalls:
+		r.children.set(6, &r.children.calls, value)
 	case conventions.AttrRetractedPeerService:
 		r.peer.service = text(value)
 	case conventions.AttrRetractedPeerKind:
@@ -134,9 +136,10 @@ func (c *collector) addChild(from *children, i int) {
 		edgeKind:           c.called,
 		edgeProtocol:       c.id(cmp.Or(text(from.at(3, from.protocol, i)), conventions.ProtocolUnknown)),
 	})
-	row.numbers[numCount] = sum(row.numbers[numCount], 1)
+	calls := max(1, number(from.at(6, from.calls, i)))
+	row.numbers[numCount] = sum(row.numbers[numCount], calls)
 	if isTrue(from.at(5, from.failed, i)) {
-		row.numbers[numErrors] = sum(row.numbers[numErrors], 1)
+		row.numbers[numErrors] = sum(row.numbers[numErrors], calls)
 	}
 	row.durations.add(int64(number(from.at(4, from.duration, i))))
 }

@@ -270,9 +270,10 @@ func (m *model) addRepairs(s *modelSpan) {
 			edge := at(m.edges, tracestore.EdgeAggregate{
 				Parent: s.operation.Service, Child: child, ChildKind: conventions.KindService, Protocol: protocol,
 			})
-			edge.calls++
+			calls := max(1, s.element(conventions.AttrChildCalls, i).Int())
+			edge.calls += calls
 			if s.element(conventions.AttrChildError, i).Bool() {
-				edge.errors++
+				edge.errors += calls
 			}
 			edge.durations = append(edge.durations, s.element(conventions.AttrChildDuration, i).Int())
 		}

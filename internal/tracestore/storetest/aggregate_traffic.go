@@ -132,6 +132,7 @@ func (r callMaker) children(attrs pcommon.Map) {
 		put(conventions.AttrChildEnvironment, func() any { return pick(r.Rand, environments) })
 		put(conventions.AttrChildProtocol, func() any { return pick(r.Rand, []string{"http", "grpc"}) })
 		put(conventions.AttrChildDuration, func() any { return int64(r.IntN(1_000_000)) })
+		put(conventions.AttrChildCalls, func() any { return int64(1 + r.IntN(3)) })
 		put(conventions.AttrChildError, func() any { return r.IntN(2) == 0 })
 	}
 }

@@ -122,8 +122,7 @@ type Completeness struct {
 	// PartialShare Of all spans.
 	PartialShare float64 `json:"partial_share"`
 
-	// UnrepairedSpans Spans whose caller was unknown when they were released, or whose callee came after it had been taken for one that
-	// sends no spans: edges may be off by as many calls.
+	// UnrepairedSpans Spans whose caller was unknown when they were released and has not come since: edges may lack as many calls.
 	UnrepairedSpans int64 `json:"unrepaired_spans"`
 
 	// UnrepairedShare Of all spans.
