@@ -39,9 +39,9 @@ type shard struct {
 	learned    *learnedOperations
 	lateLinger time.Duration
 
-	touched       []*trace   // by the request being worked on
-	releases      []*release // of this turn
-	free          []*trace // for new ones
+	touched       []*trace     // by the request being worked on
+	releases      []*release   // of this turn
+	free          []*trace     // for new ones
 	originsWeight int64        // of origins, as the budget knows it
 	answered      []bool       // by spans being released, see recorder
 	retracted     []retraction // by spans being released, for the journal
