@@ -73,7 +73,7 @@ func newKeeper(ctx context.Context, p *assemblyProcessor, host component.Host) (
 	if !ok {
 		return nil, fmt.Errorf("storage: extension %q stores nothing; name one that does, file_storage say", p.cfg.StorageID)
 	}
-	client, err := from.GetClient(ctx, component.KindProcessor, p.id, "")
+	client, err := from.GetClient(ctx, component.KindProcessor, p.id, keepKey)
 	if err != nil {
 		return nil, fmt.Errorf("storage: open %q: %w", p.cfg.StorageID, err)
 	}

@@ -216,6 +216,18 @@ func runModel(t *testing.T, rng *rand.Rand) {
 			}
 		}
 	}
+	f.play(rng, all)
+	got := f.got()
+	for trace, releases := range want {
+		require.Equal(t, releases, got[trace], "trace %d", trace)
+		delete(got, trace)
+	}
+	require.Empty(t, got)
+	f.stop()
+}
+
+// play sends spans when they are due, in random requests, and waits until all are released.
+func (f *fixture) play(rng *rand.Rand, all []arrived) {
 	slices.SortStableFunc(all, func(a, b arrived) int { return cmp.Compare(a.at, b.at) })
 	begin := time.Now()
 	for len(all) > 0 {
@@ -234,19 +246,64 @@ func runModel(t *testing.T, rng *rand.Rand) {
 		all = all[n:]
 	}
 	f.wait(time.Minute)
+}
 
+// got is what was released, by trace and version: several workers call the sink, and versions may change places on their way.
+func (f *fixture) got() map[uint64][]modelRelease {
 	got := make(map[uint64][]modelRelease)
 	for _, r := range f.sink.releases {
-		got[binary.BigEndian.Uint64(r.TraceID[8:])] = append(got[binary.BigEndian.Uint64(r.TraceID[8:])], readRelease(r))
+		trace := binary.BigEndian.Uint64(r.TraceID[8:])
+		got[trace] = append(got[trace], readRelease(r))
 	}
-	for trace, releases := range want {
-		// Several workers call the sink: versions may change places on their way.
-		slices.SortFunc(got[trace], func(a, b modelRelease) int { return cmp.Compare(a.version, b.version) })
-		require.Equal(t, releases, got[trace], "trace %d", trace)
-		delete(got, trace)
+	for _, releases := range got {
+		slices.SortFunc(releases, func(a, b modelRelease) int { return cmp.Compare(a.version, b.version) })
 	}
-	require.Empty(t, got)
-	f.stop()
+	return got
+}
+
+// TestInterimModel sends the same with interim releases: every span is released once, in versions that follow one another, and the
+// interim ones come first.
+func TestInterimModel(t *testing.T) {
+	for seed := range uint64(30) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(seed, 8))
+				f := start(t, func(c *Config) { c.NumShards, c.InterimInterval = 1+rng.IntN(4), 3*time.Second })
+				want := make(map[uint64][]string)
+				var all []arrived
+				for trace := uint64(1); trace <= 60; trace++ {
+					for _, a := range randomTrace(rng, trace) {
+						all = append(all, a)
+						want[trace] = append(want[trace], identity(a.span.id, a.span.kind, a.span.start, a.span.end))
+					}
+				}
+				f.play(rng, all)
+				require.Positive(t, f.points("releases")[conventions.OutcomeInterim])
+				for trace, releases := range f.got() {
+					var spans []string
+					ended := false
+					for i, r := range releases {
+						require.Equal(t, i+1, r.version)
+						require.NotEmpty(t, r.spans)
+						switch r.outcome {
+						case conventions.OutcomeInterim:
+							require.False(t, ended, "an interim release after the last")
+						case conventions.OutcomeLate:
+							ended = true
+						default:
+							require.False(t, ended, "two last releases")
+							ended = true
+						}
+						spans = append(spans, r.spans...)
+					}
+					slices.Sort(spans)
+					slices.Sort(want[trace])
+					require.Equal(t, slices.Compact(want[trace]), spans, "trace %d", trace)
+				}
+				f.stop()
+			})
+		})
+	}
 }
 
 func readRelease(r tracetree.Release) modelRelease {
