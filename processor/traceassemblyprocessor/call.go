@@ -75,7 +75,7 @@ type callBuilder struct {
 	traces    map[traceKey]struct{}
 	resources map[resourceKey]ptrace.ResourceSpans
 	scopes    map[originKey]ptrace.SpanSlice
-	origins   map[*heldOrigin]ptrace.SpanSlice // the same, without hashing a content's hash for every span
+	marked    []*heldOrigin // those that know where the open call has their spans
 }
 
 func newCallBuilder(p *assemblyProcessor, out *handOn) *callBuilder {
@@ -90,7 +90,6 @@ func newCallBuilder(p *assemblyProcessor, out *handOn) *callBuilder {
 		traces:    make(map[traceKey]struct{}),
 		resources: make(map[resourceKey]ptrace.ResourceSpans),
 		scopes:    make(map[originKey]ptrace.SpanSlice),
-		origins:   make(map[*heldOrigin]ptrace.SpanSlice),
 	}
 }
 
@@ -176,8 +175,8 @@ func (b *callBuilder) move(spans []heldSpan) {
 
 // target is where the open call has the spans of an origin.
 func (b *callBuilder) target(o *heldOrigin) ptrace.SpanSlice {
-	if target, ok := b.origins[o]; ok {
-		return target
+	if o.inCall {
+		return o.target
 	}
 	target, ok := b.scopes[o.key]
 	if !ok {
@@ -188,7 +187,8 @@ func (b *callBuilder) target(o *heldOrigin) ptrace.SpanSlice {
 		target = ss.Spans()
 		b.scopes[o.key] = target
 	}
-	b.origins[o] = target
+	o.inCall, o.target = true, target
+	b.marked = append(b.marked, o)
 	return target
 }
 
@@ -237,5 +237,9 @@ func (b *callBuilder) closeAt(releasedAt int64) {
 	clear(b.traces)
 	clear(b.resources)
 	clear(b.scopes)
-	clear(b.origins)
+	for i, o := range b.marked {
+		o.inCall, o.target = false, ptrace.SpanSlice{} // or it would keep the whole call in memory
+		b.marked[i] = nil
+	}
+	b.marked = b.marked[:0]
 }

@@ -24,8 +24,13 @@ func (m *measure) add(h *heldSpan) {
 	m.count(&o.resource.extent)
 }
 
-// counts is the number of resources and scopes.
-func (m *measure) counts() int { return len(m.counted) + len(m.many) }
+// first is the size of any resource or scope counted, 0 where there is none.
+func (m *measure) first() int {
+	if len(m.counted) == 0 {
+		return 0
+	}
+	return int(m.counted[0].size)
+}
 
 func (m *measure) count(e *extent) {
 	if m.many != nil {

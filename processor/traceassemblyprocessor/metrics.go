@@ -60,11 +60,11 @@ type telemetry struct {
 	refusals [refusals]metric.MeasurementOption
 	rejects  [rejectedReasons]metric.MeasurementOption
 	drops    [dropReasons]metric.MeasurementOption
-	outcomes map[string]metric.MeasurementOption
+	outcomes []metric.MeasurementOption // as in conventions.Outcomes
 }
 
 func newTelemetry(builder *metadata.TelemetryBuilder) *telemetry {
-	t := &telemetry{metadata: builder, outcomes: make(map[string]metric.MeasurementOption)}
+	t := &telemetry{metadata: builder}
 	with := func(key, value string) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(attribute.String(key, value)))
 	}
@@ -78,7 +78,7 @@ func newTelemetry(builder *metadata.TelemetryBuilder) *telemetry {
 		t.drops[i] = with("reason", name)
 	}
 	for _, outcome := range conventions.Outcomes {
-		t.outcomes[outcome] = with("outcome", outcome)
+		t.outcomes = append(t.outcomes, with("outcome", outcome))
 	}
 	return t
 }
@@ -143,6 +143,11 @@ func (t *telemetry) rejected(r *rejections) {
 
 func (t *telemetry) turn(c turnCounts, evicted int) {
 	ctx := context.Background()
+	for outcome, n := range c.outcomes {
+		if n > 0 {
+			t.metadata.ProcessorTraceAssemblyReleases.Add(ctx, int64(n), t.outcomes[outcome])
+		}
+	}
 	if c.duplicates > 0 {
 		t.metadata.ProcessorTraceAssemblySpansDuplicate.Add(ctx, int64(c.duplicates))
 	}
@@ -165,9 +170,6 @@ func (t *telemetry) quietPeriod(d time.Duration) {
 	t.metadata.ProcessorTraceAssemblyQuietPeriod.Record(context.Background(), d.Seconds())
 }
 
-func (t *telemetry) release(outcome string) {
-	t.metadata.ProcessorTraceAssemblyReleases.Add(context.Background(), 1, t.outcomes[outcome])
-}
 
 func (t *telemetry) releaseDelay(d time.Duration) {
 	t.metadata.ProcessorTraceAssemblyReleaseDelay.Record(context.Background(), d.Seconds())

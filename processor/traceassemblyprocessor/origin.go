@@ -109,6 +109,10 @@ type heldOrigin struct {
 	*origin
 	held  *heldResource
 	spans int // held
+
+	// Of the callBuilder: whether the open call has spans of this origin, and where.
+	inCall bool
+	target ptrace.SpanSlice
 }
 
 func newOriginTable() *originTable {

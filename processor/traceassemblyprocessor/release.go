@@ -1,6 +1,7 @@
 package traceassemblyprocessor
 
 import (
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -128,7 +129,7 @@ func (s *shard) emit(t *trace, spans []heldSpan, size int64, outcome string) {
 	}
 	t.part++
 	s.budget.release(r.weight)
-	s.telemetry.release(outcome)
+	s.outcomes[slices.Index(conventions.Outcomes, outcome)]++
 	s.releases = append(s.releases, r)
 }
 

@@ -39,6 +39,7 @@ type shard struct {
 
 	touched       []*trace     // by the request being worked on
 	found         []*trace     // by span of the request, nil where it has no open one
+	due           []expiry     // being looked at
 	read          int          // see fetch
 	releases      []*release   // of this turn
 	free          []*trace     // for new ones
@@ -58,6 +59,7 @@ type shard struct {
 type turnCounts struct {
 	duplicates  int
 	conflicting int
+	outcomes    []int         // releases, as in conventions.Outcomes
 	waited      int           // traces held for an expected child
 	dropped     segmentCounts // duplicates that are in the journal
 }
@@ -80,6 +82,7 @@ func newShard(p *assemblyProcessor, out chan<- delivery, shards int) *shard {
 	}
 	return &shard{
 		lateLinger: collect,
+		turnCounts: turnCounts{outcomes: make([]int, len(conventions.Outcomes))},
 		cfg:        p.cfg,
 		budget:     p.budget,
 		ledger:     p.ledger,
@@ -165,7 +168,8 @@ func (s *shard) flush() {
 	if s.ledger != nil {
 		s.ledger.release(s.dropped)
 	}
-	s.turnCounts, s.skeletons.evicted = turnCounts{dropped: s.dropped[:0]}, 0
+	clear(s.outcomes)
+	s.turnCounts, s.skeletons.evicted = turnCounts{outcomes: s.outcomes, dropped: s.dropped[:0]}, 0
 	s.openTraces.Store(int64(len(s.traces)))
 	s.entriesLearned.Store(int64(len(s.quiet.entries)))
 	s.operationsLearned.Store(int64(len(s.learned.byName)))
@@ -254,7 +258,7 @@ func (s *shard) fetch(b *batch) {
 	read := 0
 	for _, t := range s.found {
 		if t != nil {
-			read += len(t.spans) + t.awaited + int(t.life) + t.measure.counts()
+			read += len(t.spans) + t.awaited + int(t.life) + int(t.measure.size)
 		}
 	}
 	for _, t := range s.found {
@@ -264,7 +268,7 @@ func (s *shard) fetch(b *batch) {
 		if n := len(t.spans); n < cap(t.spans) {
 			read += int(t.spans[:n+1][n].next)
 		}
-		read += t.held.first()
+		read += t.held.first() + t.measure.first()
 	}
 	s.read = read // so that reading is not for nothing
 }
@@ -390,36 +394,64 @@ func (s *shard) dueAt(t *trace) time.Duration {
 
 // expire releases the traces whose deadline has passed.
 func (s *shard) expire(now time.Duration) {
-	for len(s.expiry) > 0 && s.expiry[0].due <= now {
-		e := s.expiry.pop()
-		if !e.current() {
-			continue
-		}
-		t := e.trace
-		held := !t.late && !t.complete()
-		if held {
-			s.ask(t)
-		}
-		if s.deadline(t) > now {
-			if t.interim > 0 && t.interim <= now {
-				s.cutInterim(t, now)
+	for s.fetchDue(now) {
+		for i := range s.due {
+			if e := &s.due[i]; e.current() {
+				s.expireOne(e.trace, now)
 			}
-			due := s.dueAt(t)
-			if held && (t.until == unknown || s.quiet.young(s.entryOf(t), t.last)) { // by then more may be known
-				due = min(due, now+max(askAgain, (now-t.last)/4))
-			}
-			s.expiry.push(t, due)
-			continue
 		}
-		outcome := conventions.OutcomeQuiet
-		switch {
-		case (t.complete() || t.until > 0 && t.until <= now) && now >= t.last+s.cfg.Linger:
-			outcome = conventions.OutcomeComplete
-		case now >= t.first+s.cfg.MaxWait:
-			outcome = conventions.OutcomeTimeout
-		}
-		s.close(t, now, outcome)
 	}
+	clear(s.due)
+}
+
+// maxFetched bounds how many traces that are due are brought into the processor's cache at once.
+const maxFetched = 64
+
+// fetchDue takes the next traces whose time has come off the heap, and brings them into the cache as fetch does. It says whether
+// there were any.
+func (s *shard) fetchDue(now time.Duration) bool {
+	s.due = s.due[:0]
+	for len(s.expiry) > 0 && s.expiry[0].due <= now && len(s.due) < maxFetched {
+		s.due = append(s.due, s.expiry.pop())
+	}
+	read := 0
+	for i := range s.due {
+		read += int(s.due[i].trace.life) + len(s.due[i].trace.spans)
+	}
+	for i := range s.due {
+		for j := range s.due[i].trace.spans {
+			read += int(s.due[i].trace.spans[j].op)
+		}
+	}
+	s.read = read
+	return len(s.due) > 0
+}
+
+// expireOne releases a trace if its deadline has passed, or says when to look again.
+func (s *shard) expireOne(t *trace, now time.Duration) {
+	held := !t.late && !t.complete()
+	if held {
+		s.ask(t)
+	}
+	if s.deadline(t) > now {
+		if t.interim > 0 && t.interim <= now {
+			s.cutInterim(t, now)
+		}
+		due := s.dueAt(t)
+		if held && (t.until == unknown || s.quiet.young(s.entryOf(t), t.last)) { // by then more may be known
+			due = min(due, now+max(askAgain, (now-t.last)/4))
+		}
+		s.expiry.push(t, due)
+		return
+	}
+	outcome := conventions.OutcomeQuiet
+	switch {
+	case (t.complete() || t.until > 0 && t.until <= now) && now >= t.last+s.cfg.Linger:
+		outcome = conventions.OutcomeComplete
+	case now >= t.first+s.cfg.MaxWait:
+		outcome = conventions.OutcomeTimeout
+	}
+	s.close(t, now, outcome)
 }
 
 // ask finds out how long it pays to wait for what the trace lacks.
