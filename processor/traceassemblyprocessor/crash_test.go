@@ -294,3 +294,29 @@ func TestShutdownKeepsWhatIsNotTaken(t *testing.T) {
 		f.stop()
 	})
 }
+
+// TestRepeatedCallsNeedNoRoom starts with less memory than the calls that were on their way take.
+func TestRepeatedCallsNeedNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewCrashableMem()
+		f := startOn(t, fs, &sink{t: t, fail: func(int, ptrace.Traces) error { return errors.New("down") }}, func(c *Config) {
+			withJournal(c)
+			c.NumShards, c.ReleaseBatch.MaxSpans = 1, 1000
+		})
+		synctest.Wait()
+		for n := range uint64(15) { // one call of 1.5 MB
+			f.send(testSpan{trace: 1 + n, id: 1, padding: 100_000})
+		}
+		f.wait(5 * time.Second)
+		require.NoError(t, f.Shutdown(t.Context()))
+		require.NoError(t, f.telemetry.Shutdown(t.Context()))
+
+		f = startOn(t, fs, &sink{t: t}, func(c *Config) { withJournal(c); small(c) })
+		f.wait(time.Minute)
+		require.Len(t, f.sink.releases, 15)
+		require.Len(t, f.sink.calls, 1, "as it was")
+		f.send(testSpan{trace: 100, id: 1})
+		f.wait(time.Minute)
+		f.stop()
+	})
+}
