@@ -13,9 +13,9 @@ import (
 
 // replay takes up after a start what the process before left in the journal:
 //
-//  1. It reads all of calls: which spans were handed on, which calls must be repeated, and the skeletons of traces that were released
+//  1. It reads all of calls: which spans were handed on or dropped, which calls must be repeated, and the skeletons of traces that were released
 //     within late_window. Then new requests are let in: what they bring again is recognised.
-//  2. It reads arrivals, segment by segment: spans of calls to repeat go to these, those that were handed on are skipped, all others
+//  2. It reads arrivals, segment by segment: spans of calls to repeat go to these, those of which nothing is to be done are skipped, all others
 //     go to their shards, as if they came now, as fast as the byte budget has room. The calls are in memory whether there is room
 //     or not: until all spans of one are found it cannot be handed on to make any. They are few, at most one for each worker of
 //     each process that crashed.
@@ -132,6 +132,10 @@ func (r *replay) readCalls(ctx context.Context) bool {
 				r.counts.unreadable++
 			case c.intent == nil:
 				r.settle(c.mark)
+				for _, span := range c.dropped {
+					r.finish(span)
+					segment.names[span.record.Segment] = struct{}{}
+				}
 			default:
 				segment.add(c.intent.releasedAt, r.p.cfg.LateWindow, c.intent.arrived())
 				r.intents[at] = c.intent
@@ -169,11 +173,13 @@ func (r *replay) settle(at journal.Position) {
 	delete(r.intents, at)
 	for i := range in.releases {
 		for j := range in.releases[i].spans {
-			ref := in.releases[i].spans[j].ref
-			r.done[ref.record] = r.done[ref.record].add(ref.index)
+			r.finish(in.releases[i].spans[j].ref)
 		}
 	}
 }
+
+// finish takes note that a span is needed no more.
+func (r *replay) finish(span spanRef) { r.done[span.record] = r.done[span.record].add(span.index) }
 
 // decide finds out which of the calls without a mark are to be repeated. A segment is removed only when all its spans were
 // handed on: a call that names one which is gone was taken, and its mark did not reach the disk.
