@@ -39,6 +39,12 @@ func (b *budget) reserve(weight, spans int64) bool {
 	return true
 }
 
+// carry counts released spans that are held again, whatever there is room for.
+func (b *budget) carry(weight, spans int64) {
+	b.held.Add(weight)
+	b.spans.Add(spans)
+}
+
 // drop gives back what is not released: duplicates, and spans that no shard took.
 func (b *budget) drop(weight, spans int64) {
 	b.grow(-weight)

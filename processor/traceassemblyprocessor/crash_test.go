@@ -294,3 +294,62 @@ func TestShutdownKeepsWhatIsNotTaken(t *testing.T) {
 		f.stop()
 	})
 }
+
+// TestRepeatedCallsNeedNoRoom starts with less memory than the calls that were on their way take.
+func TestRepeatedCallsNeedNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewCrashableMem()
+		f := startOn(t, fs, &sink{t: t, fail: func(int, ptrace.Traces) error { return errors.New("down") }}, func(c *Config) {
+			withJournal(c)
+			c.NumShards, c.ReleaseBatch.MaxSpans = 1, 1000
+		})
+		synctest.Wait()
+		for n := range uint64(15) { // one call of 1.5 MB
+			f.send(testSpan{trace: 1 + n, id: 1, padding: 100_000})
+		}
+		f.wait(5 * time.Second)
+		require.NoError(t, f.Shutdown(t.Context()))
+		require.NoError(t, f.telemetry.Shutdown(t.Context()))
+
+		f = startOn(t, fs, &sink{t: t}, func(c *Config) { withJournal(c); small(c) })
+		f.wait(time.Minute)
+		require.Len(t, f.sink.releases, 15)
+		require.Len(t, f.sink.calls, 1, "as it was")
+		f.send(testSpan{trace: 100, id: 1})
+		f.wait(time.Minute)
+		f.stop()
+	})
+}
+
+// TestDuplicatesStayDropped crashes long after a duplicate was dropped, when nobody remembers its trace any more but the journal still has
+// the request: it does not come back as a span of its own.
+func TestDuplicatesStayDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewCrashableMem()
+		w := newWorld(t, rand.New(rand.NewPCG(1, 1)))
+		configure := func(c *Config) {
+			withJournal(c)
+			c.LateWindow = 5 * time.Second
+			c.MaxWait, c.Quiet = time.Hour, QuietConfig{Min: time.Hour, Max: time.Hour}
+		}
+		f := startOn(t, fs, &sink{t: t, fail: w.take(false)}, configure)
+		synctest.Wait()
+		f.send(testSpan{trace: 2, id: 1, parent: 7}) // is held, and keeps the segment
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(3 * time.Second)
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(time.Minute)
+		require.EqualValues(t, 1, f.sum("spans_duplicate"))
+		clone := fs.CrashClone(vfs.CrashCloneCfg{})
+		w.dead = true
+		require.NoError(t, f.Shutdown(t.Context()))
+		require.NoError(t, f.telemetry.Shutdown(t.Context()))
+
+		w.dead = false
+		f = startOn(t, clone, &sink{t: t, fail: w.take(false)}, configure)
+		f.wait(2 * time.Hour)
+		f.stop()
+		at := func(n uint64) string { return traceID(n).String() + " " + identity(1, 0, 0, 0) }
+		w.check(map[string]bool{at(1): true, at(2): true})
+	})
+}

@@ -241,6 +241,9 @@ func (f *fixture) stop() {
 	require.Zero(f.t, f.budget.spans.Load(), "spans in flight")
 	require.Zero(f.t, f.budget.held.Load(), "bytes in flight")
 	require.Zero(f.t, f.budget.open.Load(), "bytes of open traces")
+	for _, s := range f.shards {
+		require.Equal(f.t, s.skeletons.weight, s.skeletons.kept, "no open trace has a skeleton")
+	}
 	f.checkSum()
 	require.NoError(f.t, f.telemetry.Shutdown(context.Background()))
 }

@@ -47,6 +47,15 @@ var batches = sync.Pool{New: func() any { return new(batch) }}
 // maxRecycled is the longest slice that is kept for reuse.
 const maxRecycled = 4096
 
+// refs are where the spans stand in the journal.
+func (b *batch) refs() []spanRef {
+	refs := make([]spanRef, len(b.arrivals))
+	for i := range b.arrivals {
+		refs[i] = spanRef{b.record, b.arrivals[i].held.ref.index}
+	}
+	return refs
+}
+
 func (b *batch) recycle() {
 	clear(b.arrivals)
 	if cap(b.arrivals) > maxRecycled {
@@ -134,7 +143,7 @@ func (p *assemblyProcessor) send(ctx context.Context, in *intake) error {
 		}
 		p.budget.drop(weight, int64(spans))
 		if p.ledger != nil {
-			p.ledger.release(segmentCounts{{b.record.Segment, int64(spans)}})
+			p.ledger.drop(b.refs())
 		}
 		b.recycle()
 	}

@@ -13,9 +13,10 @@ import (
 	"github.com/tracewright/tracewright/internal/journal"
 )
 
-// A record of calls is an intent or a mark:
+// A record of calls is an intent, a mark, or says what was dropped:
 //
 //	mark      'm', version, the position of the intent
+//	dropped   'd', version; spans: arrival's position, index in it
 //	intent    'i', version, released_at, tables of strings, operations, endpoints, arrivals' positions; releases
 //	operation service, name
 //	endpoint  service, name, kind, protocol, environment
@@ -28,6 +29,7 @@ import (
 // attributes are those that assembly wrote.
 const (
 	markRecord    = 'm'
+	droppedRecord = 'd'
 	intentRecord  = 'i'
 	callsVersion  = 1
 	positionBytes = 8
@@ -81,6 +83,16 @@ type patch struct {
 
 func encodeMark(of journal.Position) []byte {
 	return appendPosition([]byte{markRecord, callsVersion}, of)
+}
+
+func encodeDropped(spans []spanRef) []byte {
+	buf := make([]byte, 0, 8+(positionBytes+2)*len(spans))
+	buf = append(buf, droppedRecord, callsVersion)
+	buf = binary.AppendUvarint(buf, uint64(len(spans)))
+	for _, s := range spans {
+		buf = binary.AppendUvarint(appendPosition(buf, s.record), uint64(s.index))
+	}
+	return buf
 }
 
 func appendPosition(buf []byte, p journal.Position) []byte {
@@ -315,10 +327,11 @@ func (p *patch) write(value pcommon.Value) {
 	}
 }
 
-// callsRecord is a record of calls: a mark, or an intent.
+// callsRecord is a record of calls: one of the three.
 type callsRecord struct {
-	mark   journal.Position
-	intent *intent // nil for a mark
+	mark    journal.Position
+	dropped []spanRef
+	intent  *intent
 }
 
 func decodeCalls(record []byte) (callsRecord, error) {
@@ -331,6 +344,10 @@ func decodeCalls(record []byte) (callsRecord, error) {
 	switch kind {
 	case markRecord:
 		c.mark = readPosition(r)
+	case droppedRecord:
+		for n := r.Count(positionBytes + 1); n > 0 && !r.Failed(); n-- {
+			c.dropped = append(c.dropped, spanRef{readPosition(r), uint32(r.Below(math.MaxInt32))})
+		}
 	case intentRecord:
 		c.intent = decodeIntent(r)
 	default:

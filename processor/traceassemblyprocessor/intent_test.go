@@ -85,6 +85,10 @@ func TestIntentRoundTrip(t *testing.T) {
 	c, err = decodeCalls(encodeMark(journal.Position{Segment: 4, Offset: 99}))
 	require.NoError(t, err)
 	require.Equal(t, callsRecord{mark: journal.Position{Segment: 4, Offset: 99}}, c)
+	dropped := []spanRef{{journal.Position{Segment: 4, Offset: 99}, 300}, {journal.Position{Segment: 5, Offset: 16}, 0}}
+	c, err = decodeCalls(encodeDropped(dropped))
+	require.NoError(t, err)
+	require.Equal(t, callsRecord{dropped: dropped}, c)
 }
 
 func TestArrivalRoundTrip(t *testing.T) {
@@ -103,6 +107,7 @@ func TestArrivalRoundTrip(t *testing.T) {
 func FuzzRecords(f *testing.F) {
 	f.Add(encodeIntent(testCall()))
 	f.Add(encodeMark(journal.Position{Segment: 4, Offset: 99}))
+	f.Add(encodeDropped([]spanRef{{journal.Position{Segment: 4, Offset: 99}, 300}}))
 	record, err := encodeArrival("tenant-1", request(testSpan{trace: 1, id: 1}))
 	require.NoError(f, err)
 	f.Add(*record)

@@ -127,3 +127,32 @@ func TestInterimAndShutdown(t *testing.T) {
 		require.Equal(t, 2, releases[1].Version)
 	})
 }
+
+// TestInterimMemory has many long-running traces: what is remembered of the spans that they released already takes no more than its share
+// of the memory, however many they are.
+func TestInterimMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, func(c *Config) {
+			small(c) // 1 MiB; 128 KiB of it for skeletons
+			c.InterimInterval, c.MaxWait = time.Second, time.Hour
+			c.Quiet = QuietConfig{Min: time.Minute, Max: time.Minute}
+		})
+		for round := range uint64(20) {
+			for trace := uint64(1); trace <= 20; trace++ {
+				spans := make([]testSpan, 50) // 20,000 in all, of at least 24 bytes each
+				for i := range spans {
+					spans[i] = testSpan{trace: trace, id: 1000*round + uint64(i) + 10, parent: 1}
+				}
+				f.send(spans...)
+			}
+			f.wait(2 * time.Second)
+			f.look(func(s *shard) {
+				require.LessOrEqual(t, s.skeletons.weight, s.skeletons.limit+s.skeletons.limit/4, "round %d", round)
+			})
+		}
+		require.Positive(t, f.sum("skeleton_evictions"))
+		require.Len(t, f.sink.of(1), 20, "it stays one open trace")
+		require.Equal(t, 20, f.sink.of(1)[19].Version)
+		f.stop()
+	})
+}

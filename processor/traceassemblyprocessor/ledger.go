@@ -22,7 +22,7 @@ import (
 //
 //	arrivals  a record for each request: its tenant, and its spans as they came
 //	calls     before a call is handed on its intent: the spans that it has, in their order, what assembly wrote on them, and
-//	          what is remembered of their traces; after it was taken its mark
+//	          what is remembered of their traces; after it was taken its mark; and which spans were dropped
 //
 // replay reads both after a start. A segment of arrivals is removed when all its spans were handed on or dropped as
 // duplicates; one of calls when late_window has passed, all its intents are marked, and all arrivals that they name are removed:
@@ -186,6 +186,28 @@ func (l *ledger) release(counts segmentCounts) {
 	if idle {
 		l.sweep()
 	}
+}
+
+// drop says that spans are needed no more although no call has them: duplicates, and what no shard took. Otherwise they would be taken
+// for new ones by a replay that comes when their traces are forgotten. Where that cannot be written, they are.
+func (l *ledger) drop(spans []spanRef) {
+	if len(spans) == 0 {
+		return
+	}
+	if err := l.calls.Write(context.Background(), encodeDropped(spans)); err != nil {
+		l.failed(err)
+	}
+	var counts segmentCounts
+	for _, s := range spans {
+		counts.add(s.record.Segment, 1)
+	}
+	l.mu.Lock()
+	in := l.callSegmentLocked(l.calls.Tail()) // or the one behind it, which is not removed before it
+	for _, c := range counts {
+		in.names[c.segment] = struct{}{}
+	}
+	l.mu.Unlock()
+	l.release(counts)
 }
 
 // sweep removes the segments that nobody needs.

@@ -103,11 +103,11 @@ func (s *shard) restore(r *restoredRelease) {
 		sk.spans[base+p.span].peer = s.skeletons.endpoints.ref(p.peer.name)
 	}
 	s.skeletons.weight += sk.weight()
-	s.skeletons.put(sk)
 	if sk.lateWeight() > s.skeletons.limit/2 {
 		s.skeletons.forget(sk)
 		s.skeletons.evicted++
 	}
+	s.skeletons.put(sk)
 	s.skeletons.evict(s.now())
 }
 

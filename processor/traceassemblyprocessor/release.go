@@ -96,9 +96,10 @@ func (s *shard) cut(t *trace, outcome string, maxBytes int64) {
 	s.trim(t)
 }
 
-// trim drops what is remembered of the spans of a trace that takes too much: one trace must not crowd out all others.
+// trim drops what is remembered of the spans of a trace where it, or all that are open, take too much: one trace must not crowd out all
+// others, and what has grown just now is a trace as good as any.
 func (s *shard) trim(t *trace) {
-	if t.history.lateWeight() > s.skeletons.limit/2 {
+	if t.history.lateWeight() > s.skeletons.limit/2 || s.skeletons.crowded() {
 		s.skeletons.forget(t.history)
 		s.skeletons.evicted++
 		t.released, t.identities = nil, nil

@@ -13,10 +13,12 @@ import (
 
 // replay takes up after a start what the process before left in the journal:
 //
-//  1. It reads all of calls: which spans were handed on, which calls must be repeated, and the skeletons of traces that were released
+//  1. It reads all of calls: which spans were handed on or dropped, which calls must be repeated, and the skeletons of traces that were released
 //     within late_window. Then new requests are let in: what they bring again is recognised.
-//  2. It reads arrivals, segment by segment: spans of calls to repeat go to these, those that were handed on are skipped, all others
-//     go to their shards, as if they came now, as fast as the byte budget has room.
+//  2. It reads arrivals, segment by segment: spans of calls to repeat go to these, those of which nothing is to be done are skipped, all others
+//     go to their shards, as if they came now, as fast as the byte budget has room. The calls are in memory whether there is room
+//     or not: until all spans of one are found it cannot be handed on to make any. They are few, at most one for each worker of
+//     each process that crashed.
 //
 // A call whose spans are all found is handed on as it was. Where some are lost to a damaged disk, the rest is handed on.
 type replay struct {
@@ -130,6 +132,10 @@ func (r *replay) readCalls(ctx context.Context) bool {
 				r.counts.unreadable++
 			case c.intent == nil:
 				r.settle(c.mark)
+				for _, span := range c.dropped {
+					r.finish(span)
+					segment.names[span.record.Segment] = struct{}{}
+				}
 			default:
 				segment.add(c.intent.releasedAt, r.p.cfg.LateWindow, c.intent.arrived())
 				r.intents[at] = c.intent
@@ -167,11 +173,13 @@ func (r *replay) settle(at journal.Position) {
 	delete(r.intents, at)
 	for i := range in.releases {
 		for j := range in.releases[i].spans {
-			ref := in.releases[i].spans[j].ref
-			r.done[ref.record] = r.done[ref.record].add(ref.index)
+			r.finish(in.releases[i].spans[j].ref)
 		}
 	}
 }
+
+// finish takes note that a span is needed no more.
+func (r *replay) finish(span spanRef) { r.done[span.record] = r.done[span.record].add(span.index) }
 
 // decide finds out which of the calls without a mark are to be repeated. A segment is removed only when all its spans were
 // handed on: a call that names one which is gone was taken, and its mark did not reach the disk.
@@ -251,22 +259,22 @@ func (r *replay) request(ctx context.Context, at journal.Position, record []byte
 	var in intake
 	in.split(r.p, td, tenant)
 	in.journaled(at)
-	found := r.pick(&in, at)
 	defer in.recycle()
+	found, weight := r.pick(&in, at)
+	r.p.budget.carry(weight, int64(len(found)))
+	r.retain(at, int64(len(found)))
+	for _, w := range found {
+		if w.intent.found++; w.intent.found == w.intent.spans {
+			r.repeat(w.at, w.intent)
+		}
+	}
 	if in.spans == 0 {
 		return nil
 	}
 	if err := r.reserve(ctx, &in); err != nil {
 		return err
 	}
-	r.p.ledger.retain(at.Segment, in.spans)
-	r.p.telemetry.replayed(int(in.spans))
-	r.counts.spans += int(in.spans)
-	for _, w := range found {
-		if w.intent.found++; w.intent.found == w.intent.spans {
-			r.repeat(w.at, w.intent)
-		}
-	}
+	r.retain(at, in.spans)
 	for i, b := range in.batches {
 		if b == nil {
 			continue
@@ -286,8 +294,19 @@ func (r *replay) request(ctx context.Context, at journal.Position, record []byte
 	return nil
 }
 
-// pick leaves in the batches what goes to the shards, and gives the calls to repeat their spans. It counts both.
-func (r *replay) pick(in *intake, at journal.Position) (found []wantedSpan) {
+// retain takes note of spans that are held again.
+func (r *replay) retain(at journal.Position, spans int64) {
+	if spans == 0 {
+		return
+	}
+	r.p.ledger.retain(at.Segment, spans)
+	r.p.telemetry.replayed(int(spans))
+	r.counts.spans += int(spans)
+}
+
+// pick leaves in the batches what goes to the shards, and counts it in the intake. It gives the calls to repeat their spans, and answers
+// what those are and weigh.
+func (r *replay) pick(in *intake, at journal.Position) (found []wantedSpan, weight int64) {
 	done := r.done[at]
 	in.weight, in.spans = 0, 0
 	held := make(map[*origin]*heldOrigin)
@@ -301,14 +320,15 @@ func (r *replay) pick(in *intake, at journal.Position) (found []wantedSpan) {
 			if done.has(a.held.ref.index) {
 				continue
 			}
-			in.spans++
-			in.weight += int64(a.held.weight)
 			w, wanted := r.wanted[spanRef{at, a.held.ref.index}]
 			if !wanted {
 				kept = append(kept, a)
 				b.weight += int64(a.held.weight)
+				in.spans++
+				in.weight += int64(a.held.weight)
 				continue
 			}
+			weight += int64(a.held.weight)
 			if held[a.origin] == nil {
 				held[a.origin] = &heldOrigin{origin: a.origin}
 			}
@@ -319,7 +339,7 @@ func (r *replay) pick(in *intake, at journal.Position) (found []wantedSpan) {
 		clear(b.arrivals[len(kept):])
 		b.arrivals = kept
 	}
-	return found
+	return found, weight
 }
 
 // take is given the span that was intended.
@@ -362,7 +382,6 @@ func (r *replay) repeat(at journal.Position, in *intent) {
 			}
 		}
 		if len(out.spans) > 0 {
-			r.p.budget.release(out.weight)
 			b.put(out)
 		}
 	}

@@ -61,7 +61,7 @@ type turnCounts struct {
 	conflicting int
 	outcomes    []int         // releases, as in conventions.Outcomes
 	waited      int           // traces held for an expected child
-	dropped     segmentCounts // duplicates that are in the journal
+	dropped     []spanRef // duplicates that are in the journal
 }
 
 const (
@@ -166,7 +166,10 @@ func (s *shard) flush() {
 	s.countOrigins()
 	s.telemetry.turn(s.turnCounts, s.skeletons.evicted)
 	if s.ledger != nil {
-		s.ledger.release(s.dropped)
+		s.ledger.drop(s.dropped)
+	}
+	if cap(s.dropped) > maxRecycled {
+		s.dropped = nil
 	}
 	clear(s.outcomes)
 	s.turnCounts, s.skeletons.evicted = turnCounts{outcomes: s.outcomes, dropped: s.dropped[:0]}, 0
@@ -318,7 +321,7 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
 		s.duplicates++
 		s.budget.drop(int64(h.weight), 1)
 		if s.ledger != nil {
-			s.dropped.add(b.record.Segment, 1)
+			s.dropped = append(s.dropped, h.ref)
 		}
 		return
 	}

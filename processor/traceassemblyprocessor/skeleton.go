@@ -207,6 +207,7 @@ type skeletons struct {
 	// The list is in the order of release, but that one which is given back unchanged after it was passed over stands at the end.
 	oldest, newest *skeleton
 	weight         int64 // of all skeletons, those that open traces own too
+	kept           int64 // of those in byTrace
 	evicted        int   // since the last report
 	peers          [peerSlots]knownCall
 }
@@ -247,6 +248,7 @@ func (s *skeletons) put(sk *skeleton) {
 // giveBack returns a skeleton unchanged after take.
 func (s *skeletons) giveBack(sk *skeleton) {
 	s.byTrace[sk.skeletonKey] = sk
+	s.kept += sk.weight()
 	if sk.listed {
 		return
 	}
@@ -293,6 +295,7 @@ func (s *skeletons) take(key traceKey, now time.Duration) *skeleton {
 		return nil
 	}
 	delete(s.byTrace, short)
+	s.kept -= sk.weight()
 	return sk
 }
 
@@ -349,6 +352,9 @@ func (s *skeletons) peer(op uint32, call *conventions.Call, environment string) 
 // entryOf is the entry of a skeleton's trace.
 func (s *skeletons) entryOf(sk *skeleton) operation { return s.endpoints.at(sk.entry).operation }
 
+// crowded says that the skeletons of open traces alone take what there is for all, so that evict cannot help.
+func (s *skeletons) crowded() bool { return s.weight-s.kept > s.limit }
+
 func (s *skeletons) full() bool { return s.weight+s.symbols.weight+s.endpoints.weight > s.limit }
 
 // evict drops the skeletons whose window has passed and, while there is too much, the ones that would go next.
@@ -372,6 +378,7 @@ func (s *skeletons) evict(now time.Duration) {
 
 func (s *skeletons) remove(sk *skeleton) {
 	delete(s.byTrace, sk.skeletonKey)
+	s.kept -= sk.weight()
 	s.unlist(sk)
 	s.forget(sk)
 	s.endpoints.unref(sk.entry)
