@@ -273,6 +273,50 @@ func TestFullJournal(t *testing.T) {
 	})
 }
 
+// TestJournalOfCallsIsBounded has a next consumer that refuses one call for ever and takes all others. Its spans keep their segment, and
+// with it all that says what was handed on; so max_bytes is reached in the end, and not passed.
+func TestJournalOfCallsIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refuses := true // under the sink's lock
+		s := &sink{t: t, fail: func(_ int, td ptrace.Traces) error {
+			if refuses && td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).TraceID() == traceID(1) {
+				return errors.New("not this one")
+			}
+			return nil
+		}}
+		const limit = 1 << 20
+		f := startOn(t, vfs.NewCrashableMem(), s, func(c *Config) {
+			withJournal(c)
+			c.NumShards, c.Linger = 2, 0
+			c.ReleaseBatch.MaxSpans = 100
+			c.Journal.Get().MaxBytes = limit
+		})
+		synctest.Wait()
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(time.Second)
+		var err error
+		n := uint64(0)
+		for ; err == nil && n < 1000; n++ {
+			spans := make([]testSpan, 100)
+			for i := range spans {
+				spans[i] = testSpan{trace: 1000*n + uint64(i) + 10, id: 1}
+			}
+			err = f.ConsumeTraces(t.Context(), request(spans...))
+			f.wait(time.Second)
+			require.LessOrEqual(t, f.ledger.bytes(), int64(limit+limit/8))
+		}
+		require.ErrorContains(t, err, "journal is full")
+		s.mu.Lock()
+		refuses = false
+		s.mu.Unlock()
+		f.wait(2 * time.Minute)
+		f.send(testSpan{trace: 2, id: 1})
+		f.wait(time.Minute)
+		require.Less(t, f.ledger.bytes(), int64(limit/4), "what is settled is removed")
+		f.stop()
+	})
+}
+
 // TestShutdownKeepsWhatIsNotTaken stops while the next consumer takes nothing. The next life hands it on.
 func TestShutdownKeepsWhatIsNotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
