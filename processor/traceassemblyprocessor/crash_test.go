@@ -12,11 +12,15 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/journal"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
@@ -271,6 +275,108 @@ func TestFullJournal(t *testing.T) {
 		require.Len(t, f.sink.releases, 4)
 		f.stop()
 	})
+}
+
+// TestJournalOfCallsIsBounded has a next consumer that refuses one call for ever and takes all others. Its spans keep their segment, and
+// with it all that says what was handed on; so max_bytes is reached in the end, and not passed.
+func TestJournalOfCallsIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refuses := true // under the sink's lock
+		s := &sink{t: t, fail: func(_ int, td ptrace.Traces) error {
+			if refuses && td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).TraceID() == traceID(1) {
+				return errors.New("not this one")
+			}
+			return nil
+		}}
+		const limit = 1 << 20
+		f := startOn(t, vfs.NewCrashableMem(), s, func(c *Config) {
+			withJournal(c)
+			c.NumShards, c.Linger = 2, 0
+			c.ReleaseBatch.MaxSpans = 100
+			c.Journal.Get().MaxBytes = limit
+		})
+		synctest.Wait()
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(time.Second)
+		var err error
+		n := uint64(0)
+		for ; err == nil && n < 1000; n++ {
+			spans := make([]testSpan, 100)
+			for i := range spans {
+				spans[i] = testSpan{trace: 1000*n + uint64(i) + 10, id: 1}
+			}
+			err = f.ConsumeTraces(t.Context(), request(spans...))
+			f.wait(time.Second)
+			require.LessOrEqual(t, f.ledger.bytes(), int64(limit+limit/8))
+		}
+		require.ErrorContains(t, err, "journal is full")
+		s.mu.Lock()
+		refuses = false
+		s.mu.Unlock()
+		f.wait(2 * time.Minute)
+		f.send(testSpan{trace: 2, id: 1})
+		f.wait(time.Minute)
+		require.Less(t, f.ledger.bytes(), int64(limit/4), "what is settled is removed")
+		f.stop()
+	})
+}
+
+// TestIntentTwice has the intent of one call twice on the disk, as when it was written though the first write answered with an error:
+// before its mark the call is repeated once, and after it nothing is; neither is reported as lost.
+func TestIntentTwice(t *testing.T) {
+	for _, marked := range []bool{false, true} {
+		t.Run(fmt.Sprint(marked), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fs := vfs.NewCrashableMem()
+				f := startOn(t, fs, &sink{t: t}, withJournal)
+				synctest.Wait()
+				clone := (*vfs.MemFS)(nil)
+				f.sink.fail = func(attempt int, _ ptrace.Traces) error {
+					if attempt > 1 {
+						return errors.New("dead")
+					}
+					var intent []byte
+					_, err := f.ledger.calls.Read(1, func(_ journal.Position, record []byte) error {
+						intent = slices.Clone(record)
+						return nil
+					})
+					require.NoError(t, err)
+					_, err = f.ledger.calls.Append(t.Context(), intent)
+					require.NoError(t, err)
+					clone = fs.CrashClone(vfs.CrashCloneCfg{})
+					return nil
+				}
+				f.send(testSpan{trace: 2, id: 1, parent: 7}) // keeps the segment
+				f.send(testSpan{trace: 1, id: 1})
+				f.wait(3 * time.Second)
+				if marked {
+					clone = fs.CrashClone(vfs.CrashCloneCfg{})
+				}
+				require.NoError(t, f.Shutdown(t.Context()))
+				require.NoError(t, f.telemetry.Shutdown(t.Context()))
+
+				core, lines := observer.New(zap.InfoLevel)
+				f = &fixture{t: t, sink: &sink{t: t}, telemetry: componenttest.NewTelemetry()}
+				cfg := createDefaultConfig().(*Config)
+				withJournal(cfg)
+				f.assemblyProcessor = newTestProcessor(t, cfg, f.telemetry, f.sink)
+				f.fs, f.logger = clone, zap.New(core)
+				require.NoError(t, f.Start(t.Context(), componenttest.NewNopHost()))
+				f.wait(time.Minute)
+				require.Len(t, f.sink.of(2), 1)
+				repeated := 1
+				if marked {
+					repeated = 0
+				}
+				require.Len(t, f.sink.of(1), repeated)
+				took := lines.FilterMessageSnippet("taken up").All()
+				require.Len(t, took, 1)
+				require.Equal(t, zap.InfoLevel, took[0].Level)
+				require.EqualValues(t, repeated, took[0].ContextMap()["calls_repeated"])
+				f.stop()
+			})
+		})
+	}
 }
 
 // TestShutdownKeepsWhatIsNotTaken stops while the next consumer takes nothing. The next life hands it on.

@@ -30,6 +30,7 @@ import (
 type ledger struct {
 	arrivals  *journal.Log
 	calls     *journal.Log
+	maxBytes  int64 // of both, but for the calls of what is held already
 	window    time.Duration
 	logger    *zap.Logger
 	telemetry *telemetry
@@ -52,7 +53,8 @@ type callSegment struct {
 const (
 	arrivalSegmentBytes = 32 << 20
 	callSegmentBytes    = 4 << 20
-	// idleSegmentBytes is how large an open segment of arrivals is at least that is removed because nothing in it is needed.
+	// idleSegmentBytes is how large an open segment of arrivals is at least that is removed because nothing in it is needed, as long
+	// as there is room.
 	idleSegmentBytes = 1 << 20
 )
 
@@ -65,7 +67,7 @@ type spanRef struct {
 func openLedger(cfg *Config, fs journal.FS, telemetry *telemetry, logger *zap.Logger) (*ledger, error) {
 	j := cfg.Journal.Get()
 	l := &ledger{
-		window: cfg.LateWindow, logger: logger, telemetry: telemetry,
+		maxBytes: j.MaxBytes, window: cfg.LateWindow, logger: logger, telemetry: telemetry,
 		live: make(map[uint32]int64), appending: make(map[uint32]int), replaying: make(map[uint32]struct{}),
 	}
 	open := func(name string, segmentBytes, maxBytes int64) (*journal.Log, error) {
@@ -78,7 +80,8 @@ func openLedger(cfg *Config, fs journal.FS, telemetry *telemetry, logger *zap.Lo
 	if l.arrivals, err = open("arrivals", min(arrivalSegmentBytes, max(j.MaxBytes/8, 1)), j.MaxBytes); err != nil {
 		return nil, err
 	}
-	if l.calls, err = open("calls", callSegmentBytes, 0); err != nil {
+	// Without a bound of its own: a call that cannot be written would be handed on twice after a crash.
+	if l.calls, err = open("calls", min(callSegmentBytes, max(j.MaxBytes/8, 1)), 0); err != nil {
 		return nil, errors.Join(err, l.arrivals.Close())
 	}
 	for _, s := range l.arrivals.Old() {
@@ -134,6 +137,12 @@ func decodeArrival(record []byte) (tenant string, td ptrace.Traces, err error) {
 
 // arrive makes a request durable. Its spans are live from then on. The record is the ledger's.
 func (l *ledger) arrive(ctx context.Context, record *[]byte, spans int64) (journal.Position, error) {
+	if l.bytes() >= l.maxBytes {
+		l.sweep() // calls can be needless with the time alone
+		if taken := l.bytes(); taken >= l.maxBytes {
+			return journal.Position{}, fmt.Errorf("write spans to the journal: %w: %d of %d bytes are taken", journal.ErrFull, taken, l.maxBytes)
+		}
+	}
 	l.mu.Lock()
 	tail := l.arrivals.Tail()
 	l.appending[tail]++
@@ -213,6 +222,10 @@ func (l *ledger) drop(spans []spanRef) {
 // sweep removes the segments that nobody needs.
 func (l *ledger) sweep() {
 	l.mu.Lock()
+	least := int64(idleSegmentBytes)
+	if l.bytes() >= l.maxBytes { // what is left of calls may wait for the smallest segment
+		least = 0
+	}
 	first := l.arrivals.Tail() // everything below has an end
 	segments := l.arrivals.Segments()
 	for segment := range l.appending {
@@ -224,7 +237,7 @@ func (l *ledger) sweep() {
 		_, replaying := l.replaying[s.Number]
 		needed := l.live[s.Number] > 0 || replaying
 		open := s.Number >= first
-		quiet := len(l.appending) == 0 && s.Bytes >= idleSegmentBytes
+		quiet := len(l.appending) == 0 && s.Bytes >= least
 		l.mu.Unlock()
 		if needed || open && !quiet {
 			continue

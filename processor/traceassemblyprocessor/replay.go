@@ -3,6 +3,8 @@ package traceassemblyprocessor
 import (
 	"context"
 	"errors"
+	"iter"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
@@ -156,12 +158,23 @@ func (r *replay) readCalls(ctx context.Context) bool {
 // arrived is where the spans of the intent stand.
 func (in *intent) arrived() segmentCounts {
 	var counts segmentCounts
-	for i := range in.releases {
-		for j := range in.releases[i].spans {
-			counts.add(in.releases[i].spans[j].ref.record.Segment, 1)
-		}
+	for span := range in.each() {
+		counts.add(span.ref.record.Segment, 1)
 	}
 	return counts
+}
+
+// each yields the spans of all releases.
+func (in *intent) each() iter.Seq[*intendedSpan] {
+	return func(yield func(*intendedSpan) bool) {
+		for i := range in.releases {
+			for j := range in.releases[i].spans {
+				if !yield(&in.releases[i].spans[j]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // settle takes note that a call was taken.
@@ -171,10 +184,8 @@ func (r *replay) settle(at journal.Position) {
 		return // its intent was damaged, or its segment removed
 	}
 	delete(r.intents, at)
-	for i := range in.releases {
-		for j := range in.releases[i].spans {
-			r.finish(in.releases[i].spans[j].ref)
-		}
+	for span := range in.each() {
+		r.finish(span.ref)
 	}
 }
 
@@ -182,34 +193,48 @@ func (r *replay) settle(at journal.Position) {
 func (r *replay) finish(span spanRef) { r.done[span.record] = r.done[span.record].add(span.index) }
 
 // decide finds out which of the calls without a mark are to be repeated. A segment is removed only when all its spans were
-// handed on: a call that names one which is gone was taken, and its mark did not reach the disk.
+// handed on: a call that names one which is gone was taken, and its mark did not reach the disk. The intent of one call can be there
+// several times, where it was written though that was answered with an error: the last one counts.
 func (r *replay) decide() {
 	there := make(map[uint32]struct{})
 	for _, s := range r.p.ledger.arrivals.Old() {
 		there[s.Number] = struct{}{}
 	}
-	for _, at := range r.order {
+	for _, at := range slices.Backward(r.order) {
 		in := r.intents[at]
-		if in == nil {
-			continue
-		}
-		for _, c := range in.arrived() {
-			if _, ok := there[c.segment]; !ok {
-				r.settle(at)
-				break
-			}
-		}
-		if r.intents[at] == nil {
-			continue
-		}
-		r.p.ledger.reopen(at)
-		for i := range in.releases {
-			for j := range in.releases[i].spans {
-				span := &in.releases[i].spans[j]
+		switch {
+		case in == nil:
+		case r.knows(in):
+			delete(r.intents, at)
+		case in.lacks(there):
+			r.settle(at)
+		default:
+			r.p.ledger.reopen(at)
+			for span := range in.each() {
 				r.wanted[span.ref] = wantedSpan{in, at, span}
 			}
 		}
 	}
+}
+
+// knows says whether a span of the call was handed on, or is wanted by a later intent: a span is in one call only.
+func (r *replay) knows(in *intent) bool {
+	for span := range in.each() {
+		if _, wanted := r.wanted[span.ref]; wanted || r.done[span.ref.record].has(span.ref.index) {
+			return true
+		}
+	}
+	return false
+}
+
+// lacks says whether a segment that the intent names is gone.
+func (in *intent) lacks(there map[uint32]struct{}) bool {
+	for span := range in.each() {
+		if _, ok := there[span.ref.record.Segment]; !ok {
+			return true
+		}
+	}
+	return false
 }
 
 // restore gives the shards the skeletons that a late span can still ask for.

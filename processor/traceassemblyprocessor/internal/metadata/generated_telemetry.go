@@ -218,7 +218,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorTraceAssemblyJournalBytes, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_processor_trace_assembly_journal_bytes",
-		metric.WithDescription("What the journal takes on disk; journal::max_bytes bounds it. [Alpha]"),
+		metric.WithDescription("What the journal takes on disk; at journal::max_bytes requests are refused. [Alpha]"),
 		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)

@@ -104,7 +104,7 @@ func AssertEqualProcessorTraceAssemblyEntryOperationsLearned(t *testing.T, tt *c
 func AssertEqualProcessorTraceAssemblyJournalBytes(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_trace_assembly_journal_bytes",
-		Description: "What the journal takes on disk; journal::max_bytes bounds it. [Alpha]",
+		Description: "What the journal takes on disk; at journal::max_bytes requests are refused. [Alpha]",
 		Unit:        "By",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
