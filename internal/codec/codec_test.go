@@ -23,7 +23,7 @@ func TestRoundTrip(t *testing.T) {
 	require.EqualValues(t, 7, r.Byte())
 	require.Equal(t, "shop", r.String())
 	require.EqualValues(t, 1<<31, r.Fixed32())
-	require.EqualValues(t, uint64(1)<<63, r.Fixed64())
+	require.Equal(t, uint64(1)<<63, r.Fixed64())
 	require.EqualValues(t, 300, r.Uvarint())
 	require.Empty(t, r.String())
 	require.EqualValues(t, -5, r.Varint())

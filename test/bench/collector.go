@@ -151,10 +151,10 @@ func refusal(ctx context.Context, binary, folder string, config []byte) (string,
 }
 
 // freePorts asks the kernel for ports that nobody listens on. All are held until the last is found.
-func freePorts() (ports, error) {
+func freePorts(ctx context.Context) (ports, error) {
 	var p ports
 	for _, port := range []*int{&p.grpc, &p.health, &p.metrics, &p.profile} {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return ports{}, err
 		}

@@ -18,9 +18,9 @@ func TestMedian(t *testing.T) {
 
 // The machine is three times as slow in the second round. The stage costs 1 more, 3 more, 2 more.
 func TestMedianDifferenceIsByRound(t *testing.T) {
-	cost := func(seconds ...time.Duration) (readings []reading) {
+	cost := func(seconds ...int) (readings []reading) {
 		for _, s := range seconds {
-			readings = append(readings, reading{spans: 2_000_000, cpu: 2 * s * time.Second})
+			readings = append(readings, reading{spans: 2_000_000, cpu: time.Duration(2*s) * time.Second})
 		}
 		return readings
 	}

@@ -99,7 +99,7 @@ func (b *bench) with(
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	at, err := freePorts()
+	at, err := freePorts(ctx)
 	if err != nil {
 		return err
 	}
