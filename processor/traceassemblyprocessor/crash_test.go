@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/config/configoptional"
@@ -317,6 +319,39 @@ func TestJournalOfCallsIsBounded(t *testing.T) {
 		f.send(testSpan{trace: 2, id: 1})
 		f.wait(time.Minute)
 		require.Less(t, f.ledger.bytes(), int64(limit/4), "what is settled is removed")
+		f.stop()
+	})
+}
+
+// TestUnreadableSegment starts while a segment of the journal cannot be opened, as where a process has no file descriptors left: what is
+// held in it is not thrown away, and a start that can read it takes it up.
+func TestUnreadableSegment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := vfs.NewCrashableMem()
+		f := startOn(t, mem, &sink{t: t, fail: func(int, ptrace.Traces) error { return errors.New("down") }}, withJournal)
+		synctest.Wait()
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(2 * time.Second)
+		require.NoError(t, f.Shutdown(t.Context()))
+		require.NoError(t, f.telemetry.Shutdown(t.Context()))
+
+		const segment = "journal/arrivals/0000000001"
+		f = startOn(t, errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind == errorfs.OpOpen && op.Path == segment+".log" {
+				return syscall.EMFILE
+			}
+			return nil
+		})), &sink{t: t}, withJournal)
+		f.wait(time.Minute)
+		require.Empty(t, f.sink.releases)
+		require.EqualValues(t, 1, f.sum("journal_failures"))
+		require.Zero(t, f.ledger.arrivals.Bytes(), "it is in nobody's way")
+		f.stop()
+
+		require.NoError(t, mem.Rename(segment+".unreadable", segment+".log"))
+		f = startOn(t, mem, &sink{t: t}, withJournal)
+		f.wait(time.Minute)
+		require.Len(t, f.sink.of(1), 1)
 		f.stop()
 	})
 }

@@ -39,6 +39,7 @@ type ledger struct {
 	live         map[uint32]int64
 	appending    map[uint32]int // lowest segment that a record on its way can go to → number of such records
 	replaying    map[uint32]struct{}
+	unreadable   map[uint32]struct{} // old segments that were not read to their end
 	callSegments []callSegment // in order
 }
 
@@ -69,6 +70,7 @@ func openLedger(cfg *Config, fs journal.FS, telemetry *telemetry, logger *zap.Lo
 	l := &ledger{
 		maxBytes: j.MaxBytes, window: cfg.LateWindow, logger: logger, telemetry: telemetry,
 		live: make(map[uint32]int64), appending: make(map[uint32]int), replaying: make(map[uint32]struct{}),
+		unreadable: make(map[uint32]struct{}),
 	}
 	open := func(name string, segmentBytes, maxBytes int64) (*journal.Log, error) {
 		return journal.Open(journal.Options{
@@ -178,6 +180,13 @@ func (l *ledger) replayed(segment uint32) {
 	l.sweep()
 }
 
+// unread says that an old segment has more than could be read. It is set aside once what was read is needed no more.
+func (l *ledger) unread(segment uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unreadable[segment] = struct{}{}
+}
+
 // release says that spans are not needed any more.
 func (l *ledger) release(counts segmentCounts) {
 	if len(counts) == 0 {
@@ -238,12 +247,17 @@ func (l *ledger) sweep() {
 		needed := l.live[s.Number] > 0 || replaying
 		open := s.Number >= first
 		quiet := len(l.appending) == 0 && s.Bytes >= least
+		_, unreadable := l.unreadable[s.Number]
 		l.mu.Unlock()
 		if needed || open && !quiet {
 			continue
 		}
 		if open {
 			l.removeOpen(s.Number)
+			continue
+		}
+		if unreadable {
+			l.setAside(s.Number)
 			continue
 		}
 		l.remove(l.arrivals, s.Number)
@@ -296,6 +310,15 @@ func (l *ledger) remove(log *journal.Log, segment uint32) {
 	if err := log.Remove(segment); err != nil && !errors.Is(err, journal.ErrClosed) {
 		l.logger.Warn("a segment of the journal that is not needed any more cannot be removed", zap.Error(err))
 	}
+}
+
+func (l *ledger) setAside(segment uint32) {
+	if err := l.arrivals.SetAside(segment); err != nil {
+		l.logger.Warn("a segment of the journal that could not be read to its end cannot be set aside", zap.Error(err))
+		return
+	}
+	l.logger.Error("a segment of the journal that could not be read to its end is set aside: to have it read again, "+
+		"rename its file from .unreadable to .log while the process is stopped", zap.Uint32("segment", segment))
 }
 
 // intend makes a call's intent durable.
@@ -371,12 +394,15 @@ func (l *ledger) bytes() int64 { return l.arrivals.Bytes() + l.calls.Bytes() }
 
 // close removes what nobody needs and closes both.
 func (l *ledger) close() error {
-	l.mu.Lock()
+	l.mu.Lock() // workers that were abandoned may still be there
 	idle := len(l.live) == 0 && len(l.replaying) == 0
 	l.mu.Unlock()
 	if idle {
+		l.sweep() // sets aside what was not read
 		for _, s := range l.arrivals.Segments() {
-			l.remove(l.arrivals, s.Number)
+			if _, unreadable := l.unreadable[s.Number]; !unreadable {
+				l.remove(l.arrivals, s.Number)
+			}
 		}
 		l.sweepCalls()
 	}

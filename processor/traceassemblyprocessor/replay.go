@@ -116,6 +116,9 @@ func (r *replay) read(log *journal.Log, segment uint32, yield func(journal.Posit
 		return false
 	}
 	if err != nil {
+		if log == r.p.ledger.arrivals {
+			r.p.ledger.unread(segment)
+		}
 		r.p.telemetry.journalFailed()
 		r.p.logger.Error("a segment of the journal cannot be read to its end; what can be read is taken up", zap.Error(err))
 	}
