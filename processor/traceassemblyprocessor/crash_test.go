@@ -356,6 +356,31 @@ func TestUnreadableSegment(t *testing.T) {
 	})
 }
 
+// TestNextConsumerNeverReturns shuts down while the next consumer hangs and does not heed its context. The next life, in the same process
+// as after a reload, finds the journal free and hands on what that one had.
+func TestNextConsumerNeverReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewCrashableMem()
+		hang := make(chan struct{})
+		f := startOn(t, fs, &sink{t: t, fail: func(int, ptrace.Traces) error {
+			<-hang
+			return errors.New("too late")
+		}}, withJournal)
+		synctest.Wait()
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(2 * time.Second)
+		require.ErrorContains(t, f.Shutdown(t.Context()), "does not return")
+
+		again := startOn(t, fs, &sink{t: t}, withJournal)
+		again.wait(time.Minute)
+		require.Len(t, again.sink.of(1), 1)
+		again.stop()
+		close(hang)
+		synctest.Wait()
+		require.NoError(t, f.telemetry.Shutdown(t.Context()))
+	})
+}
+
 // TestIntentTwice has the intent of one call twice on the disk, as when it was written though the first write answered with an error:
 // before its mark the call is repeated once, and after it nothing is; neither is reported as lost.
 func TestIntentTwice(t *testing.T) {

@@ -141,10 +141,7 @@ func (p *assemblyProcessor) shutdown(ctx context.Context) error {
 	}
 	defer p.keeper.close(ctx)
 	if p.cancel == nil { // never started, or not far enough
-		if p.ledger != nil {
-			return p.ledger.close()
-		}
-		return nil
+		return p.closeLedger()
 	}
 	defer p.cancel()
 	p.replaying.Wait() // it heeds that the gate closes; what it did not reach waits for the next start
@@ -164,7 +161,7 @@ func (p *assemblyProcessor) shutdown(ctx context.Context) error {
 	case <-deadline.Done():
 		p.cancel()
 		if err := p.abandon(); err != nil {
-			return err
+			return errors.Join(err, p.closeLedger()) // a processor that is started instead of this one needs its directory
 		}
 	}
 	p.working.Wait()
@@ -176,10 +173,14 @@ func (p *assemblyProcessor) shutdown(ctx context.Context) error {
 			p.logger.Error("not everything held could be handed on before the shutdown's deadline; it is lost", fields...)
 		}
 	}
-	if p.ledger != nil {
-		return p.ledger.close()
+	return p.closeLedger()
+}
+
+func (p *assemblyProcessor) closeLedger() error {
+	if p.ledger == nil {
+		return nil
 	}
-	return nil
+	return p.ledger.close()
 }
 
 // keepLearned saves what the shards, which have ended, learned.
