@@ -381,6 +381,30 @@ func TestNextConsumerNeverReturns(t *testing.T) {
 	})
 }
 
+// TestClockWentBack releases while the clock is a year ahead. Once it is right again nothing is remembered, nor kept on disk, for a year.
+func TestClockWentBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewCrashableMem()
+		f := startOn(t, fs, &sink{t: t}, withJournal)
+		synctest.Wait()
+		c := testCall()
+		c.releasedAt = time.Now().Add(365 * 24 * time.Hour).UnixNano()
+		require.NoError(t, f.ledger.intend(t.Context(), c))
+		require.NoError(t, f.ledger.calls.Write(t.Context(), encodeMark(c.intent)))
+		f.stop()
+
+		f = startOn(t, fs, &sink{t: t}, withJournal)
+		f.wait(2 * time.Minute)
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(time.Minute)
+		require.Equal(t, 1, f.sink.of(1)[0].Version, "late_window has passed")
+		f.stop()
+		names, err := fs.List("journal/calls")
+		require.NoError(t, err)
+		require.NotContains(t, names, "0000000001.log")
+	})
+}
+
 // TestIntentTwice has the intent of one call twice on the disk, as when it was written though the first write answered with an error:
 // before its mark the call is repeated once, and after it nothing is; neither is reported as lost.
 func TestIntentTwice(t *testing.T) {

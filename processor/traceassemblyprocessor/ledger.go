@@ -47,7 +47,7 @@ type ledger struct {
 type callSegment struct {
 	number uint32
 	open   int       // intents without a mark
-	until  time.Time // what its intents remember of traces has no use after
+	until  time.Time // what its intents remember of traces has no use after; by the monotonic clock, the other one can be set back
 	names  map[uint32]struct{}
 }
 
@@ -330,7 +330,7 @@ func (l *ledger) intend(ctx context.Context, c *call) error {
 	c.intent = at
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.callSegmentLocked(at.Segment).add(c.releasedAt, l.window, c.arrived)
+	l.callSegmentLocked(at.Segment).add(time.Now().Add(l.window), c.arrived)
 	return nil
 }
 
@@ -351,9 +351,9 @@ func (l *ledger) callSegmentLocked(number uint32) *callSegment {
 	return &l.callSegments[at]
 }
 
-func (s *callSegment) add(releasedAt int64, window time.Duration, arrived segmentCounts) {
+func (s *callSegment) add(until time.Time, arrived segmentCounts) {
 	s.open++
-	if until := time.Unix(0, releasedAt).Add(window); until.After(s.until) {
+	if until.After(s.until) {
 		s.until = until
 	}
 	for _, c := range arrived {

@@ -31,7 +31,7 @@ type replay struct {
 	order   []journal.Position           // of intents
 	done    map[journal.Position]indexSet
 	wanted  map[spanRef]wantedSpan
-	now     time.Time
+	now     time.Time // when it began
 	counts  replayCounts
 }
 
@@ -142,7 +142,7 @@ func (r *replay) readCalls(ctx context.Context) bool {
 					segment.names[span.record.Segment] = struct{}{}
 				}
 			default:
-				segment.add(c.intent.releasedAt, r.p.cfg.LateWindow, c.intent.arrived())
+				segment.add(r.now.Add(r.p.cfg.LateWindow-r.age(c.intent)), c.intent.arrived())
 				r.intents[at] = c.intent
 				r.order = append(r.order, at)
 				r.restore(ctx, c.intent)
@@ -240,12 +240,15 @@ func (in *intent) lacks(there map[uint32]struct{}) bool {
 	return false
 }
 
+// age is how long ago a call was released, when replay began. Where the clock was set back meanwhile it was just now.
+func (r *replay) age(in *intent) time.Duration { return max(r.now.Sub(time.Unix(0, in.releasedAt)), 0) }
+
 // restore gives the shards the skeletons that a late span can still ask for.
 func (r *replay) restore(ctx context.Context, in *intent) {
-	released := time.Unix(0, in.releasedAt).Sub(r.p.epoch)
-	if released+r.p.cfg.LateWindow <= r.p.now() {
+	if r.age(in) >= r.p.cfg.LateWindow {
 		return
 	}
+	released := r.now.Sub(r.p.epoch) - r.age(in)
 	shards := make([][]restoredRelease, len(r.p.shards))
 	for i := range in.releases {
 		key := in.releases[i].key
