@@ -372,7 +372,7 @@ func decodeIntent(reader *codec.Reader) *intent {
 	r := &intentReader{Reader: reader}
 	in := &intent{releasedAt: int64(r.Fixed64())}
 	for n := r.Count(1); n > 0 && !r.Failed(); n-- {
-		r.strings = append(r.strings, r.String())
+		r.strings = append(r.strings, string(r.Bytes(r.Count(1)))) // not String: one name would keep the whole intent
 	}
 	for n := r.Count(2); n > 0 && !r.Failed(); n-- {
 		r.operations = append(r.operations, &symbol[operation]{name: operation{r.string(), r.string()}})
