@@ -35,12 +35,12 @@ type ledger struct {
 	logger    *zap.Logger
 	telemetry *telemetry
 
-	mu           sync.Mutex // guards the fields below; no I/O under it
+	mu           sync.Mutex // guards the fields below; no I/O under it but in removeOpen
 	live         map[uint32]int64
 	appending    map[uint32]int // lowest segment that a record on its way can go to → number of such records
 	replaying    map[uint32]struct{}
 	unreadable   map[uint32]struct{} // old segments that were not read to their end
-	callSegments []callSegment // in order
+	callSegments []callSegment       // in order
 }
 
 // callSegment is what a segment of calls is kept for.

@@ -170,7 +170,6 @@ func (t *telemetry) quietPeriod(d time.Duration) {
 	t.metadata.ProcessorTraceAssemblyQuietPeriod.Record(context.Background(), d.Seconds())
 }
 
-
 func (t *telemetry) releaseDelay(d time.Duration) {
 	t.metadata.ProcessorTraceAssemblyReleaseDelay.Record(context.Background(), d.Seconds())
 }

@@ -59,8 +59,8 @@ type shard struct {
 type turnCounts struct {
 	duplicates  int
 	conflicting int
-	outcomes    []int         // releases, as in conventions.Outcomes
-	waited      int           // traces held for an expected child
+	outcomes    []int     // releases, as in conventions.Outcomes
+	waited      int       // traces held for an expected child
 	dropped     []spanRef // duplicates that are in the journal
 }
 
