@@ -49,8 +49,9 @@ test: build
 	@mkdir -p $(dir $(TEST_REPORT))
 	CGO_ENABLED=1 $(TOOL) gotestsum --format pkgname --jsonfile $(TEST_REPORT) -- -race -timeout 15m ./...
 
-# A million traces of one span, in bounded memory; make test sends 10,000.
+# A million traces of one span, in bounded memory; make test sends 10,000. One trace of a million spans; make test sends 50,000.
 test-long:
+	TRACEWRIGHT_HOSTILE_SPANS=1000000 go test -count 1 -v -timeout 30m -run '^TestTraceOfManySpans$$' ./processor/traceassemblyprocessor
 	TRACEWRIGHT_HOSTILE_TRACES=1000000 go test -count 1 -v -timeout 30m -run '^TestManyTraces$$' ./test/hostile
 
 # Five minutes of traffic for each pattern, in virtual time: some 30 s in all. Prints figure, target and pass or fail.

@@ -126,3 +126,16 @@ func (r *Reader) String() string {
 	r.buf = r.buf[size:]
 	return r.text[at : at+int(size)]
 }
+
+// Strings reads a number of strings and the strings; nil for none.
+func (r *Reader) Strings() []string {
+	n := r.Count(1)
+	if n == 0 {
+		return nil
+	}
+	list := make([]string, n)
+	for i := range list {
+		list[i] = r.String()
+	}
+	return list
+}

@@ -16,6 +16,8 @@ func TestRoundTrip(t *testing.T) {
 	buf = AppendString(buf, []byte{})
 	buf = binary.AppendVarint(buf, -5)
 	buf = AppendString(buf, "kasse")
+	buf = AppendString(AppendString(append(buf, 2), "eins"), "zwei")
+	buf = append(buf, 0) // no strings
 	buf = append(buf, 2, 'x', 'y')
 	r := NewReader(buf)
 	require.EqualValues(t, 7, r.Byte())
@@ -26,6 +28,8 @@ func TestRoundTrip(t *testing.T) {
 	require.Empty(t, r.String())
 	require.EqualValues(t, -5, r.Varint())
 	require.Equal(t, "kasse", r.String())
+	require.Equal(t, []string{"eins", "zwei"}, r.Strings())
+	require.Nil(t, r.Strings())
 	require.Equal(t, 2, r.Count(1))
 	require.False(t, r.Done())
 	require.Equal(t, []byte("xy"), r.Bytes(2))
@@ -51,6 +55,7 @@ func TestNothingIsThere(t *testing.T) {
 		"string":           {[]byte{3, 'a', 'b'}, func(r *Reader) { _ = r.String() }},
 		"length of it":     {[]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}, func(r *Reader) { _ = r.String() }},
 		"too many things":  {[]byte{3, 1, 2, 3, 4, 5}, func(r *Reader) { r.Count(2) }},
+		"strings":          {[]byte{2, 1, 'a'}, func(r *Reader) { r.Strings() }},
 		"beyond the table": {[]byte{3}, func(r *Reader) { r.Below(3) }},
 		"no sense":         {[]byte{3}, func(r *Reader) { r.Fail() }},
 	} {

@@ -15,7 +15,7 @@ type importRule struct {
 }
 
 var backendImports = []string{
-	"internal/conventions", "internal/tracetree", "internal/tracestore", "internal/tracestore/tracerow",
+	"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore", "internal/tracestore/tracerow",
 	"internal/tracestore/rollup",
 }
 

@@ -89,7 +89,7 @@ type JournalConfig struct {
 	// SyncInterval is the time between two syncs with interval. Default 1s; must be positive.
 	SyncInterval time.Duration `mapstructure:"sync_interval"`
 	// MaxBytes is the size on disk above which requests are refused with a retryable error. What is held for long keeps all that
-	// came with it in its segment of 64 MiB, and what says of these and of later spans that they were handed on. Default 8589934592
+	// came with it in its segment of 32 MiB, and what says of these and of later spans that they were handed on. Default 8589934592
 	// (8 GiB); must be positive.
 	MaxBytes int64 `mapstructure:"max_bytes"`
 }

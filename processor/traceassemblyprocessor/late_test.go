@@ -61,6 +61,7 @@ func TestLateSpans(t *testing.T) {
 		require.Equal(t, "1", attr(spanOf(t, fragment, 6), conventions.AttrMissingParents), "98 alone, on the release's root")
 		require.EqualValues(t, 3, f.sum("spans_late"))
 		require.EqualValues(t, 1, f.sum("spans_duplicate"))
+		require.EqualValues(t, 2, f.sum("spans_orphaned"), "4 of 3, 6 of 98")
 
 		f.send(late) // a duplicate of a late one opens nothing
 		synctest.Wait()

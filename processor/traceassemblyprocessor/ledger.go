@@ -52,8 +52,8 @@ type callSegment struct {
 }
 
 const (
-	arrivalSegmentBytes = 64 << 20
-	callSegmentBytes    = 16 << 20
+	arrivalSegmentBytes = 32 << 20
+	callSegmentBytes    = 4 << 20
 	// idleSegmentBytes is how large an open segment of arrivals is at least that is removed because nothing in it is needed, as long
 	// as there is room.
 	idleSegmentBytes = 1 << 20

@@ -151,6 +151,9 @@ func (t *telemetry) turn(c turnCounts, evicted int) {
 	if c.duplicates > 0 {
 		t.metadata.ProcessorTraceAssemblySpansDuplicate.Add(ctx, int64(c.duplicates))
 	}
+	if c.orphans > 0 {
+		t.metadata.ProcessorTraceAssemblySpansOrphaned.Add(ctx, int64(c.orphans))
+	}
 	if c.conflicting > 0 {
 		t.metadata.ProcessorTraceAssemblySpansConflicting.Add(ctx, int64(c.conflicting))
 	}

@@ -266,6 +266,7 @@ func (r *recorder) call(i, at int) {
 
 // orphan remembers a span whose parent was not released.
 func (r *recorder) orphan(h *heldSpan, failed bool) {
+	r.orphans++
 	if r.partial {
 		h.span.Attributes().PutBool(conventions.AttrOrphan, true)
 	}

@@ -59,6 +59,7 @@ type shard struct {
 type turnCounts struct {
 	duplicates  int
 	conflicting int
+	orphans     int       // released without their parent
 	outcomes    []int     // releases, as in conventions.Outcomes
 	waited      int       // traces held for an expected child
 	dropped     []spanRef // duplicates that are in the journal

@@ -77,6 +77,13 @@ func (i *instance) command(ctx context.Context, args ...string) *exec.Cmd {
 // start starts the process and waits until it is healthy. It is stopped with the test.
 func (i *instance) start(args ...string) {
 	i.t.Helper()
+	i.launch(args...)
+	i.awaitHealth()
+}
+
+// launch starts the process and does not wait. It is stopped with the test.
+func (i *instance) launch(args ...string) {
+	i.t.Helper()
 	cmd := i.command(context.Background(), args...)
 	cmd.Stdout, cmd.Stderr = &i.logs, &i.logs
 	require.NoError(i.t, cmd.Start())
@@ -85,16 +92,22 @@ func (i *instance) start(args ...string) {
 		defer close(done)
 		_ = cmd.Wait() // how it ended is the tests' business
 	}()
+	if i.cmd == nil {
+		i.t.Cleanup(func() {
+			i.stop(syscall.SIGKILL)
+			if i.t.Failed() {
+				i.t.Log(i.logs.String())
+			}
+		})
+	}
 	i.cmd, i.done = cmd, done
-	i.t.Cleanup(func() {
-		i.stop(syscall.SIGKILL)
-		if i.t.Failed() {
-			i.t.Log(i.logs.String())
-		}
-	})
+}
+
+func (i *instance) awaitHealth() {
+	i.t.Helper()
 	i.await("health", func() error {
 		select {
-		case <-done:
+		case <-i.done:
 			return fmt.Errorf("the process has ended:\n%s", i.logs.String())
 		default:
 		}

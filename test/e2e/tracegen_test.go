@@ -12,14 +12,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTruth compares what the API answers with what tracegen knows to have sent: every trace, every operation, every edge.
-func TestTruth(t *testing.T) {
-	tracegen := filepath.Join(t.TempDir(), "tracegen")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", tracegen, "./cmd/tracegen")
+// buildTracegen builds the generator and returns its path.
+func buildTracegen(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "tracegen")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/tracegen")
 	build.Dir = root
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, string(output))
+	return path
+}
 
+// TestTruth compares what the API answers with what tracegen knows to have sent: every trace, every operation, every edge.
+func TestTruth(t *testing.T) {
+	tracegen := buildTracegen(t)
 	for name, flags := range map[string][]string{
 		"whole traces":    {"--shuffle", "500ms", "--dup", "1%"},
 		"late spans":      {"--shuffle", "500ms", "--dup", "1%", "--late", "1%:3s-5s"},

@@ -3,7 +3,9 @@ package pebblestore
 import (
 	"errors"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -50,7 +52,7 @@ func TestCrash(t *testing.T) {
 	next := 0
 	var acknowledged []int
 	for round := range 8 {
-		store, err := Open(Options{Path: path, Now: atNoon, fs: fs})
+		store, err := Open(Options{Path: path, Now: atNoon, FS: fs})
 		require.NoError(t, err)
 		var mu sync.Mutex
 		var wg sync.WaitGroup
@@ -88,7 +90,7 @@ func TestCrash(t *testing.T) {
 		fs, next = after, next+400
 	}
 
-	store := openStore(t, Options{Path: path, Now: atNoon, fs: fs})
+	store := openStore(t, Options{Path: path, Now: atNoon, FS: fs})
 	for _, n := range acknowledged {
 		counts, err := spanCounts(t, store, traceID(n))
 		require.NoError(t, err)
@@ -108,6 +110,39 @@ func TestCrash(t *testing.T) {
 	again, err := store.Completeness(t.Context(), "", query)
 	require.NoError(t, err)
 	require.Equal(t, done, again)
+}
+
+// markedFS crashes when the file is made that points to a manifest.
+type markedFS struct {
+	vfs.FS
+	crash func()
+}
+
+func (fs *markedFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := fs.FS.Create(name, category)
+	if strings.HasPrefix(filepath.Base(name), "marker.manifest.") {
+		fs.crash()
+	}
+	return file, err
+}
+
+// TestCrashWhileOpening loses power while a folder is opened: some of what was done then may be on the disk. It can be opened again.
+func TestCrashWhileOpening(t *testing.T) {
+	for seed := range uint64(30) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		mem := vfs.NewCrashableMem()
+		store := openStore(t, Options{Path: "data", Now: atNoon, FS: mem})
+		require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 1, 3)))
+		require.NoError(t, store.Close())
+		var after *vfs.MemFS
+		fs := &markedFS{mem, func() { after = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: r}) }}
+		require.NoError(t, openStore(t, Options{Path: "data", Now: atNoon, FS: fs}).Close())
+		store = openStore(t, Options{Path: "data", Now: atNoon, FS: after})
+		counts, err := spanCounts(t, store, traceID(1))
+		require.NoError(t, err)
+		require.Equal(t, []int{3}, counts)
+		require.NoError(t, store.Close())
+	}
 }
 
 // smallFS is a file system that can be full, or have a broken disk.
@@ -176,7 +211,7 @@ func TestFullDisk(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	fs := &smallFS{FS: mem}
 	health := newHealthLog()
-	store := openStore(t, Options{Path: "data", Now: atNoon, fs: fs, OnHealth: health.tell})
+	store := openStore(t, Options{Path: "data", Now: atNoon, FS: fs, OnHealth: health.tell})
 	store.disk.retry = time.Millisecond
 	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 1, 3)))
 
@@ -206,7 +241,7 @@ func TestFullDisk(t *testing.T) {
 	require.NoError(t, told[1])
 
 	// Everything acknowledged survives a crash.
-	after := openStore(t, Options{Path: "data", Now: atNoon, fs: mem.CrashClone(vfs.CrashCloneCfg{})})
+	after := openStore(t, Options{Path: "data", Now: atNoon, FS: mem.CrashClone(vfs.CrashCloneCfg{})})
 	require.Len(t, mustSearch(t, after, aroundNoon()).Traces, 304)
 	require.Equal(t, int64(7), store.Stats().Calls)
 	require.Equal(t, int64(3), store.Stats().RepeatedCalls)
@@ -216,7 +251,7 @@ func TestFullDisk(t *testing.T) {
 func TestFullDiskWhileFlushing(t *testing.T) {
 	fs := &smallFS{FS: vfs.NewMem()}
 	health := newHealthLog()
-	store := openStore(t, Options{Path: "data", Now: atNoon, fs: fs, OnHealth: health.tell})
+	store := openStore(t, Options{Path: "data", Now: atNoon, FS: fs, OnHealth: health.tell})
 	store.disk.retry = time.Millisecond
 	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 0, 200, 20)))
 	full := error(syscall.ENOSPC)
@@ -237,7 +272,7 @@ func TestFullDiskWhileFlushing(t *testing.T) {
 func TestCloseOnFullDisk(t *testing.T) {
 	mem := vfs.NewMem()
 	fs := &smallFS{FS: mem}
-	store, err := Open(Options{Path: "data", Now: atNoon, fs: fs})
+	store, err := Open(Options{Path: "data", Now: atNoon, FS: fs})
 	require.NoError(t, err)
 	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 1, 3)))
 	full := error(syscall.ENOSPC)
@@ -246,10 +281,10 @@ func TestCloseOnFullDisk(t *testing.T) {
 	require.ErrorIs(t, store.Close(), syscall.ENOSPC)
 
 	// A disk that is full at the start is an error at the start.
-	_, err = Open(Options{Path: "data", Now: atNoon, fs: fs})
+	_, err = Open(Options{Path: "data", Now: atNoon, FS: fs})
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	fs.writeErr.Store(nil)
-	store = openStore(t, Options{Path: "data", Now: atNoon, fs: fs})
+	store = openStore(t, Options{Path: "data", Now: atNoon, FS: fs})
 	counts, err := spanCounts(t, store, traceID(1))
 	require.NoError(t, err)
 	require.Equal(t, []int{3}, counts)
@@ -259,7 +294,7 @@ func TestCloseOnFullDisk(t *testing.T) {
 func TestBrokenDisk(t *testing.T) {
 	fs := &smallFS{FS: vfs.NewMem()}
 	health := newHealthLog()
-	store, err := Open(Options{Path: "data", Now: atNoon, fs: fs, OnHealth: health.tell})
+	store, err := Open(Options{Path: "data", Now: atNoon, FS: fs, OnHealth: health.tell})
 	require.NoError(t, err)
 	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 1, 3)))
 	broken := errors.New("input/output error")

@@ -136,8 +136,24 @@ func (fs *patientFS) open(name string, open func() (vfs.File, error)) (vfs.File,
 	return &patientFile{File: file, disk: fs.disk, log: isLog(name)}, nil
 }
 
+// Create makes the name of a manifest durable at once. Pebble makes the file that points to it (the marker) before it syncs the
+// folder, so after a loss of power that one could be there and the manifest not: such a folder cannot be opened.
 func (fs *patientFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	return fs.open(name, func() (vfs.File, error) { return fs.FS.Create(name, category) })
+	file, err := fs.open(name, func() (vfs.File, error) { return fs.FS.Create(name, category) })
+	if err == nil && isManifest(name) {
+		if err = fs.syncFolder(fs.PathDir(name)); err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
+	}
+	return file, err
+}
+
+func (fs *patientFS) syncFolder(name string) error {
+	folder, err := fs.OpenDir(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 func (fs *patientFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
@@ -173,8 +189,10 @@ type patientFile struct {
 // isLog says whether Pebble cannot go on after an error of the file: its write-ahead log and its manifest. Tables that
 // cannot be written are written again.
 func isLog(name string) bool {
-	return filepath.Ext(name) == ".log" || strings.HasPrefix(filepath.Base(name), "MANIFEST-")
+	return filepath.Ext(name) == ".log" || isManifest(name)
 }
+
+func isManifest(name string) bool { return strings.HasPrefix(filepath.Base(name), "MANIFEST-") }
 
 // Write goes on behind what was written before the refusal.
 func (f *patientFile) Write(p []byte) (int, error) {

@@ -32,6 +32,9 @@ const (
 	DefaultMaxSearchTime   = 2 * time.Second
 )
 
+// FS is the file system of a store, named here so that users need not import where it comes from.
+type FS = vfs.FS
+
 // Options say how a store is opened.
 type Options struct {
 	// Path is the store's folder; it is made where it does not exist.
@@ -50,8 +53,8 @@ type Options struct {
 	OnHealth func(error)
 	// Now is the clock, by default time.Now.
 	Now func() time.Time
-
-	fs vfs.FS // of tests
+	// FS is the file system, by default the operating system's. Tests cut the power of one that is in memory.
+	FS FS
 }
 
 // Store is an opened folder of traces. It implements tracestore.Backend.
@@ -124,14 +127,14 @@ func withDefaults(options Options) Options {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	if options.fs == nil {
-		options.fs = vfs.Default
+	if options.FS == nil {
+		options.FS = vfs.Default
 	}
 	return options
 }
 
 func (s *Store) open() (err error) {
-	path, fs := s.options.Path, s.options.fs
+	path, fs := s.options.Path, s.options.FS
 	if info, err := fs.Stat(path); err == nil && !info.IsDir() {
 		return fmt.Errorf("%q is a file, not a folder; name a folder", path)
 	}
@@ -189,7 +192,7 @@ func probe(fs vfs.FS, path string) error {
 
 func (s *Store) pebbleOptions() *pebble.Options {
 	options := &pebble.Options{
-		FS:                          &patientFS{FS: s.options.fs, disk: s.disk},
+		FS:                          &patientFS{FS: s.options.FS, disk: s.disk},
 		Lock:                        s.lockFile,
 		Logger:                      &pebbleLogger{logger: s.options.Logger, fail: s.fail},
 		EventListener:               eventListener(s.options.Logger),

@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/tracewright/tracewright/internal/codec"
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
 )
@@ -37,11 +38,11 @@ func (v *traceValue) append(buf []byte) []byte {
 }
 
 func decodeTraceValue(buf []byte) (traceValue, error) {
-	d := decoder{buf: buf}
-	v := traceValue{searchTime: int64(d.fixed64()), releasedAt: int64(d.fixed64()), releases: d.uvarint(), spans: d.uvarint()}
-	version, part := d.uvarint(), d.uvarint()
-	v.first = releaseRef{version: uint32(version), part: uint32(part), sequence: d.uvarint()}
-	if d.failed || len(d.buf) != 0 || version > math.MaxUint32 || part > math.MaxUint32 {
+	d := codec.NewReader(buf)
+	v := traceValue{searchTime: int64(d.Fixed64()), releasedAt: int64(d.Fixed64()), releases: d.Uvarint(), spans: d.Uvarint()}
+	version, part := d.Uvarint(), d.Uvarint()
+	v.first = releaseRef{version: uint32(version), part: uint32(part), sequence: d.Uvarint()}
+	if !d.Done() || version > math.MaxUint32 || part > math.MaxUint32 {
 		return traceValue{}, errValue
 	}
 	return v, nil
@@ -64,47 +65,46 @@ func appendRow(buf []byte, row *tracerow.Row) []byte {
 	} {
 		buf = binary.AppendVarint(buf, n)
 	}
-	buf = appendString(buf, row.Outcome)
-	buf = appendString(buf, row.Entry.Service)
-	buf = appendString(buf, row.Entry.Operation)
+	buf = codec.AppendString(buf, row.Outcome)
+	buf = codec.AppendString(buf, row.Entry.Service)
+	buf = codec.AppendString(buf, row.Entry.Operation)
 	for _, names := range [][]string{row.Services, row.Aliases} {
 		buf = binary.AppendUvarint(buf, uint64(len(names)))
 		for _, name := range names {
-			buf = appendString(buf, name)
+			buf = codec.AppendString(buf, name)
 		}
 	}
 	if b := row.Bottleneck; b != nil {
 		buf = append(buf, b.SpanID[:]...)
 		buf = binary.BigEndian.AppendUint64(buf, math.Float64bits(b.Share))
-		buf = appendString(buf, b.Service)
-		buf = appendString(buf, b.Operation)
+		buf = codec.AppendString(buf, b.Service)
+		buf = codec.AppendString(buf, b.Operation)
 	}
 	return buf
 }
 
 func decodeRow(id pcommon.TraceID, buf []byte) (tracerow.Row, error) {
-	// One copy of the value, of which every string is a part: a search decodes many rows.
-	d := decoder{buf: buf, text: string(buf)}
-	flags, kinds := d.byte(), d.byte()
+	d := codec.NewReader(buf)
+	flags, kinds := d.Byte(), d.Byte()
 	row := tracerow.Row{
 		Kinds:  kinds,
 		Failed: flags&rowFailed != 0, Fine: flags&rowFine != 0, Rooted: flags&rowRooted != 0,
 	}
 	row.TraceID = id
-	row.Start = int64(d.fixed64())
-	row.Duration, row.LongestSpan = d.varint(), d.varint()
-	row.SpanCount, row.ErrorCount, row.MissingParents, row.Version = int(d.varint()), int(d.varint()), int(d.varint()), int(d.varint())
-	row.Outcome = d.string()
-	row.Entry = tracestore.Operation{Service: d.string(), Operation: d.string()}
-	row.Services, row.Aliases = d.strings(), d.strings()
+	row.Start = int64(d.Fixed64())
+	row.Duration, row.LongestSpan = d.Varint(), d.Varint()
+	row.SpanCount, row.ErrorCount, row.MissingParents, row.Version = int(d.Varint()), int(d.Varint()), int(d.Varint()), int(d.Varint())
+	row.Outcome = d.String()
+	row.Entry = tracestore.Operation{Service: d.String(), Operation: d.String()}
+	row.Services, row.Aliases = d.Strings(), d.Strings()
 	if flags&rowBottleneck != 0 {
 		b := &tracestore.Bottleneck{}
-		copy(b.SpanID[:], d.bytes(len(b.SpanID)))
-		b.Share = math.Float64frombits(d.fixed64())
-		b.Service, b.Operation = d.string(), d.string()
+		copy(b.SpanID[:], d.Bytes(len(b.SpanID)))
+		b.Share = math.Float64frombits(d.Fixed64())
+		b.Service, b.Operation = d.String(), d.String()
 		row.Bottleneck = b
 	}
-	if d.failed || len(d.buf) != 0 {
+	if !d.Done() {
 		return tracerow.Row{}, errValue
 	}
 	return row, nil
@@ -115,82 +115,4 @@ func bit(set bool, flag byte) byte {
 		return flag
 	}
 	return 0
-}
-
-func appendString(buf []byte, s string) []byte {
-	return append(binary.AppendUvarint(buf, uint64(len(s))), s...)
-}
-
-// decoder reads a value from its front. After a failure every read answers zero.
-type decoder struct {
-	buf    []byte
-	text   string // the whole value
-	failed bool
-}
-
-func (d *decoder) bytes(n int) []byte {
-	if d.failed || n > len(d.buf) {
-		d.failed = true
-		return nil
-	}
-	b := d.buf[:n]
-	d.buf = d.buf[n:]
-	return b
-}
-
-func (d *decoder) byte() byte {
-	if b := d.bytes(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (d *decoder) fixed64() uint64 {
-	if b := d.bytes(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
-}
-
-func (d *decoder) uvarint() uint64 {
-	n, size := binary.Uvarint(d.buf)
-	return advance(d, n, size)
-}
-
-func (d *decoder) varint() int64 {
-	n, size := binary.Varint(d.buf)
-	return advance(d, n, size)
-}
-
-func advance[T int64 | uint64](d *decoder, n T, size int) T {
-	if d.failed || size <= 0 {
-		d.failed = true
-		return 0
-	}
-	d.buf = d.buf[size:]
-	return n
-}
-
-func (d *decoder) string() string {
-	size := d.uvarint()
-	if size > uint64(len(d.buf)) {
-		d.failed = true
-		return ""
-	}
-	at := len(d.text) - len(d.buf)
-	d.buf = d.buf[size:]
-	return d.text[at : at+int(size)]
-}
-
-func (d *decoder) strings() []string {
-	n := d.uvarint()
-	if n == 0 || n > uint64(len(d.buf)) { // each takes at least a byte
-		d.failed = d.failed || n != 0
-		return nil
-	}
-	list := make([]string, n)
-	for i := range list {
-		list[i] = d.string()
-	}
-	return list
 }

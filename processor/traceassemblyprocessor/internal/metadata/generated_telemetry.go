@@ -48,6 +48,7 @@ type TelemetryBuilder struct {
 	ProcessorTraceAssemblySpansInFlight          metric.Int64ObservableUpDownCounter
 	ProcessorTraceAssemblySpansKept              metric.Int64Counter
 	ProcessorTraceAssemblySpansLate              metric.Float64Histogram
+	ProcessorTraceAssemblySpansOrphaned          metric.Int64Counter
 	ProcessorTraceAssemblySpansReceived          metric.Int64Counter
 	ProcessorTraceAssemblySpansRejected          metric.Int64Counter
 	ProcessorTraceAssemblySpansReleased          metric.Int64Counter
@@ -307,6 +308,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithDescription("Spans that came after the release of their trace, by the time since that release; duplicates are left out. [Alpha]"),
 		metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries([]float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTraceAssemblySpansOrphaned, err = builder.meter.Int64Counter(
+		"otelcol_processor_trace_assembly_spans_orphaned",
+		metric.WithDescription("Spans released although their parent had not come. It may come later, as a late span. [Alpha]"),
+		metric.WithUnit("{spans}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorTraceAssemblySpansReceived, err = builder.meter.Int64Counter(

@@ -59,6 +59,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorTraceAssemblySpansDuplicate.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansKept.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansLate.Record(context.Background(), 1)
+	tb.ProcessorTraceAssemblySpansOrphaned.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansReceived.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansRejected.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySpansReleased.Add(context.Background(), 1)
@@ -123,6 +124,9 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblySpansLate(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblySpansOrphaned(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblySpansReceived(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
