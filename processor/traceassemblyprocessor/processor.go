@@ -113,7 +113,9 @@ func (p *assemblyProcessor) Start(ctx context.Context, host component.Host) erro
 	}
 	p.building.Go(p.builder.run)
 	if p.keeper != nil {
-		p.keeping.Go(func() { p.keeper.run(p) })
+		var keeping context.Context
+		keeping, p.keeper.stop = context.WithCancel(context.Background())
+		p.keeping.Go(func() { p.keeper.run(keeping, p) })
 	}
 	if p.ledger != nil {
 		p.replaying.Go(func() { newReplay(p).run(workers) }) // opens the gate
@@ -188,7 +190,10 @@ func (p *assemblyProcessor) keepLearned(ctx context.Context) {
 	if p.keeper == nil {
 		return
 	}
+	p.keeper.stop()
 	p.keeping.Wait()
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
 	var known []*knowledge
 	for _, s := range p.shards {
 		known = append(known, s.knowledge())
