@@ -405,6 +405,36 @@ func TestClockWentBack(t *testing.T) {
 	})
 }
 
+// TestOpenTraceIsRemembered crashes while a trace is open whose interim release is longer ago than late_window: what it has besides is
+// no trace of its own, which would count its entry twice.
+func TestOpenTraceIsRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		configure := func(c *Config) {
+			withJournal(c)
+			c.InterimInterval, c.MaxWait, c.LateWindow = 5*time.Minute, time.Hour, 30*time.Second
+			c.Quiet = QuietConfig{Min: time.Hour, Max: time.Hour}
+		}
+		fs := vfs.NewCrashableMem()
+		f := startOn(t, fs, &sink{t: t}, configure)
+		synctest.Wait()
+		f.send(testSpan{trace: 1, id: 1}, testSpan{trace: 1, id: 2, parent: 3}) // 3 is to come
+		f.wait(6 * time.Minute)
+		require.Len(t, f.sink.of(1), 1)
+		f.send(testSpan{trace: 1, id: 4, parent: 3})
+		f.wait(time.Minute)
+		clone := fs.CrashClone(vfs.CrashCloneCfg{})
+		require.NoError(t, f.Shutdown(t.Context()))
+		require.NoError(t, f.telemetry.Shutdown(t.Context()))
+
+		f = startOn(t, clone, &sink{t: t}, configure)
+		f.wait(time.Hour)
+		require.Len(t, f.sink.of(1), 1)
+		require.Equal(t, 2, f.sink.of(1)[0].Version)
+		require.Equal(t, []uint64{4}, ids(f.sink.of(1)[0]))
+		f.stop()
+	})
+}
+
 // TestIntentTwice has the intent of one call twice on the disk, as when it was written though the first write answered with an error:
 // before its mark the call is repeated once, and after it nothing is; neither is reported as lost.
 func TestIntentTwice(t *testing.T) {

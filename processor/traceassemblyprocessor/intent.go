@@ -43,6 +43,7 @@ const (
 	partialFlag = 1
 	failedFlag  = 2
 	rootedFlag  = 4
+	openFlag    = 8
 
 	// The least that one of them takes.
 	minReleaseBytes = 16
@@ -201,7 +202,7 @@ func (w *intentWriter) release(r *release) {
 	m := r.memory
 	w.string(r.key.tenant)
 	w.body = append(w.body, r.key.id[:]...)
-	w.body = append(w.body, flag(m.partial, partialFlag)|flag(m.failed, failedFlag)|flag(m.rooted, rootedFlag))
+	w.body = append(w.body, flag(m.partial, partialFlag)|flag(m.failed, failedFlag)|flag(m.rooted, rootedFlag)|flag(m.open, openFlag))
 	w.number(int(m.version))
 	w.body = append(w.body, m.counted)
 	w.body = binary.BigEndian.AppendUint64(w.body, uint64(m.rootStart))
@@ -412,6 +413,7 @@ func (r *intentReader) release() intendedRelease {
 	copy(rel.key.id[:], r.Bytes(len(rel.key.id)))
 	flags := r.Byte()
 	rel.partial, rel.failed, rel.rooted = flags&partialFlag != 0, flags&failedFlag != 0, flags&rootedFlag != 0
+	rel.open = flags&openFlag != 0
 	rel.version = uint32(r.Below(math.MaxInt32))
 	rel.counted = r.Byte()
 	if int(rel.counted) > len(conventions.Outcomes) {

@@ -38,7 +38,7 @@ func testCall() *call {
 			peers:   []knownPeer{{1, peer}},
 		}},
 		{key: traceKey{"tenant-1", traceID(2)}, spans: late, memory: &remembered{
-			partial: true, version: 4, entry: entry, operations: []*symbol[operation]{shop}, retracted: []retraction{{spanID(9), 3}},
+			partial: true, open: true, version: 4, entry: entry, operations: []*symbol[operation]{shop}, retracted: []retraction{{spanID(9), 3}},
 		}},
 	}}
 }

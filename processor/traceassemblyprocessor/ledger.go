@@ -25,13 +25,13 @@ import (
 //	          what is remembered of their traces; after it was taken its mark; and which spans were dropped
 //
 // replay reads both after a start. A segment of arrivals is removed when all its spans were handed on or dropped as
-// duplicates; one of calls when late_window has passed, all its intents are marked, and all arrivals that they name are removed:
-// as long as a span is on disk, so is what says that it was handed on.
+// duplicates; one of calls, in order, when late_window (see also openWindow) has passed, all its intents are marked, and all arrivals
+// that they name are removed: as long as a span is on disk, so is what says that it was handed on.
 type ledger struct {
 	arrivals  *journal.Log
 	calls     *journal.Log
 	maxBytes  int64 // of both, but for the calls of what is held already
-	window    time.Duration
+	cfg       *Config
 	logger    *zap.Logger
 	telemetry *telemetry
 
@@ -68,7 +68,7 @@ type spanRef struct {
 func openLedger(cfg *Config, fs journal.FS, telemetry *telemetry, logger *zap.Logger) (*ledger, error) {
 	j := cfg.Journal.Get()
 	l := &ledger{
-		maxBytes: j.MaxBytes, window: cfg.LateWindow, logger: logger, telemetry: telemetry,
+		maxBytes: j.MaxBytes, cfg: cfg, logger: logger, telemetry: telemetry,
 		live: make(map[uint32]int64), appending: make(map[uint32]int), replaying: make(map[uint32]struct{}),
 		unreadable: make(map[uint32]struct{}),
 	}
@@ -323,6 +323,12 @@ func (l *ledger) setAside(segment uint32) {
 
 // intend makes a call's intent durable.
 func (l *ledger) intend(ctx context.Context, c *call) error {
+	window := l.cfg.LateWindow
+	for _, r := range c.releases {
+		if r.memory.open {
+			window = l.cfg.openWindow()
+		}
+	}
 	at, err := l.calls.Append(ctx, encodeIntent(c))
 	if err != nil {
 		return fmt.Errorf("write a call to the journal: %w", err)
@@ -330,7 +336,7 @@ func (l *ledger) intend(ctx context.Context, c *call) error {
 	c.intent = at
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.callSegmentLocked(at.Segment).add(time.Now().Add(l.window), c.arrived)
+	l.callSegmentLocked(at.Segment).add(time.Now().Add(window), c.arrived)
 	return nil
 }
 
