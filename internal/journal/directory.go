@@ -16,6 +16,7 @@ import (
 const (
 	segmentSuffix  = ".log"
 	reservedSuffix = ".reserved"
+	asideSuffix    = ".unreadable"
 
 	// reserveAhead is how many numbers one reservation covers. A restart forgoes those that are left.
 	reserveAhead = 64
@@ -121,9 +122,15 @@ func (l *Log) createSegment(number uint32) (vfs.File, error) {
 	return file, nil
 }
 
-// deleteSegment removes the file, durably, and forgets the segment.
-func (l *Log) deleteSegment(number uint32) error {
-	err := l.fs.Remove(l.path(number, segmentSuffix))
+func (l *Log) deleteFile(number uint32) error { return l.fs.Remove(l.path(number, segmentSuffix)) }
+
+func (l *Log) renameFile(number uint32) error {
+	return l.fs.Rename(l.path(number, segmentSuffix), l.path(number, asideSuffix))
+}
+
+// forget deletes or renames the file, durably, and forgets the segment.
+func (l *Log) forget(number uint32, file func(uint32) error) error {
+	err := file(number)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		err = l.dir.Sync()
 	}

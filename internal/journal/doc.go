@@ -35,5 +35,6 @@
 //
 // Beside the segments lie LOCK, held while the log is open, and one empty file NNNNNNNNNN.reserved: numbers up to N may have
 // been used. It is made before the segments that it covers, so that a number never comes again, not even when all segments
-// were removed and the process restarted: a position names one record for ever.
+// were removed and the process restarted: a position names one record for ever. SetAside leaves files NNNNNNNNNN.unreadable, which the
+// log does not look at.
 package journal

@@ -234,7 +234,13 @@ func (l *Log) Read(number uint32, yield func(Position, []byte) error) (Report, e
 
 // Remove deletes a segment; when it returns nil the segment never comes back. If it is the open one, the next record begins
 // another; what is just being written to it goes as well, which Tail helps to avoid. A segment that is not there is no error.
-func (l *Log) Remove(number uint32) error {
+func (l *Log) Remove(number uint32) error { return l.takeOut(number, l.deleteFile) }
+
+// SetAside takes a segment out of the log as Remove does, but keeps its file under the name NNNNNNNNNN.unreadable: what was not read of it
+// may be of use to somebody, and is read once more where the file is renamed before Open.
+func (l *Log) SetAside(number uint32) error { return l.takeOut(number, l.renameFile) }
+
+func (l *Log) takeOut(number uint32, file func(uint32) error) error {
 	if !slices.ContainsFunc(l.Segments(), func(s SegmentInfo) bool { return s.Number == number }) {
 		return nil
 	}
@@ -246,7 +252,7 @@ func (l *Log) Remove(number uint32) error {
 	if l.open != nil && l.open.number == number {
 		_ = l.leave() // nobody wants its bytes any more
 	}
-	return l.deleteSegment(number)
+	return l.forget(number, file)
 }
 
 // Close writes what waits, syncs (unless the policy is OS), answers everybody and releases the directory.

@@ -159,7 +159,7 @@ func (l *Log) check(err error) error {
 	if open := l.open; open != nil {
 		_ = l.leave() // err says what is wrong with it
 		if !open.kept {
-			_ = l.deleteSegment(open.number) // it remains in Segments
+			_ = l.forget(open.number, l.deleteFile) // it remains in Segments
 		}
 	}
 	return err

@@ -160,6 +160,16 @@ func createDefaultConfig() component.Config {
 	}
 }
 
+// openWindow is how long after a release of a trace that stays open a restart must remember it. In the process it is remembered as long
+// as it is open; the journal does not say when that ends.
+func (c *Config) openWindow() time.Duration {
+	longest := c.MaxWait
+	if c.InterimInterval > 0 { // the next release follows, unless no span comes
+		longest = min(longest, c.InterimInterval+c.Quiet.Max)
+	}
+	return longest + c.LateWindow
+}
+
 // memoryPerTrace is how many times max_trace_bytes must fit into memory_limit_bytes: a span takes about four times its
 // OTLP size in memory, and one largest trace must not fill the budget on its own.
 const memoryPerTrace = 8

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/config/configoptional"
@@ -317,6 +319,118 @@ func TestJournalOfCallsIsBounded(t *testing.T) {
 		f.send(testSpan{trace: 2, id: 1})
 		f.wait(time.Minute)
 		require.Less(t, f.ledger.bytes(), int64(limit/4), "what is settled is removed")
+		f.stop()
+	})
+}
+
+// TestUnreadableSegment starts while a segment of the journal cannot be opened, as where a process has no file descriptors left: what is
+// held in it is not thrown away, and a start that can read it takes it up.
+func TestUnreadableSegment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := vfs.NewCrashableMem()
+		f := startOn(t, mem, &sink{t: t, fail: func(int, ptrace.Traces) error { return errors.New("down") }}, withJournal)
+		synctest.Wait()
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(2 * time.Second)
+		require.NoError(t, f.Shutdown(t.Context()))
+		require.NoError(t, f.telemetry.Shutdown(t.Context()))
+
+		const segment = "journal/arrivals/0000000001"
+		f = startOn(t, errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind == errorfs.OpOpen && op.Path == segment+".log" {
+				return syscall.EMFILE
+			}
+			return nil
+		})), &sink{t: t}, withJournal)
+		f.wait(time.Minute)
+		require.Empty(t, f.sink.releases)
+		require.EqualValues(t, 1, f.sum("journal_failures"))
+		require.Zero(t, f.ledger.arrivals.Bytes(), "it is in nobody's way")
+		f.stop()
+
+		require.NoError(t, mem.Rename(segment+".unreadable", segment+".log"))
+		f = startOn(t, mem, &sink{t: t}, withJournal)
+		f.wait(time.Minute)
+		require.Len(t, f.sink.of(1), 1)
+		f.stop()
+	})
+}
+
+// TestNextConsumerNeverReturns shuts down while the next consumer hangs and does not heed its context. The next life, in the same process
+// as after a reload, finds the journal free and hands on what that one had.
+func TestNextConsumerNeverReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewCrashableMem()
+		hang := make(chan struct{})
+		f := startOn(t, fs, &sink{t: t, fail: func(int, ptrace.Traces) error {
+			<-hang
+			return errors.New("too late")
+		}}, withJournal)
+		synctest.Wait()
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(2 * time.Second)
+		require.ErrorContains(t, f.Shutdown(t.Context()), "does not return")
+
+		again := startOn(t, fs, &sink{t: t}, withJournal)
+		again.wait(time.Minute)
+		require.Len(t, again.sink.of(1), 1)
+		again.stop()
+		close(hang)
+		synctest.Wait()
+		require.NoError(t, f.telemetry.Shutdown(t.Context()))
+	})
+}
+
+// TestClockWentBack releases while the clock is a year ahead. Once it is right again nothing is remembered, nor kept on disk, for a year.
+func TestClockWentBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewCrashableMem()
+		f := startOn(t, fs, &sink{t: t}, withJournal)
+		synctest.Wait()
+		c := testCall()
+		c.releasedAt = time.Now().Add(365 * 24 * time.Hour).UnixNano()
+		require.NoError(t, f.ledger.intend(t.Context(), c))
+		require.NoError(t, f.ledger.calls.Write(t.Context(), encodeMark(c.intent)))
+		f.stop()
+
+		f = startOn(t, fs, &sink{t: t}, withJournal)
+		f.wait(2 * time.Minute)
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(time.Minute)
+		require.Equal(t, 1, f.sink.of(1)[0].Version, "late_window has passed")
+		f.stop()
+		names, err := fs.List("journal/calls")
+		require.NoError(t, err)
+		require.NotContains(t, names, "0000000001.log")
+	})
+}
+
+// TestOpenTraceIsRemembered crashes while a trace is open whose interim release is longer ago than late_window: what it has besides is
+// no trace of its own, which would count its entry twice.
+func TestOpenTraceIsRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		configure := func(c *Config) {
+			withJournal(c)
+			c.InterimInterval, c.MaxWait, c.LateWindow = 5*time.Minute, time.Hour, 30*time.Second
+			c.Quiet = QuietConfig{Min: time.Hour, Max: time.Hour}
+		}
+		fs := vfs.NewCrashableMem()
+		f := startOn(t, fs, &sink{t: t}, configure)
+		synctest.Wait()
+		f.send(testSpan{trace: 1, id: 1}, testSpan{trace: 1, id: 2, parent: 3}) // 3 is to come
+		f.wait(6 * time.Minute)
+		require.Len(t, f.sink.of(1), 1)
+		f.send(testSpan{trace: 1, id: 4, parent: 3})
+		f.wait(time.Minute)
+		clone := fs.CrashClone(vfs.CrashCloneCfg{})
+		require.NoError(t, f.Shutdown(t.Context()))
+		require.NoError(t, f.telemetry.Shutdown(t.Context()))
+
+		f = startOn(t, clone, &sink{t: t}, configure)
+		f.wait(time.Hour)
+		require.Len(t, f.sink.of(1), 1)
+		require.Equal(t, 2, f.sink.of(1)[0].Version)
+		require.Equal(t, []uint64{4}, ids(f.sink.of(1)[0]))
 		f.stop()
 	})
 }

@@ -43,6 +43,7 @@ const (
 	partialFlag = 1
 	failedFlag  = 2
 	rootedFlag  = 4
+	openFlag    = 8
 
 	// The least that one of them takes.
 	minReleaseBytes = 16
@@ -201,7 +202,7 @@ func (w *intentWriter) release(r *release) {
 	m := r.memory
 	w.string(r.key.tenant)
 	w.body = append(w.body, r.key.id[:]...)
-	w.body = append(w.body, flag(m.partial, partialFlag)|flag(m.failed, failedFlag)|flag(m.rooted, rootedFlag))
+	w.body = append(w.body, flag(m.partial, partialFlag)|flag(m.failed, failedFlag)|flag(m.rooted, rootedFlag)|flag(m.open, openFlag))
 	w.number(int(m.version))
 	w.body = append(w.body, m.counted)
 	w.body = binary.BigEndian.AppendUint64(w.body, uint64(m.rootStart))
@@ -372,7 +373,7 @@ func decodeIntent(reader *codec.Reader) *intent {
 	r := &intentReader{Reader: reader}
 	in := &intent{releasedAt: int64(r.Fixed64())}
 	for n := r.Count(1); n > 0 && !r.Failed(); n-- {
-		r.strings = append(r.strings, r.String())
+		r.strings = append(r.strings, string(r.Bytes(r.Count(1)))) // not String: one name would keep the whole intent
 	}
 	for n := r.Count(2); n > 0 && !r.Failed(); n-- {
 		r.operations = append(r.operations, &symbol[operation]{name: operation{r.string(), r.string()}})
@@ -412,6 +413,7 @@ func (r *intentReader) release() intendedRelease {
 	copy(rel.key.id[:], r.Bytes(len(rel.key.id)))
 	flags := r.Byte()
 	rel.partial, rel.failed, rel.rooted = flags&partialFlag != 0, flags&failedFlag != 0, flags&rootedFlag != 0
+	rel.open = flags&openFlag != 0
 	rel.version = uint32(r.Below(math.MaxInt32))
 	rel.counted = r.Byte()
 	if int(rel.counted) > len(conventions.Outcomes) {

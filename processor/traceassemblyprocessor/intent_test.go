@@ -1,6 +1,7 @@
 package traceassemblyprocessor
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,7 +38,7 @@ func testCall() *call {
 			peers:   []knownPeer{{1, peer}},
 		}},
 		{key: traceKey{"tenant-1", traceID(2)}, spans: late, memory: &remembered{
-			partial: true, version: 4, entry: entry, operations: []*symbol[operation]{shop}, retracted: []retraction{{spanID(9), 3}},
+			partial: true, open: true, version: 4, entry: entry, operations: []*symbol[operation]{shop}, retracted: []retraction{{spanID(9), 3}},
 		}},
 	}}
 }
@@ -124,4 +125,26 @@ func FuzzRecords(f *testing.F) {
 		}
 		_, _, _ = decodeArrival(record)
 	})
+}
+
+// TestIntentNames keeps a name of an intent, as skeletons and what is learned do: it does not keep the whole intent.
+func TestIntentNames(t *testing.T) {
+	c := testCall()
+	first := c.releases[0]
+	for range 100_000 {
+		first.spans = append(first.spans, first.spans[1])
+		first.memory.operations = append(first.memory.operations, first.memory.operations[1])
+	}
+	record := encodeIntent(c)
+	require.Greater(t, len(record), 1<<20)
+	before := heapInUse()
+	decoded, err := decodeCalls(record)
+	require.NoError(t, err)
+	name := decoded.intent.releases[0].operations[0].name
+	tenant := decoded.intent.releases[1].key.tenant
+	decoded = callsRecord{}
+	require.Less(t, heapInUse()-before, int64(64<<10))
+	require.Equal(t, operation{"web", "GET /"}, name)
+	require.Equal(t, "tenant-1", tenant)
+	runtime.KeepAlive(record)
 }

@@ -20,13 +20,16 @@ import (
 type keeper struct {
 	client storage.Client
 	logger *zap.Logger
-	saved  bool // for the log: the last attempt worked
+	saved  bool               // for the log: the last attempt worked
+	stop   context.CancelFunc // of run
 }
 
 const (
 	keepKey      = "learned"
 	keepInterval = time.Minute
 	keepVersion  = 1
+	// saveTimeout is how long a shutdown waits for the storage: everything can be learned again.
+	saveTimeout  = 5 * time.Second
 	maxKeptCount = 1e12
 )
 
@@ -106,19 +109,19 @@ func (k *keeper) load(ctx context.Context, shards []*shard) {
 	}
 }
 
-// run saves every minute until the processor stops.
-func (k *keeper) run(p *assemblyProcessor) {
+// run saves every minute until ctx ends.
+func (k *keeper) run(ctx context.Context, p *assemblyProcessor) {
 	ticker := time.NewTicker(keepInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
 			if known, ok := p.askLearned(); ok {
-				ctx, cancel := context.WithTimeout(context.Background(), keepInterval)
-				k.save(ctx, known)
+				timeout, cancel := context.WithTimeout(ctx, keepInterval)
+				k.save(timeout, known)
 				cancel()
 			}
-		case <-p.gate.stopping:
+		case <-ctx.Done():
 			return
 		}
 	}

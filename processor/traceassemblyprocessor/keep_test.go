@@ -212,3 +212,32 @@ func TestFailingStorage(t *testing.T) {
 		})
 	}
 }
+
+// hangingStorage takes no value until its caller gives up.
+type hangingStorage struct{ *memoryStorage }
+
+func (h hangingStorage) GetClient(context.Context, component.Kind, component.ID, string) (storage.Client, error) {
+	return h, nil
+}
+
+func (hangingStorage) Set(ctx context.Context, _ string, _ []byte) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestStorageHangs shuts down while the storage takes nothing, in the middle of a save: what is held is handed on all the same, and soon.
+func TestStorageHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := createDefaultConfig().(*Config)
+		cfg.NumShards, cfg.StorageID = 1, &storageID
+		f := &fixture{t: t, sink: &sink{t: t}, telemetry: componenttest.NewTelemetry()}
+		f.assemblyProcessor = newTestProcessor(t, cfg, f.telemetry, f.sink)
+		require.NoError(t, f.Start(t.Context(), host{storageID: hangingStorage{&memoryStorage{}}}))
+		f.wait(keepInterval + time.Second)
+		f.send(testSpan{trace: 1, id: 1, parent: 7})
+		begin := time.Now()
+		f.stop()
+		require.Len(t, f.sink.of(1), 1)
+		require.LessOrEqual(t, time.Since(begin), saveTimeout)
+	})
+}

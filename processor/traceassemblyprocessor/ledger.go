@@ -25,28 +25,29 @@ import (
 //	          what is remembered of their traces; after it was taken its mark; and which spans were dropped
 //
 // replay reads both after a start. A segment of arrivals is removed when all its spans were handed on or dropped as
-// duplicates; one of calls when late_window has passed, all its intents are marked, and all arrivals that they name are removed:
-// as long as a span is on disk, so is what says that it was handed on.
+// duplicates; one of calls, in order, when late_window (see also openWindow) has passed, all its intents are marked, and all arrivals
+// that they name are removed: as long as a span is on disk, so is what says that it was handed on.
 type ledger struct {
 	arrivals  *journal.Log
 	calls     *journal.Log
 	maxBytes  int64 // of both, but for the calls of what is held already
-	window    time.Duration
+	cfg       *Config
 	logger    *zap.Logger
 	telemetry *telemetry
 
-	mu           sync.Mutex // guards the fields below; no I/O under it
+	mu           sync.Mutex // guards the fields below; no I/O under it but in removeOpen
 	live         map[uint32]int64
 	appending    map[uint32]int // lowest segment that a record on its way can go to → number of such records
 	replaying    map[uint32]struct{}
-	callSegments []callSegment // in order
+	unreadable   map[uint32]struct{} // old segments that were not read to their end
+	callSegments []callSegment       // in order
 }
 
 // callSegment is what a segment of calls is kept for.
 type callSegment struct {
 	number uint32
 	open   int       // intents without a mark
-	until  time.Time // what its intents remember of traces has no use after
+	until  time.Time // what its intents remember of traces has no use after; by the monotonic clock, the other one can be set back
 	names  map[uint32]struct{}
 }
 
@@ -67,8 +68,9 @@ type spanRef struct {
 func openLedger(cfg *Config, fs journal.FS, telemetry *telemetry, logger *zap.Logger) (*ledger, error) {
 	j := cfg.Journal.Get()
 	l := &ledger{
-		maxBytes: j.MaxBytes, window: cfg.LateWindow, logger: logger, telemetry: telemetry,
+		maxBytes: j.MaxBytes, cfg: cfg, logger: logger, telemetry: telemetry,
 		live: make(map[uint32]int64), appending: make(map[uint32]int), replaying: make(map[uint32]struct{}),
+		unreadable: make(map[uint32]struct{}),
 	}
 	open := func(name string, segmentBytes, maxBytes int64) (*journal.Log, error) {
 		return journal.Open(journal.Options{
@@ -178,6 +180,13 @@ func (l *ledger) replayed(segment uint32) {
 	l.sweep()
 }
 
+// unread says that an old segment has more than could be read. It is set aside once what was read is needed no more.
+func (l *ledger) unread(segment uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unreadable[segment] = struct{}{}
+}
+
 // release says that spans are not needed any more.
 func (l *ledger) release(counts segmentCounts) {
 	if len(counts) == 0 {
@@ -238,12 +247,17 @@ func (l *ledger) sweep() {
 		needed := l.live[s.Number] > 0 || replaying
 		open := s.Number >= first
 		quiet := len(l.appending) == 0 && s.Bytes >= least
+		_, unreadable := l.unreadable[s.Number]
 		l.mu.Unlock()
 		if needed || open && !quiet {
 			continue
 		}
 		if open {
 			l.removeOpen(s.Number)
+			continue
+		}
+		if unreadable {
+			l.setAside(s.Number)
 			continue
 		}
 		l.remove(l.arrivals, s.Number)
@@ -298,8 +312,23 @@ func (l *ledger) remove(log *journal.Log, segment uint32) {
 	}
 }
 
+func (l *ledger) setAside(segment uint32) {
+	if err := l.arrivals.SetAside(segment); err != nil {
+		l.logger.Warn("a segment of the journal that could not be read to its end cannot be set aside", zap.Error(err))
+		return
+	}
+	l.logger.Error("a segment of the journal that could not be read to its end is set aside: to have it read again, "+
+		"rename its file from .unreadable to .log while the process is stopped", zap.Uint32("segment", segment))
+}
+
 // intend makes a call's intent durable.
 func (l *ledger) intend(ctx context.Context, c *call) error {
+	window := l.cfg.LateWindow
+	for _, r := range c.releases {
+		if r.memory.open {
+			window = l.cfg.openWindow()
+		}
+	}
 	at, err := l.calls.Append(ctx, encodeIntent(c))
 	if err != nil {
 		return fmt.Errorf("write a call to the journal: %w", err)
@@ -307,7 +336,7 @@ func (l *ledger) intend(ctx context.Context, c *call) error {
 	c.intent = at
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.callSegmentLocked(at.Segment).add(c.releasedAt, l.window, c.arrived)
+	l.callSegmentLocked(at.Segment).add(time.Now().Add(window), c.arrived)
 	return nil
 }
 
@@ -328,9 +357,9 @@ func (l *ledger) callSegmentLocked(number uint32) *callSegment {
 	return &l.callSegments[at]
 }
 
-func (s *callSegment) add(releasedAt int64, window time.Duration, arrived segmentCounts) {
+func (s *callSegment) add(until time.Time, arrived segmentCounts) {
 	s.open++
-	if until := time.Unix(0, releasedAt).Add(window); until.After(s.until) {
+	if until.After(s.until) {
 		s.until = until
 	}
 	for _, c := range arrived {
@@ -371,12 +400,15 @@ func (l *ledger) bytes() int64 { return l.arrivals.Bytes() + l.calls.Bytes() }
 
 // close removes what nobody needs and closes both.
 func (l *ledger) close() error {
-	l.mu.Lock()
+	l.mu.Lock() // workers that were abandoned may still be there
 	idle := len(l.live) == 0 && len(l.replaying) == 0
 	l.mu.Unlock()
 	if idle {
+		l.sweep() // sets aside what was not read
 		for _, s := range l.arrivals.Segments() {
-			l.remove(l.arrivals, s.Number)
+			if _, unreadable := l.unreadable[s.Number]; !unreadable {
+				l.remove(l.arrivals, s.Number)
+			}
 		}
 		l.sweepCalls()
 	}

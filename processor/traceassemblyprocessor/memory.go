@@ -4,12 +4,15 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracewright/tracewright/internal/conventions"
 )
 
 // remembered is what the journal says of a release, so that the skeleton of its trace comes back after a crash: what the
 // release added to it, and what all of it says beside its spans.
 type remembered struct {
 	partial    bool // of a trace of which there are other releases; assembly wrote on all of its spans
+	open       bool // of a trace that may stay open
 	version    uint32
 	counted    uint8
 	failed     bool
@@ -43,7 +46,7 @@ type knownPeer struct {
 func (s *shard) memoryOf(t *trace, spans []heldSpan, outcome string) *remembered {
 	sk := t.history
 	m := &remembered{
-		partial: partial(t, outcome),
+		partial: partial(t, outcome), open: outcome == conventions.OutcomePart || outcome == conventions.OutcomeInterim,
 		version: uint32(t.version), counted: sk.counted, failed: sk.failed, rooted: sk.rooted, rootStart: sk.rootStart,
 		entry: s.skeletons.endpoints.table[sk.entry], operations: make([]*symbol[operation], len(spans)),
 	}

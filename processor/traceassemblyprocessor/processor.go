@@ -113,7 +113,9 @@ func (p *assemblyProcessor) Start(ctx context.Context, host component.Host) erro
 	}
 	p.building.Go(p.builder.run)
 	if p.keeper != nil {
-		p.keeping.Go(func() { p.keeper.run(p) })
+		var keeping context.Context
+		keeping, p.keeper.stop = context.WithCancel(context.Background())
+		p.keeping.Go(func() { p.keeper.run(keeping, p) })
 	}
 	if p.ledger != nil {
 		p.replaying.Go(func() { newReplay(p).run(workers) }) // opens the gate
@@ -141,10 +143,7 @@ func (p *assemblyProcessor) shutdown(ctx context.Context) error {
 	}
 	defer p.keeper.close(ctx)
 	if p.cancel == nil { // never started, or not far enough
-		if p.ledger != nil {
-			return p.ledger.close()
-		}
-		return nil
+		return p.closeLedger()
 	}
 	defer p.cancel()
 	p.replaying.Wait() // it heeds that the gate closes; what it did not reach waits for the next start
@@ -164,7 +163,7 @@ func (p *assemblyProcessor) shutdown(ctx context.Context) error {
 	case <-deadline.Done():
 		p.cancel()
 		if err := p.abandon(); err != nil {
-			return err
+			return errors.Join(err, p.closeLedger()) // a processor that is started instead of this one needs its directory
 		}
 	}
 	p.working.Wait()
@@ -176,10 +175,14 @@ func (p *assemblyProcessor) shutdown(ctx context.Context) error {
 			p.logger.Error("not everything held could be handed on before the shutdown's deadline; it is lost", fields...)
 		}
 	}
-	if p.ledger != nil {
-		return p.ledger.close()
+	return p.closeLedger()
+}
+
+func (p *assemblyProcessor) closeLedger() error {
+	if p.ledger == nil {
+		return nil
 	}
-	return nil
+	return p.ledger.close()
 }
 
 // keepLearned saves what the shards, which have ended, learned.
@@ -187,7 +190,10 @@ func (p *assemblyProcessor) keepLearned(ctx context.Context) {
 	if p.keeper == nil {
 		return
 	}
+	p.keeper.stop()
 	p.keeping.Wait()
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
 	var known []*knowledge
 	for _, s := range p.shards {
 		known = append(known, s.knowledge())

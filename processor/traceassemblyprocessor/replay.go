@@ -31,7 +31,7 @@ type replay struct {
 	order   []journal.Position           // of intents
 	done    map[journal.Position]indexSet
 	wanted  map[spanRef]wantedSpan
-	now     time.Time
+	now     time.Time // when it began
 	counts  replayCounts
 }
 
@@ -116,6 +116,9 @@ func (r *replay) read(log *journal.Log, segment uint32, yield func(journal.Posit
 		return false
 	}
 	if err != nil {
+		if log == r.p.ledger.arrivals {
+			r.p.ledger.unread(segment)
+		}
 		r.p.telemetry.journalFailed()
 		r.p.logger.Error("a segment of the journal cannot be read to its end; what can be read is taken up", zap.Error(err))
 	}
@@ -139,7 +142,7 @@ func (r *replay) readCalls(ctx context.Context) bool {
 					segment.names[span.record.Segment] = struct{}{}
 				}
 			default:
-				segment.add(c.intent.releasedAt, r.p.cfg.LateWindow, c.intent.arrived())
+				segment.add(r.now.Add(r.window(c.intent)-r.age(c.intent)), c.intent.arrived())
 				r.intents[at] = c.intent
 				r.order = append(r.order, at)
 				r.restore(ctx, c.intent)
@@ -237,19 +240,36 @@ func (in *intent) lacks(there map[uint32]struct{}) bool {
 	return false
 }
 
+// window is how long a call is remembered.
+func (r *replay) window(in *intent) time.Duration {
+	if slices.ContainsFunc(in.releases, func(rel intendedRelease) bool { return rel.open }) {
+		return r.p.cfg.openWindow()
+	}
+	return r.p.cfg.LateWindow
+}
+
+// age is how long ago a call was released, when replay began. Where the clock was set back meanwhile it was just now.
+func (r *replay) age(in *intent) time.Duration { return max(r.now.Sub(time.Unix(0, in.releasedAt)), 0) }
+
 // restore gives the shards the skeletons that a late span can still ask for.
 func (r *replay) restore(ctx context.Context, in *intent) {
-	released := time.Unix(0, in.releasedAt).Sub(r.p.epoch)
-	if released+r.p.cfg.LateWindow <= r.p.now() {
+	// Beyond late_window all are restored as well: one that closed its trace says that the ones before do not count any more.
+	if r.age(in) >= r.p.cfg.openWindow() {
 		return
 	}
+	now := r.now.Sub(r.p.epoch)
 	shards := make([][]restoredRelease, len(r.p.shards))
 	for i := range in.releases {
-		key := in.releases[i].key
+		key, released := in.releases[i].key, now
+		if !in.releases[i].open {
+			released -= r.age(in)
+		}
+		if now-released < r.p.cfg.LateWindow {
+			r.counts.skeletons++
+		}
 		at := shardOf(key.id, tenantMix(key.tenant), len(shards))
 		shards[at] = append(shards[at], restoredRelease{&in.releases[i], released})
 	}
-	r.counts.skeletons += len(in.releases)
 	for i, restored := range shards {
 		if len(restored) == 0 {
 			continue
