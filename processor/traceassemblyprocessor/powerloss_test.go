@@ -223,7 +223,7 @@ func (l *life) end() {
 
 // sums are what a store adds up over all releases.
 type sums struct {
-	Edges, Operations, Entries map[string][2]int64    // calls or traces, errors
+	Edges, Operations, Entries map[string][2]int64   // calls or traces, errors
 	Durations                  map[string][2]float64 // of the edges to services: how many, and the sum of some quantiles
 	Unrepaired                 int64
 }

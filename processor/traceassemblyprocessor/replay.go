@@ -13,10 +13,11 @@ import (
 
 // replay takes up after a start what the process before left in the journal:
 //
-//  1. It reads all of calls: which spans were handed on, which calls must be repeated, and the skeletons of traces that were released
-//     within late_window. Then new requests are let in: what they bring again is recognised.
+//  1. It reads all of calls: which spans were handed on, which calls must be repeated, and the skeletons of the released traces. Then
+//     new requests are let in: what they bring again is recognised.
 //  2. It reads arrivals, segment by segment: spans of calls to repeat go to these, those that were handed on are skipped, all others
-//     go to their shards, as if they came now, as fast as the byte budget has room.
+//     go to their shards, as if they came now, as fast as the byte budget has room. Until the end no skeleton is forgotten because
+//     late_window has passed: what came twice before the stop must not be new after it.
 //
 // A call whose spans are all found is handed on as it was. Where some are lost to a damaged disk, the rest is handed on.
 type replay struct {
@@ -74,6 +75,7 @@ func (r *replay) run(ctx context.Context) {
 	if !r.readArrivals(ctx) {
 		return
 	}
+	r.tell(ctx, func(int) message { return message{replayed: true} })
 	for _, at := range r.order {
 		if in := r.intents[at]; in != nil {
 			r.counts.lost += in.spans - in.found
@@ -204,12 +206,9 @@ func (r *replay) decide() {
 	}
 }
 
-// restore gives the shards the skeletons that a late span can still ask for.
+// restore gives the shards the skeletons.
 func (r *replay) restore(ctx context.Context, in *intent) {
 	released := time.Unix(0, in.releasedAt).Sub(r.p.epoch)
-	if released+r.p.cfg.LateWindow <= r.p.now() {
-		return
-	}
 	shards := make([][]restoredRelease, len(r.p.shards))
 	for i := range in.releases {
 		key := in.releases[i].key
@@ -217,12 +216,14 @@ func (r *replay) restore(ctx context.Context, in *intent) {
 		shards[at] = append(shards[at], restoredRelease{&in.releases[i], released})
 	}
 	r.counts.skeletons += len(in.releases)
-	for i, restored := range shards {
-		if len(restored) == 0 {
-			continue
-		}
+	r.tell(ctx, func(shard int) message { return message{restored: shards[shard]} })
+}
+
+// tell sends each shard a message.
+func (r *replay) tell(ctx context.Context, message func(shard int) message) {
+	for i, s := range r.p.shards {
 		select {
-		case r.p.shards[i].in <- message{restored: restored}:
+		case s.in <- message(i):
 		case <-ctx.Done():
 		}
 	}

@@ -208,6 +208,8 @@ type skeletons struct {
 	oldest, newest *skeleton
 	weight         int64 // of all skeletons, those that open traces own too
 	evicted        int   // since the last report
+	// pinned says that the window stands still: replay reads what may have come while it was open, however long ago that is.
+	pinned bool
 	peers          [peerSlots]knownCall
 }
 
@@ -288,7 +290,7 @@ func (s *skeletons) take(key traceKey, now time.Duration) *skeleton {
 	switch {
 	case sk == nil:
 		return nil
-	case sk.released.age(now) >= s.window:
+	case !s.inTime(sk, now):
 		s.remove(sk)
 		return nil
 	}
@@ -349,13 +351,15 @@ func (s *skeletons) peer(op uint32, call *conventions.Call, environment string) 
 // entryOf is the entry of a skeleton's trace.
 func (s *skeletons) entryOf(sk *skeleton) operation { return s.endpoints.at(sk.entry).operation }
 
+func (s *skeletons) inTime(sk *skeleton, now time.Duration) bool { return s.pinned || sk.released.age(now) < s.window }
+
 func (s *skeletons) full() bool { return s.weight+s.symbols.weight+s.endpoints.weight > s.limit }
 
 // evict drops the skeletons whose window has passed and, while there is too much, the ones that would go next.
 func (s *skeletons) evict(now time.Duration) {
 	for s.oldest != nil {
 		sk := s.oldest
-		inTime := sk.released.age(now) < s.window
+		inTime := s.inTime(sk, now)
 		if inTime && !s.full() {
 			return
 		}
