@@ -3,6 +3,7 @@ package traceassemblyprocessor
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/xpdata/pref"
@@ -124,7 +125,7 @@ func (r *replay) read(log *journal.Log, segment uint32, yield func(journal.Posit
 
 func (r *replay) readCalls(ctx context.Context) bool {
 	for _, s := range r.p.ledger.calls.Old() {
-		segment := callSegment{number: s.Number, names: make(map[uint32]struct{})}
+		segment := callSegment{number: s.Number, first: math.MaxUint32}
 		if !r.read(r.p.ledger.calls, s.Number, func(at journal.Position, record []byte) error {
 			c, err := decodeCalls(record)
 			switch {

@@ -210,7 +210,7 @@ type skeletons struct {
 	evicted        int   // since the last report
 	// pinned says that the window stands still: replay reads what may have come while it was open, however long ago that is.
 	pinned bool
-	peers          [peerSlots]knownCall
+	peers  [peerSlots]knownCall
 }
 
 // knownCall spares the look-up of the endpoint of an operation's latest call: spans of one peer share the call. It has one
@@ -351,7 +351,9 @@ func (s *skeletons) peer(op uint32, call *conventions.Call, environment string) 
 // entryOf is the entry of a skeleton's trace.
 func (s *skeletons) entryOf(sk *skeleton) operation { return s.endpoints.at(sk.entry).operation }
 
-func (s *skeletons) inTime(sk *skeleton, now time.Duration) bool { return s.pinned || sk.released.age(now) < s.window }
+func (s *skeletons) inTime(sk *skeleton, now time.Duration) bool {
+	return s.pinned || sk.released.age(now) < s.window
+}
 
 func (s *skeletons) full() bool { return s.weight+s.symbols.weight+s.endpoints.weight > s.limit }
 
