@@ -292,7 +292,7 @@ func (l *ledger) intend(ctx context.Context, c *call) error {
 		return fmt.Errorf("write a call to the journal: %w", err)
 	}
 	c.intent = at
-	l.callSegmentLocked(at.Segment).add(c.releasedAt, l.window, c.arrived)
+	l.callSegmentLocked(at.Segment).add(c.releasedAt, l.window, c.allArrived())
 	return nil
 }
 
@@ -348,7 +348,7 @@ func (l *ledger) done(c *call) {
 		l.callSegmentLocked(c.intent.Segment).open--
 		l.mu.Unlock()
 	}
-	l.release(c.arrived)
+	l.release(c.allArrived())
 }
 
 // bytes is what both journals take on disk.

@@ -284,8 +284,12 @@ func losePower(t *testing.T, rng *rand.Rand) {
 	if rng.IntN(3) == 0 {
 		cfg.InterimInterval = time.Second
 	}
+	if rng.IntN(3) == 0 {
+		cfg.MaxTraceSpans, cfg.MaxPartBytes = 1+rng.IntN(20), 1+rng.Int64N(2000)
+	}
 	require.NoError(t, cfg.Validate())
-	t.Logf("%d shards, calls of %d spans, interim releases every %s", cfg.NumShards, cfg.ReleaseBatch.MaxSpans, cfg.InterimInterval)
+	t.Logf("%d shards, calls of %d spans, parts of traces of %d spans, interim releases every %s", cfg.NumShards, cfg.ReleaseBatch.MaxSpans,
+		cfg.MaxTraceSpans, cfg.InterimInterval)
 
 	all := traffic(rng, 200)
 	truth := wholeTraces(t, all)

@@ -353,8 +353,21 @@ func (r *replay) reserve(ctx context.Context, in *intake) error {
 func (r *replay) repeat(at journal.Position, in *intent) {
 	delete(r.intents, at)
 	b := r.builder
+	var first *call
+	seal := func() {
+		c := b.seal(in.releasedAt)
+		c.releases = nil // its intent is written
+		if first == nil {
+			first = c
+		} else {
+			first.rest = append(first.rest, c)
+		}
+	}
 	for i := range in.releases {
 		rel := &in.releases[i]
+		if _, again := b.traces[rel.key]; again {
+			seal()
+		}
 		out := &release{key: rel.key, last: r.p.now()}
 		for j := range rel.spans {
 			if s := &rel.spans[j]; s.found {
@@ -371,11 +384,13 @@ func (r *replay) repeat(at journal.Position, in *intent) {
 		}
 	}
 	r.counts.calls++
-	if b.open == nil { // nothing of it was found
+	if b.open != nil {
+		seal()
+	}
+	if first == nil { // nothing of it was found
 		r.p.ledger.done(&call{intent: at})
 		return
 	}
-	b.open.intent = at
-	b.open.releases = nil // its intent is written
-	b.closeAt(in.releasedAt)
+	first.intent = at
+	r.p.handOn.push(first)
 }
