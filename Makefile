@@ -7,7 +7,7 @@ BUILD_FLAGS := -trimpath -ldflags '-s -w'
 # Written by `make test`, read by .ci/run: one JSON line for every event of every test.
 TEST_REPORT := .cache/test.json
 
-.PHONY: all build run demo test test-long bench-arrival bench-assembly lint golangci fmt generate check-generated clean help
+.PHONY: all build run demo test test-long bench-arrival bench-assembly bench-kill lint golangci fmt generate check-generated clean help
 
 all: lint test build
 
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-arrival"
 	@echo "               how soon and how whole traces are released, for six ways in which spans arrive; fails on a miss"
 	@echo "make bench-assembly  hold trace_assembly's cost to its targets; takes a quarter of an hour, BENCH_FLAGS=--quick less"
+	@echo "make bench-kill      kill -9 and power loss, many times: nothing acknowledged is lost, every sum is right"
 	@echo "make build     build bin/tracewright"
 	@echo "make lint      vet, staticcheck, format, rules of the house"
 	@echo "make generate  write generated code anew"
@@ -50,9 +51,16 @@ test: build
 	CGO_ENABLED=1 $(TOOL) gotestsum --format pkgname --jsonfile $(TEST_REPORT) -- -race -timeout 15m ./...
 
 # A million traces of one span, in bounded memory; make test sends 10,000. One trace of a million spans; make test sends 50,000.
-test-long:
+# Thirty rounds of kill -9, a hundred of power loss.
+test-long: bench-kill
 	TRACEWRIGHT_HOSTILE_SPANS=1000000 go test -count 1 -v -timeout 30m -run '^TestTraceOfManySpans$$' ./processor/traceassemblyprocessor
 	TRACEWRIGHT_HOSTILE_TRACES=1000000 go test -count 1 -v -timeout 30m -run '^TestManyTraces$$' ./test/hostile
+
+# Kills the process under load, 30 rounds in some 8 minutes, and cuts the power in process, 100 rounds in a minute. Nothing that was
+# acknowledged is lost, and every sum is the truth, or it fails.
+bench-kill: build
+	TRACEWRIGHT_POWER_ROUNDS=100 go test -count 1 -v -timeout 30m -run '^TestPowerLoss$$' ./processor/traceassemblyprocessor
+	TRACEWRIGHT_KILL_ROUNDS=30 go test -count 1 -v -timeout 60m -run '^TestKill$$' ./test/e2e
 
 # Five minutes of traffic for each pattern, in virtual time: some 30 s in all. Prints figure, target and pass or fail.
 bench-arrival:
@@ -71,6 +79,7 @@ bench-assembly: _bench/main.go
 	@status=0; \
 	go run ./test/bench assembly $(BENCH_FLAGS) || status=1; \
 	$(MAKE) bench-arrival || status=1; \
+	$(MAKE) bench-kill || status=1; \
 	exit $$status
 
 lint:

@@ -20,8 +20,11 @@ type call struct {
 	arrived    segmentCounts    // spans in the journal
 	releases   []*release       // with a journal, until the intent is written
 	intent     journal.Position // zero until it is written
-	resources  []emptyResource  // until fill
-	scopes     []emptyScope     // until fill
+	// rest are the calls of the further parts of a cut. What is written on a part presumes all others: they have one intent, and
+	// one mark when all are taken.
+	rest      []*call
+	resources []emptyResource // until fill
+	scopes    []emptyScope    // until fill
 }
 
 // emptyResource and emptyScope are what a call is to be filled with. Other calls and the shards read the same.
@@ -33,6 +36,20 @@ type emptyResource struct {
 type emptyScope struct {
 	in   ptrace.ScopeSpans
 	from *origin
+}
+
+// calls are the call and the rest.
+func (c *call) calls() []*call { return append([]*call{c}, c.rest...) }
+
+// allArrived counts the spans of all its calls.
+func (c *call) allArrived() segmentCounts {
+	var all segmentCounts
+	for _, one := range c.calls() {
+		for _, counted := range one.arrived {
+			all.add(counted.segment, counted.spans)
+		}
+	}
+	return all
 }
 
 // fill copies resources and scopes into the call.
@@ -70,6 +87,7 @@ type callBuilder struct {
 	journaled bool // there is a journal
 
 	open      *call // nil while there is none
+	cut       *call // the parts of a cut so far
 	size      int64 // of the releases in open, see measure
 	lasts     []time.Duration
 	traces    map[traceKey]struct{}
@@ -122,6 +140,10 @@ func (b *callBuilder) run() {
 // add puts a release into the open call, and says whether it is the first one there. It closes the call before where the two
 // do not belong together, and after where the call is full.
 func (b *callBuilder) add(r *release) (first bool) {
+	if r.more || b.cut != nil {
+		b.addPart(r)
+		return false
+	}
 	if b.open != nil {
 		_, again := b.traces[r.key]
 		if again || b.open.spans+len(r.spans) > b.cfg.ReleaseBatch.MaxSpans || b.size+r.size > b.cfg.MaxTraceBytes {
@@ -134,6 +156,21 @@ func (b *callBuilder) add(r *release) (first bool) {
 		b.close()
 	}
 	return first
+}
+
+// addPart adds a part of a cut, which stands in a call of its own.
+func (b *callBuilder) addPart(r *release) {
+	b.close()
+	b.put(r)
+	if b.cut == nil {
+		b.cut = b.seal(time.Now().UnixNano())
+	} else {
+		b.cut.rest = append(b.cut.rest, b.seal(b.cut.releasedAt))
+	}
+	if !r.more {
+		b.out.push(b.cut)
+		b.cut = nil
+	}
 }
 
 // put puts a release into the open call, which is a new one where there is none.
@@ -212,27 +249,29 @@ func (b *callBuilder) hold(weight int64) {
 
 // forget drops what only the intent needed.
 func (c *call) forget() {
-	for _, r := range c.releases {
-		recycleSpans(r.spans)
+	for _, one := range c.calls() {
+		for _, r := range one.releases {
+			recycleSpans(r.spans)
+		}
+		one.releases = nil
 	}
-	c.releases = nil
 }
 
 // close stamps the open call and puts it into the list.
 func (b *callBuilder) close() {
-	if b.open == nil {
-		return
+	if b.open != nil {
+		b.out.push(b.seal(time.Now().UnixNano()))
 	}
-	b.closeAt(time.Now().UnixNano())
 }
 
-func (b *callBuilder) closeAt(releasedAt int64) {
-	b.open.releasedAt = releasedAt
+// seal stamps the open call and returns it. There is none then.
+func (b *callBuilder) seal(releasedAt int64) *call {
+	c := b.open
+	c.releasedAt = releasedAt
 	now := b.now()
 	for _, last := range b.lasts {
 		b.telemetry.releaseDelay(now - last)
 	}
-	b.out.push(b.open)
 	b.open, b.size, b.lasts = nil, 0, b.lasts[:0]
 	clear(b.traces)
 	clear(b.resources)
@@ -242,4 +281,5 @@ func (b *callBuilder) closeAt(releasedAt int64) {
 		b.marked[i] = nil
 	}
 	b.marked = b.marked[:0]
+	return c
 }

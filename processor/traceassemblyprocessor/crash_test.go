@@ -573,3 +573,64 @@ func TestDuplicatesStayDropped(t *testing.T) {
 		w.check(map[string]bool{at(1): true, at(2): true})
 	})
 }
+
+// crash cuts the power and returns what the disk has for sure. The process that was there goes on for nobody.
+func (f *fixture) crash(fs *vfs.MemFS) *vfs.MemFS {
+	synctest.Wait()
+	after := fs.CrashClone(vfs.CrashCloneCfg{})
+	require.NoError(f.t, f.Shutdown(f.t.Context()))
+	require.NoError(f.t, f.telemetry.Shutdown(f.t.Context()))
+	return after
+}
+
+// TestDuplicatesAfterALongStop crashes after spans that came twice were handed on once. The journal still has both when the next life
+// begins, long after late_window, and does not know that one was dropped.
+func TestDuplicatesAfterALongStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewCrashableMem()
+		f := startOn(t, fs, &sink{t: t}, withJournal)
+		synctest.Wait()
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(10 * time.Second)
+		f.send(testSpan{trace: 1, id: 1})
+		synctest.Wait() // that it was dropped is written, and not synced yet
+		require.Len(t, f.sink.releases, 1)
+		fs = f.crash(fs)
+
+		time.Sleep(time.Hour)
+		f = startOn(t, fs, &sink{t: t}, withJournal)
+		f.wait(2 * time.Minute)
+		require.Empty(t, f.sink.releases)
+		require.EqualValues(t, 1, f.sum("spans_duplicate"))
+		f.look(func(s *shard) {
+			require.Empty(t, s.skeletons.byTrace, "what was remembered for the replay is forgotten")
+		})
+		f.stop()
+	})
+}
+
+// TestJournalShrinks sends enough for several segments, then nothing: once late_window has passed nearly nothing is left on disk.
+func TestJournalShrinks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startOn(t, vfs.NewCrashableMem(), &sink{t: t}, func(c *Config) {
+			withJournal(c)
+			c.Journal.Get().MaxBytes = 64 << 20 // segments of 8 MiB
+		})
+		synctest.Wait()
+		for trace := range uint64(600) {
+			spans := make([]testSpan, 400)
+			for i := range spans {
+				spans[i] = testSpan{trace: 1 + trace, id: uint64(i) + 1, parent: uint64(i)}
+			}
+			f.send(spans...)
+			f.wait(10 * time.Millisecond)
+		}
+		require.Greater(t, f.ledger.bytes(), int64(4<<20))
+		f.wait(3 * time.Minute)
+		require.Less(t, f.ledger.bytes(), int64(1<<20))
+		f.send(testSpan{trace: 1000, id: 1}) // and it goes on
+		f.wait(20 * time.Second)
+		require.Equal(t, 1, f.sink.of(1000)[0].Version)
+		f.stop()
+	})
+}

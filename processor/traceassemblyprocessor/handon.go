@@ -66,8 +66,10 @@ func (h *handOn) push(c *call) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.calls = append(h.calls, c)
-	for _, key := range c.keys {
-		h.waiting[key]++
+	for _, one := range c.calls() {
+		for _, key := range one.keys {
+			h.waiting[key]++
+		}
 	}
 	h.changed.Signal()
 }
@@ -118,10 +120,15 @@ func (h *handOn) done(c *call) {
 // work hands on calls until none comes any more. Once ctx ends, what is left is lost, or stays in the journal.
 func (h *handOn) work(ctx context.Context) {
 	for c := h.pop(); c != nil; c = h.pop() {
-		if h.deliver(ctx, c) && h.ledger != nil {
+		h.intend(ctx, c)
+		settled := true
+		for _, one := range c.calls() {
+			settled = h.deliver(ctx, one) && settled
+			h.done(one)
+		}
+		if settled && h.ledger != nil {
 			h.ledger.done(c)
 		}
-		h.done(c)
 	}
 	if h.workers.Add(-1) == 0 {
 		close(h.idle)
@@ -130,7 +137,6 @@ func (h *handOn) work(ctx context.Context) {
 
 // deliver says whether the call is settled: taken, or refused for good.
 func (h *handOn) deliver(ctx context.Context, c *call) bool {
-	h.intend(ctx, c)
 	// With pdata's pooling the pipeline recycles the data when an attempt returns, unless there is a reference to it.
 	pref.RefTraces(c.traces)
 	defer pref.UnrefTraces(c.traces)

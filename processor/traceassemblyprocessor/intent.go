@@ -25,6 +25,8 @@ import (
 //	missing   id, duration, calls, whether it failed, endpoint
 //	span      arrival, index in it, id, hash of its times, kind and flags, operation; attributes where the flag says so
 //
+// The releases are those of a call, or of several that are handed on together: another one begins where a trace comes again.
+//
 // Numbers are varints but for ids, times and positions; strings and what is made of them stand as numbers in their tables. The
 // attributes are those that assembly wrote.
 const (
@@ -144,10 +146,16 @@ func (t *table[K]) append(buf []byte) []byte {
 
 // encodeIntent writes what a call is made of. Its spans must not have been handed on yet.
 func encodeIntent(c *call) []byte {
-	w := &intentWriter{body: make([]byte, 0, intentBytes*c.spans)}
-	w.number(len(c.releases))
-	for _, r := range c.releases {
-		w.release(r)
+	spans, releases := 0, 0
+	for _, one := range c.calls() {
+		spans, releases = spans+one.spans, releases+len(one.releases)
+	}
+	w := &intentWriter{body: make([]byte, 0, intentBytes*spans)}
+	w.number(releases)
+	for _, one := range c.calls() {
+		for _, r := range one.releases {
+			w.release(r)
+		}
 	}
 	buf := make([]byte, 0, 64+len(w.strings.list)+len(w.operations.list)+len(w.endpoints.list)+len(w.arrivals.list)+len(w.body))
 	buf = append(buf, intentRecord, callsVersion)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -25,8 +26,9 @@ import (
 //	          what is remembered of their traces; after it was taken its mark; and which spans were dropped
 //
 // replay reads both after a start. A segment of arrivals is removed when all its spans were handed on or dropped as
-// duplicates; one of calls, in order, when late_window (see also openWindow) has passed, all its intents are marked, and all arrivals
-// that they name are removed: as long as a span is on disk, so is what says that it was handed on.
+// duplicates; one of calls, in order, when late_window (see also openWindow) has passed, all its intents are marked, and all arrivals are
+// removed that their spans can have come with, be it for a second time: as long as a span is on disk, so is what says that it was
+// handed on.
 type ledger struct {
 	arrivals  *journal.Log
 	calls     *journal.Log
@@ -40,6 +42,7 @@ type ledger struct {
 	appending    map[uint32]int // lowest segment that a record on its way can go to → number of such records
 	replaying    map[uint32]struct{}
 	unreadable   map[uint32]struct{} // old segments that were not read to their end
+	intending    int                 // intents on their way
 	callSegments []callSegment       // in order
 }
 
@@ -48,15 +51,18 @@ type callSegment struct {
 	number uint32
 	open   int       // intents without a mark
 	until  time.Time // what its intents remember of traces has no use after; by the monotonic clock, the other one can be set back
-	names  map[uint32]struct{}
+	first  uint32    // segment of arrivals that they name
+	last   uint32    // segment of arrivals that was there at until; 0 before
 }
 
 const (
 	arrivalSegmentBytes = 32 << 20
 	callSegmentBytes    = 4 << 20
-	// idleSegmentBytes is how large an open segment of arrivals is at least that is removed because nothing in it is needed, as long
-	// as there is room.
+	// idleSegmentBytes is how large an open segment is at least that is removed because nothing in it is needed, as long as there is
+	// room.
 	idleSegmentBytes = 1 << 20
+	// sweepInterval is how often is looked for what time has made useless.
+	sweepInterval = 10 * time.Second
 )
 
 // spanRef names a span in the arrivals: the index counts all spans of its request.
@@ -222,7 +228,7 @@ func (l *ledger) drop(spans []spanRef) {
 	l.mu.Lock()
 	in := l.callSegmentLocked(l.calls.Tail()) // or the one behind it, which is not removed before it
 	for _, c := range counts {
-		in.names[c.segment] = struct{}{}
+		in.first = min(in.first, c.segment)
 	}
 	l.mu.Unlock()
 	l.release(counts)
@@ -275,35 +281,65 @@ func (l *ledger) removeOpen(segment uint32) {
 	l.remove(l.arrivals, segment)
 }
 
+// run sweeps until stop is closed: the last calls of a load become useless when nobody calls any more.
+func (l *ledger) run(stop <-chan struct{}) {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			l.sweep()
+		case <-stop:
+			return
+		}
+	}
+}
+
 func (l *ledger) sweepCalls() {
 	now := time.Now()
-	there := make(map[uint32]struct{})
-	for _, s := range l.arrivals.Segments() {
-		there[s.Number] = struct{}{}
+	arrivals, calls := l.arrivals.Segments(), l.calls.Segments()
+	l.mu.Lock()
+	tail := l.arrivals.Tail()
+	for i := range l.callSegments {
+		if s := &l.callSegments[i]; s.last == 0 && !s.until.After(now) {
+			s.last = tail
+		}
 	}
+	l.mu.Unlock()
 	for {
 		l.mu.Lock()
-		if len(l.callSegments) == 0 || !l.callSegments[0].useless(now, there) || l.callSegments[0].number >= l.calls.Tail() {
+		if len(l.callSegments) == 0 || !l.callSegments[0].useless(arrivals) {
 			l.mu.Unlock()
 			return
 		}
 		number := l.callSegments[0].number
+		if number >= l.calls.Tail() { // it is written to
+			if l.intending == 0 && bytesOf(calls, number) >= idleSegmentBytes {
+				l.callSegments = l.callSegments[1:]
+				l.remove(l.calls, number) // with the lock: it keeps intend out
+			}
+			l.mu.Unlock()
+			return
+		}
 		l.callSegments = l.callSegments[1:]
 		l.mu.Unlock()
 		l.remove(l.calls, number)
 	}
 }
 
-func (s *callSegment) useless(now time.Time, there map[uint32]struct{}) bool {
-	if s.open > 0 || s.until.After(now) {
-		return false
-	}
-	for segment := range s.names {
-		if _, ok := there[segment]; ok {
-			return false
+func bytesOf(segments []journal.SegmentInfo, number uint32) int64 {
+	for _, s := range segments {
+		if s.Number == number {
+			return s.Bytes
 		}
 	}
-	return true
+	return 0
+}
+
+func (s *callSegment) useless(arrivals []journal.SegmentInfo) bool {
+	return s.open == 0 && s.last > 0 && !slices.ContainsFunc(arrivals, func(there journal.SegmentInfo) bool {
+		return there.Number >= s.first && there.Number <= s.last
+	})
 }
 
 func (l *ledger) remove(log *journal.Log, segment uint32) {
@@ -329,14 +365,19 @@ func (l *ledger) intend(ctx context.Context, c *call) error {
 			window = l.cfg.openWindow()
 		}
 	}
-	at, err := l.calls.Append(ctx, encodeIntent(c))
+	record := encodeIntent(c)
+	l.mu.Lock()
+	l.intending++
+	l.mu.Unlock()
+	at, err := l.calls.Append(ctx, record)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.intending--
 	if err != nil {
 		return fmt.Errorf("write a call to the journal: %w", err)
 	}
 	c.intent = at
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.callSegmentLocked(at.Segment).add(time.Now().Add(window), c.arrived)
+	l.callSegmentLocked(at.Segment).add(time.Now().Add(window), c.allArrived())
 	return nil
 }
 
@@ -353,17 +394,17 @@ func (l *ledger) callSegmentLocked(number uint32) *callSegment {
 	}
 	l.callSegments = append(l.callSegments, callSegment{})
 	copy(l.callSegments[at+1:], l.callSegments[at:])
-	l.callSegments[at] = callSegment{number: number, names: make(map[uint32]struct{})}
+	l.callSegments[at] = callSegment{number: number, first: math.MaxUint32}
 	return &l.callSegments[at]
 }
 
 func (s *callSegment) add(until time.Time, arrived segmentCounts) {
 	s.open++
 	if until.After(s.until) {
-		s.until = until
+		s.until, s.last = until, 0
 	}
 	for _, c := range arrived {
-		s.names[c.segment] = struct{}{}
+		s.first = min(s.first, c.segment)
 	}
 }
 
@@ -392,7 +433,7 @@ func (l *ledger) done(c *call) {
 		l.callSegmentLocked(c.intent.Segment).open--
 		l.mu.Unlock()
 	}
-	l.release(c.arrived)
+	l.release(c.allArrived())
 }
 
 // bytes is what both journals take on disk.

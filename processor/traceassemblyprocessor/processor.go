@@ -45,6 +45,7 @@ type assemblyProcessor struct {
 	building   sync.WaitGroup // builder
 	working    sync.WaitGroup // workers of handOn
 	keeping    sync.WaitGroup // keeper
+	sweeping   sync.WaitGroup // ledger
 
 	stop    sync.Once
 	stopErr error
@@ -119,6 +120,7 @@ func (p *assemblyProcessor) Start(ctx context.Context, host component.Host) erro
 	}
 	if p.ledger != nil {
 		p.replaying.Go(func() { newReplay(p).run(workers) }) // opens the gate
+		p.sweeping.Go(func() { p.ledger.run(p.gate.stopping) })
 	} else {
 		p.gate.start()
 	}
@@ -147,6 +149,7 @@ func (p *assemblyProcessor) shutdown(ctx context.Context) error {
 	}
 	defer p.cancel()
 	p.replaying.Wait() // it heeds that the gate closes; what it did not reach waits for the next start
+	p.sweeping.Wait()
 	// Nobody sends to the shards any more, and neither they nor the builder wait for the next consumer.
 	for _, s := range p.shards {
 		close(s.in)

@@ -20,6 +20,7 @@ type release struct {
 	weight int64         // in memory
 	memory *remembered   // with a journal
 	holder int           // the span on which stands what concerns all of them
+	more   bool          // with a journal: the next release is the next part of the same cut
 }
 
 // close releases what is held of a trace and keeps its skeleton.
@@ -88,6 +89,7 @@ func (s *shard) cut(t *trace, outcome string, maxBytes int64) {
 	from, before := 0, t.before+len(t.spans)
 	for i, end := range ends {
 		s.emit(t, t.spans[from:end:end], sizes[i], outcome)
+		s.releases[len(s.releases)-1].more = s.ledger != nil && i < len(ends)-1
 		from = end
 	}
 	t.before, t.pending, t.until = before, 0, 0

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"math"
 	"slices"
 	"time"
 
@@ -15,12 +16,13 @@ import (
 
 // replay takes up after a start what the process before left in the journal:
 //
-//  1. It reads all of calls: which spans were handed on or dropped, which calls must be repeated, and the skeletons of traces that were released
-//     within late_window. Then new requests are let in: what they bring again is recognised.
+//  1. It reads all of calls: which spans were handed on or dropped, which calls must be repeated, and the skeletons of the released
+//     traces. Then new requests are let in: what they bring again is recognised.
 //  2. It reads arrivals, segment by segment: spans of calls to repeat go to these, those of which nothing is to be done are skipped, all others
 //     go to their shards, as if they came now, as fast as the byte budget has room. The calls are in memory whether there is room
 //     or not: until all spans of one are found it cannot be handed on to make any. They are few, at most one for each worker of
-//     each process that crashed.
+//     each process that crashed. Until the end no skeleton is forgotten because late_window has passed: what came twice before the
+//     stop must not be new after it.
 //
 // A call whose spans are all found is handed on as it was. Where some are lost to a damaged disk, the rest is handed on.
 type replay struct {
@@ -78,6 +80,7 @@ func (r *replay) run(ctx context.Context) {
 	if !r.readArrivals(ctx) {
 		return
 	}
+	r.tell(ctx, func(int) message { return message{replayed: true} })
 	for _, at := range r.order {
 		if in := r.intents[at]; in != nil {
 			r.counts.lost += in.spans - in.found
@@ -129,7 +132,7 @@ func (r *replay) read(log *journal.Log, segment uint32, yield func(journal.Posit
 
 func (r *replay) readCalls(ctx context.Context) bool {
 	for _, s := range r.p.ledger.calls.Old() {
-		segment := callSegment{number: s.Number, names: make(map[uint32]struct{})}
+		segment := callSegment{number: s.Number, first: math.MaxUint32}
 		if !r.read(r.p.ledger.calls, s.Number, func(at journal.Position, record []byte) error {
 			c, err := decodeCalls(record)
 			switch {
@@ -139,7 +142,7 @@ func (r *replay) readCalls(ctx context.Context) bool {
 				r.settle(c.mark)
 				for _, span := range c.dropped {
 					r.finish(span)
-					segment.names[span.record.Segment] = struct{}{}
+					segment.first = min(segment.first, span.record.Segment)
 				}
 			default:
 				segment.add(r.now.Add(r.window(c.intent)-r.age(c.intent)), c.intent.arrived())
@@ -251,12 +254,8 @@ func (r *replay) window(in *intent) time.Duration {
 // age is how long ago a call was released, when replay began. Where the clock was set back meanwhile it was just now.
 func (r *replay) age(in *intent) time.Duration { return max(r.now.Sub(time.Unix(0, in.releasedAt)), 0) }
 
-// restore gives the shards the skeletons that a late span can still ask for.
+// restore gives the shards the skeletons.
 func (r *replay) restore(ctx context.Context, in *intent) {
-	// Beyond late_window all are restored as well: one that closed its trace says that the ones before do not count any more.
-	if r.age(in) >= r.p.cfg.openWindow() {
-		return
-	}
 	now := r.now.Sub(r.p.epoch)
 	shards := make([][]restoredRelease, len(r.p.shards))
 	for i := range in.releases {
@@ -270,12 +269,14 @@ func (r *replay) restore(ctx context.Context, in *intent) {
 		at := shardOf(key.id, tenantMix(key.tenant), len(shards))
 		shards[at] = append(shards[at], restoredRelease{&in.releases[i], released})
 	}
-	for i, restored := range shards {
-		if len(restored) == 0 {
-			continue
-		}
+	r.tell(ctx, func(shard int) message { return message{restored: shards[shard]} })
+}
+
+// tell sends each shard a message.
+func (r *replay) tell(ctx context.Context, message func(shard int) message) {
+	for i, s := range r.p.shards {
 		select {
-		case r.p.shards[i].in <- message{restored: restored}:
+		case s.in <- message(i):
 		case <-ctx.Done():
 		}
 	}
@@ -414,8 +415,21 @@ func (r *replay) reserve(ctx context.Context, in *intake) error {
 func (r *replay) repeat(at journal.Position, in *intent) {
 	delete(r.intents, at)
 	b := r.builder
+	var first *call
+	seal := func() {
+		c := b.seal(in.releasedAt)
+		c.releases = nil // its intent is written
+		if first == nil {
+			first = c
+		} else {
+			first.rest = append(first.rest, c)
+		}
+	}
 	for i := range in.releases {
 		rel := &in.releases[i]
+		if _, again := b.traces[rel.key]; again {
+			seal()
+		}
 		out := &release{key: rel.key, last: r.p.now()}
 		for j := range rel.spans {
 			if s := &rel.spans[j]; s.found {
@@ -431,11 +445,13 @@ func (r *replay) repeat(at journal.Position, in *intent) {
 		}
 	}
 	r.counts.calls++
-	if b.open == nil { // nothing of it was found
+	if b.open != nil {
+		seal()
+	}
+	if first == nil { // nothing of it was found
 		r.p.ledger.done(&call{intent: at})
 		return
 	}
-	b.open.intent = at
-	b.open.releases = nil // its intent is written
-	b.closeAt(in.releasedAt)
+	first.intent = at
+	r.p.handOn.push(first)
 }

@@ -14,6 +14,7 @@ type message struct {
 	question *question
 	learned  chan<- *knowledge // has room for one
 	restored []restoredRelease
+	replayed bool // the journal was read to its end
 }
 
 // shard owns the traces whose ids fall to it. Everything here belongs to the goroutine of run, but for the atomic numbers.
@@ -77,6 +78,8 @@ const (
 
 func newShard(p *assemblyProcessor, out chan<- delivery, shards int) *shard {
 	table := newSymbols[operation]()
+	skeletons := newSkeletons(p.cfg.LateWindow, p.cfg.MemoryLimitBytes/skeletonShare/int64(shards), table)
+	skeletons.pinned = p.ledger != nil
 	collect := p.cfg.Linger
 	if collect > 0 {
 		collect = max(collect, lateLinger)
@@ -96,7 +99,7 @@ func newShard(p *assemblyProcessor, out chan<- delivery, shards int) *shard {
 		ready:      traceList{which: byReadiness},
 		origins:    newOriginTable(),
 		symbols:    table,
-		skeletons:  newSkeletons(p.cfg.LateWindow, p.cfg.MemoryLimitBytes/skeletonShare/int64(shards), table),
+		skeletons:  skeletons,
 		quiet:      newQuietPeriods(p.cfg.Quiet),
 		learned:    newLearnedOperations(maxLearnedOperations, p.cfg.Quiet.Max, table),
 	}
@@ -127,6 +130,9 @@ func (s *shard) handle(m message) {
 	}
 	for i := range m.restored {
 		s.restore(&m.restored[i])
+	}
+	if m.replayed {
+		s.skeletons.pinned = false
 	}
 	if m.question != nil {
 		t := s.traces[m.question.key]

@@ -209,7 +209,9 @@ type skeletons struct {
 	weight         int64 // of all skeletons, those that open traces own too
 	kept           int64 // of those in byTrace
 	evicted        int   // since the last report
-	peers          [peerSlots]knownCall
+	// pinned says that the window stands still: replay reads what may have come while it was open, however long ago that is.
+	pinned bool
+	peers  [peerSlots]knownCall
 }
 
 // knownCall spares the look-up of the endpoint of an operation's latest call: spans of one peer share the call. It has one
@@ -290,7 +292,7 @@ func (s *skeletons) take(key traceKey, now time.Duration) *skeleton {
 	switch {
 	case sk == nil:
 		return nil
-	case sk.released.age(now) >= s.window:
+	case !s.inTime(sk, now):
 		s.remove(sk)
 		return nil
 	}
@@ -355,13 +357,17 @@ func (s *skeletons) entryOf(sk *skeleton) operation { return s.endpoints.at(sk.e
 // crowded says that the skeletons of open traces alone take what there is for all, so that evict cannot help.
 func (s *skeletons) crowded() bool { return s.weight-s.kept > s.limit }
 
+func (s *skeletons) inTime(sk *skeleton, now time.Duration) bool {
+	return s.pinned || sk.released.age(now) < s.window
+}
+
 func (s *skeletons) full() bool { return s.weight+s.symbols.weight+s.endpoints.weight > s.limit }
 
 // evict drops the skeletons whose window has passed and, while there is too much, the ones that would go next.
 func (s *skeletons) evict(now time.Duration) {
 	for s.oldest != nil {
 		sk := s.oldest
-		inTime := sk.released.age(now) < s.window
+		inTime := s.inTime(sk, now)
 		if inTime && !s.full() {
 			return
 		}
