@@ -40,6 +40,9 @@ type handOn struct {
 	logger    *zap.Logger
 	workers   atomic.Int32  // at work
 	idle      chan struct{} // closed by the last worker
+	// intending has a value in it while a worker takes a call and writes its intent: a release presumes those before it of its
+	// trace, so no intent may be on the disk without them.
+	intending chan struct{}
 
 	mu       sync.Mutex // guards the fields below
 	changed  sync.Cond  // calls or finished changed
@@ -55,7 +58,7 @@ type losses struct{ calls, releases, spans int }
 func newHandOn(p *assemblyProcessor, next consumer.Traces, workers int) *handOn {
 	h := &handOn{
 		next: next, budget: p.budget, ledger: p.ledger, telemetry: p.telemetry, logger: p.logger, waiting: make(map[traceKey]int),
-		idle: make(chan struct{}),
+		idle: make(chan struct{}), intending: make(chan struct{}, 1),
 	}
 	h.workers.Store(int32(workers))
 	h.changed.L = &h.mu
@@ -119,8 +122,7 @@ func (h *handOn) done(c *call) {
 
 // work hands on calls until none comes any more. Once ctx ends, what is left is lost, or stays in the journal.
 func (h *handOn) work(ctx context.Context) {
-	for c := h.pop(); c != nil; c = h.pop() {
-		h.intend(ctx, c)
+	for c := h.take(ctx); c != nil; c = h.take(ctx) {
 		settled := true
 		for _, one := range c.calls() {
 			settled = h.deliver(ctx, one) && settled
@@ -133,6 +135,17 @@ func (h *handOn) work(ctx context.Context) {
 	if h.workers.Add(-1) == 0 {
 		close(h.idle)
 	}
+}
+
+// take waits for a call and writes its intent; nil means that none comes any more.
+func (h *handOn) take(ctx context.Context) *call {
+	h.intending <- struct{}{}
+	defer func() { <-h.intending }()
+	c := h.pop()
+	if c != nil {
+		h.intend(ctx, c)
+	}
+	return c
 }
 
 // deliver says whether the call is settled: taken, or refused for good.
