@@ -331,6 +331,26 @@ func identityCases() map[string]hostileCase {
 			counts: complete(2),
 			check:  violate("unknown_span_kind", "unknown_status_code"),
 		},
+		"a root with a remote parent": {
+			fill:   func(r *request) { root, _ := r.pair(); root.SetFlags(0x301) },
+			counts: complete(2),
+			check: all(violate("remote_without_parent"), func(t *testing.T, a *trace) {
+				require.Equal(t, []string{id1}, a.Roots)
+				require.Equal(t, uint32(0x301), a.span(t, id1).Flags)
+			}),
+		},
+		"flags that nobody knows": {
+			fill: func(r *request) {
+				root, _ := r.pair()
+				root.SetFlags(math.MaxUint32 &^ 0x200)
+				addLinks(root, 1)
+				root.Links().At(0).SetFlags(math.MaxUint32)
+			},
+			counts: complete(2),
+			check: all(violate("unknown_flags"), func(t *testing.T, a *trace) {
+				require.Equal(t, uint32(math.MaxUint32&^0x200), a.span(t, id1).Flags)
+			}),
+		},
 		"links to nowhere": {
 			fill: func(r *request) {
 				root, _ := r.pair()
@@ -338,7 +358,7 @@ func identityCases() map[string]hostileCase {
 				root.Links().AppendEmpty().SetTraceID(r.trace)
 			},
 			counts: complete(2),
-			check: all(violate(), func(t *testing.T, a *trace) {
+			check: all(violate("zero_link_id"), func(t *testing.T, a *trace) {
 				require.Len(t, a.span(t, id1).Links, 2)
 				require.Empty(t, a.span(t, id1).Links[0].TraceID)
 			}),
@@ -468,7 +488,7 @@ func nameCases() map[string]hostileCase {
 				nest(r.td.ResourceSpans().At(0).Resource().Attributes().PutEmpty("service.name"), 1000)
 			},
 			counts: complete(1),
-			check:  violate("deep_nesting", "missing_service_name"),
+			check:  violate("deep_nesting", "missing_service_name", "wrong_attribute_type"),
 		},
 		"empty span name": {
 			fill:   func(r *request) { root, _ := r.pair(); root.SetName("") },
@@ -494,7 +514,7 @@ func nameCases() map[string]hostileCase {
 				scope.SetSchemaUrl("\xff")
 			},
 			counts: complete(1),
-			check: all(violate(), func(t *testing.T, a *trace) {
+			check: all(violate("invalid_tracestate", "zero_link_id"), func(t *testing.T, a *trace) {
 				require.Equal(t, []string{"caf\uFFFD"}, a.Services)
 				require.Equal(t, operation{"caf\uFFFD", "\uFFFDname"}, a.Entry)
 				s := a.span(t, id1)
@@ -522,10 +542,12 @@ func nameCases() map[string]hostileCase {
 				child.TraceState().FromRaw(strings.Repeat("k=v,", 10_000))
 			},
 			counts: complete(2),
-			check: all(violate(), func(t *testing.T, a *trace) {
+			check: func(t *testing.T, a *trace) {
+				require.Equal(t, []string{"invalid_tracestate"}, a.span(t, id1).Violations)
+				require.Equal(t, []string{"duplicate_tracestate_key", "too_many_tracestate_members"}, a.span(t, id2).Violations)
 				require.Equal(t, "ot=th:zzzz;rv:;;=,,=\"\n", a.span(t, id1).Tracestate)
 				require.Len(t, a.span(t, id2).Tracestate, 40_000)
-			}),
+			},
 		},
 		// A name of a megabyte must not stand on each of a thousand spans.
 		"names of a megabyte": {
@@ -572,7 +594,7 @@ func attributeCases() map[string]hostileCase {
 				}
 			},
 			counts: complete(2),
-			check: all(violate(), func(t *testing.T, a *trace) {
+			check: all(violate("zero_link_id"), func(t *testing.T, a *trace) {
 				require.Equal(t, operation{"shop", "work"}, a.Entry)
 				require.Equal(t, 1, a.Version)
 				require.Equal(t, 100*ms, a.DurationNS)
@@ -621,6 +643,19 @@ func attributeCases() map[string]hostileCase {
 			check: all(violate("duplicate_attribute_key"), func(t *testing.T, a *trace) {
 				require.Equal(t, []string{"first"}, a.Services)
 				require.Equal(t, map[string]any{"service.name": "first"}, a.Resources[0].Attributes)
+			}),
+		},
+		"values of the wrong type": {
+			fill: on(func(root ptrace.Span) {
+				root.Attributes().PutStr("http.response.status_code", "200")
+				root.Attributes().PutDouble("server.port", math.NaN())
+				root.Attributes().PutEmptyMap("db.query.text")
+			}),
+			counts: complete(2),
+			check: all(violate("wrong_attribute_type"), func(t *testing.T, a *trace) {
+				require.Equal(t, map[string]any{
+					"http.response.status_code": "200", "server.port": "NaN", "db.query.text": map[string]any{},
+				}, a.span(t, id1).Attributes)
 			}),
 		},
 		"an empty key": {
