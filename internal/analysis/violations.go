@@ -24,6 +24,7 @@ const (
 	emptyAttributeKey
 	invalidTracestate
 	longName
+	missingEventTime
 	missingServiceName
 	missingSpanName
 	missingTime
@@ -50,6 +51,7 @@ var faultNames = [...]string{
 	conventions.ViolationEmptyAttributeKey,
 	conventions.ViolationInvalidTracestate,
 	conventions.ViolationLongName,
+	conventions.ViolationMissingEventTime,
 	conventions.ViolationMissingServiceName,
 	conventions.ViolationMissingSpanName,
 	conventions.ViolationMissingTime,
@@ -74,6 +76,9 @@ func violations(n *tracetree.Node, found faults, states *stateReader) []string {
 	if n.Events().Len() > 0 {
 		for _, event := range n.Events().All() {
 			found |= attributeFaults(event.Attributes())
+			if conventions.Nanoseconds(event.Timestamp()) == 0 {
+				found |= missingEventTime
+			}
 		}
 	}
 	if n.Links().Len() > 0 {

@@ -78,7 +78,11 @@ func TestViolations(t *testing.T) {
 		"large in a list":            {func(s tracetree.Span) { s.Attributes().PutEmptySlice("k").AppendEmpty().SetStr(large + "v") }, "oversize_attribute"},
 		"large on the resource":      {func(s tracetree.Span) { s.Resource.Attributes().PutStr("k", large+"v") }, "oversize_attribute"},
 		"large on the scope":         {func(s tracetree.Span) { s.Scope.Attributes().PutStr("k", large+"v") }, "oversize_attribute"},
-		"large in an event":          {func(s tracetree.Span) { s.Events().AppendEmpty().Attributes().PutStr("k", large+"v") }, "oversize_attribute"},
+		"large in an event":          {func(s tracetree.Span) { addEvent(s, 6).Attributes().PutStr("k", large+"v") }, "oversize_attribute"},
+		"event before the span":      {func(s tracetree.Span) { addEvent(s, 1) }, ""},
+		"event of 0":                 {func(s tracetree.Span) { addEvent(s, 6); addEvent(s, 0) }, "missing_event_time"},
+		"largest time of an event":   {func(s tracetree.Span) { addEvent(s, math.MaxInt64) }, ""},
+		"event out of range":         {func(s tracetree.Span) { addEvent(s, math.MaxInt64+1) }, "missing_event_time"},
 		"large in a link":            {func(s tracetree.Span) { addLinks(s, 1).Attributes().PutStr("k", large+"v") }, "oversize_attribute"},
 		"deepest":                    {func(s tracetree.Span) { nest(s.Attributes().PutEmpty("k"), 64) }, ""},
 		"too deep":                   {func(s tracetree.Span) { nest(s.Attributes().PutEmpty("k"), 65) }, "deep_nesting"},
@@ -102,6 +106,12 @@ func TestViolations(t *testing.T) {
 			require.Equal(t, test.want, strings.Join(analysis.Analyze(release).Spans[0].Violations, " "), "again")
 		})
 	}
+}
+
+func addEvent(s tracetree.Span, at uint64) ptrace.SpanEvent {
+	event := s.Events().AppendEmpty()
+	event.SetTimestamp(pcommon.Timestamp(at))
+	return event
 }
 
 // addLinks adds links and gives the last.
@@ -273,7 +283,7 @@ func TestViolationsInAnyOrderOfAttributes(t *testing.T) {
 			}
 		}
 		places := []pcommon.Map{
-			span.Attributes(), span.Resource.Attributes(), span.Events().AppendEmpty().Attributes(), addLinks(span, 1).Attributes(),
+			span.Attributes(), span.Resource.Attributes(), addEvent(span, 6).Attributes(), addLinks(span, 1).Attributes(),
 		}
 		violations := func() string {
 			for i, place := range places {

@@ -192,6 +192,8 @@ const (
 	ViolationInvalidTracestate = "invalid_tracestate"
 	// ViolationLongName marks a service or span name above MaxNameBytes; aggregates use its beginning.
 	ViolationLongName = "long_name"
+	// ViolationMissingEventTime marks an event whose time is 0, or one that int64 cannot hold, which counts as 0.
+	ViolationMissingEventTime = "missing_event_time"
 	// ViolationMissingServiceName marks a resource without a service.name.
 	ViolationMissingServiceName = "missing_service_name"
 	// ViolationMissingSpanName marks an empty span name.

@@ -377,7 +377,7 @@ func timeCases() map[string]hostileCase {
 			span := r.span(r.service("shop"), 1, 0, server, 0, 100)
 			span.SetStartTimestamp(pcommon.Timestamp(start))
 			span.SetEndTimestamp(pcommon.Timestamp(end))
-			span.Events().AppendEmpty().SetTimestamp(math.MaxUint64)
+			span.Events().AppendEmpty().SetTimestamp(math.MaxUint64) // missing_event_time
 			span.Events().AppendEmpty().SetTimestamp(math.MaxInt64)
 		}
 	}
@@ -403,12 +403,12 @@ func timeCases() map[string]hostileCase {
 				require.Equal(t, 50*ms, a.DurationNS)
 			}),
 		},
-		"times of 0":       {fill: set(0, 0), counts: complete(1), check: all(violate("missing_time"), lasts(epoch, 0))},
-		"times of 2^64-1":  {fill: set(math.MaxUint64, math.MaxUint64), counts: complete(1), check: all(violate("time_out_of_range"), lasts(epoch, 0))},
-		"times of 2^63":    {fill: set(1<<63, 1<<63), counts: complete(1), check: all(violate("time_out_of_range"), lasts(epoch, 0))},
-		"times of 2^63-1":  {fill: set(math.MaxInt64, math.MaxInt64), counts: complete(1), check: all(violate(), lasts(largest, 0))},
-		"from 0 to 2^63-1": {fill: set(0, math.MaxInt64), counts: complete(1), check: all(violate("missing_time"), lasts(largest, 0))},
-		"from 2^64-1 to 0": {fill: set(math.MaxUint64, 0), counts: complete(1), check: all(violate("missing_time", "negative_duration", "time_out_of_range"), lasts(epoch, 0))},
+		"times of 0":       {fill: set(0, 0), counts: complete(1), check: all(violate("missing_event_time", "missing_time"), lasts(epoch, 0))},
+		"times of 2^64-1":  {fill: set(math.MaxUint64, math.MaxUint64), counts: complete(1), check: all(violate("missing_event_time", "time_out_of_range"), lasts(epoch, 0))},
+		"times of 2^63":    {fill: set(1<<63, 1<<63), counts: complete(1), check: all(violate("missing_event_time", "time_out_of_range"), lasts(epoch, 0))},
+		"times of 2^63-1":  {fill: set(math.MaxInt64, math.MaxInt64), counts: complete(1), check: all(violate("missing_event_time"), lasts(largest, 0))},
+		"from 0 to 2^63-1": {fill: set(0, math.MaxInt64), counts: complete(1), check: all(violate("missing_event_time", "missing_time"), lasts(largest, 0))},
+		"from 2^64-1 to 0": {fill: set(math.MaxUint64, 0), counts: complete(1), check: all(violate("missing_event_time", "missing_time", "negative_duration", "time_out_of_range"), lasts(epoch, 0))},
 		// It stands at its parent's start, so that the trace keeps its own.
 		"a child without times": {
 			fill: func(r *request) {
@@ -424,7 +424,7 @@ func timeCases() map[string]hostileCase {
 				require.Zero(t, a.span(t, id2).StartNS)
 			},
 		},
-		"one nanosecond, 1970": {fill: set(1, 2), counts: complete(1), check: all(violate(), lasts("1970-01-01T00:00:00.000000001Z", 1))},
+		"one nanosecond, 1970": {fill: set(1, 2), counts: complete(1), check: all(violate("missing_event_time"), lasts("1970-01-01T00:00:00.000000001Z", 1))},
 		// The clock of the second service is 292 years ahead, so that its span is shifted back into its client's, the events with it.
 		"skew of 292 years": {
 			fill: func(r *request) {
@@ -436,13 +436,14 @@ func timeCases() map[string]hostileCase {
 				callee.Events().AppendEmpty().SetTimestamp(0)
 			},
 			counts: complete(2),
-			check: all(violate(), func(t *testing.T, a *trace) {
+			check: func(t *testing.T, a *trace) {
+				require.Equal(t, []string{"missing_event_time"}, a.violations())
 				require.Equal(t, 100*ms, a.DurationNS)
 				callee := a.span(t, id2)
 				require.Equal(t, 50*ms-5, callee.StartNS, "centred")
 				require.Equal(t, 50*ms+5, callee.Events[0].TimeNS)
 				require.Negative(t, callee.Events[1].TimeNS)
-			}),
+			},
 		},
 		"skew of 1970": {
 			fill: func(r *request) {
@@ -514,7 +515,7 @@ func nameCases() map[string]hostileCase {
 				scope.SetSchemaUrl("\xff")
 			},
 			counts: complete(1),
-			check: all(violate("invalid_tracestate", "zero_link_id"), func(t *testing.T, a *trace) {
+			check: all(violate("invalid_tracestate", "missing_event_time", "zero_link_id"), func(t *testing.T, a *trace) {
 				require.Equal(t, []string{"caf\uFFFD"}, a.Services)
 				require.Equal(t, operation{"caf\uFFFD", "\uFFFDname"}, a.Entry)
 				s := a.span(t, id1)
@@ -594,7 +595,7 @@ func attributeCases() map[string]hostileCase {
 				}
 			},
 			counts: complete(2),
-			check: all(violate("zero_link_id"), func(t *testing.T, a *trace) {
+			check: all(violate("missing_event_time", "zero_link_id"), func(t *testing.T, a *trace) {
 				require.Equal(t, operation{"shop", "work"}, a.Entry)
 				require.Equal(t, 1, a.Version)
 				require.Equal(t, 100*ms, a.DurationNS)
@@ -769,7 +770,7 @@ func sizeCases() map[string]hostileCase {
 		"attribute of 1 MB in an event": {
 			fill:   func(r *request) { root, _ := r.pair(); root.Events().AppendEmpty().Attributes().PutStr("k", text) },
 			counts: complete(2),
-			check:  violate("oversize_attribute"),
+			check:  violate("missing_event_time", "oversize_attribute"),
 		},
 		"span of 5 MiB": {
 			fill: func(r *request) {
