@@ -203,6 +203,7 @@ func (a *Analyzer) describe(tree *tracetree.Tree) {
 		resource pcommon.Resource
 		scope    pcommon.InstrumentationScope
 		shared   faults // of the two; spans of one scope mostly stand together
+		states   stateReader
 	)
 	for i := range tree.Nodes {
 		n, s := &tree.Nodes[i], &a.result.Spans[i]
@@ -218,7 +219,11 @@ func (a *Analyzer) describe(tree *tracetree.Tree) {
 			s.PeerService, s.PeerKind = facts.Peer()
 			s.PeerService = conventions.ShortName(s.PeerService)
 		}
-		s.Violations = violations(n, shared)
+		found := shared
+		if facts.WrongType() {
+			found |= wrongAttributeType
+		}
+		s.Violations = violations(n, found, &states)
 	}
 }
 

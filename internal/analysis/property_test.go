@@ -89,6 +89,14 @@ func hostile(src source, n int) ptrace.Traces {
 			span.Attributes().PutEmptySlice(conventions.AttrViolations).AppendEmpty().
 				SetStr(conventions.ViolationConflictingSpanID)
 		}
+		span.TraceState().FromRaw([]string{"", "", "a=1", "a=2", "a", "a=1,a=1"}[src.intn(6)])
+		span.SetFlags([]uint32{0, 0x101, 0x303, 0x200, 0x400}[src.intn(5)])
+		if src.intn(10) == 0 {
+			link := span.Links().AppendEmpty()
+			link.SetSpanID(treetest.ID(uint64(src.intn(2))))
+			link.SetTraceID(treetest.TraceID)
+			link.TraceState().FromRaw([]string{"", "a=1", "a", "a=1,a=1"}[src.intn(4)])
+		}
 	}
 	return td
 }
@@ -247,7 +255,7 @@ func describeAll(r *analysis.Result) []string {
 		n, s := &r.Tree.Nodes[i], r.Spans[i]
 		if repeated[n.SpanID().String()] {
 			// Duplicates may differ in attributes, and which is kept hangs on their order.
-			s.Category, s.PeerService, s.PeerKind = "", "", ""
+			s.Category, s.PeerService, s.PeerKind, s.Violations = "", "", "", nil
 		}
 		state := "in tree"
 		switch {

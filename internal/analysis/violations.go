@@ -20,18 +20,26 @@ const (
 	conflictingSpanID faults = 1 << iota
 	deepNesting
 	duplicateAttributeKey
+	duplicateTracestateKey
 	emptyAttributeKey
+	invalidTracestate
 	longName
+	missingEventTime
 	missingServiceName
 	missingSpanName
 	missingTime
 	negativeDuration
 	oversizeAttribute
 	parentCycle
+	remoteWithoutParent
 	timeOutOfRange
 	tooManyLinks
+	tooManyTracestateMembers
+	unknownFlags
 	unknownSpanKind
 	unknownStatusCode
+	wrongAttributeType
+	zeroLinkID
 )
 
 // faultNames are the names of the bits, which are sorted by them.
@@ -39,32 +47,43 @@ var faultNames = [...]string{
 	conventions.ViolationConflictingSpanID,
 	conventions.ViolationDeepNesting,
 	conventions.ViolationDuplicateAttributeKey,
+	conventions.ViolationDuplicateTracestateKey,
 	conventions.ViolationEmptyAttributeKey,
+	conventions.ViolationInvalidTracestate,
 	conventions.ViolationLongName,
+	conventions.ViolationMissingEventTime,
 	conventions.ViolationMissingServiceName,
 	conventions.ViolationMissingSpanName,
 	conventions.ViolationMissingTime,
 	conventions.ViolationNegativeDuration,
 	conventions.ViolationOversizeAttribute,
 	conventions.ViolationParentCycle,
+	conventions.ViolationRemoteWithoutParent,
 	conventions.ViolationTimeOutOfRange,
 	conventions.ViolationTooManyLinks,
+	conventions.ViolationTooManyTracestateMembers,
+	conventions.ViolationUnknownFlags,
 	conventions.ViolationUnknownSpanKind,
 	conventions.ViolationUnknownStatusCode,
+	conventions.ViolationWrongAttributeType,
+	conventions.ViolationZeroLinkID,
 }
 
 // violations are the rules that a span breaks, sorted: those that stand on it, for an earlier stage may have seen what cannot be
-// seen here, and those found here; shared are the ones of its resource and scope. Nil for most spans.
-func violations(n *tracetree.Node, shared faults) []string {
-	found := shared | spanFaults(n) | attributeFaults(n.Attributes())
+// seen here, those found already, as of its resource and scope, and those found here. Nil for most spans.
+func violations(n *tracetree.Node, found faults, states *stateReader) []string {
+	found |= spanFaults(n) | states.read(n.TraceState()) | attributeFaults(n.Attributes())
 	if n.Events().Len() > 0 {
 		for _, event := range n.Events().All() {
 			found |= attributeFaults(event.Attributes())
+			if conventions.Nanoseconds(event.Timestamp()) == 0 {
+				found |= missingEventTime
+			}
 		}
 	}
 	if n.Links().Len() > 0 {
 		for _, link := range n.Links().All() {
-			found |= attributeFaults(link.Attributes())
+			found |= linkFaults(link) | states.read(link.TraceState()) | attributeFaults(link.Attributes())
 		}
 	}
 	standing, ok := n.Attributes().Get(conventions.AttrViolations)
@@ -120,12 +139,59 @@ func spanFaults(n *tracetree.Node) faults {
 	if n.Links().Len() > conventions.MaxLinks {
 		found |= tooManyLinks
 	}
+	found |= flagFaults(n.Flags())
+	const remote = conventions.FlagRemoteKnown | conventions.FlagRemote
+	if n.Flags()&remote == remote && n.ParentSpanID().IsEmpty() {
+		found |= remoteWithoutParent
+	}
 	return found
+}
+
+func linkFaults(link ptrace.SpanLink) faults {
+	found := flagFaults(link.Flags())
+	if link.TraceID().IsEmpty() || link.SpanID().IsEmpty() {
+		found |= zeroLinkID
+	}
+	return found
+}
+
+// flagFaults are none where a flag is not set: senders of older versions set none.
+func flagFaults(flags uint32) faults {
+	if flags&^conventions.KnownFlags != 0 || flags&(conventions.FlagRemote|conventions.FlagRemoteKnown) == conventions.FlagRemote {
+		return unknownFlags
+	}
+	return 0
+}
+
+// stateReader reads tracestates. One that is like the last is not read again: those of a trace are mostly alike.
+type stateReader struct {
+	last   string
+	faults faults
+}
+
+func (r *stateReader) read(state pcommon.TraceState) faults {
+	if raw := state.AsRaw(); raw != r.last {
+		read := conventions.ReadTracestate(raw)
+		*r = stateReader{last: raw}
+		if read.Invalid {
+			r.faults |= invalidTracestate
+		}
+		if read.DuplicateKey {
+			r.faults |= duplicateTracestateKey
+		}
+		if read.TooManyMembers {
+			r.faults |= tooManyTracestateMembers
+		}
+	}
+	return r.faults
 }
 
 // resourceFaults are those of what spans share.
 func resourceFaults(resource pcommon.Resource) faults {
 	found := attributeFaults(resource.Attributes())
+	if conventions.WrongResourceType(resource) {
+		found |= wrongAttributeType
+	}
 	service := conventions.ServiceName(resource)
 	if len(service) > conventions.MaxNameBytes {
 		found |= longName

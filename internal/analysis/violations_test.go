@@ -1,7 +1,9 @@
 package analysis_test
 
 import (
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -63,8 +65,8 @@ func TestViolations(t *testing.T) {
 		"missing parent":             {func(s tracetree.Span) { s.SetParentSpanID(treetest.ID(9)) }, ""},
 		"no service":                 {func(s tracetree.Span) { s.Resource.Attributes().Clear() }, "missing_service_name"},
 		"empty service":              {func(s tracetree.Span) { s.Resource.Attributes().PutStr("service.name", "") }, "missing_service_name"},
-		"service is a map":           {func(s tracetree.Span) { s.Resource.Attributes().PutEmptyMap("service.name") }, "missing_service_name"},
-		"service is a number":        {func(s tracetree.Span) { s.Resource.Attributes().PutInt("service.name", 7) }, ""},
+		"service is a map":           {func(s tracetree.Span) { s.Resource.Attributes().PutEmptyMap("service.name") }, "missing_service_name wrong_attribute_type"},
+		"service is a number":        {func(s tracetree.Span) { s.Resource.Attributes().PutInt("service.name", 7) }, "wrong_attribute_type"},
 		"says unknown_service":       {func(s tracetree.Span) { s.Resource.Attributes().PutStr("service.name", "unknown_service") }, ""},
 		"long service":               {func(s tracetree.Span) { s.Resource.Attributes().PutStr("service.name", long) }, "long_name"},
 		"empty key":                  {func(s tracetree.Span) { s.Attributes().PutStr("", "x") }, "empty_attribute_key"},
@@ -76,8 +78,12 @@ func TestViolations(t *testing.T) {
 		"large in a list":            {func(s tracetree.Span) { s.Attributes().PutEmptySlice("k").AppendEmpty().SetStr(large + "v") }, "oversize_attribute"},
 		"large on the resource":      {func(s tracetree.Span) { s.Resource.Attributes().PutStr("k", large+"v") }, "oversize_attribute"},
 		"large on the scope":         {func(s tracetree.Span) { s.Scope.Attributes().PutStr("k", large+"v") }, "oversize_attribute"},
-		"large in an event":          {func(s tracetree.Span) { s.Events().AppendEmpty().Attributes().PutStr("k", large+"v") }, "oversize_attribute"},
-		"large in a link":            {func(s tracetree.Span) { s.Links().AppendEmpty().Attributes().PutStr("k", large+"v") }, "oversize_attribute"},
+		"large in an event":          {func(s tracetree.Span) { addEvent(s, 6).Attributes().PutStr("k", large+"v") }, "oversize_attribute"},
+		"event before the span":      {func(s tracetree.Span) { addEvent(s, 1) }, ""},
+		"event of 0":                 {func(s tracetree.Span) { addEvent(s, 6); addEvent(s, 0) }, "missing_event_time"},
+		"largest time of an event":   {func(s tracetree.Span) { addEvent(s, math.MaxInt64) }, ""},
+		"event out of range":         {func(s tracetree.Span) { addEvent(s, math.MaxInt64+1) }, "missing_event_time"},
+		"large in a link":            {func(s tracetree.Span) { addLinks(s, 1).Attributes().PutStr("k", large+"v") }, "oversize_attribute"},
 		"deepest":                    {func(s tracetree.Span) { nest(s.Attributes().PutEmpty("k"), 64) }, ""},
 		"too deep":                   {func(s tracetree.Span) { nest(s.Attributes().PutEmpty("k"), 65) }, "deep_nesting"},
 		"as many links as there may": {func(s tracetree.Span) { addLinks(s, 1000) }, ""},
@@ -102,9 +108,207 @@ func TestViolations(t *testing.T) {
 	}
 }
 
-func addLinks(s tracetree.Span, n int) {
+func addEvent(s tracetree.Span, at uint64) ptrace.SpanEvent {
+	event := s.Events().AppendEmpty()
+	event.SetTimestamp(pcommon.Timestamp(at))
+	return event
+}
+
+// addLinks adds links and gives the last.
+func addLinks(s tracetree.Span, n int) ptrace.SpanLink {
+	var link ptrace.SpanLink
 	for range n {
-		s.Links().AppendEmpty()
+		link = s.Links().AppendEmpty()
+		link.SetTraceID(treetest.TraceID)
+		link.SetSpanID(treetest.ID(1))
+	}
+	return link
+}
+
+// Tracestates and flags, of spans and of links. What of a tracestate is valid, conventions.ReadTracestate has a test of.
+func TestContextViolations(t *testing.T) {
+	var many strings.Builder
+	for i := range 33 {
+		fmt.Fprintf(&many, "k%d=v,", i)
+	}
+	for name, test := range map[string]struct {
+		change func(span tracetree.Span)
+		want   string // empty for none
+	}{
+		"tracestate":                          {func(s tracetree.Span) { s.TraceState().FromRaw("ot=th:c,fw529a3039@dt=x") }, ""},
+		"invalid tracestate":                  {func(s tracetree.Span) { s.TraceState().FromRaw("Ot=th:c") }, "invalid_tracestate"},
+		"key twice":                           {func(s tracetree.Span) { s.TraceState().FromRaw("a=1,a=2") }, "duplicate_tracestate_key"},
+		"33 members":                          {func(s tracetree.Span) { s.TraceState().FromRaw(many.String()) }, "too_many_tracestate_members"},
+		"link's tracestate":                   {func(s tracetree.Span) { addLinks(s, 1).TraceState().FromRaw("a=1") }, ""},
+		"link's invalid tracestate":           {func(s tracetree.Span) { addLinks(s, 1).TraceState().FromRaw("a") }, "invalid_tracestate"},
+		"an invalid one and the link's valid": {func(s tracetree.Span) { s.TraceState().FromRaw("a"); addLinks(s, 2).TraceState().FromRaw("a=1") }, "invalid_tracestate"},
+		"two of them, different faults": {
+			func(s tracetree.Span) { s.TraceState().FromRaw("a"); addLinks(s, 2).TraceState().FromRaw("a=1,a=1") },
+			"duplicate_tracestate_key invalid_tracestate",
+		},
+		"no flags":                     {func(s tracetree.Span) { s.SetFlags(0) }, ""},
+		"sampled":                      {func(s tracetree.Span) { s.SetFlags(0x001) }, ""},
+		"sampled, random":              {func(s tracetree.Span) { s.SetFlags(0x003) }, ""},
+		"third trace flag":             {func(s tracetree.Span) { s.SetFlags(0x004) }, "unknown_flags"},
+		"last trace flag":              {func(s tracetree.Span) { s.SetFlags(0x080) }, "unknown_flags"},
+		"first bit that OTLP reserves": {func(s tracetree.Span) { s.SetFlags(0x400) }, "unknown_flags"},
+		"last bit that OTLP reserves":  {func(s tracetree.Span) { s.SetFlags(1 << 31) }, "unknown_flags"},
+		"root, parent not remote":      {func(s tracetree.Span) { s.SetFlags(0x103) }, ""},
+		"root, parent remote":          {func(s tracetree.Span) { s.SetFlags(0x303) }, "remote_without_parent"},
+		"child, parent remote":         {func(s tracetree.Span) { s.SetFlags(0x303); s.SetParentSpanID(treetest.ID(9)) }, ""},
+		"child, parent not remote":     {func(s tracetree.Span) { s.SetFlags(0x103); s.SetParentSpanID(treetest.ID(9)) }, ""},
+		"root, remote, not known":      {func(s tracetree.Span) { s.SetFlags(0x200) }, "unknown_flags"},
+		"link's flags":                 {func(s tracetree.Span) { addLinks(s, 1).SetFlags(0x303) }, ""},
+		"link's unknown flags":         {func(s tracetree.Span) { addLinks(s, 1).SetFlags(0x400) }, "unknown_flags"},
+		"link, remote, not known":      {func(s tracetree.Span) { addLinks(s, 1).SetFlags(0x201) }, "unknown_flags"},
+		"link":                         {func(s tracetree.Span) { addLinks(s, 1) }, ""},
+		"link without a trace id":      {func(s tracetree.Span) { addLinks(s, 2).SetTraceID(pcommon.TraceID{}) }, "zero_link_id"},
+		"link without a span id":       {func(s tracetree.Span) { addLinks(s, 2).SetSpanID(pcommon.SpanID{}) }, "zero_link_id"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			release := treetest.Release(t, `
+				a 1 - server 5 100
+				a 2 1 server 5 100`) // its tracestate and flags are its own
+			test.change(release.Spans[0])
+			result := analysis.Analyze(release)
+			require.Equal(t, test.want, strings.Join(result.Spans[0].Violations, " "))
+			require.Empty(t, result.Spans[1].Violations)
+		})
+	}
+}
+
+// Spans that say the same are judged alike, whatever stands between them.
+func TestTracestatesOfATrace(t *testing.T) {
+	release := treetest.Release(t, `
+		a 1 - server 5 100
+		a 2 1 server 5 100
+		a 3 1 server 5 100
+		a 4 1 server 5 100
+		a 5 1 server 5 100
+		a 6 1 server 5 100`)
+	states := []string{"a", "a", "a=1", "a=1", "", "a"}
+	for i, state := range states {
+		release.Spans[i].TraceState().FromRaw(state)
+	}
+	for i, span := range analysis.Analyze(release).Spans {
+		require.Equal(t, states[i] == "a", slices.Contains(span.Violations, "invalid_tracestate"), i)
+	}
+}
+
+// Well-known attributes of another type than the conventions'. An empty value says nothing.
+func TestWrongAttributeTypes(t *testing.T) {
+	values := map[string]func(pcommon.Value){
+		"text":   func(v pcommon.Value) { v.SetStr("200") },
+		"int":    func(v pcommon.Value) { v.SetInt(200) },
+		"double": func(v pcommon.Value) { v.SetDouble(200) },
+		"bool":   func(v pcommon.Value) { v.SetBool(true) },
+		"bytes":  func(v pcommon.Value) { v.SetEmptyBytes() },
+		"list":   func(v pcommon.Value) { v.SetEmptySlice().AppendEmpty().SetStr("200") },
+		"map":    func(v pcommon.Value) { v.SetEmptyMap() },
+		"empty":  func(pcommon.Value) {},
+	}
+	for want, keys := range map[string][]string{
+		"int": {
+			"http.response.status_code", "http.status_code", "server.port", "net.peer.port", "client.port", "network.peer.port",
+			"http.request.body.size", "http.response.body.size", "http.request.resend_count", "rpc.grpc.status_code",
+			"db.response.returned_rows", "messaging.batch.message_count", "thread.id",
+		},
+		"text": {
+			"http.request.method", "http.method", "http.route", "url.full", "http.url", "url.path", "server.address", "net.peer.name",
+			"db.system.name", "db.system", "db.query.text", "db.response.status_code", "messaging.system", "rpc.system", "rpc.method",
+			"rpc.response.status_code", "network.protocol.version", "error.type", "service.peer.name", "session.id", "user.id",
+		},
+		"": {"component", "peer.hostname", "http.request.header.accept", "status_code", "business.order", "http.response.status_code2"},
+	} {
+		for _, key := range keys {
+			for kind, set := range values {
+				release := treetest.Release(t, "a 1 - server 5 100")
+				set(release.Spans[0].Attributes().PutEmpty(key))
+				got := analysis.Analyze(release).Spans[0].Violations
+				if want == "" || kind == want || kind == "empty" {
+					require.Empty(t, got, "%s is a %s", key, kind)
+				} else {
+					require.Equal(t, []string{"wrong_attribute_type"}, got, "%s is a %s", key, kind)
+				}
+			}
+		}
+	}
+	for _, key := range []string{
+		"service.version", "service.namespace", "service.instance.id", "deployment.environment.name", "deployment.environment",
+	} {
+		release := treetest.Release(t, "a 1 - server 5 100")
+		release.Spans[0].Resource.Attributes().PutStr(key, "1")
+		require.Empty(t, analysis.Analyze(release).Spans[0].Violations, key)
+		release.Spans[0].Resource.Attributes().PutInt(key, 1)
+		require.Equal(t, []string{"wrong_attribute_type"}, analysis.Analyze(release).Spans[0].Violations, key)
+	}
+}
+
+// In any order the attributes of a span, of its resource, events and links break the same rules.
+func TestViolationsInAnyOrderOfAttributes(t *testing.T) {
+	type attribute struct {
+		key string
+		set func(pcommon.Value)
+	}
+	text := func(s string) func(pcommon.Value) { return func(v pcommon.Value) { v.SetStr(s) } }
+	number := func(v pcommon.Value) { v.SetInt(7) }
+	large := strings.Repeat("v", conventions.MaxAttributeBytes+1)
+	pool := []attribute{
+		{"", text("x")},
+		{"", number},
+		{"k", text("first")},
+		{"k", number},
+		{"k", text(large)},
+		{"list", func(v pcommon.Value) { nest(v, 65) }},
+		{"http.request.method", text("GET")},
+		{"http.request.method", number},
+		{"http.response.status_code", number},
+		{"http.response.status_code", text("200")},
+		{"server.port", text("443")},
+		{"server.port", number},
+		{"db.system.name", func(pcommon.Value) {}},
+		{"db.system.name", func(v pcommon.Value) { v.SetBool(true) }},
+		{"service.version", text("1")},
+		{"service.version", number},
+	}
+	seen := make(map[string]int)
+	for seed := range uint64(500) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		release := treetest.Release(t, "a 1 - server 5 100")
+		span := release.Spans[0]
+		chosen := make([][]attribute, 4)
+		for i := range chosen {
+			for range r.IntN(5) {
+				chosen[i] = append(chosen[i], pool[r.IntN(len(pool))])
+			}
+		}
+		places := []pcommon.Map{
+			span.Attributes(), span.Resource.Attributes(), addEvent(span, 6).Attributes(), addLinks(span, 1).Attributes(),
+		}
+		violations := func() string {
+			for i, place := range places {
+				r.Shuffle(len(chosen[i]), func(a, b int) { chosen[i][a], chosen[i][b] = chosen[i][b], chosen[i][a] })
+				var builder xpdata.MapBuilder
+				for _, a := range chosen[i] {
+					a.set(builder.AppendEmpty(a.key))
+				}
+				builder.UnsafeIntoMap(place)
+			}
+			return strings.Join(analysis.Analyze(release).Spans[0].Violations, " ")
+		}
+		want := violations()
+		for range 5 {
+			require.Equal(t, want, violations(), "seed %d", seed)
+		}
+		for name := range strings.FieldsSeq(want) {
+			seen[name]++
+		}
+	}
+	for _, name := range []string{
+		"deep_nesting", "duplicate_attribute_key", "empty_attribute_key", "oversize_attribute", "wrong_attribute_type",
+	} {
+		require.Greater(t, seen[name], 50, name)
+		require.Less(t, seen[name], 500, name)
 	}
 }
 

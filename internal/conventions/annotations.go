@@ -183,10 +183,17 @@ const (
 	ViolationDeepNesting = "deep_nesting"
 	// ViolationDuplicateAttributeKey marks a key that stands more than once; searches and answers take the first.
 	ViolationDuplicateAttributeKey = "duplicate_attribute_key"
+	// ViolationDuplicateTracestateKey marks a tracestate, of a span or of a link, in which a key stands more than once.
+	ViolationDuplicateTracestateKey = "duplicate_tracestate_key"
 	// ViolationEmptyAttributeKey marks an attribute without a key.
 	ViolationEmptyAttributeKey = "empty_attribute_key"
+	// ViolationInvalidTracestate marks a tracestate, of a span or of a link, that is not as W3C Trace Context has it, see
+	// ReadTracestate.
+	ViolationInvalidTracestate = "invalid_tracestate"
 	// ViolationLongName marks a service or span name above MaxNameBytes; aggregates use its beginning.
 	ViolationLongName = "long_name"
+	// ViolationMissingEventTime marks an event whose time is 0, or one that int64 cannot hold, which counts as 0.
+	ViolationMissingEventTime = "missing_event_time"
 	// ViolationMissingServiceName marks a resource without a service.name.
 	ViolationMissingServiceName = "missing_service_name"
 	// ViolationMissingSpanName marks an empty span name.
@@ -200,14 +207,26 @@ const (
 	ViolationOversizeAttribute = "oversize_attribute"
 	// ViolationParentCycle marks the span at which a cycle of parents was cut: it stands as a root.
 	ViolationParentCycle = "parent_cycle"
+	// ViolationRemoteWithoutParent marks a span without a parent whose flags say that its parent is remote: the caller's id was
+	// lost.
+	ViolationRemoteWithoutParent = "remote_without_parent"
 	// ViolationTimeOutOfRange marks a start or an end that int64 cannot hold; it counts as 0, see ViolationMissingTime.
 	ViolationTimeOutOfRange = "time_out_of_range"
 	// ViolationTooManyLinks marks more than MaxLinks links.
 	ViolationTooManyLinks = "too_many_links"
+	// ViolationTooManyTracestateMembers marks a tracestate, of a span or of a link, with more than MaxTracestateMembers members.
+	ViolationTooManyTracestateMembers = "too_many_tracestate_members"
+	// ViolationUnknownFlags marks flags, of a span or of a link, beyond KnownFlags, or that say remote and not that this is known.
+	ViolationUnknownFlags = "unknown_flags"
 	// ViolationUnknownSpanKind marks a kind that OTLP does not have; it counts as unspecified.
 	ViolationUnknownSpanKind = "unknown_span_kind"
 	// ViolationUnknownStatusCode marks a status code that OTLP does not have; it counts as unset.
 	ViolationUnknownStatusCode = "unknown_status_code"
+	// ViolationWrongAttributeType marks a value of another type than the semantic conventions give to its key, see
+	// SpanFacts.WrongType and WrongResourceType; what wants the other type does not see it.
+	ViolationWrongAttributeType = "wrong_attribute_type"
+	// ViolationZeroLinkID marks a link whose trace or span id is all zeros: it leads nowhere.
+	ViolationZeroLinkID = "zero_link_id"
 )
 
 // UnknownService names the service of a resource without service.name, as the semantic conventions want it.

@@ -17,6 +17,16 @@ const (
 	MaxLinks = 1000
 )
 
+// Flags of spans and links: the lowest eight bits are those of W3C Trace Context Level 2, the others OTLP's.
+const (
+	FlagSampled = 0x01
+	FlagRandom  = 0x02 // the trace id is
+	// FlagRemoteKnown says that FlagRemote says whether the parent, or the link, is in another process.
+	FlagRemoteKnown = 0x100
+	FlagRemote      = 0x200
+	KnownFlags      = FlagSampled | FlagRandom | FlagRemoteKnown | FlagRemote
+)
+
 // MaxNameBytes is how much of a name aggregates and annotations use. An entry's name stands on every span of its trace, and a
 // caller's on every span that it calls: a name of a megabyte would make a trace of gigabytes.
 const MaxNameBytes = 256

@@ -36,3 +36,19 @@ func resourceText(resource pcommon.Resource, key string) string {
 	}
 	return ""
 }
+
+// WrongResourceType says whether a value of the resource that Tracewright reads, or that names an instance of the service, is not
+// the text that the conventions have there.
+func WrongResourceType(resource pcommon.Resource) bool {
+	for key, value := range resource.Attributes().All() {
+		if !wrongType(pcommon.ValueTypeStr, value) {
+			continue // nearly all
+		}
+		switch key {
+		case "service.name", "service.namespace", "service.version", "service.instance.id", "deployment.environment.name",
+			"deployment.environment":
+			return true
+		}
+	}
+	return false
+}

@@ -19,6 +19,8 @@ type SpanFacts struct {
 
 	http bool // see ProtocolFacts
 
+	wrongType bool
+
 	// Attributes under the prefixes of category.go.
 	s3, container, orchestration, network, business bool
 }
@@ -106,7 +108,7 @@ func ReadSpan(span ptrace.Span) SpanFacts {
 		case "http.host":
 			f.set(factHTTPHost, value)
 		case "peer.hostname":
-			f.set(factPeerHostname, value)
+			setText(&f.values[factPeerHostname], value) // OpenTracing's, not in the conventions
 		case "network.peer.address":
 			f.set(factNetworkPeerAddress, value)
 		case "net.peer.ip":
@@ -116,13 +118,27 @@ func ReadSpan(span ptrace.Span) SpanFacts {
 		case "http.url":
 			f.set(factHTTPURL, value)
 		case "component":
-			f.set(factComponent, value)
+			setText(&f.values[factComponent], value)
 		case "http.request.method", "http.method":
 			f.http = f.http || value.Type() == pcommon.ValueTypeStr
+			f.expect(pcommon.ValueTypeStr, value)
 		case "server.port":
 			f.port = port(value)
+			f.expect(pcommon.ValueTypeInt, value)
 		case "net.peer.port":
 			f.oldPort = port(value)
+			f.expect(pcommon.ValueTypeInt, value)
+		case "http.response.status_code", "http.status_code", "http.request.body.size", "http.response.body.size",
+			"http.request_content_length", "http.response_content_length", "http.request.resend_count", "http.resend_count",
+			"client.port", "net.host.port", "network.peer.port", "network.local.port", "rpc.grpc.status_code",
+			"db.response.returned_rows", "db.operation.batch.size", "messaging.batch.message_count", "messaging.message.body.size",
+			"thread.id":
+			f.expect(pcommon.ValueTypeInt, value)
+		case "http.route", "http.target", "http.scheme", "url.path", "url.query", "url.scheme", "user_agent.original",
+			"client.address", "network.protocol.name", "network.protocol.version", "error.type", "rpc.response.status_code",
+			"db.response.status_code", "db.operation.name", "db.operation", "db.collection.name", "messaging.operation.name",
+			"messaging.operation.type", "messaging.message.id", "session.id", "user.id", "enduser.id":
+			f.expect(pcommon.ValueTypeStr, value)
 		default:
 			f.readPrefix(key)
 		}
@@ -132,10 +148,24 @@ func ReadSpan(span ptrace.Span) SpanFacts {
 
 // set takes the first of repeated attributes, as pcommon.Map.Get does.
 func (f *SpanFacts) set(at fact, value pcommon.Value) {
-	if f.values[at] == "" && value.Type() == pcommon.ValueTypeStr {
-		f.values[at] = value.Str()
-	}
+	setText(&f.values[at], value)
+	f.expect(pcommon.ValueTypeStr, value)
 }
+
+// expect notes whether the value has the type that the conventions give to its key.
+func (f *SpanFacts) expect(want pcommon.ValueType, value pcommon.Value) {
+	f.wrongType = f.wrongType || wrongType(want, value)
+}
+
+// wrongType says whether the value has another type. One that is empty is none.
+func wrongType(want pcommon.ValueType, value pcommon.Value) bool {
+	got := value.Type()
+	return got != want && got != pcommon.ValueTypeEmpty
+}
+
+// WrongType says whether a value has another type than the conventions, current or previous, give to its key. Only the keys
+// that ReadSpan knows are looked at.
+func (f *SpanFacts) WrongType() bool { return f.wrongType }
 
 func port(value pcommon.Value) int64 {
 	switch value.Type() {

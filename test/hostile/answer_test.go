@@ -65,6 +65,7 @@ type span struct {
 	SelfTimeNS     int64          `json:"self_time_ns"`
 	CriticalPathNS int64          `json:"critical_path_ns"`
 	Tracestate     string         `json:"tracestate"`
+	Flags          uint32         `json:"flags"`
 	Attributes     map[string]any `json:"attributes"`
 	Violations     []string       `json:"violations"`
 	Status         struct {

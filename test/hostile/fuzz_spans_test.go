@@ -57,6 +57,9 @@ func (c *choices) span(to ptrace.SpanSlice) {
 		event.Attributes().PutDouble("exception.message", math.NaN())
 	case 4:
 		s.Links().AppendEmpty()
+	case 5:
+		s.TraceState().FromRaw("a=1,a=2,\xff")
+		s.SetFlags(math.MaxUint32)
 	}
 }
 

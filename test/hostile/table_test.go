@@ -331,6 +331,26 @@ func identityCases() map[string]hostileCase {
 			counts: complete(2),
 			check:  violate("unknown_span_kind", "unknown_status_code"),
 		},
+		"a root with a remote parent": {
+			fill:   func(r *request) { root, _ := r.pair(); root.SetFlags(0x301) },
+			counts: complete(2),
+			check: all(violate("remote_without_parent"), func(t *testing.T, a *trace) {
+				require.Equal(t, []string{id1}, a.Roots)
+				require.Equal(t, uint32(0x301), a.span(t, id1).Flags)
+			}),
+		},
+		"flags that nobody knows": {
+			fill: func(r *request) {
+				root, _ := r.pair()
+				root.SetFlags(math.MaxUint32 &^ 0x200)
+				addLinks(root, 1)
+				root.Links().At(0).SetFlags(math.MaxUint32)
+			},
+			counts: complete(2),
+			check: all(violate("unknown_flags"), func(t *testing.T, a *trace) {
+				require.Equal(t, uint32(math.MaxUint32&^0x200), a.span(t, id1).Flags)
+			}),
+		},
 		"links to nowhere": {
 			fill: func(r *request) {
 				root, _ := r.pair()
@@ -338,7 +358,7 @@ func identityCases() map[string]hostileCase {
 				root.Links().AppendEmpty().SetTraceID(r.trace)
 			},
 			counts: complete(2),
-			check: all(violate(), func(t *testing.T, a *trace) {
+			check: all(violate("zero_link_id"), func(t *testing.T, a *trace) {
 				require.Len(t, a.span(t, id1).Links, 2)
 				require.Empty(t, a.span(t, id1).Links[0].TraceID)
 			}),
@@ -357,7 +377,7 @@ func timeCases() map[string]hostileCase {
 			span := r.span(r.service("shop"), 1, 0, server, 0, 100)
 			span.SetStartTimestamp(pcommon.Timestamp(start))
 			span.SetEndTimestamp(pcommon.Timestamp(end))
-			span.Events().AppendEmpty().SetTimestamp(math.MaxUint64)
+			span.Events().AppendEmpty().SetTimestamp(math.MaxUint64) // missing_event_time
 			span.Events().AppendEmpty().SetTimestamp(math.MaxInt64)
 		}
 	}
@@ -383,12 +403,12 @@ func timeCases() map[string]hostileCase {
 				require.Equal(t, 50*ms, a.DurationNS)
 			}),
 		},
-		"times of 0":       {fill: set(0, 0), counts: complete(1), check: all(violate("missing_time"), lasts(epoch, 0))},
-		"times of 2^64-1":  {fill: set(math.MaxUint64, math.MaxUint64), counts: complete(1), check: all(violate("time_out_of_range"), lasts(epoch, 0))},
-		"times of 2^63":    {fill: set(1<<63, 1<<63), counts: complete(1), check: all(violate("time_out_of_range"), lasts(epoch, 0))},
-		"times of 2^63-1":  {fill: set(math.MaxInt64, math.MaxInt64), counts: complete(1), check: all(violate(), lasts(largest, 0))},
-		"from 0 to 2^63-1": {fill: set(0, math.MaxInt64), counts: complete(1), check: all(violate("missing_time"), lasts(largest, 0))},
-		"from 2^64-1 to 0": {fill: set(math.MaxUint64, 0), counts: complete(1), check: all(violate("missing_time", "negative_duration", "time_out_of_range"), lasts(epoch, 0))},
+		"times of 0":       {fill: set(0, 0), counts: complete(1), check: all(violate("missing_event_time", "missing_time"), lasts(epoch, 0))},
+		"times of 2^64-1":  {fill: set(math.MaxUint64, math.MaxUint64), counts: complete(1), check: all(violate("missing_event_time", "time_out_of_range"), lasts(epoch, 0))},
+		"times of 2^63":    {fill: set(1<<63, 1<<63), counts: complete(1), check: all(violate("missing_event_time", "time_out_of_range"), lasts(epoch, 0))},
+		"times of 2^63-1":  {fill: set(math.MaxInt64, math.MaxInt64), counts: complete(1), check: all(violate("missing_event_time"), lasts(largest, 0))},
+		"from 0 to 2^63-1": {fill: set(0, math.MaxInt64), counts: complete(1), check: all(violate("missing_event_time", "missing_time"), lasts(largest, 0))},
+		"from 2^64-1 to 0": {fill: set(math.MaxUint64, 0), counts: complete(1), check: all(violate("missing_event_time", "missing_time", "negative_duration", "time_out_of_range"), lasts(epoch, 0))},
 		// It stands at its parent's start, so that the trace keeps its own.
 		"a child without times": {
 			fill: func(r *request) {
@@ -404,7 +424,7 @@ func timeCases() map[string]hostileCase {
 				require.Zero(t, a.span(t, id2).StartNS)
 			},
 		},
-		"one nanosecond, 1970": {fill: set(1, 2), counts: complete(1), check: all(violate(), lasts("1970-01-01T00:00:00.000000001Z", 1))},
+		"one nanosecond, 1970": {fill: set(1, 2), counts: complete(1), check: all(violate("missing_event_time"), lasts("1970-01-01T00:00:00.000000001Z", 1))},
 		// The clock of the second service is 292 years ahead, so that its span is shifted back into its client's, the events with it.
 		"skew of 292 years": {
 			fill: func(r *request) {
@@ -416,13 +436,14 @@ func timeCases() map[string]hostileCase {
 				callee.Events().AppendEmpty().SetTimestamp(0)
 			},
 			counts: complete(2),
-			check: all(violate(), func(t *testing.T, a *trace) {
+			check: func(t *testing.T, a *trace) {
+				require.Equal(t, []string{"missing_event_time"}, a.violations())
 				require.Equal(t, 100*ms, a.DurationNS)
 				callee := a.span(t, id2)
 				require.Equal(t, 50*ms-5, callee.StartNS, "centred")
 				require.Equal(t, 50*ms+5, callee.Events[0].TimeNS)
 				require.Negative(t, callee.Events[1].TimeNS)
-			}),
+			},
 		},
 		"skew of 1970": {
 			fill: func(r *request) {
@@ -468,7 +489,7 @@ func nameCases() map[string]hostileCase {
 				nest(r.td.ResourceSpans().At(0).Resource().Attributes().PutEmpty("service.name"), 1000)
 			},
 			counts: complete(1),
-			check:  violate("deep_nesting", "missing_service_name"),
+			check:  violate("deep_nesting", "missing_service_name", "wrong_attribute_type"),
 		},
 		"empty span name": {
 			fill:   func(r *request) { root, _ := r.pair(); root.SetName("") },
@@ -494,7 +515,7 @@ func nameCases() map[string]hostileCase {
 				scope.SetSchemaUrl("\xff")
 			},
 			counts: complete(1),
-			check: all(violate(), func(t *testing.T, a *trace) {
+			check: all(violate("invalid_tracestate", "missing_event_time", "zero_link_id"), func(t *testing.T, a *trace) {
 				require.Equal(t, []string{"caf\uFFFD"}, a.Services)
 				require.Equal(t, operation{"caf\uFFFD", "\uFFFDname"}, a.Entry)
 				s := a.span(t, id1)
@@ -522,10 +543,12 @@ func nameCases() map[string]hostileCase {
 				child.TraceState().FromRaw(strings.Repeat("k=v,", 10_000))
 			},
 			counts: complete(2),
-			check: all(violate(), func(t *testing.T, a *trace) {
+			check: func(t *testing.T, a *trace) {
+				require.Equal(t, []string{"invalid_tracestate"}, a.span(t, id1).Violations)
+				require.Equal(t, []string{"duplicate_tracestate_key", "too_many_tracestate_members"}, a.span(t, id2).Violations)
 				require.Equal(t, "ot=th:zzzz;rv:;;=,,=\"\n", a.span(t, id1).Tracestate)
 				require.Len(t, a.span(t, id2).Tracestate, 40_000)
-			}),
+			},
 		},
 		// A name of a megabyte must not stand on each of a thousand spans.
 		"names of a megabyte": {
@@ -572,7 +595,7 @@ func attributeCases() map[string]hostileCase {
 				}
 			},
 			counts: complete(2),
-			check: all(violate(), func(t *testing.T, a *trace) {
+			check: all(violate("missing_event_time", "zero_link_id"), func(t *testing.T, a *trace) {
 				require.Equal(t, operation{"shop", "work"}, a.Entry)
 				require.Equal(t, 1, a.Version)
 				require.Equal(t, 100*ms, a.DurationNS)
@@ -621,6 +644,19 @@ func attributeCases() map[string]hostileCase {
 			check: all(violate("duplicate_attribute_key"), func(t *testing.T, a *trace) {
 				require.Equal(t, []string{"first"}, a.Services)
 				require.Equal(t, map[string]any{"service.name": "first"}, a.Resources[0].Attributes)
+			}),
+		},
+		"values of the wrong type": {
+			fill: on(func(root ptrace.Span) {
+				root.Attributes().PutStr("http.response.status_code", "200")
+				root.Attributes().PutDouble("server.port", math.NaN())
+				root.Attributes().PutEmptyMap("db.query.text")
+			}),
+			counts: complete(2),
+			check: all(violate("wrong_attribute_type"), func(t *testing.T, a *trace) {
+				require.Equal(t, map[string]any{
+					"http.response.status_code": "200", "server.port": "NaN", "db.query.text": map[string]any{},
+				}, a.span(t, id1).Attributes)
 			}),
 		},
 		"an empty key": {
@@ -734,7 +770,7 @@ func sizeCases() map[string]hostileCase {
 		"attribute of 1 MB in an event": {
 			fill:   func(r *request) { root, _ := r.pair(); root.Events().AppendEmpty().Attributes().PutStr("k", text) },
 			counts: complete(2),
-			check:  violate("oversize_attribute"),
+			check:  violate("missing_event_time", "oversize_attribute"),
 		},
 		"span of 5 MiB": {
 			fill: func(r *request) {
