@@ -85,6 +85,9 @@ func hostile(src source, n int) ptrace.Traces {
 		if src.intn(6) == 0 {
 			span.Attributes().PutStr("server.address", "db")
 		}
+		if src.intn(6) == 0 {
+			span.Attributes().PutStr("db.query.text", fmt.Sprintf("SELECT '%d", src.intn(3)))
+		}
 		if src.intn(20) == 0 {
 			span.Attributes().PutEmptySlice(conventions.AttrViolations).AppendEmpty().
 				SetStr(conventions.ViolationConflictingSpanID)
@@ -290,12 +293,19 @@ func checkHostile(t *testing.T, src source, n int) {
 	for _, release := range tracetree.Releases(td) {
 		result := analysis.Analyze(&release)
 		checkResult(t, result)
+		checkFindings(t, result)
 		want := describeAll(result)
+		wantFindings := describeFindings(result)
 
 		shuffled := release
 		shuffled.Spans = slices.Clone(release.Spans)
 		slices.Reverse(shuffled.Spans)
-		require.Equal(t, want, describeAll(analysis.Analyze(&shuffled)), "the order of the spans does not matter")
+		result = analysis.Analyze(&shuffled)
+		require.Equal(t, want, describeAll(result), "the order of the spans does not matter")
+		// Duplicates may differ in attributes, and which is kept hangs on their order.
+		if !slices.ContainsFunc(result.Tree.Nodes, func(n tracetree.Node) bool { return n.Duplicate }) {
+			require.Equal(t, wantFindings, describeFindings(result), "nor does it for the findings")
+		}
 	}
 	annotate(td)
 	once := marshal(t, td)
@@ -396,6 +406,7 @@ func TestLargeTraces(t *testing.T) {
 			}
 			require.Equal(t, int64(3*n), sum)
 			require.Equal(t, int64(3*n), r.RootDuration)
+			checkFindings(t, r)
 		})
 	}
 }
