@@ -68,9 +68,6 @@ func readCalls(r *Result) *calls {
 
 func (c *calls) readCall(i int, names *calleeNames) {
 	n, s, children := &c.tree.Nodes[i], &c.result.Spans[i], c.tree.Children(i)
-	if n.Parent < 0 {
-		return // nobody's call
-	}
 	below := int32(noCall)
 	switch {
 	case n.Kind() == clientKind:
@@ -81,6 +78,8 @@ func (c *calls) readCall(i int, names *calleeNames) {
 			}
 		}
 		c.statement[i] = statementOf(n.Attributes())
+	case n.Parent < 0:
+		return
 	case isCall(n, &c.tree.Nodes[n.Parent]):
 		c.answer[i] = i
 	case n.Kind() == ptrace.SpanKindInternal && len(children) == 1 && c.callee[children[0]] != noCall:

@@ -18,11 +18,17 @@ const (
 	FindingSerialCalls            FindingKind = "serial_calls"
 	FindingRetries                FindingKind = "retries"
 	FindingMissingInstrumentation FindingKind = "missing_instrumentation"
+	FindingRepeatedQuery          FindingKind = "repeated_query"
+	FindingTimeout                FindingKind = "timeout"
+	FindingFanOut                 FindingKind = "fan_out"
+	FindingGap                    FindingKind = "gap"
+	FindingSkewedHost             FindingKind = "skewed_host"
 )
 
 // FindingKinds are all of them.
 var FindingKinds = []FindingKind{
-	FindingNPlusOne, FindingSerialCalls, FindingRetries, FindingMissingInstrumentation,
+	FindingNPlusOne, FindingSerialCalls, FindingRetries, FindingMissingInstrumentation, FindingRepeatedQuery, FindingTimeout,
+	FindingFanOut, FindingGap, FindingSkewedHost,
 }
 
 const (
@@ -43,6 +49,8 @@ type Finding struct {
 	// CriticalPathTime is for how long the request waited for the pattern and need not have, nanoseconds. Findings may overlap, so
 	// that their times do not add up.
 	CriticalPathTime int64
+	// ClockShift is what was added to the times of a FindingSkewedHost's spans, nanoseconds, median; 0 for other kinds.
+	ClockShift int64
 	// Confidence is how likely it is that the pattern is what it looks like, above 0 and at most 1.
 	Confidence float64
 	// Message says it in plain words.
@@ -52,9 +60,13 @@ type Finding struct {
 // FindPatterns names the patterns of a whole trace, what costs most first; of equals by kind and first span. It takes O(n log n)
 // time and changes nothing. What it answers depends on the result alone, not on the order of the spans.
 func FindPatterns(r *Result) []Finding {
-	f := finder{calls: readCalls(r)}
+	f := finder{calls: readCalls(r), taken: make([]bool, len(r.Tree.Nodes)), pauses: make(map[pauseEnd]struct{})}
+	f.repeatedQueries()
 	f.siblings()
 	f.missingInstrumentation()
+	f.timeouts()
+	f.gaps() // knows the pauses of retries
+	f.skewedHosts()
 	slices.SortFunc(f.found, f.compare)
 	findings := make([]Finding, 0, min(len(f.found), MaxFindings))
 	for i := range f.found[:min(len(f.found), MaxFindings)] {
@@ -78,8 +90,9 @@ type finder struct {
 
 	found []found
 	// taken marks the calls that are explained by a more special pattern.
-	taken []bool
-	alike []int // siblings ordered by what they ask for
+	taken  []bool
+	pauses map[pauseEnd]struct{}
+	alike  []int // siblings ordered by what they ask for
 }
 
 // add takes a finding; the spans are in start order and stay the caller's.
@@ -103,7 +116,6 @@ func (f *finder) compare(a, b found) int {
 
 // siblings looks for the patterns among the calls below one span, for all spans.
 func (f *finder) siblings() {
-	f.taken = make([]bool, len(f.tree.Nodes))
 	var siblings []int
 	for _, parent := range f.order {
 		siblings = siblings[:0]
@@ -118,6 +130,7 @@ func (f *finder) siblings() {
 		f.eachAlike(siblings, func(alike []int) { f.retries(parent, alike) })
 		f.eachAlike(siblings, func(alike []int) { f.nPlusOne(parent, alike) })
 		f.serialCalls(parent, siblings)
+		f.fanOut(parent, siblings)
 	}
 }
 

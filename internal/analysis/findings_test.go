@@ -46,7 +46,7 @@ func findingsOf(release *tracetree.Release) string {
 // steps writes n client spans below 1, each of 5 ms, one every 8 ms from 10 ms on, with ids from hex 10 on.
 func steps(n int, further func(i int) string) string {
 	var b strings.Builder
-	b.WriteString("a 1 - server 0 300 name=GET_/list\n")
+	fmt.Fprintf(&b, "a 1 - server 0 %d name=GET_/list\n", 20+8*n)
 	for i := range n {
 		fmt.Fprintf(&b, "a %x 1 client %d %d name=SELECT db.system.name=postgresql db.namespace=shop %s\n",
 			16+i, 10+8*i, 15+8*i, further(i))
@@ -61,7 +61,7 @@ func statement(i int) string {
 // Expected values were worked out by hand; one column of a drawing is 10 ms or so.
 var goldenFindings = []struct{ name, spans, want string }{
 	{
-		//  1  |------------------------|   0-300, 10 queries of 5 ms, 3 ms apart
+		//  1  |------------------------|   0-100, 10 queries of 5 ms, 3 ms apart
 		//  10   || || || || || || …        10 x 5 ms on the path, one of which would stay: 45
 		// The queries differ in their literals only.
 		name:  "ten queries one after the other",
@@ -69,7 +69,7 @@ var goldenFindings = []struct{ name, spans, want string }{
 		want:  "n_plus_one 1: 10 11 12 13 14 15 16 17 18 19 (10), 45ms, 1.00",
 	},
 	{
-		// 9 are too few to be N+1, and for serial calls 8 x 5 ms of 300 are enough: 40 of 300 is more than a tenth.
+		// 9 are too few to be N+1, and for serial calls 8 x 5 ms of 92 are enough.
 		name:  "nine queries one after the other",
 		spans: steps(9, statement),
 		want:  "serial_calls 1: 10 11 12 13 14 15 16 17 18 (9), 40ms, 0.60",
@@ -81,16 +81,16 @@ var goldenFindings = []struct{ name, spans, want string }{
 		want:  "n_plus_one 1: 10 11 12 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f 20 21 22 23 (25), 120ms, 1.00",
 	},
 	{
-		// Each query asks another table: they could run side by side, but no single query asks for all. 9 x 5 of 300.
+		// Each query asks another table: they could run side by side, but no single query asks for all. 9 x 5 of 100.
 		name:  "ten different queries",
 		spans: steps(10, func(i int) string { return fmt.Sprintf("db.query.text=SELECT_x_FROM_table%c", 'a'+i) }),
 		want:  "serial_calls 1: 10 11 12 13 14 15 16 17 18 19 (10), 45ms, 0.30",
 	},
 	{
-		//  1  |----------|  0-100
-		//  10   |--|        10-40, all at the same time: side by side already
+		//  1  |-----|     0-50
+		//  10   |--|      10-40, all at the same time: side by side already
 		name: "ten queries side by side",
-		spans: "a 1 - server 0 100\n" + strings.Join(func() (lines []string) {
+		spans: "a 1 - server 0 50\n" + strings.Join(func() (lines []string) {
 			for i := range 10 {
 				lines = append(lines, fmt.Sprintf("a %x 1 client 10 %d name=SELECT db.system.name=postgresql", 16+i, 31+i))
 			}
@@ -155,30 +155,30 @@ var goldenFindings = []struct{ name, spans, want string }{
 		want: "retries 1: 2 4 (2), 40ms, 0.50",
 	},
 	{
-		//  1  |-------------------|     0-200
-		//  2    |-- failed              10-30
-		//  4        |-- failed          20-40  begins before 2 has failed
+		//  1  |------------|            0-45
+		//  2    |-- failed              5-30
+		//  4        |-- failed          10-40  begins before 2 has failed
 		name: "failed calls side by side",
 		spans: `
-			a 1 - server 0 200
-			a 2 1 client 10 30 name=Reserve error
-			a 4 1 client 20 40 name=Reserve error`,
+			a 1 - server 0 45
+			a 2 1 client 5 30 name=Reserve error
+			a 4 1 client 10 40 name=Reserve error`,
 	},
 	{
 		// What failed and what followed ask for different rows.
 		name: "another call after a failed one",
 		spans: `
-			a 1 - server 0 200
+			a 1 - server 0 55
 			a 2 1 client 10 30 name=SELECT db.system.name=x db.query.text=SELECT_1 error
 			a 4 1 client 30 50 name=SELECT db.system.name=x db.query.text=SELECT_2`,
 	},
 	{
-		//  1  |----------------|       0-100
-		//  2   |------------|          5-95   a wrapper around one query each, as libraries write them
-		//  3     |--|                  10-30 fails,  5   40-60 fails,  7   70-90
+		//  1  |----------------|       0-65
+		//  2    |--|                   10-30 fails: a wrapper around one query each, as libraries write them
+		//  4           |--|            40-60 20 and a pause of 10
 		name: "tries inside of wrappers",
 		spans: `
-			a 1 - server   0 100
+			a 1 - server   0 65
 			a 2 1 internal 10 30 name=repository.find error
 			a 3 2 client   11 29 name=SELECT db.system.name=x error
 			a 4 1 internal 40 60 name=repository.find
@@ -186,12 +186,12 @@ var goldenFindings = []struct{ name, spans, want string }{
 		want: "retries 1: 2 4 (2), 30ms, 0.80",
 	},
 	{
-		//  1  |----------------|       0-100
+		//  1  |-------------|          0-80
 		//  2    |----|                 10-40  stock sends 5, and nothing for 2
-		//  4             |----|        60-90
+		//  4             |-|           60-65
 		name: "a known service without its span",
 		spans: `
-			a 1 - server 0 100
+			a 1 - server 0 80
 			a 2 1 client 10 40 server.address=stock.shop.svc.cluster.local
 			a 4 1 client 60 65 name=other server.address=stock
 			stock 5 4 server 61 64`,
@@ -201,7 +201,7 @@ var goldenFindings = []struct{ name, spans, want string }{
 		// 30 to a service that the caller names, 20 to a host of the inside; costs are by service.
 		name: "services that send nothing",
 		spans: `
-			a 1 - server 0 100
+			a 1 - server 0 40
 			a 2 1 client 0 15 name=get service.peer.name=stock
 			a 3 1 client 15 30 name=get service.peer.name=stock
 			b 4 1 client 0 20 name=x url.full=http://legacy:8080/x`,
@@ -213,7 +213,7 @@ var goldenFindings = []struct{ name, spans, want string }{
 		// another below it.
 		name: "calls that need no server span",
 		spans: `
-			a 1 - server 0 1000
+			a 1 - server 9 15
 			a 2 1 client 10 11 db.system.name=postgresql server.address=db
 			a 3 1 producer 10 11 messaging.system=kafka messaging.destination.name=mails
 			a 4 1 client 10 11 server.address=api.bank.example
@@ -222,6 +222,129 @@ var goldenFindings = []struct{ name, spans, want string }{
 			a 7 1 client 10 11 server.address=stock error
 			a 8 1 client 10 12 server.address=stock
 			a 9 8 client 10 11 server.address=api.bank.example`,
+	},
+	{
+		//  1  |-------------------|    0-60
+		//  2   |--|                    5-15   the same statement to the letter: 10 and 5 after the first
+		//  3         |--|              20-30
+		//  4               |-|         40-45
+		//  5                 ||        45-47  another literal
+		name: "the same query three times",
+		spans: `
+			a 1 - server 0 60
+			a 2 1 client 5 15 name=SELECT db.system.name=x db.query.text=SELECT_a_WHERE_id=1
+			a 3 1 client 20 30 name=SELECT db.system.name=x db.query.text=SELECT_a_WHERE_id=1
+			a 4 1 client 40 45 name=SELECT db.system.name=x db.query.text=SELECT_a_WHERE_id=1
+			a 5 1 client 45 47 name=SELECT db.system.name=x db.query.text=SELECT_a_WHERE_id=2`,
+		want: "repeated_query 2: 2 3 4 (3), 15ms, 0.90",
+	},
+	{
+		// Somewhere in the trace, 2 and 3 ms after the first, with a write, and once by another service; parameters tell 4 apart.
+		name: "the same parameters three times, and a write",
+		spans: `
+			a 1 - server 0 20
+			a 2 1 client 0 1 name=SELECT db.system.name=x db.query.text=SELECT_$1 db.query.parameter.0=7
+			a 3 1 internal 1 8
+			a 4 3 client 1 2 name=SELECT db.system.name=x db.query.text=SELECT_$1 db.query.parameter.0=8
+			a 5 3 client 2 4 name=SELECT db.system.name=x db.query.text=SELECT_$1 db.query.parameter.0=7
+			a 6 1 client 4 5 name=UPDATE db.system.name=x db.query.text=UPDATE_y
+			a 7 1 client 9 12 name=SELECT db.system.name=x db.query.text=SELECT_$1 db.query.parameter.0=7
+			b 8 1 client 13 14 name=SELECT db.system.name=x db.query.text=SELECT_$1 db.query.parameter.0=7`,
+		want: "repeated_query 2: 2 5 7 (3), 5ms, 0.50",
+	},
+	{
+		// Nobody knows the parameters, and writes are not repeated queries.
+		name: "statements that only look the same",
+		spans: `
+			a 1 - server 0 8
+			a 2 1 client 0 1 db.system.name=x db.query.text=SELECT_$1
+			a 3 1 client 1 2 db.system.name=x db.query.text=SELECT_$1
+			a 4 1 client 2 3 db.system.name=x db.query.text=SELECT_$1
+			a 5 1 client 3 4 db.system.name=x db.query.text=INSERT_1
+			a 6 1 client 4 5 db.system.name=x db.query.text=INSERT_1
+			a 7 1 client 5 6 db.system.name=x db.query.text=INSERT_1`,
+		want: "serial_calls 1: 2 3 4 5 6 7 (6), 5ms, 0.30",
+	},
+	{
+		//  1  |------------------|      0-2100
+		//  2   |-------------| failed   10-2015: 2.005 s, and b is at work until 2500
+		//  3    |---------------------|
+		name: "a call given up",
+		spans: `
+			a 1 - server 0 2100 error
+			a 2 1 client 10 2015 error
+			b 3 2 server 11 2500`,
+		want: "timeout 2: 2 (1), 2005ms, 0.95",
+	},
+	{
+		// 2 % above 2 s is 2040, and a millisecond.
+		name: "a call that failed by itself",
+		spans: `
+			a 1 - server 0 2100 error
+			a 2 1 client 10 2052 error
+			b 3 2 server 11 2050 error`,
+	},
+	{
+		// 250 ms alone say nothing; its error does.
+		name: "short time limits",
+		spans: `
+			a 1 - server 0 510 error
+			a 2 1 client 0 250 name=x error
+			a 3 1 client 250 500 name=y error=context_deadline_exceeded`,
+		want: "timeout 3: 3 (1), 250ms, 0.95",
+	},
+	{
+		// Two of 1 s.
+		name: "a time limit by its look",
+		spans: `
+			a 1 - server 0 2100 error
+			a 2 1 client 0 1000 name=x db.system.name=p db.query.text=SELECT_1 error
+			a 3 1 client 1010 2012 name=x db.system.name=p db.query.text=SELECT_2 error`,
+		want: "timeout 2: 2 3 (2), 2002ms, 0.60",
+	},
+	{
+		//  1   |--------------------|   0-300
+		//  10   |-|                     1-11 … 1-29, and the last 1-295: 284 more than the one before ends, all on the path
+		name: "twenty calls at once, and a straggler",
+		spans: "a 1 - server 0 300\n" + strings.Join(func() (lines []string) {
+			for i := range 20 {
+				lines = append(lines, fmt.Sprintf("a %x 1 client 1 %d name=shard", 16+i, 11+i+i/19*265))
+			}
+			return lines
+		}(), "\n"),
+		want: "fan_out 1: 10 11 12 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f 20 21 22 23 (20), 294ms, 0.90",
+	},
+	{
+		//  1  |------------------|      0-100
+		//  2   |-|                      5-15
+		//  3                  |--|      55-95, before it 40 of which nothing tells
+		name: "a gap",
+		spans: `
+			a 1 - server   0 100
+			a 2 1 internal 5 15
+			a 3 1 internal 55 95`,
+		want: "gap 1: 1 (1), 40ms, 0.50",
+	},
+	{
+		//  1  |------------------|      0-100
+		//  2   |----------------|       5-95 client: 30 and 30 are the network's
+		//  3        |-----|             35-65
+		name: "the network is no gap",
+		spans: `
+			a 1 - server 0 100
+			a 2 1 client 5 95
+			b 3 2 server 35 65`,
+	},
+	{
+		// b's clock is 1000 ahead: 1010-1090 in 0-100 is moved by 1010 - 10, and its other span by as much.
+		name: "a clock that is ahead",
+		spans: `
+			a 1 - server 0 210
+			a 2 1 client 0 100
+			b 3 2 server 1010 1090
+			a 4 1 client 101 201
+			b 5 4 server 1111 1191`,
+		want: "serial_calls 1: 2 4 (2), 100ms, 0.30; skewed_host 3: 3 5 (2), 0ms, 0.95",
 	},
 	{
 		name:  "one span",
@@ -255,7 +378,7 @@ func TestFindingMessages(t *testing.T) {
 		{
 			steps(10, statement),
 			`a "GET /list" calls postgresql:shop "SELECT" 10 times, one after the other. ` +
-				`One call for all of them would save up to 45ms of 300ms.`,
+				`One call for all of them would save up to 45ms of 100ms.`,
 		},
 		{
 			`a 1 - server 0 2000 name=GET_/
@@ -276,10 +399,37 @@ func TestFindingMessages(t *testing.T) {
 				`If none needs another's answer, side by side they would save 50ms of 100ms.`,
 		},
 		{
-			`a 1 - server 0 100
+			`a 1 - server 0 60
 			 a 2 1 client 0 50 service.peer.name=b`,
-			`a called b 1 time and nothing shows what happened there, for 50ms of 100ms. ` +
+			`a called b 1 time and nothing shows what happened there, for 50ms of 60ms. ` +
 				`b sends no spans in this trace: it is not instrumented, or does not sample.`,
+		},
+		{
+			`a 1 - server 0 20
+			 a 2 1 client 0 5 name=SELECT db.system.name=x db.query.text=SELECT_1
+			 a 3 1 client 6 11 name=SELECT db.system.name=x db.query.text=SELECT_1
+			 a 4 1 client 12 17 name=SELECT db.system.name=x db.query.text=SELECT_1`,
+			`a sent the same query to x "SELECT" 3 times, to the letter. To keep the first answer would save up to 10ms of 20ms.`,
+		},
+		{
+			`a 1 - server 0 2100
+			 a 2 1 client 10 2015 name=pay error
+			 b 3 2 server 11 2500 name=pay`,
+			`a gave up on b "pay" after 2.01s, 1 time: that looks like a time limit of 2s. The request waited 2.01s of 2.1s for it. ` +
+				`What it called was still at work then.`,
+		},
+		{
+			`a 1 - server   0 100 name=order
+			 a 2 1 internal 5 15
+			 a 3 1 internal 55 95`,
+			`a "order" holds up the request for 40ms of 100ms, from 15ms to 55ms after the trace's start, and no span shows at what.`,
+		},
+		{
+			`a 1 - server 0 110
+			 a 2 1 client 0 100
+			 b 3 2 server 1010 1090`,
+			`The clock of b (b) is about 1s ahead of its callers': 1 server span of 1 had to be moved. Durations are right; ` +
+				`the order of events on different hosts is a guess until the clock is set.`,
 		},
 	} {
 		findings := analysis.FindPatterns(analysis.Analyze(milliseconds(treetest.Release(t, tt.spans))))
@@ -368,7 +518,8 @@ func TestShopFindings(t *testing.T) {
 	const visits = 150
 	healthy := shopReleases(t, visits)
 	for _, kind := range []analysis.FindingKind{
-		analysis.FindingRetries, analysis.FindingMissingInstrumentation, analysis.FindingNPlusOne,
+		analysis.FindingRetries, analysis.FindingMissingInstrumentation, analysis.FindingNPlusOne, analysis.FindingRepeatedQuery,
+		analysis.FindingTimeout, analysis.FindingFanOut, analysis.FindingSkewedHost,
 	} {
 		require.Empty(t, found(healthy, kind), kind)
 	}

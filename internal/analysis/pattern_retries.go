@@ -45,6 +45,7 @@ func (f *finder) addRetries(parent int, tries []int, said, all bool) {
 	last := tries[len(tries)-1]
 	lost := int64(0)
 	for at, i := range tries[:len(tries)-1] {
+		f.pauses[pauseEnd{parent, f.tree.Nodes[tries[at+1]].Start}] = struct{}{}
 		lost += f.waited[i] + f.own.between(parent, f.tree.Nodes[i].End, f.tree.Nodes[tries[at+1]].Start)
 	}
 	failures, outcome := len(tries), "and it never worked"

@@ -219,6 +219,7 @@ func (a *traceAnswer) findings(findings []analysis.Finding) {
 		a.textMember("operation", a.analysis.Spans[f.At].Operation)
 		a.textMember("message", f.Message)
 		a.intMember("critical_path_ns", f.CriticalPathTime)
+		a.givenInt("clock_skew_ns", f.ClockShift)
 		a.key("confidence")
 		a.float(f.Confidence)
 		a.key("span_ids")
