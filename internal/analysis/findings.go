@@ -32,7 +32,7 @@ var FindingKinds = []FindingKind{
 }
 
 const (
-	// MaxFindings is how many patterns of one trace are named: those that cost most.
+	// MaxFindings is how many patterns of one trace are named: those that cost most, see FindPatterns.
 	MaxFindings = 100
 	// MaxFindingSpans is how many spans a finding lists; SpanCount counts all.
 	MaxFindingSpans = 20
@@ -57,7 +57,11 @@ type Finding struct {
 	Message string
 }
 
-// FindPatterns names the patterns of a whole trace, what costs most first; of equals by kind and first span. It takes O(n log n)
+// weight orders findings: the time that one probably costs.
+func (f *Finding) weight() float64 { return float64(f.CriticalPathTime) * f.Confidence }
+
+// FindPatterns names the patterns of a whole trace, first what costs most on the critical path, times its confidence; of equals by kind
+// and first span. It takes O(n log n)
 // time and changes nothing. What it answers depends on the result alone, not on the order of the spans.
 func FindPatterns(r *Result) []Finding {
 	f := finder{calls: readCalls(r), taken: make([]bool, len(r.Tree.Nodes)), pauses: make(map[pauseEnd]struct{})}
@@ -106,7 +110,7 @@ func (f *finder) add(kind FindingKind, at int, spans []int, time int64, confiden
 // compare has no equals: no two findings of one kind begin with the same span.
 func (f *finder) compare(a, b found) int {
 	if c := cmp.Or(
-		cmp.Compare(b.CriticalPathTime, a.CriticalPathTime),
+		cmp.Compare(b.weight(), a.weight()),
 		cmp.Compare(slices.Index(FindingKinds, a.Kind), slices.Index(FindingKinds, b.Kind)),
 	); c != 0 {
 		return c

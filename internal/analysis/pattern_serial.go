@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// What makes serial calls worth a word, and how sure it is that they do not need one another's answers, which no span says.
+// What makes serial calls worth a word (every service makes some, and most have to be), and how sure it is that they do not need one another's answers, which no span says.
 const (
-	serialShare     = 0.1                     // of the request, saved if they ran side by side
-	serialTime      = int64(time.Millisecond) // saved, the least
-	serialDifferent = 0.3                     // confidence for calls for different things
-	serialSame      = 0.6                     // and where all ask for the same, as a loop does
+	serialShare     = 0.25                         // of the request, saved if they ran side by side
+	serialTime      = int64(10 * time.Millisecond) // saved, the least
+	serialDifferent = 0.3                          // confidence for calls for different things
+	serialSame      = 0.6                          // and where all ask for the same, as a loop does
 )
 
 // serialCalls finds calls below one span that ran one after the other, and for which the request waited:

@@ -49,12 +49,13 @@ func hostile(src source, n int) ptrace.Traces {
 		}
 		services[i] = rs.ScopeSpans().AppendEmpty().Spans()
 	}
+	unit := []pcommon.Timestamp{1, 1e6}[src.intn(2)] // patterns count from milliseconds on
 	huge := []uint64{0, math.MaxInt64, math.MaxInt64 - 5, math.MaxInt64 + 1, math.MaxUint64}
 	at := func() pcommon.Timestamp {
 		if src.intn(40) == 0 {
 			return pcommon.Timestamp(huge[src.intn(len(huge))])
 		}
-		return pcommon.Timestamp(src.intn(60))
+		return pcommon.Timestamp(src.intn(60)) * unit
 	}
 	for i := range n {
 		span := services[src.intn(len(services))].AppendEmpty()
@@ -77,7 +78,7 @@ func hostile(src source, n int) ptrace.Traces {
 		span.SetStartTimestamp(start)
 		span.SetEndTimestamp(at())
 		if src.intn(3) > 0 {
-			span.SetEndTimestamp(start + pcommon.Timestamp(src.intn(30)))
+			span.SetEndTimestamp(start + pcommon.Timestamp(src.intn(30))*unit)
 		}
 		if src.intn(4) == 0 {
 			span.Status().SetCode(ptrace.StatusCodeError)
