@@ -169,11 +169,16 @@ func (a *traceAnswer) reference(i int) {
 func (a *traceAnswer) criticalPath() {
 	a.key("critical_path")
 	a.open("[")
-	for _, segment := range a.analysis.Path {
+	network := a.analysis.NetworkSegments()
+	for at, segment := range a.analysis.Path {
 		a.open("{")
 		a.reference(segment.Span)
 		a.intMember("start_ns", segment.Start-a.analysis.Start)
 		a.intMember("end_ns", segment.End-a.analysis.Start)
+		if network[at] {
+			a.key("network")
+			a.bool(true)
+		}
 		a.close("}")
 	}
 	a.close("]")
