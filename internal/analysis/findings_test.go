@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -667,13 +668,79 @@ func large() *tracetree.Release {
 }
 
 func TestFindPatternsLarge(t *testing.T) {
-	r := analysis.Analyze(large())
-	require.Len(t, r.Tree.Nodes, 100_000)
+	findings := findLarge(t, large())
+	require.Len(t, findings, analysis.MaxFindings)
+}
+
+// findLarge finds in a tenth of a second or so, and fails where that takes a hundred times as long.
+func findLarge(t *testing.T, release *tracetree.Release) []analysis.Finding {
+	t.Helper()
+	r := analysis.Analyze(release)
 	start := time.Now()
 	findings := analysis.FindPatterns(r)
-	require.Less(t, time.Since(start), 10*time.Second) // it takes a hundredth of that
-	require.Len(t, findings, analysis.MaxFindings)
+	require.Less(t, time.Since(start), 10*time.Second)
 	checkFindings(t, r)
+	return findings
+}
+
+// Shapes that a quadratic or recursive search would not survive.
+func TestFindPatternsHostileLarge(t *testing.T) {
+	const n = 100_000
+	for name, f := range map[string]func(i int, span ptrace.Span){
+		"one call tried again and again": func(i int, span ptrace.Span) {
+			span.SetParentSpanID(treetest.ID(1))
+			span.SetStartTimestamp(pcommon.Timestamp(2*i) * 1e6)
+			span.SetEndTimestamp(pcommon.Timestamp(2*i+1) * 1e6)
+			span.Status().SetCode(ptrace.StatusCodeError)
+		},
+		"each call tried again": func(i int, span ptrace.Span) {
+			span.SetName(strconv.Itoa(i / 2))
+			span.SetParentSpanID(treetest.ID(1))
+			span.SetStartTimestamp(pcommon.Timestamp(2*i) * 1e6)
+			span.SetEndTimestamp(pcommon.Timestamp(2*i+1) * 1e6)
+			span.Status().SetCode(ptrace.StatusCode(i % 2 * 2))
+		},
+		"all at once": func(i int, span ptrace.Span) {
+			span.SetParentSpanID(treetest.ID(1))
+			span.SetEndTimestamp(pcommon.Timestamp(i) * 1e6)
+		},
+		"a chain of wrappers": func(i int, span ptrace.Span) {
+			span.SetParentSpanID(treetest.ID(uint64(i)))
+			if i < n-1 {
+				span.SetKind(ptrace.SpanKindInternal)
+			}
+			span.SetStartTimestamp(pcommon.Timestamp(i))
+			span.SetEndTimestamp(pcommon.Timestamp(3*n - i))
+		},
+		"pairs with skewed clocks": func(i int, span ptrace.Span) {
+			span.SetParentSpanID(treetest.ID(uint64(i)))
+			if i%2 == 1 {
+				span.SetKind(ptrace.SpanKindServer)
+			}
+			span.SetStartTimestamp(pcommon.Timestamp(i%2) * 1e9)
+			span.SetEndTimestamp(pcommon.Timestamp(i%2)*1e9 + 1e6)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			td := ptrace.NewTraces()
+			rs := td.ResourceSpans().AppendEmpty()
+			for i := range 1_000 {
+				rs.Resource().Attributes().PutStr(strconv.Itoa(i), "")
+			}
+			spans := rs.ScopeSpans().AppendEmpty().Spans()
+			for i := range n {
+				span := spans.AppendEmpty()
+				span.SetSpanID(treetest.ID(uint64(i + 1)))
+				span.SetKind(ptrace.SpanKindClient)
+				if i == 0 {
+					span.SetEndTimestamp(3 * n * 1e6)
+					continue
+				}
+				f(i, span)
+			}
+			require.NotEmpty(t, findLarge(t, &tracetree.Releases(td)[0]))
+		})
+	}
 }
 
 func BenchmarkFindPatterns(b *testing.B) {

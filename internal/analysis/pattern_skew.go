@@ -5,8 +5,9 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
 	"github.com/tracewright/tracewright/internal/conventions"
-	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // What makes a host's clock a skewed one.
@@ -19,19 +20,20 @@ const (
 // hostKeys name the host of a resource, the best first.
 var hostKeys = []string{"host.id", "host.name", "k8s.node.name", "k8s.pod.name", "service.instance.id"}
 
-func hostOf(n *tracetree.Node) string {
+func hostOf(resource pcommon.Resource) string {
 	for _, key := range hostKeys {
-		if name := conventions.Str(n.Resource.Attributes(), key); name != "" {
+		if name := conventions.Str(resource.Attributes(), key); name != "" {
 			return conventions.ShortName(name)
 		}
 	}
-	return conventions.ShortName(n.Service())
+	return conventions.ShortName(conventions.ServiceName(resource))
 }
 
 // skewedHosts finds hosts whose server spans had to be moved into their client spans, by the median of the shifts. It costs no time;
 // it is why the times on the spans do not fit together.
 func (f *finder) skewedHosts() {
 	groups := make(map[string]int)
+	names := make(map[pcommon.Resource]string) // a resource may be large, and that of many spans
 	var (
 		hosts []string
 		spans [][]int // the shifted ones
@@ -42,7 +44,11 @@ func (f *finder) skewedHosts() {
 		if n.Kind() != serverKind || n.Parent < 0 || f.tree.Nodes[n.Parent].Kind() != clientKind {
 			continue
 		}
-		host := hostOf(n)
+		host, ok := names[n.Resource]
+		if !ok {
+			host = hostOf(n.Resource)
+			names[n.Resource] = host
+		}
 		g, ok := groups[host]
 		if !ok {
 			g = len(hosts)
