@@ -82,6 +82,19 @@ var goldenFindings = []struct{ name, spans, want string }{
 		want:  "n_plus_one 1: 10 11 12 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f 20 21 22 23 (25), 120ms, 1.00",
 	},
 	{
+		// Durations 1 1 1 1 10 10 10 100 100 100: only three are near the median of 10. Side by side they would take 100 of 334.
+		name: "ten queries of all durations",
+		spans: "a 1 - server 0 340\n" + strings.Join(func() (lines []string) {
+			at := 0
+			for i, d := range []int{1, 1, 1, 1, 10, 10, 10, 100, 100, 100} {
+				lines = append(lines, fmt.Sprintf("a %x 1 client %d %d name=SELECT db.system.name=x", 16+i, at, at+d))
+				at += d
+			}
+			return lines
+		}(), "\n"),
+		want: "serial_calls 1: 10 11 12 13 14 15 16 17 18 19 (10), 234ms, 0.60",
+	},
+	{
 		// Each query asks another table: they could run side by side, but no single query asks for all. 9 x 5 of 100.
 		name:  "ten different queries",
 		spans: steps(10, func(i int) string { return fmt.Sprintf("db.query.text=SELECT_x_FROM_table%c", 'a'+i) }),
@@ -366,6 +379,13 @@ func TestGoldenFindings(t *testing.T) {
 			}
 		})
 	}
+}
+
+// b's span is moved by 100 ns: that is the network, not a clock.
+func TestSmallShiftIsNoSkewedHost(t *testing.T) {
+	require.Empty(t, findingsOf(treetest.Release(t, `
+		a 1 - client 0 100
+		b 2 1 server 110 190`)))
 }
 
 func TestNothingToFind(t *testing.T) {
