@@ -340,6 +340,25 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// Only what lies between a client span and the server span that answers it is the network's.
+func TestNetworkSegments(t *testing.T) {
+	//  1 |--------------------|    0-100  server
+	//  2   |---------|             10-60  client
+	//  3     |----|                20-45  server of b
+	//  4       |-|                 25-40  client of a database: its time is the database's too
+	//  5                |--|       70-90  internal, with a server span below, without a client
+	//  6                 ||        75-80
+	r := analysis.Analyze(treetest.Release(t, `
+		a 1 - server   0 100
+		a 2 1 client   10 60
+		b 3 2 server   20 45
+		b 4 3 client   25 40 db.system.name=x
+		a 5 1 internal 70 90
+		c 6 5 server   75 80`))
+	require.Equal(t, "1 0-10, 2 10-20, 3 20-25, 4 25-40, 3 40-45, 2 45-60, 1 60-70, 5 70-75, 6 75-80, 5 80-90, 1 90-100", pathOf(r))
+	require.Equal(t, []bool{false, true, false, false, false, true, false, false, false, false, false}, r.NetworkSegments())
+}
+
 func TestSpanCount(t *testing.T) {
 	r := analysis.Analyze(treetest.Release(t, `
 		a 1 - server   0 100

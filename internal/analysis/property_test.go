@@ -49,12 +49,13 @@ func hostile(src source, n int) ptrace.Traces {
 		}
 		services[i] = rs.ScopeSpans().AppendEmpty().Spans()
 	}
+	unit := []pcommon.Timestamp{1, 1e6}[src.intn(2)] // patterns count from milliseconds on
 	huge := []uint64{0, math.MaxInt64, math.MaxInt64 - 5, math.MaxInt64 + 1, math.MaxUint64}
 	at := func() pcommon.Timestamp {
 		if src.intn(40) == 0 {
 			return pcommon.Timestamp(huge[src.intn(len(huge))])
 		}
-		return pcommon.Timestamp(src.intn(60))
+		return pcommon.Timestamp(src.intn(60)) * unit
 	}
 	for i := range n {
 		span := services[src.intn(len(services))].AppendEmpty()
@@ -77,13 +78,16 @@ func hostile(src source, n int) ptrace.Traces {
 		span.SetStartTimestamp(start)
 		span.SetEndTimestamp(at())
 		if src.intn(3) > 0 {
-			span.SetEndTimestamp(start + pcommon.Timestamp(src.intn(30)))
+			span.SetEndTimestamp(start + pcommon.Timestamp(src.intn(30))*unit)
 		}
 		if src.intn(4) == 0 {
 			span.Status().SetCode(ptrace.StatusCodeError)
 		}
 		if src.intn(6) == 0 {
 			span.Attributes().PutStr("server.address", "db")
+		}
+		if src.intn(6) == 0 {
+			span.Attributes().PutStr("db.query.text", fmt.Sprintf("SELECT '%d", src.intn(3)))
 		}
 		if src.intn(20) == 0 {
 			span.Attributes().PutEmptySlice(conventions.AttrViolations).AppendEmpty().
@@ -298,12 +302,19 @@ func checkHostile(t *testing.T, src source, n int) {
 	for _, release := range tracetree.Releases(td) {
 		result := analysis.Analyze(&release)
 		checkResult(t, result)
+		checkFindings(t, result)
 		want := describeAll(result)
+		wantFindings := describeFindings(result)
 
 		shuffled := release
 		shuffled.Spans = slices.Clone(release.Spans)
 		slices.Reverse(shuffled.Spans)
-		require.Equal(t, want, describeAll(analysis.Analyze(&shuffled)), "the order of the spans does not matter")
+		result = analysis.Analyze(&shuffled)
+		require.Equal(t, want, describeAll(result), "the order of the spans does not matter")
+		// Duplicates may differ in attributes, and which is kept hangs on their order.
+		if !slices.ContainsFunc(result.Tree.Nodes, func(n tracetree.Node) bool { return n.Duplicate }) {
+			require.Equal(t, wantFindings, describeFindings(result), "nor does it for the findings")
+		}
 	}
 	annotate(td)
 	once := marshal(t, td)
@@ -404,6 +415,7 @@ func TestLargeTraces(t *testing.T) {
 			}
 			require.Equal(t, int64(3*n), sum)
 			require.Equal(t, int64(3*n), r.RootDuration)
+			checkFindings(t, r)
 		})
 	}
 }

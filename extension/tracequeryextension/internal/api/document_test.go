@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
+	"github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tenant"
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -152,6 +153,13 @@ func TestDocumentSpeaksAsTheCode(t *testing.T) {
 	require.Equal(t, []string{
 		conventions.KindService, conventions.KindDatabase, conventions.KindQueue, conventions.KindExternal,
 	}, words("NodeKind"))
+	var kinds []string
+	for _, kind := range analysis.FindingKinds {
+		kinds = append(kinds, string(kind))
+	}
+	require.Equal(t, kinds, words("FindingKind"))
+	require.EqualValues(t, analysis.MaxFindings, *doc.Components.Schemas["Trace"].Value.Properties["findings"].Value.MaxItems)
+	require.EqualValues(t, analysis.MaxFindingSpans, *doc.Components.Schemas["Finding"].Value.Properties["span_ids"].Value.MaxItems)
 	require.Equal(t, tenant.DefaultHeader, doc.Components.Parameters["Tenant"].Value.Name)
 
 	search := doc.Components.Schemas["SearchRequest"].Value.Properties
@@ -239,6 +247,7 @@ func TestAnswersFitTheDocument(t *testing.T) {
 	ask(shop, requests()...)
 	ask(shop, get("/traces/"+knownID+"?format=otlp"), get("/traces/operations?limit=1"), get("/traces/services?service=orders"),
 		get("/traces/"+strings.Repeat("a", 32)), postSearch(`{"limit": 1}`))
+	ask(testHandler(stores(retriedTrace)), get("/traces/"+knownID))
 	for _, r := range requests() { // 400
 		r.URL.RawQuery = "nonsense=1&x=2"
 		ask(shop, r)

@@ -37,6 +37,7 @@ func writeTrace(out io.Writer, trace *query.Trace) error {
 	a.criticalPath()
 	a.bottleneck()
 	a.errorOrigins()
+	a.findings(trace.Findings())
 	a.key("resources")
 	a.open("[")
 	for _, resource := range a.resources {
@@ -168,11 +169,16 @@ func (a *traceAnswer) reference(i int) {
 func (a *traceAnswer) criticalPath() {
 	a.key("critical_path")
 	a.open("[")
-	for _, segment := range a.analysis.Path {
+	network := a.analysis.NetworkSegments()
+	for at, segment := range a.analysis.Path {
 		a.open("{")
 		a.reference(segment.Span)
 		a.intMember("start_ns", segment.Start-a.analysis.Start)
 		a.intMember("end_ns", segment.End-a.analysis.Start)
+		if network[at] {
+			a.key("network")
+			a.bool(true)
+		}
 		a.close("}")
 	}
 	a.close("]")
@@ -202,6 +208,32 @@ func (a *traceAnswer) errorOrigins() {
 		a.reference(i)
 		a.givenText("fingerprint", a.analysis.Spans[i].Fingerprint)
 		a.exception(a.analysis.Tree.Nodes[i].Events())
+		a.close("}")
+	}
+	a.close("]")
+}
+
+func (a *traceAnswer) findings(findings []analysis.Finding) {
+	a.key("findings")
+	a.open("[")
+	for i := range findings {
+		f := &findings[i]
+		a.open("{")
+		a.textMember("kind", string(f.Kind))
+		a.textMember("service", a.analysis.Spans[f.At].Service)
+		a.textMember("operation", a.analysis.Spans[f.At].Operation)
+		a.textMember("message", f.Message)
+		a.intMember("critical_path_ns", f.CriticalPathTime)
+		a.givenInt("clock_skew_ns", f.ClockShift)
+		a.key("confidence")
+		a.float(f.Confidence)
+		a.key("span_ids")
+		a.open("[")
+		for _, span := range f.Spans {
+			a.text(a.spanID(span))
+		}
+		a.close("]")
+		a.intMember("span_count", int64(f.SpanCount))
 		a.close("}")
 	}
 	a.close("]")

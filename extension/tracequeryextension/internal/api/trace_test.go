@@ -111,6 +111,34 @@ func TestTraceWithoutAssembly(t *testing.T) {
 	require.Contains(t, body.String(), `"error_origins":[]`)
 }
 
+// retriedTrace, in milliseconds: the first try fails, the second begins 20 later and succeeds.
+//
+//	frontend  GET /    01 server  |0 ------------------------ 100|
+//	frontend  reserve  02 client     |10 -- 30|
+//	frontend  reserve  03 client                |50 ---- 90|
+func retriedTrace() ptrace.Traces {
+	td := ptrace.NewTraces()
+	spans := shopService(td, "frontend")
+	shopSpan(spans, "GET /", 1, 0, ptrace.SpanKindServer, 0, 100)
+	shopSpan(spans, "reserve", 2, 1, ptrace.SpanKindClient, 10, 30).Status().SetCode(ptrace.StatusCodeError)
+	shopSpan(spans, "reserve", 3, 1, ptrace.SpanKindClient, 50, 90)
+	return td
+}
+
+func TestTraceNamesFindings(t *testing.T) {
+	response := do(testHandler(stores(retriedTrace)), get("/traces/"+knownID))
+	require.Equal(t, http.StatusOK, response.Code)
+	var got struct {
+		Findings json.RawMessage `json:"findings"`
+	}
+	require.NoError(t, json.Unmarshal(response.Body.Bytes(), &got))
+	require.JSONEq(t, `[{
+		"kind": "retries", "service": "frontend", "operation": "GET /",
+		"message": "frontend \"GET /\" tried \"reserve\" 2 times: 1 try failed, before it worked. Failed tries and the pauses after them took 40ms of 100ms.",
+		"critical_path_ns": 40000000, "confidence": 0.8, "span_ids": ["0000000000000002", "0000000000000003"], "span_count": 2
+	}]`, string(got.Findings))
+}
+
 // A late fragment's resource differs by what assembly wrote on it only: it is the same resource.
 func TestLateSpanSharesItsResource(t *testing.T) {
 	first, late := ptrace.NewTraces(), ptrace.NewTraces()
