@@ -114,6 +114,23 @@ func killRound(t *testing.T, tracegen string, seed int) {
 	require.Equal(t, 2, strings.Count(string(output), " sent: 0 differ in calls or errors"), "edges and operations")
 }
 
+// TestSmallJournal sends far more than the journal holds: senders are asked to come again, and everything goes on by itself.
+func TestSmallJournal(t *testing.T) {
+	t.Parallel()
+	tracegen := buildTracegen(t)
+	i := startInstance(t, "--set=processors.trace_assembly.journal.max_bytes=12000000")
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	truth := filepath.Join(t.TempDir(), "truth.jsonl")
+	endpoint := net.JoinHostPort("127.0.0.1", strconv.Itoa(i.ports["OTLP_GRPC"]))
+	sent, err := exec.CommandContext(ctx, tracegen, "--total", "2000", "--seed", "1", "--endpoint", endpoint, "--expect", truth).CombinedOutput()
+	require.NoError(t, err, string(sent))
+	require.NotContains(t, string(sent), " 0 retries", "the journal was never full")
+	output, err := exec.CommandContext(ctx, tracegen, "verify", truth, "--api", i.url("QUERY", "")).CombinedOutput()
+	t.Logf("%s%sjournal: %d bytes", sent, output, i.journalBytes())
+	require.NoError(t, err)
+}
+
 // journalBytes is what the journal's files hold.
 func (i *instance) journalBytes() (total int64) {
 	err := filepath.WalkDir(filepath.Join(i.data, "journal"), func(_ string, entry fs.DirEntry, err error) error {
