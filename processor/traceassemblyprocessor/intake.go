@@ -284,10 +284,11 @@ func (in *intake) add(p *assemblyProcessor, o *origin, mix uint64, at time.Durat
 
 var sizer ptrace.ProtoMarshaler
 
-// What a held span takes in memory beside its bytes: pdata's structs and our own, measured by TestSpanWeight.
+// What a held span takes in memory beside its bytes: pdata's structs and our own, with the room that growing left. Measured by
+// TestSpanWeight, and by make bench-assembly on tracegen's spans.
 const (
-	spanOverhead    = 280
-	attributeWeight = 40  // of an attribute, or a value within a value
+	spanOverhead    = 340
+	attributeWeight = 52  // of an attribute, or a value within a value
 	nestedWeight    = 120 // an event or a link
 )
 
