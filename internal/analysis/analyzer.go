@@ -57,8 +57,12 @@ type SpanResult struct {
 	SelfTime int64
 	// CriticalPathTime is the time for which the span itself holds the critical path.
 	CriticalPathTime int64
-	// Failed says that the span is an error, ErrorOrigin that the failure began with it.
-	Failed, ErrorOrigin bool
+	// Failed says that the span is an error: its status says so. ErrorCount and the aggregates count these.
+	Failed bool
+	// Failing says that the span failed by its status or, where that is unset, by its status code of HTTP or gRPC or an exception.
+	Failing bool
+	// ErrorOrigin says that a failure began with the span: it is Failing, and none of its children is.
+	ErrorOrigin bool
 	// Fingerprint groups the same failure over traces: 16 hex digits on an ErrorOrigin, else empty.
 	Fingerprint string
 	// Violations are the names of the rules that the span breaks, sorted; those that stand on the span already among them.
@@ -83,7 +87,7 @@ type Analyzer struct {
 // mark is what a span's children say of it.
 type mark struct {
 	answered    bool // by a child in another service
-	failedBelow bool // a child failed
+	failedBelow bool // a child is Failing
 }
 
 // Analyze is like the function Analyze, but the result lives in the analyzer's memory: it is valid until the next call.
@@ -178,7 +182,7 @@ func serviceOf(resource pcommon.Resource) (service string, renamed bool) {
 		given == conventions.UnknownService && conventions.Str(resource.Attributes(), string(semconv.ServiceNameKey)) != given
 }
 
-// link looks at every parent and child: calls between services, and failures that came from below.
+// link looks at every parent and child: calls between services.
 func (a *Analyzer) link(tree *tracetree.Tree) {
 	spans := a.result.Spans
 	for i := range tree.Nodes {
@@ -187,9 +191,6 @@ func (a *Analyzer) link(tree *tracetree.Tree) {
 			continue
 		}
 		s, parent := &spans[i], &spans[p]
-		if s.Failed {
-			a.marks[p].failedBelow = true
-		}
 		if s.Service != parent.Service {
 			a.marks[p].answered = true
 			s.ParentService, s.ParentOperation = parent.Service, parent.Operation
@@ -220,6 +221,7 @@ func (a *Analyzer) describe(tree *tracetree.Tree) {
 			s.PeerService = conventions.ShortName(s.PeerService)
 		}
 		found := shared
+		s.Failing = s.Failed || failsUnsaid(n, &facts.Response)
 		if facts.WrongType() {
 			found |= wrongAttributeType
 		}

@@ -11,37 +11,70 @@ import (
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
-// failed says whether a span is an error: its status says so. Nothing else counts: an exception event may have been handled, and
-// whether a status code of HTTP or gRPC is an error is for the instrumentation to say, which knows the request.
+// failed says whether a span is an error: its status says so. Aggregates count nothing else.
 func failed(n *tracetree.Node) bool { return n.Status().Code() == ptrace.StatusCodeError }
 
-// findOrigins finds where failures began: error spans none of whose children failed.
+// failsUnsaid says whether a span failed although its status is unset: by the code of the answer where there is one, else by an
+// exception that is not known to have been handled within the span. The status ok is the application's word that all is well.
+func failsUnsaid(n *tracetree.Node, response *conventions.Response) bool {
+	if n.Status().Code() != ptrace.StatusCodeUnset {
+		return false
+	}
+	if failed, known := response.Failed(n.Kind()); known {
+		return failed
+	}
+	events := n.Events()
+	for i := range events.Len() {
+		if event := events.At(i); event.Name() == exceptionEvent {
+			escaped, given := event.Attributes().Get("exception.escaped")
+			if !given || escaped.Type() != pcommon.ValueTypeBool || escaped.Bool() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+const exceptionEvent = "exception"
+
+// findOrigins finds where failures began: failing spans none of whose children fail.
 func (a *Analyzer) findOrigins(tree *tracetree.Tree) {
-	for i := range tree.Nodes {
-		n, s := &tree.Nodes[i], &a.result.Spans[i]
-		if s.Failed && n.InTree() && !a.marks[i].failedBelow {
+	spans := a.result.Spans
+	for i := range spans {
+		if p := tree.Nodes[i].Parent; p >= 0 && spans[i].Failing {
+			a.marks[p].failedBelow = true
+		}
+	}
+	for i := range spans {
+		n, s := &tree.Nodes[i], &spans[i]
+		if s.Failing && n.InTree() && !a.marks[i].failedBelow {
 			s.ErrorOrigin = true
 			s.Fingerprint = a.fingerprint(n, s)
 		}
 	}
 }
 
-// fingerprint is a hash over service, operation, exception type and the normalised message, or the status code where there is
-// no message: 16 hex digits.
-func (a *Analyzer) fingerprint(n *tracetree.Node, s *SpanResult) string {
-	exception, message := lastException(n)
+// whatFailed appends what a failing span says of its failure, without what differs from case to case: the message or, where there is
+// none, the status code. exception is the type of the error.
+func whatFailed(dst []byte, n *tracetree.Node) (exception string, message []byte) {
+	exception, text := lastException(n)
 	if exception == "" {
 		exception = conventions.Str(n.Attributes(), "error.type")
 	}
-	if message == "" {
-		message = n.Status().Message()
+	if text == "" {
+		text = n.Status().Message()
 	}
-	if message == "" {
-		message = statusCode(n.Attributes())
-		a.message = append(a.message[:0], message...)
-	} else {
-		a.message = appendNormalized(a.message[:0], message[:min(len(message), maxMessage)])
+	if text == "" {
+		return exception, append(dst, statusCode(n.Attributes())...)
 	}
+	return exception, appendMessage(dst, text[:min(len(text), maxMessage)])
+}
+
+// fingerprint is a hash over service, operation, exception type and the normalised message, or the status code where there is
+// no message: 16 hex digits.
+func (a *Analyzer) fingerprint(n *tracetree.Node, s *SpanResult) string {
+	var exception string
+	exception, a.message = whatFailed(a.message[:0], n)
 	var h xxhash.Digest
 	h.Reset()
 	for _, part := range [...]string{s.Service, s.Operation, exception} {
@@ -57,7 +90,7 @@ func (a *Analyzer) fingerprint(n *tracetree.Node, s *SpanResult) string {
 func lastException(n *tracetree.Node) (exception, message string) {
 	events := n.Events()
 	for i := events.Len() - 1; i >= 0; i-- {
-		if event := events.At(i); event.Name() == "exception" {
+		if event := events.At(i); event.Name() == exceptionEvent {
 			return conventions.Str(event.Attributes(), "exception.type"), conventions.Str(event.Attributes(), "exception.message")
 		}
 	}

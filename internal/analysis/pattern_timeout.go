@@ -3,11 +3,7 @@ package analysis
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/tracewright/tracewright/internal/conventions"
-	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // How sure it is that a failed call of a round duration ran into a time limit.
@@ -99,22 +95,7 @@ func (f *finder) timeouts() {
 }
 
 // outlasted says whether what answers the call ended after it.
-func (f *finder) outlasted(i int) bool {
-	answer := f.answer[i]
-	return answer >= 0 && f.tree.Nodes[answer].End > f.tree.Nodes[i].End
-}
-
-// saysTimeout says whether a failed span gives a time limit as its reason.
-func saysTimeout(n *tracetree.Node) bool {
-	exception, message := lastException(n)
-	for _, text := range [...]string{
-		conventions.Str(n.Attributes(), "error.type"), statusCode(n.Attributes()), n.Status().Message(), exception, message,
-	} {
-		text = strings.ToLower(text[:min(len(text), maxMessage)])
-		if text == "504" || text == "408" || text == "4" || // HTTP, HTTP, gRPC
-			strings.Contains(text, "timeout") || strings.Contains(text, "timed out") || strings.Contains(text, "deadline") {
-			return true
-		}
-	}
-	return false
+func (c *calls) outlasted(i int) bool {
+	answer := c.answer[i]
+	return answer >= 0 && c.tree.Nodes[answer].End > c.tree.Nodes[i].End
 }

@@ -97,8 +97,8 @@ func (f *finder) unseen(i int) (peer string, confidence float64) {
 }
 
 // sends says whether spans of the service are in the trace.
-func (f *finder) sends(service string) bool {
-	_, ok := slices.BinarySearch(f.result.Services, service)
+func (c *calls) sends(service string) bool {
+	_, ok := slices.BinarySearch(c.result.Services, service)
 	return ok
 }
 

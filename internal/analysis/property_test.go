@@ -89,6 +89,14 @@ func hostile(src source, n int) ptrace.Traces {
 		if src.intn(6) == 0 {
 			span.Attributes().PutStr("db.query.text", fmt.Sprintf("SELECT '%d", src.intn(3)))
 		}
+		if src.intn(8) == 0 {
+			span.Attributes().PutInt("http.response.status_code", int64([]int{200, 404, 499, 500, 504}[src.intn(5)]))
+		}
+		if src.intn(8) == 0 {
+			attrs := span.Events().AppendEmpty().Attributes()
+			span.Events().At(0).SetName("exception")
+			attrs.PutStr("exception.message", []string{"no 'x", "timed out", "cancelled", "connection refused"}[src.intn(4)])
+		}
 		if src.intn(20) == 0 {
 			span.Attributes().PutEmptySlice(conventions.AttrViolations).AppendEmpty().
 				SetStr(conventions.ViolationConflictingSpanID)
@@ -117,6 +125,7 @@ func checkResult(t *testing.T, r *analysis.Result) {
 		require.NotEmpty(t, s.Service)
 		require.Contains(t, conventions.Categories, s.Category)
 		require.Equal(t, s.ErrorOrigin, s.Fingerprint != "")
+		require.True(t, s.Failing || !s.Failed && !s.ErrorOrigin)
 		conflicting := slices.Contains(s.Violations, conventions.ViolationConflictingSpanID)
 		require.True(t, conflicting || !n.Conflict)
 		require.False(t, conflicting && n.InTree())
@@ -261,6 +270,11 @@ func describeAll(r *analysis.Result) []string {
 			// Duplicates may differ in attributes, and which is kept hangs on their order.
 			s.Category, s.PeerService, s.PeerKind, s.Violations = "", "", "", nil
 		}
+		if repeated[n.SpanID().String()] || slices.ContainsFunc(r.Tree.Children(i), func(c int) bool {
+			return repeated[r.Tree.Nodes[c].SpanID().String()]
+		}) {
+			s.Failing, s.ErrorOrigin, s.Fingerprint = false, false, ""
+		}
 		state := "in tree"
 		switch {
 		case n.Duplicate:
@@ -303,8 +317,9 @@ func checkHostile(t *testing.T, src source, n int) {
 		result := analysis.Analyze(&release)
 		checkResult(t, result)
 		checkFindings(t, result)
+		checkOrigins(t, result)
 		want := describeAll(result)
-		wantFindings := describeFindings(result)
+		wantFindings, wantOrigins := describeFindings(result), originsOf(result)
 
 		shuffled := release
 		shuffled.Spans = slices.Clone(release.Spans)
@@ -314,6 +329,7 @@ func checkHostile(t *testing.T, src source, n int) {
 		// Duplicates may differ in attributes, and which is kept hangs on their order.
 		if !slices.ContainsFunc(result.Tree.Nodes, func(n tracetree.Node) bool { return n.Duplicate }) {
 			require.Equal(t, wantFindings, describeFindings(result), "nor does it for the findings")
+			require.Equal(t, wantOrigins, originsOf(result), "nor for the origins of failures")
 		}
 	}
 	annotate(td)
@@ -405,6 +421,9 @@ func TestLargeTraces(t *testing.T) {
 			for i := range n {
 				span := ss.Spans().AppendEmpty()
 				span.SetSpanID(treetest.ID(uint64(i + 1)))
+				if i%3 < 2 || name == "chain" {
+					span.Status().SetCode(ptrace.StatusCodeError)
+				}
 				f(i, span)
 			}
 			release := tracetree.Releases(td)[0]
@@ -416,6 +435,46 @@ func TestLargeTraces(t *testing.T) {
 			require.Equal(t, int64(3*n), sum)
 			require.Equal(t, int64(3*n), r.RootDuration)
 			checkFindings(t, r)
+			checkOrigins(t, r)
 		})
+	}
+}
+
+// checkOrigins follows every failure upwards, span by span.
+func checkOrigins(t *testing.T, r *analysis.Result) {
+	t.Helper()
+	origins := make(map[int]bool)
+	failing := func(i int) bool { return i >= 0 && r.Spans[i].Failing }
+	for _, o := range analysis.FindOrigins(r) {
+		require.True(t, r.Spans[o.Span].ErrorOrigin)
+		require.False(t, origins[o.Span])
+		origins[o.Span] = true
+		require.Contains(t, analysis.ErrorKinds, o.Kind)
+		require.False(t, slices.ContainsFunc(r.Tree.Children(o.Span), failing))
+		top, length := o.Span, 1 // top is the last on the way that fails, with nothing but failing spans below
+		for failing(r.Tree.Nodes[top].Parent) && o.AbsorbedBy != r.Tree.Nodes[top].Parent {
+			top = r.Tree.Nodes[top].Parent
+		}
+		for i := o.Span; r.Tree.Nodes[i].Parent >= 0; i = r.Tree.Nodes[i].Parent {
+			length++
+		}
+		require.Equal(t, length, o.PathLength)
+		require.Equal(t, top == r.Tree.Entry, o.ReachedEntry)
+		parent := r.Tree.Nodes[top].Parent
+		switch o.Absorbed {
+		case analysis.AbsorbedRetried:
+			require.Equal(t, parent, o.AbsorbedBy)
+			require.Equal(t, parent, r.Tree.Nodes[o.Retry].Parent)
+			require.False(t, failing(o.Retry))
+			require.GreaterOrEqual(t, r.Tree.Nodes[o.Retry].Start, r.Tree.Nodes[top].End)
+		case analysis.AbsorbedCaught:
+			require.Equal(t, parent, o.AbsorbedBy)
+			require.False(t, failing(parent))
+		default:
+			require.True(t, parent < 0 || !blocks(&r.Tree.Nodes[parent], &r.Tree.Nodes[top]))
+		}
+	}
+	for i := range r.Spans {
+		require.Equal(t, r.Spans[i].ErrorOrigin, origins[i])
 	}
 }

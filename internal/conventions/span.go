@@ -19,6 +19,9 @@ type SpanFacts struct {
 
 	http bool // see ProtocolFacts
 
+	// Response is the answer that the call got or gave.
+	Response Response
+
 	wrongType bool
 
 	// Attributes under the prefixes of category.go.
@@ -128,14 +131,28 @@ func ReadSpan(span ptrace.Span) SpanFacts {
 		case "net.peer.port":
 			f.oldPort = port(value)
 			f.expect(pcommon.ValueTypeInt, value)
-		case "http.response.status_code", "http.status_code", "http.request.body.size", "http.response.body.size",
+		case "http.response.status_code":
+			setInt(&f.Response.http, value)
+			f.expect(pcommon.ValueTypeInt, value)
+		case "http.status_code":
+			setInt(&f.Response.oldHTTP, value)
+			f.expect(pcommon.ValueTypeInt, value)
+		case "rpc.grpc.status_code":
+			if f.Response.grpc == 0 && value.Type() == pcommon.ValueTypeInt {
+				f.Response.grpc = value.Int() + 1
+			}
+			f.expect(pcommon.ValueTypeInt, value)
+		case "rpc.response.status_code":
+			setText(&f.Response.rpc, value)
+			f.expect(pcommon.ValueTypeStr, value)
+		case "http.request.body.size", "http.response.body.size",
 			"http.request_content_length", "http.response_content_length", "http.request.resend_count", "http.resend_count",
-			"client.port", "net.host.port", "network.peer.port", "network.local.port", "rpc.grpc.status_code",
+			"client.port", "net.host.port", "network.peer.port", "network.local.port",
 			"db.response.returned_rows", "db.operation.batch.size", "messaging.batch.message_count", "messaging.message.body.size",
 			"thread.id":
 			f.expect(pcommon.ValueTypeInt, value)
 		case "http.route", "http.target", "http.scheme", "url.path", "url.query", "url.scheme", "user_agent.original",
-			"client.address", "network.protocol.name", "network.protocol.version", "error.type", "rpc.response.status_code",
+			"client.address", "network.protocol.name", "network.protocol.version", "error.type",
 			"db.response.status_code", "db.operation.name", "db.operation", "db.collection.name", "messaging.operation.name",
 			"messaging.operation.type", "messaging.message.id", "session.id", "user.id", "enduser.id":
 			f.expect(pcommon.ValueTypeStr, value)
@@ -188,6 +205,12 @@ func (f *SpanFacts) first(facts ...fact) string {
 	}
 	return ""
 }
+
+// HTTPCall says whether the span is a request of HTTP.
+func (f *SpanFacts) HTTPCall() bool { return f.http }
+
+// RPC says whether the span is a call of an RPC system.
+func (f *SpanFacts) RPC() bool { return f.first(factRPCSystemName, factRPCSystem) != "" }
 
 // DBSystem is the database system, such as "postgresql"; empty if the span names none.
 func (f *SpanFacts) DBSystem() string { return f.first(factDBSystemName, factDBSystem) }

@@ -5,8 +5,8 @@
 //	shop     2   1       client  10     60   server.address=db.example
 //
 // Ids are hex numbers, start and end nanoseconds, "-" as a parent is none and as a service no service.name. Further words are
-// "name=…", "error", "error=message" (status), "exception=type", and "key=value" for string attributes; an underscore in a value
-// is a space. A span is named "op" and its id unless it is given a name.
+// "name=…", "error", "error=message" and "ok" (status), "exception=type" and "exception=type:message", "key=value" for string
+// attributes and "key:number" for integers; an underscore in a value is a space. A span is named "op" and its id unless it is given a name.
 package treetest
 
 import (
@@ -102,7 +102,7 @@ func read(tb testing.TB, span ptrace.Span, words []string) {
 	span.SetEndTimestamp(pcommon.Timestamp(decimal(tb, words[5])))
 	span.SetName("op" + words[1])
 	for _, word := range words[6:] {
-		key, value, _ := strings.Cut(word, "=")
+		key, value, text := strings.Cut(word, "=")
 		value = strings.ReplaceAll(value, "_", " ")
 		switch key {
 		case "name":
@@ -113,8 +113,18 @@ func read(tb testing.TB, span ptrace.Span, words []string) {
 		case "exception":
 			event := span.Events().AppendEmpty()
 			event.SetName("exception")
-			event.Attributes().PutStr("exception.type", value)
+			exception, message, given := strings.Cut(value, ":")
+			event.Attributes().PutStr("exception.type", exception)
+			if given {
+				event.Attributes().PutStr("exception.message", message)
+			}
+		case "ok":
+			span.Status().SetCode(ptrace.StatusCodeOk)
 		default:
+			if key, number, integer := strings.Cut(word, ":"); integer && !text {
+				span.Attributes().PutInt(key, int64(decimal(tb, number)))
+				continue
+			}
 			span.Attributes().PutStr(key, value)
 		}
 	}

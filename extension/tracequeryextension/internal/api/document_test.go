@@ -158,6 +158,12 @@ func TestDocumentSpeaksAsTheCode(t *testing.T) {
 		kinds = append(kinds, string(kind))
 	}
 	require.Equal(t, kinds, words("FindingKind"))
+	kinds = nil
+	for _, kind := range analysis.ErrorKinds {
+		kinds = append(kinds, string(kind))
+	}
+	require.Equal(t, kinds, words("ErrorKind"))
+	require.EqualValues(t, analysis.MaxErrorPath, *doc.Components.Schemas["ErrorOrigin"].Value.Properties["path"].Value.MaxItems)
 	require.EqualValues(t, analysis.MaxFindings, *doc.Components.Schemas["Trace"].Value.Properties["findings"].Value.MaxItems)
 	require.EqualValues(t, analysis.MaxFindingSpans, *doc.Components.Schemas["Finding"].Value.Properties["span_ids"].Value.MaxItems)
 	require.Equal(t, tenant.DefaultHeader, doc.Components.Parameters["Tenant"].Value.Name)

@@ -36,7 +36,9 @@ func writeTrace(out io.Writer, trace *query.Trace) error {
 	a.summary(trace)
 	a.criticalPath()
 	a.bottleneck()
-	a.errorOrigins()
+	if err := a.errorOrigins(trace.Origins()); err != nil {
+		return err
+	}
 	a.findings(trace.Findings())
 	a.key("resources")
 	a.open("[")
@@ -197,20 +199,58 @@ func (a *traceAnswer) bottleneck() {
 	a.close("}")
 }
 
-func (a *traceAnswer) errorOrigins() {
+// errorOrigins can be as many as there are spans, each with a path, so that they are written out as they are made.
+func (a *traceAnswer) errorOrigins(origins []analysis.Origin) error {
 	a.key("error_origins")
 	a.open("[")
-	for _, i := range a.order {
-		if !a.analysis.Spans[i].ErrorOrigin {
-			continue
-		}
+	var path []int
+	for at := range origins {
+		o := &origins[at]
 		a.open("{")
-		a.reference(i)
-		a.givenText("fingerprint", a.analysis.Spans[i].Fingerprint)
-		a.exception(a.analysis.Tree.Nodes[i].Events())
+		a.reference(o.Span)
+		a.textMember("kind", string(o.Kind))
+		a.givenText("fingerprint", a.analysis.Spans[o.Span].Fingerprint)
+		a.givenText("error_type", o.Type)
+		a.givenText("normalized_message", o.Message)
+		a.exception(a.analysis.Tree.Nodes[o.Span].Events())
+		a.key("path")
+		a.open("[")
+		path = a.analysis.AppendErrorPath(path[:0], o.Span)
+		for _, span := range path {
+			a.text(a.spanID(span))
+		}
+		a.close("]")
+		a.intMember("path_length", int64(o.PathLength))
+		a.key("reached_entry")
+		a.bool(o.ReachedEntry)
+		a.absorbed(o)
+		if o.CancelledBy >= 0 {
+			a.key("cancelled_by")
+			a.open("{")
+			a.reference(o.CancelledBy)
+			a.close("}")
+		}
 		a.close("}")
+		if err := a.flushFull(); err != nil {
+			return err
+		}
 	}
 	a.close("]")
+	return nil
+}
+
+func (a *traceAnswer) absorbed(o *analysis.Origin) {
+	if o.Absorbed == "" {
+		return
+	}
+	a.key("absorbed")
+	a.open("{")
+	a.textMember("how", string(o.Absorbed))
+	a.reference(o.AbsorbedBy)
+	if o.Retry >= 0 {
+		a.textMember("retry_span_id", a.spanID(o.Retry))
+	}
+	a.close("}")
 }
 
 func (a *traceAnswer) findings(findings []analysis.Finding) {

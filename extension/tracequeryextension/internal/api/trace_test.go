@@ -139,6 +139,51 @@ func TestTraceNamesFindings(t *testing.T) {
 	}]`, string(got.Findings))
 }
 
+func TestTraceFollowsFailures(t *testing.T) {
+	origins := func(traces func() ptrace.Traces) string {
+		t.Helper()
+		response := do(testHandler(stores(traces)), get("/traces/"+knownID))
+		require.Equal(t, http.StatusOK, response.Code)
+		var got struct {
+			Origins json.RawMessage `json:"error_origins"`
+		}
+		require.NoError(t, json.Unmarshal(response.Body.Bytes(), &got))
+		return regexp.MustCompile(`"fingerprint":"[0-9a-f]{16}",`).ReplaceAllString(string(got.Origins), "")
+	}
+	require.JSONEq(t, `[{
+		"span_id": "0000000000000002", "service": "frontend", "operation": "reserve", "kind": "failure",
+		"path": ["0000000000000002", "0000000000000001"], "path_length": 2, "reached_entry": false,
+		"absorbed": {
+			"how": "retried", "span_id": "0000000000000001", "service": "frontend", "operation": "GET /",
+			"retry_span_id": "0000000000000003"
+		}
+	}]`, origins(retriedTrace))
+	require.JSONEq(t, `[{
+		"span_id": "0000000000000003", "service": "orders", "operation": "query", "kind": "cancelled",
+		"normalized_message": "canceled after # rows",
+		"path": ["0000000000000003", "0000000000000002", "0000000000000001"], "path_length": 3, "reached_entry": true,
+		"cancelled_by": {"span_id": "0000000000000002", "service": "frontend", "operation": "list"}
+	}]`, origins(cancelledTrace))
+}
+
+// cancelledTrace, in milliseconds: the call gives up, and what it waited for is cancelled.
+//
+//	frontend  GET /  01 server  |0 ------------ 100|
+//	frontend  list   02 client    |10 ----- 60|
+//	orders    query  03 server      |20 ----- 70|
+func cancelledTrace() ptrace.Traces {
+	td := ptrace.NewTraces()
+	frontend := shopService(td, "frontend")
+	fail := func(span ptrace.Span, message string) {
+		span.Status().SetCode(ptrace.StatusCodeError)
+		span.Status().SetMessage(message)
+	}
+	fail(shopSpan(frontend, "GET /", 1, 0, ptrace.SpanKindServer, 0, 100), "")
+	fail(shopSpan(frontend, "list", 2, 1, ptrace.SpanKindClient, 10, 60), "timed out")
+	fail(shopSpan(shopService(td, "orders"), "query", 3, 2, ptrace.SpanKindServer, 20, 70), "canceled after 17 rows")
+	return td
+}
+
 // A late fragment's resource differs by what assembly wrote on it only: it is the same resource.
 func TestLateSpanSharesItsResource(t *testing.T) {
 	first, late := ptrace.NewTraces(), ptrace.NewTraces()

@@ -113,6 +113,9 @@ func (s *Service) releases(ctx context.Context, tenant string, id pcommon.TraceI
 // Findings names the patterns in the trace.
 func (t *Trace) Findings() []analysis.Finding { return analysis.FindPatterns(t.Analysis) }
 
+// Origins tells where failures began, and how far they went.
+func (t *Trace) Origins() []analysis.Origin { return analysis.FindOrigins(t.Analysis) }
+
 // Annotate writes the trace's analysis on its spans, in place of what was written at ingest.
 func (t *Trace) Annotate() { analysis.Annotate(&t.Release, t.Analysis) }
 
