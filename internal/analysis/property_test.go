@@ -255,6 +255,7 @@ func describeAll(r *analysis.Result) []string {
 		}
 	}
 	var out []string
+	leeways := r.Leeways()
 	for i := range r.Spans {
 		n, s := &r.Tree.Nodes[i], r.Spans[i]
 		if repeated[n.SpanID().String()] {
@@ -276,7 +277,7 @@ func describeAll(r *analysis.Result) []string {
 			parent = fmt.Sprint(p.SpanID(), p.Kind())
 		}
 		out = append(out, fmt.Sprint(state, n.SpanID(), n.Kind(), n.Start, n.End, n.Shift, " under ", parent, n.MissingParent,
-			i == r.Tree.Entry, i == r.Bottleneck, s))
+			i == r.Tree.Entry, i == r.Bottleneck, s, leeways[i]))
 	}
 	slices.Sort(out)
 	return out
@@ -303,6 +304,7 @@ func checkHostile(t *testing.T, src source, n int) {
 		result := analysis.Analyze(&release)
 		checkResult(t, result)
 		checkFindings(t, result)
+		checkLeewayBounds(t, result)
 		want := describeAll(result)
 		wantFindings := describeFindings(result)
 
@@ -416,6 +418,7 @@ func TestLargeTraces(t *testing.T) {
 			require.Equal(t, int64(3*n), sum)
 			require.Equal(t, int64(3*n), r.RootDuration)
 			checkFindings(t, r)
+			checkLeewayBounds(t, r)
 		})
 	}
 }
