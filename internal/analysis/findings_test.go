@@ -770,3 +770,11 @@ func BenchmarkFindPatterns(b *testing.B) {
 		analysis.FindPatterns(r)
 	}
 }
+
+func BenchmarkLeeways(b *testing.B) {
+	r := analysis.Analyze(large())
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Leeways()
+	}
+}

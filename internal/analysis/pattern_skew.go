@@ -17,14 +17,10 @@ const (
 	skewSingle = 0.6                     // if there is one
 )
 
-// hostKeys name the host of a resource, the best first.
-var hostKeys = []string{"host.id", "host.name", "k8s.node.name", "k8s.pod.name", "service.instance.id"}
-
+// hostOf names the resource's host, its service where nothing does.
 func hostOf(resource pcommon.Resource) string {
-	for _, key := range hostKeys {
-		if name := conventions.Str(resource.Attributes(), key); name != "" {
-			return conventions.ShortName(name)
-		}
+	if name := conventions.Host(resource); name != "" {
+		return conventions.ShortName(name)
 	}
 	return conventions.ShortName(conventions.ServiceName(resource))
 }

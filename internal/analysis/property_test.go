@@ -264,6 +264,7 @@ func describeAll(r *analysis.Result) []string {
 		}
 	}
 	var out []string
+	leeways := r.Leeways()
 	for i := range r.Spans {
 		n, s := &r.Tree.Nodes[i], r.Spans[i]
 		if repeated[n.SpanID().String()] {
@@ -290,7 +291,7 @@ func describeAll(r *analysis.Result) []string {
 			parent = fmt.Sprint(p.SpanID(), p.Kind())
 		}
 		out = append(out, fmt.Sprint(state, n.SpanID(), n.Kind(), n.Start, n.End, n.Shift, " under ", parent, n.MissingParent,
-			i == r.Tree.Entry, i == r.Bottleneck, s))
+			i == r.Tree.Entry, i == r.Bottleneck, s, leeways[i]))
 	}
 	slices.Sort(out)
 	return out
@@ -318,6 +319,7 @@ func checkHostile(t *testing.T, src source, n int) {
 		checkResult(t, result)
 		checkFindings(t, result)
 		checkOrigins(t, result)
+		checkLeewayBounds(t, result)
 		want := describeAll(result)
 		wantFindings, wantOrigins := describeFindings(result), originsOf(result)
 
@@ -436,6 +438,7 @@ func TestLargeTraces(t *testing.T) {
 			require.Equal(t, int64(3*n), r.RootDuration)
 			checkFindings(t, r)
 			checkOrigins(t, r)
+			checkLeewayBounds(t, r)
 		})
 	}
 }

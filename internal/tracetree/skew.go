@@ -1,9 +1,15 @@
 package tracetree
 
 import (
+	"cmp"
 	"math"
+	"slices"
 
+	"github.com/cespare/xxhash/v2"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
 )
 
 // correctSkew moves spans whose host's clock is off, going down from the roots:
@@ -12,17 +18,19 @@ import (
 //     server span that is longer than the client span fits if it starts within it, for then the client gave up waiting,
 //     and that is a timeout and not a clock.
 //   - If it does not fit by its own clock but does by the client's shift, it gets that shift: both stand on one host.
-//   - If neither fits, it is centred in the client span, as if the network took as long on the way there as on the way back;
-//     one that is longer than the client span starts where the client span starts.
+//   - If neither fits, its clock is taken to be as far from the client's as the two hosts are apart (compareClocks). Where the
+//     span does not fit by that either, it gets the nearest shift by which it does.
 //   - A consumer under a producer keeps its own clock: it may run at any time after it.
 //   - Every other span has its parent's shift.
 //
-// The rule is that of Jaeger's clock skew adjuster with these differences: it looks at client and server pairs alone and needs
-// no host names, a server that outlasts its client is left alone, an inherited shift is tried before a new one, and there is no
-// limit to a shift. It uses nothing but the spans at hand, so the same spans always give the same shifts. The client's
-// interval is the corrected one. Corrected times stay within int64 and do not go below 0.
+// The rule is that of Jaeger's clock skew adjuster with these differences: it looks at client and server pairs alone, all
+// calls between two hosts say together how far their clocks are apart, a server that outlasts its client is left alone, an
+// inherited shift is tried before a new one, and there is no limit to a shift. It uses nothing but the spans at hand, so the
+// same spans always give the same shifts. The client's interval is the corrected one. Corrected times stay within int64 and do
+// not go below 0.
 func (b *Builder) correctSkew() {
 	nodes := b.tree.Nodes
+	b.apart = b.apart[:0]
 	for _, i := range b.order {
 		n := &nodes[i]
 		if n.Parent < 0 {
@@ -37,7 +45,7 @@ func (b *Builder) correctSkew() {
 		case kind == ptrace.SpanKindConsumer && above == ptrace.SpanKindProducer:
 			continue
 		case kind == ptrace.SpanKindServer && above == ptrace.SpanKindClient:
-			n.Shift = serverShift(n, parent)
+			n.Shift = b.serverShift(i)
 		default:
 			n.Shift = parent.Shift
 		}
@@ -46,19 +54,113 @@ func (b *Builder) correctSkew() {
 }
 
 // serverShift is the shift of a server span, still with its own times, under its client span.
-func serverShift(server, client *Node) int64 {
+func (b *Builder) serverShift(i int) int64 {
+	server := &b.tree.Nodes[i]
+	client := &b.tree.Nodes[server.Parent]
 	longer := server.Duration() > client.Duration()
 	for _, shift := range [...]int64{0, client.Shift} {
-		start, end := shifted(server.Start, shift), shifted(server.End, shift)
-		if start >= client.Start && (end <= client.End || longer && start <= client.End) {
+		if fits(shifted(server.Start, shift), shifted(server.End, shift), client.Start, client.End, longer) {
 			return shift
 		}
 	}
-	start := client.Start
-	if !longer {
-		start += (client.Duration() - server.Duration()) / 2
+	if len(b.apart) == 0 {
+		b.compareClocks() // not before it is needed: most traces need it never
 	}
-	return start - server.Start
+	least, most := client.Start-server.Start, client.End-server.End // by which it fits
+	if longer {
+		most = client.End - server.Start
+	}
+	if b.apart[i] == unknownApart {
+		return least
+	}
+	return min(max(sum(client.Shift, b.apart[i]), least), most)
+}
+
+// fits says whether a server span lies within its client span, or starts there if it is longer.
+func fits(start, end, clientStart, clientEnd int64, longer bool) bool {
+	return start >= clientStart && (end <= clientEnd || longer && start <= clientEnd)
+}
+
+// call is a server span that does not fit into its client span by the clocks of their hosts.
+type call struct {
+	client, server uint64 // the hosts, as hashes
+	apart          int64  // what must be added to the server's clock to centre its span, or unknownApart
+	node           int    // of the server span
+}
+
+// unknownApart stands where no call says how far the clocks of two hosts are apart; no two times are.
+const unknownApart = math.MinInt64
+
+// compareClocks finds for every two hosts how far their clocks are apart: the median over the calls from one to the other
+// whose server span does not fit into the client span, as both were sent. One call says what NTP would conclude from it: the
+// middle of the client span minus that of the server span, as if the network took as long on the way there as on the way back. A
+// call that its client gave up says nothing: its end is not known to the client.
+func (b *Builder) compareClocks() {
+	b.apart = resize(b.apart, len(b.tree.Nodes))
+	b.calls = b.calls[:0]
+	hosts := make(map[pcommon.Resource]uint64)
+	host := func(resource pcommon.Resource) uint64 {
+		hash, ok := hosts[resource]
+		if !ok {
+			hash = hostHash(resource)
+			hosts[resource] = hash
+		}
+		return hash
+	}
+	for _, i := range b.order {
+		b.apart[i] = unknownApart
+		server := &b.tree.Nodes[i]
+		if server.Parent < 0 || b.keys[i].kind != ptrace.SpanKindServer || b.keys[server.Parent].kind != ptrace.SpanKindClient {
+			continue
+		}
+		client := &b.tree.Nodes[server.Parent]
+		if b.withoutTime(client.StartTimestamp()) || b.withoutTime(server.StartTimestamp()) {
+			continue
+		}
+		start, end := server.ownTimes()
+		clientStart, clientEnd := client.ownTimes()
+		spare := clientEnd - clientStart - (end - start)
+		if fits(start, end, clientStart, clientEnd, spare < 0) {
+			continue
+		}
+		apart := int64(unknownApart)
+		if spare >= 0 {
+			apart = clientStart + spare/2 - start
+		}
+		b.calls = append(b.calls, call{host(client.Resource), host(server.Resource), apart, i})
+	}
+	slices.SortFunc(b.calls, func(a, b call) int {
+		return cmp.Or(cmp.Compare(a.client, b.client), cmp.Compare(a.server, b.server), cmp.Compare(a.apart, b.apart))
+	})
+	for at := 0; at < len(b.calls); {
+		first, known := at, 0
+		for ; at < len(b.calls) && b.calls[at].client == b.calls[first].client && b.calls[at].server == b.calls[first].server; at++ {
+			if b.calls[at].apart != unknownApart {
+				known++
+			}
+		}
+		if known == 0 {
+			continue
+		}
+		apart := median(b.calls[at-known : at]) // the unknown stand first
+		for _, c := range b.calls[first:at] {
+			b.apart[c.node] = apart
+		}
+	}
+}
+
+// median is that of sorted calls: of an even number the middle between the two in the middle, rounded down.
+func median(calls []call) int64 {
+	low, high := calls[(len(calls)-1)/2].apart, calls[len(calls)/2].apart
+	return low + int64((uint64(high)-uint64(low))/2) // high-low may be beyond int64
+}
+
+// hostHash tells hosts apart: by the name that the resource gives its host, else by all that it says.
+func hostHash(resource pcommon.Resource) uint64 {
+	if name := conventions.Host(resource); name != "" {
+		return xxhash.Sum64String(name)
+	}
+	return hashAttributes(resource.Attributes(), "")
 }
 
 // shifted is t + shift, kept within 0 and the largest int64; t is not negative.
@@ -67,4 +169,16 @@ func shifted(t, shift int64) int64 {
 		return math.MaxInt64
 	}
 	return max(0, t+shift)
+}
+
+// sum is a + b, kept within int64.
+func sum(a, b int64) int64 {
+	switch s := a + b; {
+	case a > 0 && b > 0 && s < 0:
+		return math.MaxInt64
+	case a < 0 && b < 0 && s >= 0:
+		return math.MinInt64
+	default:
+		return s
+	}
 }

@@ -34,6 +34,12 @@ type Node struct {
 // InTree says whether the node is part of the tree: neither Duplicate nor Conflict.
 func (n *Node) InTree() bool { return !n.Duplicate && !n.Conflict }
 
+// ownTimes are the span's times as its sender's clock had them, made sound.
+func (n *Node) ownTimes() (start, end int64) {
+	start, end = conventions.Nanoseconds(n.StartTimestamp()), conventions.Nanoseconds(n.EndTimestamp())
+	return start, max(start, end)
+}
+
 // Duration is the time from Start to End in nanoseconds, never negative.
 func (n *Node) Duration() int64 { return n.End - n.Start }
 
@@ -73,6 +79,8 @@ type Builder struct {
 	order  []int // parents before children
 	walk   []int // by node: the walk that found it first, while cycles are broken
 	shared []int // the spans of one span id, while identities are told apart
+	calls  []call
+	apart  []int64 // by node: how far the clocks of its client's host and of its own are apart; empty in a trace without skew
 }
 
 // key is what a node is compared and looked up by, kept apart from the spans so that building stays in the cache. Span ids
@@ -113,8 +121,7 @@ func (b *Builder) load(spans []Span) {
 		n := &t.Nodes[i]
 		n.Span = spans[i]
 		n.Parent = -1
-		n.Start, n.End = conventions.Nanoseconds(n.StartTimestamp()), conventions.Nanoseconds(n.EndTimestamp())
-		n.End = max(n.End, n.Start)
+		n.Start, n.End = n.ownTimes()
 		b.latest = max(b.latest, n.End)
 		k := &b.keys[i]
 		k.id, k.parent, k.kind = number(n.SpanID()), number(n.ParentSpanID()), KnownKind(n.Kind())

@@ -362,6 +362,16 @@ func TestBuildLarge(t *testing.T) {
 			span.SetParentSpanID(treetest.ID(7))
 			span.SetStartTimestamp(pcommon.Timestamp(i))
 		},
+		"calls to skewed clocks": func(i int, span ptrace.Span) {
+			span.SetSpanID(treetest.ID(uint64(i + 1)))
+			span.SetKind(ptrace.SpanKindClient)
+			if i%2 == 1 {
+				span.SetParentSpanID(treetest.ID(uint64(i)))
+				span.SetKind(ptrace.SpanKindServer)
+				span.SetStartTimestamp(pcommon.Timestamp(n + i))
+				span.SetEndTimestamp(pcommon.Timestamp(n + i))
+			}
+		},
 		"ids that are equal in their low bits": func(i int, span ptrace.Span) {
 			span.SetSpanID(treetest.ID(uint64(i+1) << 40))
 			span.SetParentSpanID(treetest.ID(uint64(i+n) << 40))

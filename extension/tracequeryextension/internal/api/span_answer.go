@@ -30,6 +30,10 @@ func (a *traceAnswer) span(i int) {
 	a.intMember("duration_ns", node.End-node.Start)
 	a.intMember("self_time_ns", found.SelfTime)
 	a.intMember("critical_path_ns", found.CriticalPathTime)
+	a.intMember("drag_ns", a.leeways[i].Drag)
+	if a.leeways[i].Waited {
+		a.intMember("slack_ns", a.leeways[i].Slack)
+	}
 	a.givenInt("clock_skew_ns", node.Shift)
 	a.status(node.Status())
 	a.givenText("tracestate", node.TraceState().AsRaw())

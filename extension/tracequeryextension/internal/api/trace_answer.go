@@ -19,6 +19,7 @@ import (
 type traceAnswer struct {
 	*jsonWriter
 	analysis *analysis.Result
+	leeways  []analysis.Leeway
 	// order lists the spans (node indexes) by start, parents before their children.
 	order []int
 	// resources are the distinct ones, ready as JSON, in the order in which order first needs them.
@@ -29,7 +30,7 @@ type traceAnswer struct {
 
 // writeTrace writes the answer to out; the error is out's.
 func writeTrace(out io.Writer, trace *query.Trace) error {
-	a := &traceAnswer{jsonWriter: newJSONWriter(out), analysis: trace.Analysis}
+	a := &traceAnswer{jsonWriter: newJSONWriter(out), analysis: trace.Analysis, leeways: trace.Analysis.Leeways()}
 	a.order = startOrder(a.analysis.Tree)
 	a.findResources()
 	a.open("{")

@@ -184,6 +184,42 @@ func cancelledTrace() ptrace.Traces {
 	return td
 }
 
+// parallelTrace, in milliseconds: 02 could end 10 later, and without 03 the request would wait for it. Nobody waits for 04.
+//
+//	frontend  GET /    01 producer  |0 ------------------------ 100|
+//	frontend  reserve  02 client       |10 ---------- 80|
+//	frontend  reserve  03 client       |10 -------------- 90|
+//	frontend  audit    04 consumer     |10 - 20|
+func parallelTrace() ptrace.Traces {
+	td := ptrace.NewTraces()
+	spans := shopService(td, "frontend")
+	shopSpan(spans, "GET /", 1, 0, ptrace.SpanKindProducer, 0, 100)
+	shopSpan(spans, "reserve", 2, 1, ptrace.SpanKindClient, 10, 80)
+	shopSpan(spans, "reserve", 3, 1, ptrace.SpanKindClient, 10, 90)
+	shopSpan(spans, "audit", 4, 1, ptrace.SpanKindConsumer, 10, 20)
+	return td
+}
+
+func TestTraceStatesSlackAndDrag(t *testing.T) {
+	response := do(testHandler(stores(parallelTrace)), get("/traces/"+knownID))
+	require.Equal(t, http.StatusOK, response.Code)
+	var got struct {
+		Spans []struct {
+			DragNS  int64  `json:"drag_ns"`
+			SlackNS *int64 `json:"slack_ns"`
+		} `json:"spans"`
+	}
+	require.NoError(t, json.Unmarshal(response.Body.Bytes(), &got))
+	require.Len(t, got.Spans, 4)
+	for i, drag := range []int64{20e6, 0, 10e6, 0} {
+		require.Equal(t, drag, got.Spans[i].DragNS, "span %d", i+1)
+	}
+	for i, slack := range []int64{0, 10e6, 0} {
+		require.Equal(t, slack, *got.Spans[i].SlackNS, "span %d", i+1)
+	}
+	require.Nil(t, got.Spans[3].SlackNS)
+}
+
 // A late fragment's resource differs by what assembly wrote on it only: it is the same resource.
 func TestLateSpanSharesItsResource(t *testing.T) {
 	first, late := ptrace.NewTraces(), ptrace.NewTraces()
