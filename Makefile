@@ -18,7 +18,7 @@ help:
 	@echo "make test-long run those again that take long at full size"
 	@echo "make bench-arrival"
 	@echo "               how soon and how whole traces are released, for six ways in which spans arrive; fails on a miss"
-	@echo "make bench-assembly  hold trace_assembly's cost to its targets; takes a quarter of an hour, BENCH_FLAGS=--quick less"
+	@echo "make bench-assembly  hold trace_assembly to its targets: cost, arrival patterns, kill rounds; takes 25 minutes"
 	@echo "make bench-kill      kill -9 and power loss, many times: nothing acknowledged is lost, every sum is right"
 	@echo "make build     build bin/tracewright"
 	@echo "make lint      vet, staticcheck, format, rules of the house"
