@@ -198,7 +198,7 @@ func (a *Analyzer) link(tree *tracetree.Tree) {
 	}
 }
 
-// describe finds what each span says of itself: category, virtual peer, violations.
+// describe finds what each span says of itself: category, virtual peer, failure, violations.
 func (a *Analyzer) describe(tree *tracetree.Tree) {
 	var (
 		resource pcommon.Resource
@@ -222,6 +222,9 @@ func (a *Analyzer) describe(tree *tracetree.Tree) {
 		}
 		found := shared
 		s.Failing = s.Failed || failsUnsaid(n, &facts.Response)
+		if s.Failing && n.Parent >= 0 {
+			a.marks[n.Parent].failedBelow = true
+		}
 		if facts.WrongType() {
 			found |= wrongAttributeType
 		}

@@ -91,3 +91,54 @@ func BenchmarkAnnotate(b *testing.B) {
 func reportPerSpan(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/20, "ns/span")
 }
+
+// BenchmarkAnnotateFailing is BenchmarkAnnotate where every span failed: what failures cost.
+func BenchmarkAnnotateFailing(b *testing.B) {
+	td := request()
+	for _, rs := range td.ResourceSpans().All() {
+		for _, span := range rs.ScopeSpans().At(0).Spans().All() {
+			span.Status().SetCode(ptrace.StatusCodeError)
+			span.Status().SetMessage("dial tcp 10.1.2.3:5432: connection refused")
+		}
+	}
+	fresh := ptrace.NewTraces()
+	var analyzer analysis.Analyzer
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		td.CopyTo(fresh)
+		release := tracetree.Releases(fresh)[0]
+		b.StartTimer()
+		analysis.Annotate(&release, analyzer.Analyze(&release))
+	}
+	reportPerSpan(b)
+}
+
+// BenchmarkFindOrigins reads a trace of 100,000 calls below one span, half of which failed.
+func BenchmarkFindOrigins(b *testing.B) {
+	const n = 100_000
+	td := ptrace.NewTraces()
+	spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
+	for i := range n {
+		span := spans.AppendEmpty()
+		span.SetSpanID(treetest.ID(uint64(i + 1)))
+		span.SetKind(ptrace.SpanKindClient)
+		span.SetStartTimestamp(pcommon.Timestamp(2 * i))
+		span.SetEndTimestamp(pcommon.Timestamp(2*i + 1))
+		span.Attributes().PutStr("server.address", "db")
+		if i > 0 {
+			span.SetParentSpanID(treetest.ID(1))
+		}
+		if i%2 == 1 {
+			span.Status().SetCode(ptrace.StatusCodeError)
+			span.Status().SetMessage("order 17 of 'ann' has no shelf")
+		}
+	}
+	r := analysis.Analyze(&tracetree.Releases(td)[0])
+	b.ReportAllocs()
+	for b.Loop() {
+		if len(analysis.FindOrigins(r)) != n/2 {
+			b.Fatal("origins are missing")
+		}
+	}
+}

@@ -17,13 +17,14 @@ func failed(n *tracetree.Node) bool { return n.Status().Code() == ptrace.StatusC
 // failsUnsaid says whether a span failed although its status is unset: by the code of the answer where there is one, else by an
 // exception that is not known to have been handled within the span. The status ok is the application's word that all is well.
 func failsUnsaid(n *tracetree.Node, response *conventions.Response) bool {
-	if n.Status().Code() != ptrace.StatusCodeUnset {
+	failed, known := response.Failed(n.Kind())
+	events := n.Events()
+	if known && !failed || !known && events.Len() == 0 || n.Status().Code() != ptrace.StatusCodeUnset {
 		return false
 	}
-	if failed, known := response.Failed(n.Kind()); known {
-		return failed
+	if known {
+		return true
 	}
-	events := n.Events()
 	for i := range events.Len() {
 		if event := events.At(i); event.Name() == exceptionEvent {
 			escaped, given := event.Attributes().Get("exception.escaped")
@@ -39,15 +40,12 @@ const exceptionEvent = "exception"
 
 // findOrigins finds where failures began: failing spans none of whose children fail.
 func (a *Analyzer) findOrigins(tree *tracetree.Tree) {
-	spans := a.result.Spans
-	for i := range spans {
-		if p := tree.Nodes[i].Parent; p >= 0 && spans[i].Failing {
-			a.marks[p].failedBelow = true
+	for i := range a.result.Spans {
+		s := &a.result.Spans[i]
+		if !s.Failing || a.marks[i].failedBelow {
+			continue
 		}
-	}
-	for i := range spans {
-		n, s := &tree.Nodes[i], &spans[i]
-		if s.Failing && n.InTree() && !a.marks[i].failedBelow {
+		if n := &tree.Nodes[i]; n.InTree() {
 			s.ErrorOrigin = true
 			s.Fingerprint = a.fingerprint(n, s)
 		}
