@@ -17,6 +17,6 @@
 // is settled as well, so that replay can take up after a crash what is not.
 //
 // A stage waits for the next one only where that one never waits for anybody: shards wait for the callBuilder, which
-// waits for nobody. (For the disk a shard waits only where it removes a segment or a mebibyte waits to be written.) What the next consumer does not take stays in the list and in the budget, and a full budget refuses
-// new requests.
+// waits for nobody. (For the disk a shard waits only where it removes a segment or a mebibyte waits to be written.) What the
+// next consumer does not take stays in the list and in the budget, and a full budget refuses new requests.
 package traceassemblyprocessor
