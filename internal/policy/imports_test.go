@@ -31,7 +31,7 @@ var importRules = []importRule{
 	},
 	{
 		"internal/tracestore/rollup",
-		[]string{"internal/conventions", "internal/tracetree", "internal/tracestore"},
+		[]string{"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore"},
 		"rollups add up what annotations say and analyse nothing",
 	},
 	{

@@ -1,11 +1,12 @@
 package rollup
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracewright/tracewright/internal/codec"
 )
 
 // ErrValue says that a value is not of the format that Sums.Append writes.
@@ -24,12 +25,13 @@ type value struct {
 // open reads a value and checks all of it, so that what is wrong somewhere has no effect anywhere. The encoded bytes must stay
 // as they are while the value is used.
 func open(encoded []byte) (*value, error) {
-	d := decoder{buf: encoded}
-	if d.byte() != valueVersion {
+	d := newDecoder(encoded)
+	if d.Byte() != valueVersion {
 		return nil, ErrValue
 	}
-	v := &value{strings: d.strings(), sections: d.buf}
-	if d.failed || !v.visit(AllTables, nil, nil) {
+	v := &value{strings: d.strings()}
+	v.sections = d.Bytes(d.Len())
+	if d.Failed() || !v.visit(AllTables, nil, nil) {
 		return nil, ErrValue
 	}
 	return v, nil
@@ -38,10 +40,10 @@ func open(encoded []byte) (*value, error) {
 // visit calls f for the series of the tables, and beyond for the tables that counted something in their "other", where the value
 // says so. Both may be nil. It says whether the value could be read.
 func (v *value) visit(tables Tables, f visitor, beyond func(t Table, count uint64)) bool {
-	d := decoder{buf: v.sections}
-	for len(d.buf) > 0 && !d.failed {
-		t := Table(d.byte())
-		body := decoder{buf: d.bytes(d.number())}
+	d := newDecoder(v.sections)
+	for d.Len() > 0 && !d.Failed() {
+		t := Table(d.Byte())
+		body := newDecoder(d.bytes())
 		switch {
 		case t == 0 || t > others:
 			return false
@@ -52,34 +54,33 @@ func (v *value) visit(tables Tables, f visitor, beyond func(t Table, count uint6
 		default:
 			continue
 		}
-		if body.failed || len(body.buf) != 0 {
+		if !body.Done() {
 			return false
 		}
 	}
-	return !d.failed
+	return !d.Failed()
 }
 
 // decoder reads a value from its front. After a failure every read answers zero.
-type decoder struct {
-	buf    []byte
-	failed bool
-}
+type decoder struct{ *codec.Reader }
+
+func newDecoder(buf []byte) decoder { return decoder{codec.NewReader(buf)} }
 
 func (d *decoder) section(t Table, strings uint32, f visitor) {
 	var k key
 	var r row
 	if d.flag() {
 		d.row(t, &r)
-		if f != nil && !d.failed {
+		if f != nil && !d.Failed() {
 			f(t, nil, &r)
 		}
 	}
-	for n := d.number(); n > 0 && !d.failed; n-- {
+	for n := d.Uvarint(); n > 0 && !d.Failed(); n-- {
 		for i := range k[:shapes[t].columns] {
 			k[i] = d.below(strings + 1)
 		}
 		d.row(t, &r)
-		if f != nil && !d.failed {
+		if f != nil && !d.Failed() {
 			f(t, &k, &r)
 		}
 	}
@@ -87,7 +88,7 @@ func (d *decoder) section(t Table, strings uint32, f visitor) {
 
 func (d *decoder) others(beyond func(t Table, count uint64)) {
 	for t := Operations; t < others; t++ {
-		if count := d.number(); beyond != nil && count > 0 && !d.failed {
+		if count := d.Uvarint(); beyond != nil && count > 0 && !d.Failed() {
 			beyond(t, count)
 		}
 	}
@@ -96,7 +97,7 @@ func (d *decoder) others(beyond func(t Table, count uint64)) {
 // row reads into r, whose memory it uses again.
 func (d *decoder) row(t Table, r *row) {
 	for i := range r.numbers[:shapes[t].numbers] {
-		r.numbers[i] = d.number()
+		r.numbers[i] = d.Uvarint()
 	}
 	if shapes[t].durations {
 		d.durations(&r.durations)
@@ -107,12 +108,12 @@ func (d *decoder) row(t Table, r *row) {
 }
 
 func (d *decoder) durations(s *sketch) {
-	s.zeros, s.bins = d.number(), s.bins[:0]
+	s.zeros, s.bins = d.Uvarint(), s.bins[:0]
 	last := uint32(0)
-	for n := d.number(); n > 0 && !d.failed; n-- {
-		distance, count := d.below(maxIndex+1-last), d.number()
+	for n := d.Uvarint(); n > 0 && !d.Failed(); n-- {
+		distance, count := d.below(maxIndex+1-last), d.Uvarint()
 		if distance == 0 && len(s.bins) > 0 || count == 0 {
-			d.failed = true
+			d.Fail()
 			return
 		}
 		last += distance
@@ -124,66 +125,32 @@ func (d *decoder) occurrences(o *occurrences) {
 	o.first = d.below(math.MaxUint32)
 	o.last = o.first + d.below(math.MaxUint32-o.first)
 	o.traces = o.traces[:0]
-	for n := d.below(maxTraceIDs + 1); n > 0 && !d.failed; n-- {
+	for n := d.below(maxTraceIDs + 1); n > 0 && !d.Failed(); n-- {
 		var id pcommon.TraceID
-		copy(id[:], d.bytes(uint64(len(id))))
+		copy(id[:], d.Bytes(len(id)))
 		o.traces = append(o.traces, id)
 	}
 }
 
-func (d *decoder) bytes(n uint64) []byte {
-	if d.failed || n > uint64(len(d.buf)) {
-		d.failed = true
-		return nil
-	}
-	b := d.buf[:n]
-	d.buf = d.buf[n:]
-	return b
-}
-
-func (d *decoder) byte() byte {
-	if b := d.bytes(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
+// bytes reads a length and the bytes.
+func (d *decoder) bytes() []byte { return d.Bytes(d.Count(1)) }
 
 func (d *decoder) flag() bool {
-	b := d.byte()
-	d.failed = d.failed || b > 1
+	b := d.Byte()
+	if b > 1 {
+		d.Fail()
+	}
 	return b == 1
 }
 
-func (d *decoder) number() uint64 {
-	n, size := binary.Uvarint(d.buf)
-	if d.failed || size <= 0 {
-		d.failed = true
-		return 0
-	}
-	d.buf = d.buf[size:]
-	return n
-}
-
 // below reads a number that must be smaller than the bound.
-func (d *decoder) below(bound uint32) uint32 {
-	n := d.number()
-	if n >= uint64(bound) {
-		d.failed = true
-		return 0
-	}
-	return uint32(n)
-}
+func (d *decoder) below(bound uint32) uint32 { return uint32(d.Below(int(bound))) }
 
 // strings reads the strings of a value.
 func (d *decoder) strings() [][]byte {
-	n := d.number()
-	if d.failed || n > uint64(len(d.buf)) { // each takes at least a byte
-		d.failed = true
-		return nil
-	}
-	list := make([][]byte, n)
+	list := make([][]byte, d.Count(1)) // each takes at least a byte
 	for i := range list {
-		list[i] = d.bytes(d.number())
+		list[i] = d.bytes()
 	}
 	return list
 }
