@@ -60,8 +60,8 @@ type Deleter interface {
 
 // Backuper is implemented by a storage that can be copied while it is used.
 type Backuper interface {
-	// Backup writes a copy of everything that is durable at one moment into the folder dir, which must not exist and whose
-	// parent must; its size in bytes is returned. The copy is a folder that the same kind of storage opens. Where it fails,
+	// Backup writes a copy of everything that is durable at one moment into the folder dir, which must not exist; folders
+	// above it are made. Its size in bytes is returned. The copy is a folder that the same kind of storage opens. Where it fails,
 	// nothing is left of it. The error is fs.ErrExist (errors.Is) where dir exists.
 	Backup(ctx context.Context, dir string) (bytes int64, err error)
 }
