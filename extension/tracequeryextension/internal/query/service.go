@@ -16,9 +16,9 @@ import (
 
 // Service answers queries. It is safe for concurrent use.
 type Service struct {
-	// Storage returns what to read, or tracestore.ErrClosed. It is called for every query, because the storage's
+	// Storage returns the backend, or tracestore.ErrClosed. It is called for every query, because the storage's
 	// extension may start after and stop before this one.
-	Storage func() (tracestore.Reader, error)
+	Storage func() (tracestore.Backend, error)
 	// InFlight knows the traces that are not stored yet.
 	InFlight *InFlight
 	// Timeout bounds the reading of the storage for one query; a query that meets it fails with

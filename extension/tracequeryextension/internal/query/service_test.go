@@ -20,6 +20,7 @@ type storage struct {
 	tracestore.AggregateReader
 	tracestore.CatalogueReader
 	tracestore.Deleter
+	tracestore.Writer
 	trace  func(ctx context.Context) ([]ptrace.Traces, error)
 	search func(ctx context.Context, query *tracestore.SearchQuery) (tracestore.SearchPage, error)
 }
@@ -44,7 +45,7 @@ func (s storage) Search(ctx context.Context, _ string, query *tracestore.SearchQ
 
 func service(s storage) *Service {
 	return &Service{
-		Storage:  func() (tracestore.Reader, error) { return s, nil },
+		Storage:  func() (tracestore.Backend, error) { return s, nil },
 		InFlight: new(InFlight),
 		Timeout:  time.Second,
 	}
