@@ -17,7 +17,7 @@ type Filter struct {
 	memos []memo
 
 	builder      tracetree.Builder
-	above, below []bool  // by node of the tree, while a structure is looked for
+	above, below []bool // by node of the tree, while a structure is looked for
 	beneath      []beneath
 	walk         []int32
 }
