@@ -100,8 +100,8 @@ func TestFold(t *testing.T) {
 	requireKeys(3, 0)
 	// The minute is over. All tables but Errors have something.
 	clock.set(noon.Add(time.Minute))
-	requireKeys(0, 5)
-	requireKeys(0, 5)
+	requireKeys(0, 7)
+	requireKeys(0, 7)
 	require.Empty(t, store.unfolded.minutes)
 
 	// A late call's delta is added to what is folded, after a restart too.
@@ -111,7 +111,7 @@ func TestFold(t *testing.T) {
 	require.NoError(t, store.Close())
 	store = openStore(t, Options{Path: path, Now: clock.now})
 	require.Equal(t, want, aggregates(t, store, dayAround(noon)))
-	requireKeys(0, 5)
+	requireKeys(0, 7)
 
 	// Many deltas of the minute that is running.
 	for n := range maxDeltas {
@@ -123,7 +123,7 @@ func TestFold(t *testing.T) {
 		}
 	}
 	want = aggregates(t, store, dayAround(noon))
-	requireKeys(0, 10)
+	requireKeys(0, 14)
 }
 
 // TestSequenceBehindDeltas: the partition of the spans is gone, that of the rollups is not; the sequence goes on behind both.
