@@ -28,7 +28,7 @@ func (s *Sums) contrast(k *key) *row {
 	}
 	group := *k
 	group[contrastValue] = 0
-	if s.values[group] == tracestore.MaxContrastValues {
+	if s.values[group] >= s.maxValues {
 		return t.at(&other)
 	}
 	if s.values == nil {

@@ -37,6 +37,12 @@ type annotations struct {
 func (a *annotations) read(attrs pcommon.Map) {
 	*a = annotations{}
 	for key, value := range attrs.All() {
+		if !strings.HasPrefix(key, conventions.Prefix) {
+			if key != "" && protocolKeys[key[0]] { // few are
+				a.protocol.Read(key, value)
+			}
+			continue
+		}
 		switch key {
 		case conventions.AttrService:
 			a.service = text(value)
@@ -72,14 +78,13 @@ func (a *annotations) read(attrs pcommon.Map) {
 		case conventions.AttrOrphan:
 			a.orphan = isTrue(value)
 		default:
-			if strings.HasPrefix(key, conventions.Prefix) {
-				a.repairs = a.repairs.read(key, value)
-			} else {
-				a.protocol.Read(key, value)
-			}
+			a.repairs = a.repairs.read(key, value)
 		}
 	}
 }
+
+// protocolKeys are the first letters of what ProtocolFacts reads: db, http, messaging, rpc.
+var protocolKeys = [256]bool{'d': true, 'h': true, 'm': true, 'r': true}
 
 func text(value pcommon.Value) string {
 	if value.Type() == pcommon.ValueTypeStr {

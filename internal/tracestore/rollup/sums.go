@@ -12,12 +12,13 @@ type Sums struct {
 	strings dictionary
 	tables  [others]table
 	// values counts the values of Contrasts that are told apart, by their key without the value.
-	values map[key]int
+	values    map[key]int
+	maxValues int
 }
 
 // NewSums makes empty sums with a limit of series for each table.
 func NewSums(limit int) *Sums {
-	s := &Sums{}
+	s := &Sums{maxValues: tracestore.MaxContrastValues}
 	for t := range s.tables {
 		s.tables[t].limit = limit
 	}

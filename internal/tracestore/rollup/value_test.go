@@ -122,15 +122,23 @@ func FuzzMerge(f *testing.F) {
 func TestFoldingIsInvisible(t *testing.T) {
 	const limit = 7
 	r := rand.New(rand.NewPCG(1, 2))
+	sums := func() *Sums {
+		s := NewSums(limit)
+		s.maxValues = 2
+		return s
+	}
 	for range 200 {
-		straight, folded := NewSums(limit), NewSums(limit)
+		straight, folded := sums(), sums()
 		for range 1 + r.IntN(8) {
-			delta := NewSums(limit)
+			delta := sums()
 			for range r.IntN(12) {
 				table := Operations + Table(r.IntN(int(others)-1))
 				k := key{delta.strings.id(string(rune('a' + r.IntN(4)))), delta.strings.id(string(rune('a' + r.IntN(4))))}
 				if table == Spans {
 					k[1] = 0
+				}
+				if table == Contrasts {
+					k = key{0, 1, contrastValue: delta.strings.id(string(rune('a' + r.IntN(5))))}
 				}
 				row := delta.at(table, &k)
 				row.numbers[numCount]++
@@ -145,7 +153,7 @@ func TestFoldingIsInvisible(t *testing.T) {
 			require.NoError(t, straight.Merge(value, AllTables))
 			require.NoError(t, folded.Merge(value, AllTables))
 			if r.IntN(2) == 0 { // table by table, as a backend may keep them
-				read := NewSums(limit)
+				read := sums()
 				for table := range folded.Tables().All() {
 					require.NoError(t, read.Merge(folded.Append(nil, Of(table)), Of(table)))
 				}
