@@ -249,3 +249,24 @@ func TestAggregatesAgainstReference(t *testing.T) {
 		require.ElementsMatch(t, want.edges, got.edges)
 	}
 }
+
+// TestContrastAttributes: traces are contrasted by the attributes that are configured, and by none where there are none.
+func TestContrastAttributes(t *testing.T) {
+	for _, attributes := range []tracestore.ContrastAttributes{{}, {Entry: []string{"n"}, Services: []string{"service.name"}}} {
+		store := openStore(t, Options{Path: t.TempDir(), Now: newClock(noon).now, Contrast: &attributes})
+		td := newCall(noon, 1, 1, 3)
+		for _, span := range td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
+			span.Attributes().PutInt("n", 7)
+		}
+		require.NoError(t, store.WriteCall(t.Context(), td))
+		values := make(map[string]string)
+		for c, err := range store.Contrasts(t.Context(), "", dayAround(noon)) {
+			require.NoError(t, err)
+			values[c.Key] = c.Value
+		}
+		require.Len(t, values, len(attributes.Entry)+len(attributes.Services))
+		if len(values) > 0 {
+			require.Equal(t, "7", values["n"])
+		}
+	}
+}
