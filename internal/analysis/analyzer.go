@@ -82,6 +82,8 @@ type Analyzer struct {
 	walker   pathWalker
 	services []string
 	message  []byte // a message while it is normalised
+
+	operations conventions.Operations
 }
 
 // mark is what a span's children say of it.
@@ -155,7 +157,7 @@ func (a *Analyzer) name(tree *tracetree.Tree) {
 			resource = n.Resource
 			service, renamed = serviceOf(resource)
 		}
-		s.Service, s.renamed, s.Operation = service, renamed, conventions.ShortName(n.Name())
+		s.Service, s.renamed, s.Operation = service, renamed, a.operations.Of(n.Span.Span)
 		s.Failed = failed(n)
 		if !n.Duplicate {
 			r.SpanCount++
@@ -177,8 +179,8 @@ func (a *Analyzer) name(tree *tracetree.Tree) {
 // serviceOf is the name that aggregates use, and whether it is another one than the resource's service.name.
 func serviceOf(resource pcommon.Resource) (service string, renamed bool) {
 	given := conventions.ServiceName(resource)
-	service = conventions.ShortName(given)
-	return service, len(service) != len(given) ||
+	service = conventions.Service(resource)
+	return service, service != given ||
 		given == conventions.UnknownService && conventions.Str(resource.Attributes(), string(semconv.ServiceNameKey)) != given
 }
 
