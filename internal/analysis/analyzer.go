@@ -5,7 +5,6 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
@@ -74,22 +73,26 @@ type SpanResult struct {
 // Analyze explains a release. It changes nothing. The result refers to the release's spans.
 func Analyze(release *tracetree.Release) *Result { return new(Analyzer).Analyze(release) }
 
-// Analyzer explains one release after the other in the same memory. The zero value is ready. It is not safe for concurrent use.
+// Analyzer explains one release after the other in the same memory. It remembers what resources and scopes say: they must not change
+// between two releases that share them, unless Reset stands between. The zero value is ready. It is not safe for concurrent use.
 type Analyzer struct {
 	builder  tracetree.Builder
 	result   Result
 	marks    []mark
 	walker   pathWalker
+	sources  sources
 	services []string
+	facts    conventions.SpanFacts
 	message  []byte // a message while it is normalised
 
 	operations conventions.Operations
 }
 
-// mark is what a span's children say of it.
+// mark is what is known of a span besides its result.
 type mark struct {
-	answered    bool // by a child in another service
-	failedBelow bool // a child is Failing
+	source      int32 // see sources
+	answered    bool  // by a child in another service
+	failedBelow bool  // a child is Failing
 }
 
 // Analyze is like the function Analyze, but the result lives in the analyzer's memory: it is valid until the next call.
@@ -137,9 +140,11 @@ func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
 	return r
 }
 
-// Reset lets go of the last release, which the analyzer's memory otherwise keeps alive.
+// Reset lets go of the releases, which the analyzer's memory otherwise keeps alive.
 func (a *Analyzer) Reset() {
 	a.builder.Reset()
+	a.sources.reset()
+	a.facts = conventions.SpanFacts{}
 	clear(a.result.Spans)
 	clear(a.result.Services)
 	clear(a.services[:cap(a.services)])
@@ -148,16 +153,14 @@ func (a *Analyzer) Reset() {
 // name finds every span's service and operation, the services, and the counts.
 func (a *Analyzer) name(tree *tracetree.Tree) {
 	r := &a.result
-	var resource pcommon.Resource // spans of one resource mostly stand together
-	service, renamed := "", false
 	a.services = a.services[:0]
+	a.sources.start()
 	for i := range tree.Nodes {
 		n, s := &tree.Nodes[i], &r.Spans[i]
-		if i == 0 || n.Resource != resource {
-			resource = n.Resource
-			service, renamed = serviceOf(resource)
-		}
-		s.Service, s.renamed, s.Operation = service, renamed, a.operations.Of(n.Span.Span)
+		a.marks[i].source = a.sources.of(n)
+		source := &a.sources.list[a.marks[i].source]
+		service := source.service
+		s.Service, s.renamed, s.Operation = service, source.renamed, a.operations.Of(n.Span.Span)
 		s.Failed = failed(n)
 		if !n.Duplicate {
 			r.SpanCount++
@@ -174,14 +177,6 @@ func (a *Analyzer) name(tree *tracetree.Tree) {
 	}
 	slices.Sort(a.services)
 	r.Services = append(r.Services, slices.Compact(a.services)...)
-}
-
-// serviceOf is the name that aggregates use, and whether it is another one than the resource's service.name.
-func serviceOf(resource pcommon.Resource) (service string, renamed bool) {
-	given := conventions.ServiceName(resource)
-	service = conventions.Service(resource)
-	return service, service != given ||
-		given == conventions.UnknownService && conventions.Str(resource.Attributes(), string(semconv.ServiceNameKey)) != given
 }
 
 // link looks at every parent and child: calls between services.
@@ -202,27 +197,20 @@ func (a *Analyzer) link(tree *tracetree.Tree) {
 
 // describe finds what each span says of itself: category, virtual peer, failure, violations.
 func (a *Analyzer) describe(tree *tracetree.Tree) {
-	var (
-		resource pcommon.Resource
-		scope    pcommon.InstrumentationScope
-		shared   faults // of the two; spans of one scope mostly stand together
-		states   stateReader
-	)
+	facts := &a.facts
+	var states stateReader
 	for i := range tree.Nodes {
 		n, s := &tree.Nodes[i], &a.result.Spans[i]
-		if i == 0 || n.Resource != resource || n.Scope != scope {
-			resource, scope = n.Resource, n.Scope
-			shared = resourceFaults(resource) | attributeFaults(scope.Attributes())
-		}
-		facts := conventions.ReadSpan(n.Span.Span)
+		source := &a.sources.list[a.marks[i].source]
+		facts.Read(n.Span.Span)
 		answered := a.marks[i].answered
-		s.Category = facts.Category(s.Service, n.Scope.Name(), answered)
+		s.Category = facts.Category(source.origin, answered)
 		if kind := n.Kind(); n.InTree() && !answered &&
 			(kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer) {
 			s.PeerService, s.PeerKind = facts.Peer()
 			s.PeerService = conventions.ShortName(s.PeerService)
 		}
-		found := shared
+		found := source.faults | attributeFaults(facts.Faults())
 		s.Failing = s.Failed || failsUnsaid(n, &facts.Response)
 		if s.Failing && n.Parent >= 0 {
 			a.marks[n.Parent].failedBelow = true

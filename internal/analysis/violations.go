@@ -70,12 +70,12 @@ var faultNames = [...]string{
 }
 
 // violations are the rules that a span breaks, sorted: those that stand on it, for an earlier stage may have seen what cannot be
-// seen here, those found already, as of its resource and scope, and those found here. Nil for most spans.
+// seen here, those found already, as of its resource, scope and attributes, and those found here. Nil for most spans.
 func violations(n *tracetree.Node, found faults, states *stateReader) []string {
-	found |= spanFaults(n) | states.read(n.TraceState()) | attributeFaults(n.Attributes())
+	found |= spanFaults(n) | states.read(n.TraceState())
 	if n.Events().Len() > 0 {
 		for _, event := range n.Events().All() {
-			found |= attributeFaults(event.Attributes())
+			found |= attributeFaults(conventions.ReadAttributeFaults(event.Attributes()))
 			if conventions.Nanoseconds(event.Timestamp()) == 0 {
 				found |= missingEventTime
 			}
@@ -83,7 +83,7 @@ func violations(n *tracetree.Node, found faults, states *stateReader) []string {
 	}
 	if n.Links().Len() > 0 {
 		for _, link := range n.Links().All() {
-			found |= linkFaults(link) | states.read(link.TraceState()) | attributeFaults(link.Attributes())
+			found |= linkFaults(link) | states.read(link.TraceState()) | attributeFaults(conventions.ReadAttributeFaults(link.Attributes()))
 		}
 	}
 	standing, ok := n.Attributes().Get(conventions.AttrViolations)
@@ -188,7 +188,7 @@ func (r *stateReader) read(state pcommon.TraceState) faults {
 
 // resourceFaults are those of what spans share.
 func resourceFaults(resource pcommon.Resource) faults {
-	found := attributeFaults(resource.Attributes())
+	found := attributeFaults(conventions.ReadAttributeFaults(resource.Attributes()))
 	if conventions.WrongResourceType(resource) {
 		found |= wrongAttributeType
 	}
@@ -204,77 +204,24 @@ func resourceFaults(resource pcommon.Resource) faults {
 	return found
 }
 
-func attributeFaults(attrs pcommon.Map) faults {
-	if attrs.Len() == 0 {
-		return 0
+// attributeFaults are those of attributes whatever they mean.
+func attributeFaults(found conventions.AttributeFaults) faults {
+	if found == 0 {
+		return 0 // nearly always
 	}
-	var (
-		found faults
-		seen  uint64 // a bit for each key; a bit that is set already may be another key's
-		again bool
-	)
-	for key, value := range attrs.All() {
-		if key == "" {
-			again = again || found&emptyAttributeKey != 0
-			found |= emptyAttributeKey
-		} else {
-			bit := uint64(1) << ((uint(len(key))*29 + uint(key[len(key)-1])*5 + uint(key[len(key)/2])) & 63)
-			again = again || seen&bit != 0
-			seen |= bit
-		}
-		if value.Type() == pcommon.ValueTypeStr {
-			if len(value.Str()) > conventions.MaxAttributeBytes {
-				found |= oversizeAttribute
-			}
-			continue
-		}
-		found |= valueFaults(value)
-	}
-	if again && repeatsKey(attrs) {
-		found |= duplicateAttributeKey
-	}
-	return found
-}
-
-func valueFaults(value pcommon.Value) faults {
-	var found faults
-	switch value.Type() {
-	case pcommon.ValueTypeBytes:
-		if value.Bytes().Len() > conventions.MaxAttributeBytes {
-			found |= oversizeAttribute
-		}
-	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice:
-		extent := conventions.ExtentOf(value)
-		if extent.Depth > conventions.MaxNesting {
-			found |= deepNesting
-		}
-		if extent.Bytes > conventions.MaxAttributeBytes {
-			found |= oversizeAttribute
+	var f faults
+	for _, known := range [...]struct {
+		of  conventions.AttributeFaults
+		bit faults
+	}{
+		{conventions.EmptyKey, emptyAttributeKey},
+		{conventions.DuplicateKey, duplicateAttributeKey},
+		{conventions.OversizeValue, oversizeAttribute},
+		{conventions.DeepValue, deepNesting},
+	} {
+		if found&known.of != 0 {
+			f |= known.bit
 		}
 	}
-	return found
-}
-
-// fewKeys is how many keys are compared one by one.
-const fewKeys = 32
-
-// repeatsKey says whether a key stands more than once.
-func repeatsKey(attrs pcommon.Map) bool {
-	if attrs.Len() > fewKeys {
-		seen := make(map[string]struct{}, attrs.Len())
-		for key := range attrs.All() {
-			seen[key] = struct{}{}
-		}
-		return len(seen) < attrs.Len()
-	}
-	var keys [fewKeys]string
-	n := 0
-	for key := range attrs.All() {
-		if slices.Contains(keys[:n], key) {
-			return true
-		}
-		keys[n] = key
-		n++
-	}
-	return false
+	return f
 }

@@ -6,9 +6,10 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// readPrefix notes an attribute that counts by the start of its name.
-func (f *SpanFacts) readPrefix(key string) {
+// readOther notes an attribute that counts by the start of its name.
+func (f *SpanFacts) readOther(key string) {
 	if key == "" {
+		f.faults |= EmptyKey
 		return
 	}
 	switch key[0] {
@@ -43,8 +44,8 @@ func (f *SpanFacts) readPrefix(key string) {
 //   - external_call: any other client span
 //   - internal: everything else
 //
-// service and scope are the names of the span's service and instrumentation scope.
-func (f *SpanFacts) Category(service, scope string, answered bool) string {
+// origin is that of the span's service and scope.
+func (f *SpanFacts) Category(origin Origin, answered bool) string {
 	inside := f.kind == ptrace.SpanKindInternal || f.kind == ptrace.SpanKindUnspecified
 	switch {
 	case f.network || f.values[factComponent] == "proxy":
@@ -55,9 +56,9 @@ func (f *SpanFacts) Category(service, scope string, answered bool) string {
 		return CategoryDatabaseOperation
 	case f.Messaging():
 		return CategoryMessaging
-	case inside && f.orchestration || orchestrator(service, scope):
+	case inside && f.orchestration || origin.orchestrator:
 		return CategoryOrchestration
-	case inside && f.container || containerRuntime(service, scope):
+	case inside && f.container || origin.containerRuntime:
 		return CategoryContainer
 	case inside && f.business:
 		return CategoryBusinessOperation
@@ -67,6 +68,14 @@ func (f *SpanFacts) Category(service, scope string, answered bool) string {
 		return CategoryExternalCall
 	}
 	return CategoryInternal
+}
+
+// Origin is what the names of a service and of an instrumentation scope say of their spans.
+type Origin struct{ orchestrator, containerRuntime bool }
+
+// ReadOrigin reads the names.
+func ReadOrigin(service, scope string) Origin {
+	return Origin{orchestrator(service, scope), containerRuntime(service, scope)}
 }
 
 func orchestrator(service, scope string) bool {

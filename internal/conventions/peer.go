@@ -31,23 +31,23 @@ func (f *SpanFacts) Peer() (service, kind string) {
 }
 
 func (f *SpanFacts) peerService() string {
-	if name := f.first(factServicePeerName, factPeerService); name != "" {
+	if name := f.first(servicePeer); name != "" {
 		return name
 	}
 	system := f.DBSystem()
-	if namespace := f.first(factDBNamespace, factDBName); namespace != "" {
+	if namespace := f.first(dbName); namespace != "" {
 		if system == "" {
 			return namespace
 		}
 		return system + ":" + namespace
 	}
-	if destination := f.first(factMessagingDestinationName, factMessagingDestination); destination != "" {
-		return destination
+	if name := f.first(destination); name != "" {
+		return name
 	}
-	if address := f.address(); address != "" {
-		return f.withPort(address)
+	if host := f.first(address); host != "" {
+		return f.withPort(host)
 	}
-	if host := urlHost(f.first(factURLFull, factHTTPURL)); host != "" {
+	if host := urlHost(f.first(url)); host != "" {
 		return host
 	}
 	if system != "" {

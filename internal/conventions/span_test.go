@@ -89,7 +89,7 @@ func TestCategory(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := facts(t, tt.kind, tt.attrs)
-			got := f.Category(tt.service, tt.scope, tt.answered)
+			got := f.Category(conventions.ReadOrigin(tt.service, tt.scope), tt.answered)
 			require.Equal(t, tt.want, got)
 			require.Contains(t, conventions.Categories, got)
 		})
@@ -180,6 +180,6 @@ func FuzzPeer(f *testing.F) {
 		read = conventions.ReadSpan(span)
 		service, kind := read.Peer()
 		require.Equal(t, service == "", kind == "")
-		require.Contains(t, conventions.Categories, read.Category(url, address, false))
+		require.Contains(t, conventions.Categories, read.Category(conventions.ReadOrigin(url, address), false))
 	})
 }
