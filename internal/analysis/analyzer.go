@@ -76,6 +76,9 @@ func Analyze(release *tracetree.Release) *Result { return new(Analyzer).Analyze(
 // Analyzer explains one release after the other in the same memory. It remembers what resources and scopes say: they must not change
 // between two releases that share them, unless Reset stands between. The zero value is ready. It is not safe for concurrent use.
 type Analyzer struct {
+	// Business are the attributes that name a business operation, besides business.operation.
+	Business []string
+
 	builder  tracetree.Builder
 	result   Result
 	marks    []mark
@@ -203,6 +206,7 @@ func (a *Analyzer) describe(tree *tracetree.Tree) {
 		n, s := &tree.Nodes[i], &a.result.Spans[i]
 		source := &a.sources.list[a.marks[i].source]
 		facts.Read(n.Span.Span)
+		facts.ReadBusiness(n.Attributes(), a.Business)
 		answered := a.marks[i].answered
 		s.Category = facts.Category(source.origin, answered)
 		if kind := n.Kind(); n.InTree() && !answered &&

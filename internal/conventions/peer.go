@@ -13,9 +13,10 @@ import (
 //   - messaging.destination.name
 //   - server.address, with ":" and server.port where there is one
 //   - the host, and port, of url.full
+//   - network.peer.address, with server.port: what the connection leads to may be one pod of many
 //   - the database's or the messaging system alone
 //
-// with the previous names of the conventions too. kind is one of KindDatabase, KindQueue and KindExternal. Both are empty if the
+// with the names of the conventions back to 1.4, and OpenTracing's, too. kind is one of KindDatabase, KindQueue and KindExternal. Both are empty if the
 // span names nothing.
 func (f *SpanFacts) Peer() (service, kind string) {
 	if service = f.peerService(); service == "" {
@@ -49,6 +50,9 @@ func (f *SpanFacts) peerService() string {
 	}
 	if host := urlHost(f.first(url)); host != "" {
 		return host
+	}
+	if host := f.first(connection); host != "" {
+		return f.withPort(host)
 	}
 	if system != "" {
 		return system

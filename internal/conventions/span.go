@@ -35,8 +35,8 @@ type read struct {
 	wrongType bool
 	faults    AttributeFaults
 
-	// Attributes under the prefixes of category.go.
-	s3, container, orchestration, network, business bool
+	// Attributes of category.go. business says that the span has details of the business, businessOperation that it names an operation.
+	s3, container, orchestration, network, business, businessOperation bool
 }
 
 // fact is one value that a look-up wants; the facts that follow each other under one comment are names for the same thing,
@@ -53,6 +53,9 @@ const (
 	// the database within the system
 	factDBNamespace
 	factDBName
+	factDBCassandraKeyspace
+	factDBHBaseNamespace
+	factDBInstance
 	// what is asked of the database
 	factDBQueryText
 	factDBStatement
@@ -60,6 +63,8 @@ const (
 	// the queue or topic
 	factMessagingDestinationName
 	factMessagingDestination
+	factMessagingSourceName
+	factMessageBusDestination
 	// the RPC system
 	factRPCSystemName
 	factRPCSystem
@@ -70,13 +75,22 @@ const (
 	factNetPeerName
 	factHTTPHost
 	factPeerHostname
+	// the other end of the connection, which may be a pod or a proxy
+	factServerSocketDomain
+	factNetSockPeerName
 	factNetworkPeerAddress
+	factServerSocketAddress
+	factNetSockPeerAddr
 	factNetPeerIP
 	// the URL that is called
 	factURLFull
 	factHTTPURL
 	// Envoy's component
 	factComponent
+	// what tells an object store
+	factUserAgent
+	factAzureProvider
+	factAzureNamespace
 	factCount
 )
 
@@ -86,13 +100,16 @@ type factSet uint64
 const (
 	servicePeer factSet = 1<<factServicePeerName | 1<<factPeerService
 	dbSystem    factSet = 1<<factDBSystemName | 1<<factDBSystem
-	dbName      factSet = 1<<factDBNamespace | 1<<factDBName
+	dbName      factSet = 1<<factDBNamespace | 1<<factDBName | 1<<factDBCassandraKeyspace | 1<<factDBHBaseNamespace | 1<<factDBInstance
 	dbQuery     factSet = 1<<factDBQueryText | 1<<factDBStatement
-	destination factSet = 1<<factMessagingDestinationName | 1<<factMessagingDestination
-	rpcSystem   factSet = 1<<factRPCSystemName | 1<<factRPCSystem
-	address     factSet = 1<<factServerAddress | 1<<factNetPeerName | 1<<factHTTPHost | 1<<factPeerHostname |
-		1<<factNetworkPeerAddress | 1<<factNetPeerIP
-	url factSet = 1<<factURLFull | 1<<factHTTPURL
+	destination factSet = 1<<factMessagingDestinationName | 1<<factMessagingDestination | 1<<factMessagingSourceName |
+		1<<factMessageBusDestination
+	rpcSystem  factSet = 1<<factRPCSystemName | 1<<factRPCSystem
+	address    factSet = 1<<factServerAddress | 1<<factNetPeerName | 1<<factHTTPHost | 1<<factPeerHostname
+	connection factSet = 1<<factServerSocketDomain | 1<<factNetSockPeerName | 1<<factNetworkPeerAddress |
+		1<<factServerSocketAddress | 1<<factNetSockPeerAddr | 1<<factNetPeerIP
+	url   factSet = 1<<factURLFull | 1<<factHTTPURL
+	azure factSet = 1<<factAzureProvider | 1<<factAzureNamespace
 )
 
 // ReadSpan gathers the facts of a span.
@@ -119,7 +136,7 @@ func (f *SpanFacts) Read(span ptrace.Span) {
 		at := findKey(key, hash)
 		if at < 0 {
 			again = other.add(hash) || again
-			f.readOther(key)
+			f.readOther(key, value)
 			continue
 		}
 		word, bit := &known[at/64], uint64(1)<<(at%64)
@@ -209,32 +226,43 @@ func (f *SpanFacts) HTTPCall() bool { return f.http }
 func (f *SpanFacts) RPC() bool { return f.any(rpcSystem) }
 
 // DBSystem is the database system, such as "postgresql"; empty if the span names none.
-func (f *SpanFacts) DBSystem() string { return f.first(dbSystem) }
+func (f *SpanFacts) DBSystem() string {
+	if system := f.first(dbSystem); system != "" || !f.etcd() {
+		return system
+	}
+	return "etcd"
+}
+
+// etcdServices begins the names of etcd's services, which speak gRPC and say nothing of a database.
+const etcdServices = "etcdserverpb."
+
+func (f *SpanFacts) etcd() bool { return f.rpcOf(etcdServices) }
+
+// rpcOf says whether the span calls, or serves, a method of a service whose full name begins so. The conventions write that name in
+// rpc.method; before 1.39 in rpc.service.
+func (f *SpanFacts) rpcOf(prefix string) bool {
+	return strings.HasPrefix(f.values[factRPCService], prefix) || strings.HasPrefix(f.values[factRPCMethod], prefix)
+}
 
 // Database says whether the span is an operation of a database.
-func (f *SpanFacts) Database() bool {
-	return f.any(dbSystem | dbQuery)
-}
+func (f *SpanFacts) Database() bool { return f.any(dbSystem|dbName|dbQuery) || f.etcd() }
 
 // Messaging says whether the span sends, receives or processes a message.
 func (f *SpanFacts) Messaging() bool {
-	return f.kind == ptrace.SpanKindProducer || f.kind == ptrace.SpanKindConsumer ||
-		f.any(1<<factMessagingSystem|destination)
+	return f.kind == ptrace.SpanKindProducer || f.kind == ptrace.SpanKindConsumer || f.namesQueue()
 }
 
-// Storage says whether the span is a call of an object store: S3 and what speaks its protocol, Google's and Azure's.
-func (f *SpanFacts) Storage() bool {
-	if f.s3 || f.values[factRPCService] == "S3" || strings.HasPrefix(f.values[factRPCMethod], "S3/") {
-		return true
-	}
-	return f.kind == ptrace.SpanKindClient && objectStoreHost(f.Host())
-}
+// namesQueue says whether the span names what messages go through.
+func (f *SpanFacts) namesQueue() bool { return f.any(1<<factMessagingSystem | destination) }
 
 // Host is the host that the span calls, without a port; empty if the span names none.
 func (f *SpanFacts) Host() string {
 	host := f.first(address)
 	if host == "" {
 		host = urlHost(f.first(url))
+	}
+	if host == "" {
+		host = f.first(connection)
 	}
 	// A colon that is the only one, or follows a bracket, stands before a port; others belong to an IPv6 address.
 	if i := strings.LastIndexByte(host, ':'); i > 0 && (host[i-1] == ']' || strings.IndexByte(host, ':') == i) {

@@ -22,14 +22,14 @@ type analysisProcessor struct {
 	analyzers sync.Pool // of *analysis.Analyzer
 }
 
-func newAnalysisProcessor(set component.TelemetrySettings) (*analysisProcessor, error) {
+func newAnalysisProcessor(set component.TelemetrySettings, cfg *Config) (*analysisProcessor, error) {
 	telemetry, err := metadata.NewTelemetryBuilder(set)
 	if err != nil {
 		return nil, err
 	}
 	return &analysisProcessor{
 		telemetry: telemetry,
-		analyzers: sync.Pool{New: func() any { return new(analysis.Analyzer) }},
+		analyzers: sync.Pool{New: func() any { return &analysis.Analyzer{Business: cfg.Business.Attributes} }},
 	}, nil
 }
 
