@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -52,6 +53,8 @@ type SpanResult struct {
 	ParentService, ParentOperation string
 	// Orphan says that the span's parent was not released before the span, nor with it.
 	Orphan bool
+	// Weight is the adjusted count: how many spans this one stands for, by its sampling. 1 where the sender does not say.
+	Weight float64
 	// SelfTime is the time in which none of the span's blocking children ran.
 	SelfTime int64
 	// CriticalPathTime is the time for which the span itself holds the critical path.
@@ -130,7 +133,7 @@ func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
 	} else {
 		a.takeFromAssembly()
 	}
-	a.describe(tree)
+	a.describe(tree, release.ReleasedAt)
 	a.findOrigins(tree)
 	for i := range tree.Nodes {
 		if tree.Nodes[i].InTree() {
@@ -198,8 +201,9 @@ func (a *Analyzer) link(tree *tracetree.Tree) {
 	}
 }
 
-// describe finds what each span says of itself: category, virtual peer, failure, violations.
-func (a *Analyzer) describe(tree *tracetree.Tree) {
+// describe finds what each span says of itself: category, virtual peer, failure, violations, weight. releasedAt is 0 where it is not
+// known.
+func (a *Analyzer) describe(tree *tracetree.Tree, releasedAt int64) {
 	facts := &a.facts
 	var states stateReader
 	for i := range tree.Nodes {
@@ -222,6 +226,11 @@ func (a *Analyzer) describe(tree *tracetree.Tree) {
 		if facts.WrongType() {
 			found |= wrongAttributeType
 		}
+		if releasedAt > 0 && n.Start-int64(conventions.FutureStart) > releasedAt {
+			found |= futureStart
+		}
+		found |= states.read(n.TraceState())
+		s.Weight = cmp.Or(states.weight, 1)
 		s.Violations = violations(n, found, &states)
 	}
 }

@@ -71,6 +71,9 @@ func annotateSpan(release *tracetree.Release, r *Result, i int) {
 	putStr(attrs, conventions.AttrErrorFingerprint, s.Fingerprint)
 	putInt(attrs, conventions.AttrClockSkew, n.Shift)
 	putStrs(attrs, conventions.AttrViolations, s.Violations)
+	if s.Weight != 1 {
+		attrs.PutDouble(conventions.AttrWeight, s.Weight)
+	}
 }
 
 // annotateRelease writes the release as a row of its own.
@@ -118,7 +121,7 @@ func replaced(key string, joined bool) bool {
 		conventions.AttrOperation, conventions.AttrPeerService, conventions.AttrPeerKind, conventions.AttrCategory,
 		conventions.AttrSelfTime, conventions.AttrCriticalPathTime, conventions.AttrBottleneck,
 		conventions.AttrErrorOrigin, conventions.AttrErrorFingerprint, conventions.AttrClockSkew,
-		conventions.AttrViolations:
+		conventions.AttrViolations, conventions.AttrWeight:
 		return true
 	case conventions.AttrOutcome, conventions.AttrVersion, conventions.AttrPart:
 		return joined

@@ -22,8 +22,13 @@ const (
 	duplicateAttributeKey
 	duplicateTracestateKey
 	emptyAttributeKey
+	futureStart
+	inconsistentSampling
+	invalidSamplingRandomness
+	invalidSamplingThreshold
 	invalidTracestate
 	longName
+	missingEventName
 	missingEventTime
 	missingServiceName
 	missingSpanName
@@ -49,8 +54,13 @@ var faultNames = [...]string{
 	conventions.ViolationDuplicateAttributeKey,
 	conventions.ViolationDuplicateTracestateKey,
 	conventions.ViolationEmptyAttributeKey,
+	conventions.ViolationFutureStart,
+	conventions.ViolationInconsistentSampling,
+	conventions.ViolationInvalidSamplingRandomness,
+	conventions.ViolationInvalidSamplingThreshold,
 	conventions.ViolationInvalidTracestate,
 	conventions.ViolationLongName,
+	conventions.ViolationMissingEventName,
 	conventions.ViolationMissingEventTime,
 	conventions.ViolationMissingServiceName,
 	conventions.ViolationMissingSpanName,
@@ -72,12 +82,15 @@ var faultNames = [...]string{
 // violations are the rules that a span breaks, sorted: those that stand on it, for an earlier stage may have seen what cannot be
 // seen here, those found already, as of its resource, scope and attributes, and those found here. Nil for most spans.
 func violations(n *tracetree.Node, found faults, states *stateReader) []string {
-	found |= spanFaults(n) | states.read(n.TraceState())
+	found |= spanFaults(n)
 	if n.Events().Len() > 0 {
 		for _, event := range n.Events().All() {
 			found |= attributeFaults(conventions.ReadAttributeFaults(event.Attributes()))
 			if conventions.Nanoseconds(event.Timestamp()) == 0 {
 				found |= missingEventTime
+			}
+			if event.Name() == "" {
+				found |= missingEventName
 			}
 		}
 	}
@@ -167,11 +180,12 @@ func flagFaults(flags uint32) faults {
 type stateReader struct {
 	last   string
 	faults faults
+	weight float64 // 0 for 1
 }
 
 func (r *stateReader) read(state pcommon.TraceState) faults {
 	if raw := state.AsRaw(); raw != r.last {
-		read := conventions.ReadTracestate(raw)
+		read, ot := conventions.ReadTracestate(raw)
 		*r = stateReader{last: raw}
 		if read.Invalid {
 			r.faults |= invalidTracestate
@@ -182,8 +196,25 @@ func (r *stateReader) read(state pcommon.TraceState) faults {
 		if read.TooManyMembers {
 			r.faults |= tooManyTracestateMembers
 		}
+		if ot != "" {
+			r.readSampling(ot)
+		}
 	}
 	return r.faults
+}
+
+func (r *stateReader) readSampling(ot string) {
+	sampling := conventions.ReadSampling(ot)
+	r.weight = sampling.Weight
+	if sampling.BadThreshold {
+		r.faults |= invalidSamplingThreshold
+	}
+	if sampling.BadRandomness {
+		r.faults |= invalidSamplingRandomness
+	}
+	if sampling.Inconsistent {
+		r.faults |= inconsistentSampling
+	}
 }
 
 // resourceFaults are those of what spans share.
