@@ -107,8 +107,13 @@ func (f *SpanFacts) Storage() bool {
 		f.rpcOf("S3/") || f.rpcOf("google.storage.v2.") || f.first(azure) == "Microsoft.Storage" {
 		return true
 	}
-	return f.kind == ptrace.SpanKindClient && (objectStoreHost(f.Host()) || strings.HasPrefix(f.values[factUserAgent], "MinIO (") ||
+	return f.kind == ptrace.SpanKindClient && (objectStoreHost(f.Host()) || minioAgent(f.values[factUserAgent]) ||
 		f.any(url) && strings.Contains(f.first(url), "x-id=")) // the AWS SDKs name the operation so, to S3 alone
+}
+
+// minioAgent knows MinIO's clients, now and before 2020.
+func minioAgent(agent string) bool {
+	return strings.HasPrefix(agent, "MinIO (") || strings.HasPrefix(agent, "Minio (")
 }
 
 // containerCall says whether the span is a call of a container runtime: Kubernetes' CRI, containerd, BuildKit.
