@@ -103,8 +103,8 @@ func (f *SpanFacts) Category(origin Origin, answered bool) string {
 // Storage says whether the span is a call of an object store: S3 and what speaks its protocol, Google's and Azure's. They are told by
 // what instrumentations of their clients write, and where the client is not instrumented but its HTTP is, by host, user agent and URL.
 func (f *SpanFacts) Storage() bool {
-	if f.s3 || f.values[factRPCService] == "S3" || f.values[factRPCService] == "Amazon S3" ||
-		f.rpcOf("S3/") || f.rpcOf("google.storage.v2.") || f.first(azure) == "Microsoft.Storage" {
+	if f.s3 || f.first(azure) == "Microsoft.Storage" || f.any(rpcCall) && (f.values[factRPCService] == "S3" ||
+		f.values[factRPCService] == "Amazon S3" || f.rpcOf("S3/") || f.rpcOf("google.storage.v2.")) {
 		return true
 	}
 	return f.kind == ptrace.SpanKindClient && (objectStoreHost(f.Host()) || minioAgent(f.values[factUserAgent]) ||
@@ -118,8 +118,8 @@ func minioAgent(agent string) bool {
 
 // containerCall says whether the span is a call of a container runtime: Kubernetes' CRI, containerd, BuildKit.
 func (f *SpanFacts) containerCall() bool {
-	return f.any(1<<factRPCService|1<<factRPCMethod) && (f.rpcOf("runtime.v1.") || f.rpcOf("runtime.v1alpha2.") ||
-		f.rpcOf("containerd.services.") || f.rpcOf("moby.buildkit."))
+	return f.any(rpcCall) && (f.rpcOf("runtime.v1.") || f.rpcOf("runtime.v1alpha2.") || f.rpcOf("containerd.services.") ||
+		f.rpcOf("moby.buildkit."))
 }
 
 // kubernetesCall says whether the span calls Kubernetes' API, by the host that it has in every cluster, or by its paths.
@@ -127,9 +127,14 @@ func (f *SpanFacts) kubernetesCall() bool {
 	if f.kind != ptrace.SpanKindClient || !f.http {
 		return false
 	}
-	if host, rest, more := strings.Cut(f.Host(), ".default"); host == "kubernetes" &&
-		(!more || rest == "" || strings.HasPrefix(rest, ".svc")) {
-		return true
+	if rest, ok := strings.CutPrefix(f.Host(), "kubernetes"); ok {
+		rest, more := strings.CutPrefix(rest, ".default")
+		if rest == "" || more && strings.HasPrefix(rest, ".svc") {
+			return true
+		}
+	}
+	if !f.any(url) {
+		return false
 	}
 	_, rest, _ := strings.Cut(f.first(url), "://")
 	slash := strings.IndexByte(rest, '/')

@@ -33,7 +33,7 @@ const maxRemembered = 1024
 func (o *Operations) Of(span ptrace.Span) string {
 	name, kind := span.Name(), span.Kind()
 	seen := uint8(0)
-	for i := range min(len(name), maxNameRead) {
+	for i := 0; i < len(name) && i < maxNameRead; i++ {
 		seen |= nameBytes[name[i]]
 	}
 	at, route := pathStart(name), ""

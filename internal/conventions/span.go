@@ -108,8 +108,9 @@ const (
 	address    factSet = 1<<factServerAddress | 1<<factNetPeerName | 1<<factHTTPHost | 1<<factPeerHostname
 	connection factSet = 1<<factServerSocketDomain | 1<<factNetSockPeerName | 1<<factNetworkPeerAddress |
 		1<<factServerSocketAddress | 1<<factNetSockPeerAddr | 1<<factNetPeerIP
-	url   factSet = 1<<factURLFull | 1<<factHTTPURL
-	azure factSet = 1<<factAzureProvider | 1<<factAzureNamespace
+	rpcCall factSet = 1<<factRPCService | 1<<factRPCMethod
+	url     factSet = 1<<factURLFull | 1<<factHTTPURL
+	azure   factSet = 1<<factAzureProvider | 1<<factAzureNamespace
 )
 
 // ReadSpan gathers the facts of a span.
@@ -241,7 +242,7 @@ func (f *SpanFacts) etcd() bool { return f.rpcOf(etcdServices) }
 // rpcOf says whether the span calls, or serves, a method of a service whose full name begins so. The conventions write that name in
 // rpc.method; before 1.39 in rpc.service.
 func (f *SpanFacts) rpcOf(prefix string) bool {
-	return strings.HasPrefix(f.values[factRPCService], prefix) || strings.HasPrefix(f.values[factRPCMethod], prefix)
+	return f.any(rpcCall) && (strings.HasPrefix(f.values[factRPCService], prefix) || strings.HasPrefix(f.values[factRPCMethod], prefix))
 }
 
 // Database says whether the span is an operation of a database.
@@ -268,7 +269,10 @@ func (f *SpanFacts) Host() string {
 	if i := strings.LastIndexByte(host, ':'); i > 0 && (host[i-1] == ']' || strings.IndexByte(host, ':') == i) {
 		host = host[:i]
 	}
-	return strings.Trim(host, "[]")
+	if host != "" && host[0] == '[' {
+		host = strings.Trim(host, "[]")
+	}
+	return host
 }
 
 // urlHost is the host and port of a URL, without the user information, which may be a secret.
