@@ -67,7 +67,8 @@ type SpanResult struct {
 	// Violations are the names of the rules that the span breaks, sorted; those that stand on the span already among them.
 	Violations []string
 
-	renamed bool // Service is not the one that the resource names
+	renamed   bool // Service is not the one that the resource names
+	annotated bool // an attribute under conventions.Prefix stands on the span
 }
 
 // Analyze explains a release. It changes nothing. The result refers to the release's spans.
@@ -83,21 +84,25 @@ type Analyzer struct {
 	sources  sources
 	services []string
 	facts    conventions.SpanFacts
+	peers    conventions.PeerNames
 	message  []byte // a message while it is normalised
 }
 
 // mark is what is known of a span besides its result.
 type mark struct {
+	peer        conventions.Peer // whom it calls, if no span answers
+	faults      faults
 	source      int32 // see sources
+	conflict    bool  // see tracetree.MarkedConflict
 	answered    bool  // by a child in another service
 	failedBelow bool  // a child is Failing
 }
 
 // Analyze is like the function Analyze, but the result lives in the analyzer's memory: it is valid until the next call.
 func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
+	a.read(release)
+	tree := a.builder.BuildMarked(release.Spans, func(i int) bool { return a.marks[i].conflict })
 	r := &a.result
-	tree := a.builder.Build(release.Spans)
-	clear(r.Spans)
 	*r = Result{
 		Tree:           tree,
 		Start:          tree.Start,
@@ -106,13 +111,10 @@ func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
 		Services:       r.Services[:0],
 		Path:           r.Path[:0],
 		Bottleneck:     -1,
-		Spans:          slices.Grow(r.Spans[:0], len(tree.Nodes))[:len(tree.Nodes)],
+		Spans:          r.Spans,
 		holder:         holder(release, tree),
 	}
-	a.marks = slices.Grow(a.marks[:0], len(tree.Nodes))[:len(tree.Nodes)]
-	clear(a.marks)
-	a.name(tree)
-	a.link(tree)
+	a.link()
 	if tree.Entry >= 0 {
 		entry := &r.Spans[tree.Entry]
 		r.EntryService, r.EntryOperation = entry.Service, entry.Operation
@@ -125,12 +127,8 @@ func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
 	} else {
 		a.takeFromAssembly()
 	}
-	a.describe(tree)
-	a.findOrigins(tree)
 	for i := range tree.Nodes {
-		if tree.Nodes[i].InTree() {
-			r.Spans[i].SelfTime = selfTime(tree, i)
-		}
+		a.conclude(i)
 	}
 	if release.Whole() {
 		a.criticalPath(tree)
@@ -143,23 +141,51 @@ func (a *Analyzer) Reset() {
 	a.builder.Reset()
 	a.sources.reset()
 	a.facts = conventions.SpanFacts{}
+	clear(a.marks)
 	clear(a.result.Spans)
 	clear(a.result.Services)
 	clear(a.services[:cap(a.services)])
 }
 
-// name finds every span's service and operation, the services, and the counts.
-func (a *Analyzer) name(tree *tracetree.Tree) {
-	r := &a.result
-	a.services = a.services[:0]
+// read finds what each span says by itself. Nothing reads its attributes again, but of spans that are annotated or fail.
+func (a *Analyzer) read(release *tracetree.Release) {
+	n := len(release.Spans)
+	clear(a.result.Spans)
+	clear(a.marks)
+	a.result.Spans = slices.Grow(a.result.Spans[:0], n)[:n]
+	a.marks = slices.Grow(a.marks[:0], n)[:n]
 	a.sources.start()
-	for i := range tree.Nodes {
-		n, s := &tree.Nodes[i], &r.Spans[i]
-		a.marks[i].source = a.sources.of(n)
-		source := &a.sources.list[a.marks[i].source]
-		service := source.service
-		s.Service, s.renamed, s.Operation = service, source.renamed, conventions.ShortName(n.Name())
-		s.Failed = failed(n)
+	var states stateReader
+	facts := &a.facts
+	for i := range release.Spans {
+		span, s, m := &release.Spans[i], &a.result.Spans[i], &a.marks[i]
+		m.source = a.sources.of(span)
+		source := &a.sources.list[m.source]
+		facts.Read(span.Span)
+		s.Service, s.renamed, s.Operation = source.service, source.renamed, conventions.ShortName(span.Name())
+		s.Category = facts.Category(source.origin, false)
+		s.Failed = failed(span.Span)
+		s.Failing = s.Failed || failsUnsaid(span.Span, &facts.Response)
+		if s.annotated = facts.Annotated(); s.annotated {
+			m.conflict = tracetree.MarkedConflict(span.Attributes())
+		}
+		if kind := span.Kind(); kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer {
+			m.peer = facts.ReadPeer()
+		}
+		m.faults = source.faults | attributeFaults(facts.Faults()) | readFaults(span.Span, &states)
+		if facts.WrongType() {
+			m.faults |= wrongAttributeType
+		}
+	}
+}
+
+// link looks at every parent and child, and adds up what is in the tree.
+func (a *Analyzer) link() {
+	r := &a.result
+	nodes, spans := r.Tree.Nodes, r.Spans
+	a.services = a.services[:0]
+	for i := range nodes {
+		n, s := &nodes[i], &spans[i]
 		if !n.Duplicate {
 			r.SpanCount++
 		}
@@ -169,55 +195,43 @@ func (a *Analyzer) name(tree *tracetree.Tree) {
 		if s.Failed {
 			r.ErrorCount++
 		}
-		if len(a.services) == 0 || a.services[len(a.services)-1] != service {
-			a.services = append(a.services, service)
+		if len(a.services) == 0 || a.services[len(a.services)-1] != s.Service {
+			a.services = append(a.services, s.Service)
+		}
+		if n.Parent < 0 {
+			continue
+		}
+		above, parent := &a.marks[n.Parent], &spans[n.Parent]
+		above.failedBelow = above.failedBelow || s.Failing
+		if s.Service != parent.Service {
+			above.answered = true
+			s.ParentService, s.ParentOperation = parent.Service, parent.Operation
 		}
 	}
 	slices.Sort(a.services)
 	r.Services = append(r.Services, slices.Compact(a.services)...)
 }
 
-// link looks at every parent and child: calls between services.
-func (a *Analyzer) link(tree *tracetree.Tree) {
-	spans := a.result.Spans
-	for i := range tree.Nodes {
-		p := tree.Nodes[i].Parent
-		if p < 0 {
-			continue
-		}
-		s, parent := &spans[i], &spans[p]
-		if s.Service != parent.Service {
-			a.marks[p].answered = true
-			s.ParentService, s.ParentOperation = parent.Service, parent.Operation
-		}
+// conclude finds what hangs on the span's place in the tree.
+func (a *Analyzer) conclude(i int) {
+	n, s, m := &a.result.Tree.Nodes[i], &a.result.Spans[i], &a.marks[i]
+	if m.answered {
+		s.Category = conventions.Answered(s.Category)
 	}
-}
-
-// describe finds what each span says of itself: category, virtual peer, failure, violations.
-func (a *Analyzer) describe(tree *tracetree.Tree) {
-	facts := &a.facts
-	var states stateReader
-	for i := range tree.Nodes {
-		n, s := &tree.Nodes[i], &a.result.Spans[i]
-		source := &a.sources.list[a.marks[i].source]
-		facts.Read(n.Span.Span)
-		answered := a.marks[i].answered
-		s.Category = facts.Category(source.origin, answered)
-		if kind := n.Kind(); n.InTree() && !answered &&
-			(kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer) {
-			s.PeerService, s.PeerKind = facts.Peer()
-			s.PeerService = conventions.ShortName(s.PeerService)
-		}
-		found := source.faults | attributeFaults(facts.Faults())
-		s.Failing = s.Failed || failsUnsaid(n, &facts.Response)
-		if s.Failing && n.Parent >= 0 {
-			a.marks[n.Parent].failedBelow = true
-		}
-		if facts.WrongType() {
-			found |= wrongAttributeType
-		}
-		s.Violations = violations(n, found, &states)
+	if found := m.faults | placeFaults(n); found != 0 || s.annotated {
+		s.Violations = violations(n.Span.Span, found, s.annotated)
 	}
+	if !n.InTree() {
+		return
+	}
+	if !m.answered {
+		s.PeerService, s.PeerKind = a.peers.Short(m.peer), m.peer.Kind
+	}
+	if s.Failing && !m.failedBelow { // here a failure began
+		s.ErrorOrigin = true
+		s.Fingerprint = a.fingerprint(n, s)
+	}
+	s.SelfTime = selfTime(a.result.Tree, i)
 }
 
 // takeFromAssembly takes what trace_assembly wrote on a release that holds only a part of its trace: it remembers the other
@@ -231,6 +245,9 @@ func (a *Analyzer) takeFromAssembly() {
 	entry := false
 	for i := range r.Tree.Nodes {
 		attrs, s := r.Tree.Nodes[i].Attributes(), &r.Spans[i]
+		if !s.annotated {
+			continue
+		}
 		if service := conventions.Str(attrs, conventions.AttrEntryService); service != "" && !entry {
 			entry = true
 			r.EntryService, r.EntryOperation = service, conventions.Str(attrs, conventions.AttrEntryOperation)

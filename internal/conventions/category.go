@@ -25,6 +25,8 @@ func (f *SpanFacts) readOther(key string) {
 		f.network = f.network || strings.HasPrefix(key, "istio.")
 	case 'k':
 		f.orchestration = f.orchestration || strings.HasPrefix(key, "k8s.")
+	case 't':
+		f.annotated = f.annotated || strings.HasPrefix(key, Prefix)
 	case 'u':
 		f.network = f.network || key == "upstream_cluster" || key == "upstream_cluster.name"
 	}
@@ -68,6 +70,14 @@ func (f *SpanFacts) Category(origin Origin, answered bool) string {
 		return CategoryExternalCall
 	}
 	return CategoryInternal
+}
+
+// Answered is the category that a span of a category has if a span of another service answers it. SpanFacts.Category gives both.
+func Answered(category string) string {
+	if category == CategoryExternalCall {
+		return CategoryServiceCall // of all spans only clients have it
+	}
+	return category
 }
 
 // Origin is what the names of a service and of an instrumentation scope say of their spans.
