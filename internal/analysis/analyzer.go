@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
@@ -77,31 +76,52 @@ func Analyze(release *tracetree.Release) *Result { return new(Analyzer).Analyze(
 // Analyzer explains one release after the other in the same memory. It remembers what resources and scopes say: they must not change
 // between two releases that share them, unless Reset stands between. The zero value is ready. It is not safe for concurrent use.
 type Analyzer struct {
+	reader   spanReader
 	builder  tracetree.Builder
 	result   Result
 	marks    []mark
 	walker   pathWalker
-	sources  sources
 	services []string
-	facts    conventions.SpanFacts
 	peers    conventions.PeerNames
 	message  []byte // a message while it is normalised
 }
 
-// mark is what is known of a span besides its result.
+// mark is what a span's children say of it.
 type mark struct {
-	peer        conventions.Peer // whom it calls, if no span answers
-	faults      faults
-	source      int32 // see sources
-	conflict    bool  // see tracetree.MarkedConflict
-	answered    bool  // by a child in another service
-	failedBelow bool  // a child is Failing
+	answered    bool // by a child in another service
+	failedBelow bool // a child is Failing
 }
 
 // Analyze is like the function Analyze, but the result lives in the analyzer's memory: it is valid until the next call.
 func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
-	a.read(release)
-	tree := a.builder.BuildMarked(release.Spans, func(i int) bool { return a.marks[i].conflict })
+	return a.explain(release, a.reader.read(release.Spans, nil))
+}
+
+// Annotate explains the releases of a call and writes on their spans what the function Annotate does. It reads their Assembly.
+func (a *Analyzer) Annotate(call *tracetree.Call) {
+	reads := a.reader.read(call.Spans, call.Order)
+	for i := range call.Releases {
+		release := &call.Releases[i]
+		n := len(release.Spans)
+		for at := range n {
+			if !reads[at].annotated {
+				continue
+			}
+			if release.Assembly = tracetree.ReadAssembly(release.Spans[at]); release.Version != 0 {
+				break
+			}
+		}
+		Annotate(release, a.explain(release, reads[:n]))
+		reads = reads[n:]
+	}
+}
+
+// explain works on what was read of the release's spans.
+func (a *Analyzer) explain(release *tracetree.Release, reads []spanRead) *Result {
+	tree := a.builder.BuildMarked(release.Spans, func(i int) bool { return reads[i].conflict })
+	clear(a.marks)
+	a.result.Spans = slices.Grow(a.result.Spans[:0], len(reads))[:len(reads)]
+	a.marks = slices.Grow(a.marks[:0], len(reads))[:len(reads)]
 	r := &a.result
 	*r = Result{
 		Tree:           tree,
@@ -114,7 +134,7 @@ func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
 		Spans:          r.Spans,
 		holder:         holder(release, tree),
 	}
-	a.link()
+	a.link(reads)
 	if tree.Entry >= 0 {
 		entry := &r.Spans[tree.Entry]
 		r.EntryService, r.EntryOperation = entry.Service, entry.Operation
@@ -128,7 +148,7 @@ func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
 		a.takeFromAssembly()
 	}
 	for i := range tree.Nodes {
-		a.conclude(i)
+		a.conclude(i, &reads[i])
 	}
 	if release.Whole() {
 		a.criticalPath(tree)
@@ -138,51 +158,25 @@ func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
 
 // Reset lets go of the releases, which the analyzer's memory otherwise keeps alive.
 func (a *Analyzer) Reset() {
+	a.reader.reset()
 	a.builder.Reset()
-	a.sources.reset()
-	a.facts = conventions.SpanFacts{}
-	clear(a.marks)
 	clear(a.result.Spans)
 	clear(a.result.Services)
 	clear(a.services[:cap(a.services)])
 }
 
-// read finds what each span says by itself. Nothing reads its attributes again, but of spans that are annotated or fail.
-func (a *Analyzer) read(release *tracetree.Release) {
-	n := len(release.Spans)
-	clear(a.result.Spans)
-	clear(a.marks)
-	a.result.Spans = slices.Grow(a.result.Spans[:0], n)[:n]
-	a.marks = slices.Grow(a.marks[:0], n)[:n]
-	a.sources.start()
-	var states stateReader
-	facts := &a.facts
-	for i := range release.Spans {
-		span, s, m := &release.Spans[i], &a.result.Spans[i], &a.marks[i]
-		m.source = a.sources.of(span)
-		source := &a.sources.list[m.source]
-		facts.Read(span.Span)
-		s.Service, s.renamed, s.Operation = source.service, source.renamed, conventions.ShortName(span.Name())
-		s.Category = facts.Category(source.origin, false)
-		s.Failed = failed(span.Span)
-		s.Failing = s.Failed || failsUnsaid(span.Span, &facts.Response)
-		if s.annotated = facts.Annotated(); s.annotated {
-			m.conflict = tracetree.MarkedConflict(span.Attributes())
-		}
-		if kind := span.Kind(); kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer {
-			m.peer = facts.ReadPeer()
-		}
-		m.faults = source.faults | attributeFaults(facts.Faults()) | readFaults(span.Span, &states)
-		if facts.WrongType() {
-			m.faults |= wrongAttributeType
-		}
-	}
-}
-
 // link looks at every parent and child, and adds up what is in the tree.
-func (a *Analyzer) link() {
+func (a *Analyzer) link(reads []spanRead) {
 	r := &a.result
 	nodes, spans := r.Tree.Nodes, r.Spans
+	for i := range spans {
+		read := &reads[i]
+		source := &a.reader.sources.list[read.source]
+		spans[i] = SpanResult{
+			Service: source.service, renamed: source.renamed, Operation: read.operation, Category: read.category, Failed: read.failed,
+			Failing: read.failing, annotated: read.annotated,
+		}
+	}
 	a.services = a.services[:0]
 	for i := range nodes {
 		n, s := &nodes[i], &spans[i]
@@ -213,19 +207,19 @@ func (a *Analyzer) link() {
 }
 
 // conclude finds what hangs on the span's place in the tree.
-func (a *Analyzer) conclude(i int) {
+func (a *Analyzer) conclude(i int, read *spanRead) {
 	n, s, m := &a.result.Tree.Nodes[i], &a.result.Spans[i], &a.marks[i]
 	if m.answered {
 		s.Category = conventions.Answered(s.Category)
 	}
-	if found := m.faults | placeFaults(n); found != 0 || s.annotated {
+	if found := read.faults | placeFaults(n); found != 0 || s.annotated {
 		s.Violations = violations(n.Span.Span, found, s.annotated)
 	}
 	if !n.InTree() {
 		return
 	}
 	if !m.answered {
-		s.PeerService, s.PeerKind = a.peers.Short(m.peer), m.peer.Kind
+		s.PeerService, s.PeerKind = a.peers.Short(read.peer), read.peer.Kind
 	}
 	if s.Failing && !m.failedBelow { // here a failure began
 		s.ErrorOrigin = true

@@ -15,28 +15,42 @@ import (
 // copied: the releases refer into td.
 func Releases(td ptrace.Traces) []Release {
 	var g Grouper
-	releases := g.Group(td)
+	releases := g.Group(td).Releases
 	for i := range releases {
-		releases[i].ReadAssembly()
+		r := &releases[i]
+		for j := range r.Spans {
+			if r.Assembly = ReadAssembly(r.Spans[j]); r.Version != 0 {
+				break
+			}
+		}
 	}
 	return releases
 }
 
-// Grouper groups one call after the other in the same memory. The zero value is ready. It is not safe for concurrent use.
-type Grouper struct {
-	releases []Release
-	spans    []Span  // grouped by release
-	of       []int32 // by span of the call: its release
-	counts   []int32 // by release
-	index    traceIndex
+// Call is the spans of a call and the releases that they make.
+type Call struct {
+	// Releases are in the order in which the traces first occur. Their Assembly is not read: see ReadAssembly.
+	Releases []Release
+	// Spans are those of the releases, one after the other: Releases hold parts of it.
+	Spans []Span
+	// Order are the places in Spans in the order of the call, which is about the one in which they lie in memory: who has to read
+	// much of every span does it sooner in this order than release by release.
+	Order []int32
 }
 
-// Group is like the function Releases, but the releases live in the grouper's memory: they are valid until the next call. Their
-// Assembly is not read yet: whoever goes on with one reads it then, when its attributes are at hand.
-func (g *Grouper) Group(td ptrace.Traces) []Release {
-	n := td.SpanCount()
-	g.of = slices.Grow(g.of[:0], n)
+// Grouper groups one call after the other in the same memory. The zero value is ready. It is not safe for concurrent use.
+type Grouper struct {
+	call   Call
+	counts []int32 // by release
+	index  traceIndex
+}
+
+// Group groups the spans of a call by tenant and trace id. Nothing is copied: the releases refer into td. They live in the grouper's
+// memory: they are valid until the next call.
+func (g *Grouper) Group(td ptrace.Traces) *Call {
 	g.Reset()
+	c, n := &g.call, td.SpanCount()
+	c.Order = slices.Grow(c.Order[:0], n) // at first the releases
 	g.index.reset(n)
 	for _, rs := range td.ResourceSpans().All() {
 		attrs := rs.Resource().Attributes()
@@ -49,17 +63,17 @@ func (g *Grouper) Group(td ptrace.Traces) []Release {
 				if id := span.TraceID(); last < 0 || id != lastID {
 					last, lastID = g.find(hash, tenant, id, releasedAt), id
 				}
-				g.of = append(g.of, last)
+				c.Order = append(c.Order, last)
 				g.counts[last]++
 			}
 		}
 	}
-	g.spans = slices.Grow(g.spans[:0], n)[:n]
-	from := 0
-	for i := range g.releases {
-		end := from + int(g.counts[i])
-		g.releases[i].Spans = g.spans[from:from:end]
-		from = end
+	c.Spans = slices.Grow(c.Spans[:0], n)[:n]
+	from := int32(0)
+	for i := range c.Releases {
+		end := from + g.counts[i]
+		c.Releases[i].Spans = c.Spans[from:end:end]
+		g.counts[i], from = from, end // from here on the place of the release's next span
 	}
 	at := 0
 	for _, rs := range td.ResourceSpans().All() {
@@ -67,33 +81,35 @@ func (g *Grouper) Group(td ptrace.Traces) []Release {
 		for _, ss := range rs.ScopeSpans().All() {
 			scope := ss.Scope()
 			for _, span := range ss.Spans().All() {
-				r := &g.releases[g.of[at]]
-				r.Spans = append(r.Spans, Span{Span: span, Resource: resource, Scope: scope, SchemaURL: schemaURL})
+				place := &g.counts[c.Order[at]]
+				c.Order[at] = *place
+				c.Spans[*place] = Span{Span: span, Resource: resource, Scope: scope, SchemaURL: schemaURL}
+				*place++
 				at++
 			}
 		}
 	}
-	return g.releases
+	return c
 }
 
 // Reset lets go of the last call, which the grouper's memory otherwise keeps alive.
 func (g *Grouper) Reset() {
-	clear(g.releases)
-	clear(g.spans)
-	g.releases, g.spans, g.counts = g.releases[:0], g.spans[:0], g.counts[:0]
+	clear(g.call.Releases)
+	clear(g.call.Spans)
+	g.call.Releases, g.call.Spans, g.counts = g.call.Releases[:0], g.call.Spans[:0], g.counts[:0]
 }
 
 // find is the place of a trace's release, which is made if need be.
 func (g *Grouper) find(tenantHash uint64, tenant string, id pcommon.TraceID, releasedAt int64) int32 {
 	s := g.index.start(tenantHash, id)
 	for ; *s != 0; s = g.index.next() {
-		if r := &g.releases[*s-1]; r.TraceID == id && r.Tenant == tenant {
+		if r := &g.call.Releases[*s-1]; r.TraceID == id && r.Tenant == tenant {
 			return *s - 1
 		}
 	}
-	g.releases = append(g.releases, Release{Tenant: tenant, TraceID: id, ReleasedAt: releasedAt})
+	g.call.Releases = append(g.call.Releases, Release{Tenant: tenant, TraceID: id, ReleasedAt: releasedAt})
 	g.counts = append(g.counts, 0)
-	*s = int32(len(g.releases))
+	*s = int32(len(g.call.Releases))
 	return *s - 1
 }
 

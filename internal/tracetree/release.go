@@ -49,16 +49,8 @@ func (r *Release) Whole() bool {
 		r.Outcome != conventions.OutcomeLate
 }
 
-// ReadAssembly reads what trace_assembly wrote on one of the spans.
-func (r *Release) ReadAssembly() {
-	for i := range r.Spans {
-		if r.Assembly = readAssembly(r.Spans[i].Span); r.Version != 0 {
-			return
-		}
-	}
-}
-
-func readAssembly(span ptrace.Span) Assembly {
+// ReadAssembly is what trace_assembly wrote on a span; the zero value where it is not the one that speaks for its release.
+func ReadAssembly(span Span) Assembly {
 	attrs := span.Attributes()
 	version := conventions.Int(attrs, conventions.AttrVersion)
 	if version == 0 {

@@ -38,15 +38,10 @@ func newAnalysisProcessor(set component.TelemetrySettings) (*analysisProcessor, 
 
 func (p *analysisProcessor) process(ctx context.Context, td ptrace.Traces) (ptrace.Traces, error) {
 	w := p.worker()
-	releases := w.grouper.Group(td)
-	spans := 0
-	for i := range releases {
-		release := &releases[i]
-		release.ReadAssembly()
-		analysis.Annotate(release, w.analyzer.Analyze(release))
-		spans += len(release.Spans)
-	}
-	p.telemetry.ProcessorTraceAnalysisReleases.Add(ctx, int64(len(releases)))
+	call := w.grouper.Group(td)
+	w.analyzer.Annotate(call)
+	releases, spans := len(call.Releases), len(call.Spans)
+	p.telemetry.ProcessorTraceAnalysisReleases.Add(ctx, int64(releases))
 	p.telemetry.ProcessorTraceAnalysisSpans.Add(ctx, int64(spans))
 	if spans <= maxKeptSpans {
 		p.keep(w)

@@ -1,0 +1,77 @@
+package analysis
+
+import (
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// spanRead is what a span says by itself. Its attributes are not read again, but of spans that are annotated or fail.
+type spanRead struct {
+	operation string
+	category  string           // if no span answers it
+	peer      conventions.Peer // whom it calls, if no span answers
+	faults    faults
+	source    int32 // see sources
+
+	failed, failing bool
+	annotated       bool // an attribute under conventions.Prefix stands on it
+	conflict        bool // see tracetree.MarkedConflict
+}
+
+// spanReader reads spans in the same memory again and again.
+type spanReader struct {
+	reads   []spanRead
+	sources sources
+	facts   conventions.SpanFacts
+	states  stateReader
+}
+
+// read reads spans in an order of their places; nil for as they stand. What it gives is valid until the next call.
+func (r *spanReader) read(spans []tracetree.Span, order []int32) []spanRead {
+	r.sources.start()
+	r.reads = slices.Grow(r.reads[:0], len(spans))[:len(spans)]
+	if order == nil {
+		for i := range spans {
+			r.readSpan(&r.reads[i], &spans[i])
+		}
+		return r.reads
+	}
+	for _, i := range order {
+		r.readSpan(&r.reads[i], &spans[i])
+	}
+	return r.reads
+}
+
+func (r *spanReader) readSpan(to *spanRead, span *tracetree.Span) {
+	at := r.sources.of(span)
+	source, facts := &r.sources.list[at], &r.facts
+	facts.Read(span.Span)
+	failed, kind := failed(span.Span), span.Kind()
+	*to = spanRead{
+		operation: conventions.ShortName(span.Name()),
+		category:  facts.Category(source.origin, false),
+		faults:    source.faults | attributeFaults(facts.Faults()) | readFaults(span.Span, &r.states),
+		source:    at,
+		failed:    failed,
+		failing:   failed || failsUnsaid(span.Span, &facts.Response),
+		annotated: facts.Annotated(),
+	}
+	if kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer {
+		to.peer = facts.ReadPeer()
+	}
+	if facts.WrongType() {
+		to.faults |= wrongAttributeType
+	}
+	to.conflict = to.annotated && tracetree.MarkedConflict(span.Attributes())
+}
+
+// reset lets go of what was read.
+func (r *spanReader) reset() {
+	clear(r.reads)
+	r.sources.reset()
+	r.facts, r.states = conventions.SpanFacts{}, stateReader{}
+}
