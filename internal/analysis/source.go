@@ -40,8 +40,8 @@ func (s *sources) start() {
 }
 
 // of is the place in list of a span's source. It holds until the next start.
-func (s *sources) of(n *tracetree.Node) int32 {
-	key := sourceKey{n.Resource, n.Scope}
+func (s *sources) of(span *tracetree.Span) int32 {
+	key := sourceKey{span.Resource, span.Scope}
 	if len(s.list) > 0 && key == s.last {
 		return s.at
 	}

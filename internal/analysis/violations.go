@@ -79,12 +79,12 @@ var faultNames = [...]string{
 	conventions.ViolationZeroLinkID,
 }
 
-// violations are the rules that a span breaks, sorted: those that stand on it, for an earlier stage may have seen what cannot be
-// seen here, those found already, as of its resource, scope and attributes, and those found here. Nil for most spans.
-func violations(n *tracetree.Node, found faults, states *stateReader) []string {
-	found |= spanFaults(n)
-	if n.Events().Len() > 0 {
-		for _, event := range n.Events().All() {
+// readFaults are those that a span, its events and its links have by themselves, whatever stands around it. Those of its attributes
+// and of its tracestate are not among them.
+func readFaults(span ptrace.Span, states *stateReader) faults {
+	found := spanFaults(span)
+	if span.Events().Len() > 0 {
+		for _, event := range span.Events().All() {
 			found |= attributeFaults(conventions.ReadAttributeFaults(event.Attributes()))
 			if conventions.Nanoseconds(event.Timestamp()) == 0 {
 				found |= missingEventTime
@@ -94,12 +94,37 @@ func violations(n *tracetree.Node, found faults, states *stateReader) []string {
 			}
 		}
 	}
-	if n.Links().Len() > 0 {
-		for _, link := range n.Links().All() {
+	if span.Links().Len() > 0 {
+		for _, link := range span.Links().All() {
 			found |= linkFaults(link) | states.read(link.TraceState()) | attributeFaults(conventions.ReadAttributeFaults(link.Attributes()))
 		}
 	}
-	standing, ok := n.Attributes().Get(conventions.AttrViolations)
+	return found
+}
+
+// placeFaults are those of a span's place in the tree and in time. releasedAt is 0 where it is not known.
+func placeFaults(n *tracetree.Node, releasedAt int64) faults {
+	var found faults
+	if n.Conflict {
+		found |= conflictingSpanID
+	}
+	if n.Parent < 0 && n.InTree() && !n.MissingParent && !n.ParentSpanID().IsEmpty() {
+		found |= parentCycle
+	}
+	if releasedAt > 0 && n.Start-int64(conventions.FutureStart) > releasedAt {
+		found |= futureStart
+	}
+	return found
+}
+
+// violations are the names of the rules that a span breaks, sorted: those that were found, and those that stand on it if it is
+// annotated, for an earlier stage may have seen what cannot be seen here. Nil for most spans.
+func violations(span ptrace.Span, found faults, annotated bool) []string {
+	var standing pcommon.Value
+	ok := false
+	if annotated {
+		standing, ok = span.Attributes().Get(conventions.AttrViolations)
+	}
 	if !ok && found == 0 {
 		return nil
 	}
@@ -119,16 +144,10 @@ func violations(n *tracetree.Node, found faults, states *stateReader) []string {
 	return names
 }
 
-// spanFaults are those of the span's own fields and of its place in the tree.
-func spanFaults(n *tracetree.Node) faults {
+// spanFaults are those of the span's own fields.
+func spanFaults(span ptrace.Span) faults {
 	var found faults
-	if n.Conflict {
-		found |= conflictingSpanID
-	}
-	if n.Parent < 0 && n.InTree() && !n.MissingParent && !n.ParentSpanID().IsEmpty() {
-		found |= parentCycle
-	}
-	start, end := n.StartTimestamp(), n.EndTimestamp()
+	start, end := span.StartTimestamp(), span.EndTimestamp()
 	if start == 0 || end == 0 {
 		found |= missingTime
 	}
@@ -138,23 +157,23 @@ func spanFaults(n *tracetree.Node) faults {
 	if start > math.MaxInt64 || end > math.MaxInt64 {
 		found |= timeOutOfRange
 	}
-	if size := len(n.Name()); size == 0 {
+	if size := len(span.Name()); size == 0 {
 		found |= missingSpanName
 	} else if size > conventions.MaxNameBytes {
 		found |= longName
 	}
-	if kind := n.Kind(); kind < ptrace.SpanKindUnspecified || kind > ptrace.SpanKindConsumer {
+	if kind := span.Kind(); kind < ptrace.SpanKindUnspecified || kind > ptrace.SpanKindConsumer {
 		found |= unknownSpanKind
 	}
-	if code := n.Status().Code(); code < ptrace.StatusCodeUnset || code > ptrace.StatusCodeError {
+	if code := span.Status().Code(); code < ptrace.StatusCodeUnset || code > ptrace.StatusCodeError {
 		found |= unknownStatusCode
 	}
-	if n.Links().Len() > conventions.MaxLinks {
+	if span.Links().Len() > conventions.MaxLinks {
 		found |= tooManyLinks
 	}
-	found |= flagFaults(n.Flags())
+	found |= flagFaults(span.Flags())
 	const remote = conventions.FlagRemoteKnown | conventions.FlagRemote
-	if n.Flags()&remote == remote && n.ParentSpanID().IsEmpty() {
+	if span.Flags()&remote == remote && span.ParentSpanID().IsEmpty() {
 		found |= remoteWithoutParent
 	}
 	return found

@@ -30,6 +30,7 @@ func (f *SpanFacts) readOther(key string, value pcommon.Value) {
 	case 'k':
 		f.orchestration = f.orchestration || strings.HasPrefix(key, "k8s.")
 	case 't':
+		f.annotated = f.annotated || strings.HasPrefix(key, Prefix)
 		// What was found at ingest, where it is known what names a business operation, stays when the span is read again.
 		f.businessOperation = f.businessOperation || key == AttrCategory && value.Type() == pcommon.ValueTypeStr &&
 			value.Str() == CategoryBusinessOperation
@@ -98,6 +99,14 @@ func (f *SpanFacts) Category(origin Origin, answered bool) string {
 		return CategoryExternalCall
 	}
 	return CategoryInternal
+}
+
+// Answered is the category that a span of a category has if a span of another service answers it. SpanFacts.Category gives both.
+func Answered(category string) string {
+	if category == CategoryExternalCall {
+		return CategoryServiceCall // of all spans only clients have it
+	}
+	return category
 }
 
 // Storage says whether the span is a call of an object store: S3 and what speaks its protocol, Google's and Azure's. They are told by

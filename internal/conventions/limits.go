@@ -65,7 +65,8 @@ type nestedValue struct {
 // ExtentOf measures a value, however deep it is nested.
 func ExtentOf(value pcommon.Value) Extent {
 	var e Extent
-	var todo []nestedValue
+	var few [4]nestedValue // an array of plain values costs no memory
+	todo := few[:0]
 	look := func(v pcommon.Value, depth int) {
 		switch v.Type() {
 		case pcommon.ValueTypeStr:

@@ -33,6 +33,7 @@ type read struct {
 	Response Response
 
 	wrongType bool
+	annotated bool
 	faults    AttributeFaults
 
 	// Attributes of category.go. business says that the span has details of the business, businessOperation that it names an operation.
@@ -125,15 +126,33 @@ func (f *SpanFacts) Read(span ptrace.Span) {
 		f.values[bits.TrailingZeros64(uint64(f.given))] = ""
 	}
 	f.kind, f.read = span.Kind(), read{}
+	attrs := span.Attributes()
+	// The keys lie scattered in memory. To hash them all in a loop that does nothing else is to wait for many of them at once.
+	var hashes [fewKeys]uint32
+	n := 0
+	for key := range attrs.All() {
+		if n == fewKeys {
+			break
+		}
+		hashes[n] = keyHash(key)
+		n++
+	}
 	var (
 		known [2]uint64 // a bit for each of spanKeys that was there
 		other keySet
 		again bool // a key that is none of spanKeys, or another with the same bit
 	)
-	for key, value := range span.Attributes().All() {
+	n = 0
+	for key, value := range attrs.All() {
 		typ := value.Type()
 		f.faults |= valueFaults(value, typ)
-		hash := keyHash(key)
+		hash := uint32(0)
+		if n < fewKeys {
+			hash = hashes[n]
+		} else {
+			hash = keyHash(key)
+		}
+		n++
 		at := findKey(key, hash)
 		if at < 0 {
 			again = other.add(hash) || again
@@ -153,7 +172,7 @@ func (f *SpanFacts) Read(span ptrace.Span) {
 			f.take(k, value, typ)
 		}
 	}
-	if again && f.faults&DuplicateKey == 0 && repeatsKey(span.Attributes()) {
+	if again && f.faults&DuplicateKey == 0 && repeatsKey(attrs) {
 		f.faults |= DuplicateKey
 	}
 }
@@ -190,6 +209,9 @@ func wrongType(want pcommon.ValueType, value pcommon.Value) bool {
 	got := value.Type()
 	return got != want && got != pcommon.ValueTypeEmpty
 }
+
+// Annotated says whether an attribute under Prefix stands on the span.
+func (f *SpanFacts) Annotated() bool { return f.annotated }
 
 // Faults are those of the span's attributes.
 func (f *SpanFacts) Faults() AttributeFaults { return f.faults }
