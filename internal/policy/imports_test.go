@@ -91,8 +91,8 @@ var importRules = []importRule{
 	{"test/hostile", nil, "the package is its tests, which wire the components together"},
 	{
 		"test/bench",
-		[]string{"processor/traceassemblyprocessor"},
-		"benchmarks know built binaries, and the factory of what they drive without a receiver",
+		[]string{"internal/tracegen", "processor/traceassemblyprocessor", "processor/traceanalysisprocessor"},
+		"benchmarks know built binaries, the factories of what they drive without a receiver, and the traffic",
 	},
 }
 
