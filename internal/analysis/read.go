@@ -30,17 +30,12 @@ type spanReader struct {
 	states  stateReader
 }
 
-// read reads spans in an order of their places; nil for as they stand. What it gives is valid until the next call.
-func (r *spanReader) read(spans []tracetree.Span, order []int32) []spanRead {
+// read reads the spans of a release. What it gives is valid until the next call.
+func (r *spanReader) read(spans []tracetree.Span) []spanRead {
 	r.sources.start()
+	clear(r.reads)
 	r.reads = slices.Grow(r.reads[:0], len(spans))[:len(spans)]
-	if order == nil {
-		for i := range spans {
-			r.readSpan(&r.reads[i], &spans[i])
-		}
-		return r.reads
-	}
-	for _, i := range order {
+	for i := range spans {
 		r.readSpan(&r.reads[i], &spans[i])
 	}
 	return r.reads
