@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -37,6 +38,7 @@ type Result struct {
 	Spans []SpanResult
 
 	holder int // the span that carries what concerns the release, -1 if it is empty
+	calls  atomic.Pointer[calls]
 }
 
 // SpanResult is what is known of one span.
