@@ -500,50 +500,58 @@ func TestAnalyzerReuse(t *testing.T) {
 	}
 }
 
-// Shapes that a recursive or quadratic walk would not survive.
-func TestLargeTraces(t *testing.T) {
-	const n = 100_000
-	for name, f := range map[string]func(i int, span ptrace.Span){
-		"chain": func(i int, span ptrace.Span) {
-			span.SetParentSpanID(treetest.ID(uint64(i)))
-			span.SetStartTimestamp(pcommon.Timestamp(i))
-			span.SetEndTimestamp(pcommon.Timestamp(3*n - i))
-		},
-		"one after the other": func(i int, span ptrace.Span) {
-			if i == 0 {
-				span.SetEndTimestamp(3 * n)
-				return
-			}
+const largeSpans = 100_000
+
+// largeShapes are those that a recursive or quadratic walk would not survive.
+var largeShapes = map[string]func(i int, span ptrace.Span){
+	"chain": func(i int, span ptrace.Span) {
+		span.SetParentSpanID(treetest.ID(uint64(i)))
+		span.SetStartTimestamp(pcommon.Timestamp(i))
+		span.SetEndTimestamp(pcommon.Timestamp(3*largeSpans - i))
+	},
+	"one after the other": func(i int, span ptrace.Span) {
+		if i == 0 {
+			span.SetEndTimestamp(3 * largeSpans)
+			return
+		}
+		span.SetParentSpanID(treetest.ID(1))
+		span.SetStartTimestamp(pcommon.Timestamp(2 * i))
+		span.SetEndTimestamp(pcommon.Timestamp(2*i + 1))
+	},
+	"all at once": func(i int, span ptrace.Span) {
+		span.SetEndTimestamp(3 * largeSpans)
+		if i > 0 {
 			span.SetParentSpanID(treetest.ID(1))
-			span.SetStartTimestamp(pcommon.Timestamp(2 * i))
-			span.SetEndTimestamp(pcommon.Timestamp(2*i + 1))
-		},
-		"all at once": func(i int, span ptrace.Span) {
-			span.SetEndTimestamp(3 * n)
-			if i > 0 {
-				span.SetParentSpanID(treetest.ID(1))
-			}
-		},
-	} {
+		}
+	},
+}
+
+func largeTrace(shape string) ptrace.Traces {
+	td := ptrace.NewTraces()
+	ss := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty()
+	for i := range largeSpans {
+		span := ss.Spans().AppendEmpty()
+		span.SetSpanID(treetest.ID(uint64(i + 1)))
+		if i%3 < 2 || shape == "chain" {
+			span.Status().SetCode(ptrace.StatusCodeError)
+		}
+		largeShapes[shape](i, span)
+	}
+	return td
+}
+
+func TestLargeTraces(t *testing.T) {
+	for name := range largeShapes {
 		t.Run(name, func(t *testing.T) {
-			td := ptrace.NewTraces()
-			ss := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty()
-			for i := range n {
-				span := ss.Spans().AppendEmpty()
-				span.SetSpanID(treetest.ID(uint64(i + 1)))
-				if i%3 < 2 || name == "chain" {
-					span.Status().SetCode(ptrace.StatusCodeError)
-				}
-				f(i, span)
-			}
+			td := largeTrace(name)
 			release := tracetree.Releases(td)[0]
 			r := analysis.Analyze(&release)
 			sum := int64(0)
 			for _, s := range r.Path {
 				sum += s.End - s.Start
 			}
-			require.Equal(t, int64(3*n), sum)
-			require.Equal(t, int64(3*n), r.RootDuration)
+			require.Equal(t, int64(3*largeSpans), sum)
+			require.Equal(t, int64(3*largeSpans), r.RootDuration)
 			checkFindings(t, r)
 			checkOrigins(t, r)
 			checkLeewayBounds(t, r)
