@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -37,6 +38,7 @@ type Result struct {
 	Spans []SpanResult
 
 	holder int // the span that carries what concerns the release, -1 if it is empty
+	calls  atomic.Pointer[calls]
 }
 
 // SpanResult is what is known of one span.
@@ -99,26 +101,21 @@ type mark struct {
 
 // Analyze is like the function Analyze, but the result lives in the analyzer's memory: it is valid until the next call.
 func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
-	return a.explain(release, a.reader.read(release.Spans, nil, a.Business))
+	return a.explain(release, a.reader.read(release.Spans, a.Business))
 }
 
-// Annotate explains the releases of a call and writes on their spans what the function Annotate does. It reads their Assembly.
-func (a *Analyzer) Annotate(call *tracetree.Call) {
-	reads := a.reader.read(call.Spans, call.Order, a.Business)
-	for i := range call.Releases {
-		release := &call.Releases[i]
-		n := len(release.Spans)
-		for at := range n {
-			if !reads[at].annotated {
-				continue
-			}
-			if release.Assembly = tracetree.ReadAssembly(release.Spans[at]); release.Version != 0 {
-				break
-			}
+// Annotate explains a release whose Assembly is not read yet, and writes on its spans what the function Annotate does.
+func (a *Analyzer) Annotate(release *tracetree.Release) {
+	reads := a.reader.read(release.Spans, a.Business)
+	for i := range reads {
+		if !reads[i].annotated {
+			continue
 		}
-		Annotate(release, a.explain(release, reads[:n]))
-		reads = reads[n:]
+		if release.Assembly = tracetree.ReadAssembly(release.Spans[i]); release.Version != 0 {
+			break
+		}
 	}
+	Annotate(release, a.explain(release, reads))
 }
 
 // explain works on what was read of the release's spans.

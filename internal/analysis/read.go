@@ -33,18 +33,12 @@ type spanReader struct {
 	operations conventions.Operations
 }
 
-// read reads spans in an order of their places; nil for as they stand. business is Analyzer.Business. What it gives is valid until the
-// next call.
-func (r *spanReader) read(spans []tracetree.Span, order []int32, business []string) []spanRead {
+// read reads the spans of a release. business is Analyzer.Business. What it gives is valid until the next call.
+func (r *spanReader) read(spans []tracetree.Span, business []string) []spanRead {
 	r.sources.start()
+	clear(r.reads)
 	r.reads = slices.Grow(r.reads[:0], len(spans))[:len(spans)]
-	if order == nil {
-		for i := range spans {
-			r.readSpan(&r.reads[i], &spans[i], business)
-		}
-		return r.reads
-	}
-	for _, i := range order {
+	for i := range spans {
 		r.readSpan(&r.reads[i], &spans[i], business)
 	}
 	return r.reads

@@ -106,29 +106,30 @@ func withPort(address string, p uint16) string {
 	return address + ":" + port
 }
 
-// PeerNames puts the names of peers together, those of the same peer once. The zero value is ready. It is not safe for concurrent use.
+// PeerNames puts the names of peers together, those of the same peer mostly once. The zero value is ready. It is not safe for
+// concurrent use.
 type PeerNames struct {
-	names map[Peer]string
-	size  int // of the names and what they are made of, bytes
+	known [peerPlaces]knownPeer
 }
 
-// maxPeerNames bounds what is remembered, in bytes.
-const maxPeerNames = 1 << 20
+type knownPeer struct {
+	peer  Peer
+	short string
+}
+
+// peerPlaces is how many peers are remembered, one for each hash; a power of two.
+const peerPlaces = 64
 
 // Short is the peer's name, shortened as aggregates have it.
 func (n *PeerNames) Short(p Peer) string {
 	if p.system == "" && p.port == 0 {
 		return ShortName(p.name)
 	}
-	if name, ok := n.names[p]; ok {
-		return name
+	known := &n.known[(keyHash(p.name)^keyHash(p.system)^uint32(p.port))%peerPlaces]
+	if known.peer != p {
+		short := ShortName(p.Service())
+		p.system, p.name = strings.Clone(p.system), strings.Clone(p.name) // not the whole of what they are part of
+		*known = knownPeer{p, short}
 	}
-	name := ShortName(p.Service())
-	if n.names == nil || n.size > maxPeerNames {
-		n.names, n.size = make(map[Peer]string), 0
-	}
-	p.system, p.name = strings.Clone(p.system), strings.Clone(p.name) // not the whole of what they are part of
-	n.names[p] = name
-	n.size += len(p.system) + len(p.name) + len(name)
-	return name
+	return known.short
 }

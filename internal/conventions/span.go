@@ -127,32 +127,15 @@ func (f *SpanFacts) Read(span ptrace.Span) {
 	}
 	f.kind, f.read = span.Kind(), read{}
 	attrs := span.Attributes()
-	// The keys lie scattered in memory. To hash them all in a loop that does nothing else is to wait for many of them at once.
-	var hashes [fewKeys]uint32
-	n := 0
-	for key := range attrs.All() {
-		if n == fewKeys {
-			break
-		}
-		hashes[n] = keyHash(key)
-		n++
-	}
 	var (
 		known [2]uint64 // a bit for each of spanKeys that was there
 		other keySet
 		again bool // a key that is none of spanKeys, or another with the same bit
 	)
-	n = 0
 	for key, value := range attrs.All() {
 		typ := value.Type()
 		f.faults |= valueFaults(value, typ)
-		hash := uint32(0)
-		if n < fewKeys {
-			hash = hashes[n]
-		} else {
-			hash = keyHash(key)
-		}
-		n++
+		hash := keyHash(key)
 		at := findKey(key, hash)
 		if at < 0 {
 			again = other.add(hash) || again

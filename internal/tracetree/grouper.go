@@ -15,7 +15,7 @@ import (
 // copied: the releases refer into td.
 func Releases(td ptrace.Traces) []Release {
 	var g Grouper
-	releases := g.Group(td).Releases
+	releases := g.Group(td)
 	for i := range releases {
 		r := &releases[i]
 		for j := range r.Spans {
@@ -27,30 +27,21 @@ func Releases(td ptrace.Traces) []Release {
 	return releases
 }
 
-// Call is the spans of a call and the releases that they make.
-type Call struct {
-	// Releases are in the order in which the traces first occur. Their Assembly is not read: see ReadAssembly.
-	Releases []Release
-	// Spans are those of the releases, one after the other: Releases hold parts of it.
-	Spans []Span
-	// Order are the places in Spans in the order of the call, which is about the one in which they lie in memory: who has to read
-	// much of every span does it sooner in this order than release by release.
-	Order []int32
-}
-
 // Grouper groups one call after the other in the same memory. The zero value is ready. It is not safe for concurrent use.
 type Grouper struct {
-	call   Call
-	counts []int32 // by release
-	index  traceIndex
+	releases []Release
+	spans    []Span  // those of the releases, one after the other
+	of       []int32 // by span of the call: its release
+	counts   []int32 // by release
+	index    traceIndex
 }
 
-// Group groups the spans of a call by tenant and trace id. Nothing is copied: the releases refer into td. They live in the grouper's
-// memory: they are valid until the next call.
-func (g *Grouper) Group(td ptrace.Traces) *Call {
+// Group is like the function Releases, but the releases live in the grouper's memory: they are valid until the next call. Their Assembly
+// is not read yet: who reads the attributes anyway finds the span to ask, see ReadAssembly.
+func (g *Grouper) Group(td ptrace.Traces) []Release {
 	g.Reset()
-	c, n := &g.call, td.SpanCount()
-	c.Order = slices.Grow(c.Order[:0], n) // at first the releases
+	n := td.SpanCount()
+	g.of = slices.Grow(g.of[:0], n)
 	g.index.reset(n)
 	for _, rs := range td.ResourceSpans().All() {
 		attrs := rs.Resource().Attributes()
@@ -63,17 +54,17 @@ func (g *Grouper) Group(td ptrace.Traces) *Call {
 				if id := span.TraceID(); last < 0 || id != lastID {
 					last, lastID = g.find(hash, tenant, id, releasedAt), id
 				}
-				c.Order = append(c.Order, last)
+				g.of = append(g.of, last)
 				g.counts[last]++
 			}
 		}
 	}
-	c.Spans = slices.Grow(c.Spans[:0], n)[:n]
-	from := int32(0)
-	for i := range c.Releases {
-		end := from + g.counts[i]
-		c.Releases[i].Spans = c.Spans[from:end:end]
-		g.counts[i], from = from, end // from here on the place of the release's next span
+	g.spans = slices.Grow(g.spans[:0], n)[:n]
+	from := 0
+	for i := range g.releases {
+		end := from + int(g.counts[i])
+		g.releases[i].Spans = g.spans[from:from:end]
+		from = end
 	}
 	at := 0
 	for _, rs := range td.ResourceSpans().All() {
@@ -81,35 +72,33 @@ func (g *Grouper) Group(td ptrace.Traces) *Call {
 		for _, ss := range rs.ScopeSpans().All() {
 			scope := ss.Scope()
 			for _, span := range ss.Spans().All() {
-				place := &g.counts[c.Order[at]]
-				c.Order[at] = *place
-				c.Spans[*place] = Span{Span: span, Resource: resource, Scope: scope, SchemaURL: schemaURL}
-				*place++
+				r := &g.releases[g.of[at]]
+				r.Spans = append(r.Spans, Span{Span: span, Resource: resource, Scope: scope, SchemaURL: schemaURL})
 				at++
 			}
 		}
 	}
-	return c
+	return g.releases
 }
 
 // Reset lets go of the last call, which the grouper's memory otherwise keeps alive.
 func (g *Grouper) Reset() {
-	clear(g.call.Releases)
-	clear(g.call.Spans)
-	g.call.Releases, g.call.Spans, g.counts = g.call.Releases[:0], g.call.Spans[:0], g.counts[:0]
+	clear(g.releases)
+	clear(g.spans)
+	g.releases, g.spans, g.counts = g.releases[:0], g.spans[:0], g.counts[:0]
 }
 
 // find is the place of a trace's release, which is made if need be.
 func (g *Grouper) find(tenantHash uint64, tenant string, id pcommon.TraceID, releasedAt int64) int32 {
 	s := g.index.start(tenantHash, id)
 	for ; *s != 0; s = g.index.next() {
-		if r := &g.call.Releases[*s-1]; r.TraceID == id && r.Tenant == tenant {
+		if r := &g.releases[*s-1]; r.TraceID == id && r.Tenant == tenant {
 			return *s - 1
 		}
 	}
-	g.call.Releases = append(g.call.Releases, Release{Tenant: tenant, TraceID: id, ReleasedAt: releasedAt})
+	g.releases = append(g.releases, Release{Tenant: tenant, TraceID: id, ReleasedAt: releasedAt})
 	g.counts = append(g.counts, 0)
-	*s = int32(len(g.call.Releases))
+	*s = int32(len(g.releases))
 	return *s - 1
 }
 

@@ -41,10 +41,12 @@ func newAnalysisProcessor(set component.TelemetrySettings, cfg *Config) (*analys
 
 func (p *analysisProcessor) process(ctx context.Context, td ptrace.Traces) (ptrace.Traces, error) {
 	w := p.worker()
-	call := w.grouper.Group(td)
-	w.analyzer.Annotate(call)
-	releases, spans := len(call.Releases), len(call.Spans)
-	p.telemetry.ProcessorTraceAnalysisReleases.Add(ctx, int64(releases))
+	releases, spans := w.grouper.Group(td), 0
+	for i := range releases {
+		w.analyzer.Annotate(&releases[i])
+		spans += len(releases[i].Spans)
+	}
+	p.telemetry.ProcessorTraceAnalysisReleases.Add(ctx, int64(len(releases)))
 	p.telemetry.ProcessorTraceAnalysisSpans.Add(ctx, int64(spans))
 	if spans <= maxKeptSpans {
 		p.keep(w)
