@@ -50,7 +50,8 @@ func TestGrouperAgainstAMap(t *testing.T) {
 		releases := g.Group(td)
 		require.Len(t, releases, len(order))
 		for i, k := range order {
-			require.Equal(t, k, key{releases[i].Tenant, releases[i].TraceID})
+			require.Equal(t, k.tenant, releases[i].Tenant)
+			require.Equal(t, k.id, releases[i].TraceID)
 			require.Len(t, releases[i].Spans, len(want[k]))
 			for j, span := range want[k] {
 				require.Equal(t, span, releases[i].Spans[j].Span)
