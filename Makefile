@@ -7,7 +7,7 @@ BUILD_FLAGS := -trimpath -ldflags '-s -w'
 # Written by `make test`, read by .ci/run: one JSON line for every event of every test.
 TEST_REPORT := .cache/test.json
 
-.PHONY: all build build-agent run demo test test-long bench-arrival bench-assembly bench-kill lint golangci fmt generate check-generated clean help
+.PHONY: all build build-agent run demo test test-long bench-analysis bench-arrival bench-assembly bench-kill lint golangci fmt generate check-generated clean help
 
 all: lint test build
 
@@ -18,9 +18,10 @@ help:
 	@echo "make test-long run those again that take long at full size"
 	@echo "make bench-arrival"
 	@echo "               how soon and how whole traces are released, for six ways in which spans arrive; fails on a miss"
+	@echo "make bench-analysis  hold trace_analysis to its targets: CPU and allocations a span; takes a minute"
 	@echo "make bench-assembly  hold trace_assembly to its targets: cost, arrival patterns, kill rounds; takes 25 minutes"
 	@echo "make bench-kill      kill -9 and power loss, many times: nothing acknowledged is lost, every sum is right"
-	@echo "make build     build bin/tracewright"
+	@echo "make build     build bin/tracewright and bin/tracewrightctl"
 	@echo "make build-agent"
 	@echo "               build bin/tracewright-agent, the lean binary for config/agent.yaml"
 	@echo "make lint      vet, staticcheck, format, rules of the house"
@@ -33,6 +34,7 @@ _build/main.go: builder-config.yaml go.mod go.sum
 
 build: _build/main.go
 	cd _build && CGO_ENABLED=0 go build $(BUILD_FLAGS) -o ../bin/tracewright .
+	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o bin/tracewrightctl ./cmd/tracewrightctl
 
 _build-agent/main.go: builder-config.agent.yaml go.mod go.sum
 	@rm -rf _build-agent
@@ -90,6 +92,10 @@ bench-assembly: _bench/main.go
 	$(MAKE) bench-arrival || status=1; \
 	$(MAKE) bench-kill || status=1; \
 	exit $$status
+
+# Prints figure, target, PASS or FAIL; fails where one is missed. BENCH_FLAGS: see go run ./test/bench analysis --help.
+bench-analysis:
+	@go run ./test/bench analysis $(BENCH_FLAGS)
 
 lint:
 	go vet ./...

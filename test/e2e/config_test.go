@@ -23,6 +23,7 @@ func TestConfigurationThatCannotWork(t *testing.T) {
 		"negative max_wait":   {"processors.trace_assembly.max_wait=-1s", []string{"max_wait", "-1s"}},
 		"quiet upside down":   {"processors.trace_assembly.quiet.min=20s", []string{"quiet::min", "quiet::max"}},
 		"unknown key":         {"processors.trace_assembly.lingr=1s", []string{"lingr"}},
+		"no attribute":        {"processors.trace_analysis.business.attributes=['']", []string{"business::attributes[0]", "name an attribute"}},
 		"data folder a file":  {"extensions.trace_store.backends.main.pebble.path=" + aFile, []string{"backends::main::pebble::path", aFile, "is a file"}},
 		"below a file":        {"extensions.trace_store.backends.main.pebble.path=" + aFile + "/x", []string{"backends::main::pebble::path", aFile}},
 		"no path":             {"extensions.trace_store.backends.main.pebble.path=", []string{"backends::main::pebble::path"}},

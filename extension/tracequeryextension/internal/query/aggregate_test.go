@@ -267,7 +267,7 @@ func TestAggregatesThatFail(t *testing.T) {
 		require.Equal(t, part == "operations" || part == "completeness", errors.Is(err, errBroken), part)
 	}
 	s := aggregateService(&aggregates{})
-	s.Storage = func() (tracestore.Reader, error) { return nil, tracestore.ErrClosed }
+	s.Storage = func() (tracestore.Backend, error) { return nil, tracestore.ErrClosed }
 	_, err := s.ServiceMap(t.Context(), "", &tracestore.AggregateQuery{})
 	require.ErrorIs(t, err, tracestore.ErrClosed)
 	_, err = s.Operations(t.Context(), "", &tracestore.AggregateQuery{}, 1, nil)
