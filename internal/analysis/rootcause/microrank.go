@@ -29,7 +29,7 @@ func (b *both) microRank() []Score {
 	for o, weight := range badWeight {
 		ef, nf := weight*badIn[o], weight*(float64(len(bad))-badIn[o])
 		ep := goodWeight[o] * goodIn[o]
-		const nothing = 1e-7 // of the authors' program, in place of a division by 0
+		const nothing = 1e-7                       // of the authors' program, in place of a division by 0
 		score := ef * ef / (max(ep, nothing) + nf) // D*2
 		scores[b.service[o]] = max(scores[b.service[o]], score)
 	}
