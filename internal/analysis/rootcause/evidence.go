@@ -27,7 +27,7 @@ type Evidence struct {
 	Kind          EvidenceKind
 	Operation     string
 	Before, After float64
-	// Probability is that of such a difference, or a larger one, by chance anywhere among all that was compared.
+	// Probability is that of such a change of the service, or a larger one, by chance anywhere among all that was compared.
 	Probability float64
 
 	operation int
@@ -39,55 +39,63 @@ const (
 	minTraces = 20
 	// maxProbability is how probable a change may be by chance to count as evidence.
 	maxProbability = 1e-3
+	// maxPart is how probable the change of one operation may be by chance to be among the evidence against its service.
+	maxPart = 0.05
 	// minSlower is by which factor a typical time must have grown, beyond what all have, and minShare by how much a share.
 	minSlower = 1.2
 	minShare  = 0.01
 )
 
-// evidence tells what is worse in the incident than in the normal window, beyond what became worse everywhere, by operation.
+// evidence tells what is worse in the incident than in the normal window, beyond what became worse everywhere, by operation. Whether it is, is decided for
+// all operations of a service together: by the least probable of them, and by all of them (Fisher's method), whichever is less probable.
 func (b *both) evidence() []Evidence {
-	load, tests := b.commonShifts()
-	var found []Evidence
-	keep := func(e Evidence) {
-		if e.Probability = min(1, e.Probability*float64(tests)); e.Probability < maxProbability && e.excess > 0 {
-			found = append(found, e)
+	type change struct {
+		service int
+		kind    EvidenceKind
+	}
+	groups := make(map[change][]Evidence)
+	var order []change
+	add := func(e Evidence) {
+		c := change{b.service[e.operation], e.Kind}
+		if groups[c] == nil {
+			order = append(order, c)
 		}
+		groups[c] = append(groups[c], e)
 	}
 	for o := range b.operations {
-		keep(b.errors(o))
 		before, after := &b.normal.operations[o], &b.incident.operations[o]
+		if before.traces == 0 || after.traces == 0 {
+			continue
+		}
+		add(b.errors(o))
 		if before.traces < minTraces || after.traces < minTraces {
 			continue
 		}
-		own, wait := load[b.virtual[b.service[o]]][0], load[b.virtual[b.service[o]]][1]
-		keep(b.slower(o, EvidenceSelfTime, &before.own, &after.own, own, before.slow, after.slow))
-		keep(b.slower(o, EvidenceWait, &before.wait, &after.wait, wait, before.slowWait, after.slowWait))
+		load := b.load[b.virtual[b.service[o]]]
+		add(b.slower(o, EvidenceSelfTime, &before.own, &after.own, load.own, before.slow, after.slow))
+		if before.waits() {
+			add(b.slower(o, EvidenceWait, &before.wait, &after.wait, load.wait, before.slowWait, after.slowWait))
+		}
+	}
+	var found []Evidence
+	for _, c := range order {
+		group := groups[c]
+		probabilities := make([]float64, len(group))
+		for i, e := range group {
+			probabilities[i] = e.Probability
+		}
+		p := 2 * min(slices.Min(probabilities)*float64(len(group)), statistics.Together(probabilities))
+		if p *= float64(len(order)); p >= maxProbability {
+			continue
+		}
+		for _, e := range group {
+			if e.Probability < maxPart && e.excess > 0 {
+				e.Probability = p
+				found = append(found, e)
+			}
+		}
 	}
 	return found
-}
-
-// commonShifts are by how much the logarithm of own times and of waits grew for half of all operations, of services and of virtual peers: what
-// became slower everywhere (more load, a slower host) is nobody's fault. tests is the number of comparisons.
-func (b *both) commonShifts() (load map[bool][2]float64, tests int) {
-	own, wait := map[bool][]float64{}, map[bool][]float64{}
-	for o := range b.operations {
-		before, after := &b.normal.operations[o], &b.incident.operations[o]
-		tests++
-		if before.traces < minTraces || after.traces < minTraces {
-			continue
-		}
-		tests += 4 // the typical and the abnormal, own times and waits
-		virtual := b.virtual[b.service[o]]
-		own[virtual] = append(own[virtual], after.own.Mean-before.own.Mean)
-		if before.wait.Mean > logTime(0) {
-			wait[virtual] = append(wait[virtual], after.wait.Mean-before.wait.Mean)
-		}
-	}
-	load = make(map[bool][2]float64)
-	for _, virtual := range []bool{false, true} {
-		load[virtual] = [2]float64{max(0, statistics.Median(own[virtual])), max(0, statistics.Median(wait[virtual]))}
-	}
-	return load, tests
 }
 
 func (b *both) errors(o int) Evidence {
@@ -95,9 +103,10 @@ func (b *both) errors(o int) Evidence {
 	e := Evidence{
 		Kind: EvidenceErrors, Operation: b.operations[o].Operation, operation: o,
 		Before: share(before.origins, before.traces), After: share(after.origins, after.traces),
-		Probability: statistics.MoreOften(before.origins, before.traces, after.origins, after.traces),
+		Probability: 1,
 	}
 	if e.After-e.Before >= minShare {
+		e.Probability = statistics.MoreOften(before.origins, before.traces, after.origins, after.traces)
 		e.excess = float64(after.originCalls) - float64(after.calls)*share(before.originCalls, before.calls)
 	}
 	return e
@@ -121,6 +130,7 @@ func (b *both) slower(o int, kind EvidenceKind, before, after *statistics.Moment
 		e.Probability = min(e.Probability, statistics.MoreOften(slowBefore, before.N, slowAfter, after.N))
 		e.excess = max(e.excess, calls*(is-was))
 	}
+	e.Probability = min(1, 2*e.Probability) // of two ways
 	return e
 }
 

@@ -14,7 +14,8 @@ type Suspect struct {
 	Virtual bool
 	// Caller says that it is to blame as a caller: what goes wrong are its calls of several services, which answer others as ever.
 	Caller bool
-	// Score is how well it explains what is not as it was, 0 to 1; the suspects are ordered by it.
+	// Score is how well it explains what is not as it was, 0 to 1; the suspects are ordered by it. The published rankings count as much together as
+	// the explanation alone.
 	Score float64
 	// Confidence is how sure it is that this service, and no other, is to blame: its part of all scores, times how improbable the change is by
 	// chance. 0 to 1.
@@ -38,16 +39,24 @@ func Suspects(normal, incident []Trace) []Suspect {
 	traceRCA, microRank := b.traceRCA(), b.microRank()
 	sum := 0.0
 	for i := range suspects {
-		sum += suspects[i].Score
+		s := &suspects[i]
+		sortEvidence(s.Evidence)
+		s.TraceRCA, s.MicroRank = place(traceRCA, s.Service), place(microRank, s.Service)
+		s.Score *= (2 + vote(s.TraceRCA) + vote(s.MicroRank)) / 4
+		sum += s.Score
 	}
 	for i := range suspects {
 		s := &suspects[i]
-		sortEvidence(s.Evidence)
 		s.Confidence = s.Score / sum * (1 - s.Evidence[0].Probability)
-		s.TraceRCA, s.MicroRank = place(traceRCA, s.Service), place(microRank, s.Service)
 	}
-	return suspects
+	slices.SortStableFunc(suspects, func(x, y Suspect) int {
+		return cmp.Or(cmp.Compare(y.Score, x.Score), cmp.Compare(x.Service, y.Service))
+	})
+	return slices.DeleteFunc(suspects, func(s Suspect) bool { return s.Confidence < minConfidence })
 }
+
+// minConfidence is from which confidence on somebody is named.
+const minConfidence = 0.05
 
 // fact is a number of calls that are not as they were, for somebody to explain.
 type fact struct {
@@ -96,10 +105,15 @@ func (b *both) blame(evidence []Evidence) []Suspect {
 			suspects = append(suspects, s)
 		}
 	}
-	slices.SortStableFunc(suspects, func(x, y Suspect) int {
-		return cmp.Or(cmp.Compare(y.Score, x.Score), cmp.Compare(x.Service, y.Service))
-	})
 	return suspects
+}
+
+// vote is what a place in a ranking is worth.
+func vote(place int) float64 {
+	if place == 0 {
+		return 0
+	}
+	return 1 / float64(place)
 }
 
 func (h hypothesis) explains(f fact) bool {

@@ -25,7 +25,7 @@ func (b *both) traceRCA() []Score {
 		for k, o := range w.calls[i] {
 			c, s := &w.traces[i].Calls[k], b.service[o]
 			roles[s] |= takes
-			own, wait := b.limits(o)
+			own, wait := b.limits(w, o)
 			if logTime(float64(c.Own)) > own || logTime(float64(c.Wait)) > wait || c.Origin {
 				bad = true
 				roles[s] |= isCalled

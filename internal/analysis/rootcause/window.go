@@ -14,8 +14,10 @@ type both struct {
 	services   []string    // sorted
 	service    []int       // by operation
 	virtual    []bool      // by service: nothing but a virtual peer
-	normal     *window
-	incident   *window
+	// load is by how much the logarithms of own times and of waits grew everywhere, for services and for virtual peers (commonShifts).
+	load     map[bool]shifts
+	normal   *window
+	incident *window
 }
 
 // window is one of them.
@@ -39,6 +41,9 @@ type operationStats struct {
 	originCalls   int64
 }
 
+// waits says whether callers are known to wait for the operation: a client span tells how long.
+func (s *operationStats) waits() bool { return s.wait.Mean > logTime(0) }
+
 // edge is who calls whom, as services; from is -1 where nobody does.
 type edge struct{ from, to int }
 
@@ -57,6 +62,7 @@ func newBoth(normal, incident []Trace) *both {
 		w.operations = make([]operationStats, len(b.operations))
 		b.times(w)
 	}
+	b.load = b.commonShifts()
 	for _, w := range []*window{b.normal, b.incident} {
 		b.count(w)
 	}
@@ -138,13 +144,18 @@ func (b *both) times(w *window) {
 // sigmas is from how many standard deviations above the mean of the normal window on a time is abnormal.
 const sigmas = 3
 
-// limits are the times of an operation above which a call is abnormal.
-func (b *both) limits(o int) (own, wait float64) {
+// limits are the times of an operation above which a call in the window is abnormal.
+func (b *both) limits(w *window, o int) (own, wait float64) {
 	s := &b.normal.operations[o]
 	if s.traces < minTraces {
 		return math.Inf(1), math.Inf(1)
 	}
-	return s.own.Mean + sigmas*s.own.Deviation(), s.wait.Mean + sigmas*s.wait.Deviation()
+	own, wait = s.own.Mean+sigmas*s.own.Deviation(), s.wait.Mean+sigmas*s.wait.Deviation()
+	if w == b.incident {
+		load := b.load[b.virtual[b.service[o]]]
+		own, wait = own+load.own, wait+load.wait
+	}
+	return own, wait
 }
 
 // count counts abnormal calls, and traces with such.
@@ -156,7 +167,7 @@ func (b *both) count(w *window) {
 		clear(ofEdge)
 		for k, o := range w.calls[i] {
 			c := &w.traces[i].Calls[k]
-			own, wait := b.limits(o)
+			own, wait := b.limits(w, o)
 			now := seen{logTime(float64(c.Own)) > own, logTime(float64(c.Wait)) > wait, c.Origin}
 			e := edge{-1, b.service[o]}
 			if c.Caller >= 0 {

@@ -86,6 +86,23 @@ func MoreOften(a, na, b, nb int64) float64 {
 	return min(1, sum)
 }
 
+// Together is the probability that tests which know nothing of one another all come out as improbable as these do, by chance (Fisher's method). 1 for none.
+func Together(probabilities []float64) float64 {
+	half := 0.0 // of the sum of −2·ln p, which is distributed as χ² with two degrees of freedom for each
+	for _, p := range probabilities {
+		half -= math.Log(max(min(p, 1), math.SmallestNonzeroFloat64))
+	}
+	sum, term := 0.0, math.Exp(-half)
+	for i := range probabilities {
+		sum += term
+		term *= half / float64(i+1)
+	}
+	if len(probabilities) == 0 {
+		return 1
+	}
+	return min(1, sum)
+}
+
 // choose is the logarithm of n over k.
 func choose(n, k int64) float64 {
 	all, _ := math.Lgamma(float64(n) + 1)

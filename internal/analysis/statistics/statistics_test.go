@@ -65,3 +65,11 @@ func TestMoreOften(t *testing.T) {
 	require.InDelta(t, 3.6e-4, statistics.MoreOften(0, 1000, 2, 20), 1e-4)
 	require.Less(t, statistics.MoreOften(10, 1_000_000, 1_000, 1_000_000), 1e-200)
 }
+
+func TestTogether(t *testing.T) {
+	require.InDelta(t, 1, statistics.Together(nil), 0)
+	require.InDelta(t, 0.03, statistics.Together([]float64{0.03}), 1e-12)
+	require.InDelta(t, 0.0001*(1-math.Log(0.0001)), statistics.Together([]float64{0.01, 0.01}), 1e-12) // x·(1 − ln x) of the product x
+	require.InDelta(t, 1, statistics.Together([]float64{1, 1, 1}), 0)
+	require.Less(t, statistics.Together([]float64{0, 0, 1}), 1e-100)
+}
