@@ -52,7 +52,7 @@ func (r *report) passed() bool {
 }
 
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "%-5s%-58s%-62s%5s%6s%6s%6s%6s\n", "", "fault", "suspects (confidence)", "place", "TRCA", "MRank", "self", "errors")
+	fmt.Fprintf(w, "%-5s%-58s%-62s%5s%6s%6s%6s%7s\n", "", "fault", "suspects (confidence)", "place", "TRCA", "MRank", "self", "errors")
 	for i := range r.outcomes {
 		o := &r.outcomes[i]
 		verdict := "ok"
@@ -70,7 +70,7 @@ func (r *report) print(w io.Writer) {
 		if len(named) == 0 {
 			named = []string{"nobody"}
 		}
-		fmt.Fprintf(w, "%-5s%-58s%-62s%5s%6s%6s%6s%6s\n", verdict, o.scenario.String(), strings.Join(named, ", "),
+		fmt.Fprintf(w, "%-5s%-58s%-62s%5s%6s%6s%6s%7s\n", verdict, o.scenario.String(), strings.Join(named, ", "),
 			ordinal(o.place), ordinal(o.traceRCA), ordinal(o.microRank), ordinal(o.selfTime), ordinal(o.errors))
 	}
 	line := func(name, figure, target string, ok bool) {
