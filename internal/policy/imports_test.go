@@ -77,6 +77,7 @@ var importRules = []importRule{
 		[]string{"internal/conventions", "internal/tracestore", "internal/tracestore/pebblestore"},
 		"the only place that wires a backend in",
 	},
+	{"extension/goruntimeextension", nil, "it sets the process and knows nothing of traces"},
 	{
 		"extension/tracequeryextension",
 		[]string{"internal/analysis", "internal/conventions", "internal/tenant", "internal/tracetree", "internal/tracestore"},
