@@ -87,11 +87,15 @@ var everyOperation = map[string]struct {
 	target, body string
 	full         []string
 }{
-	"get /openapi.yaml":      {"/openapi.yaml", "", nil},
-	"get /traces/{id}":       {"/traces/" + exampleID, "", []string{"services", "critical_path", "bottleneck", "error_origins", "resources", "spans"}},
-	"post /traces/search":    {"/traces/search", `{"service": "checkout", "errors": true}`, []string{"traces"}},
-	"get /traces/services":   {"/traces/services?service=checkout", "", []string{"services", "edges"}},
-	"get /traces/operations": {"/traces/operations?service=checkout&environment=", "", []string{"operations"}},
+	"get /openapi.yaml":       {"/openapi.yaml", "", nil},
+	"get /traces/{id}":        {"/traces/" + exampleID, "", []string{"services", "critical_path", "bottleneck", "error_origins", "resources", "spans"}},
+	"post /traces/search":     {"/traces/search", `{"service": "checkout", "errors": true}`, []string{"traces"}},
+	"get /traces/services":    {"/traces/services?service=checkout", "", []string{"services", "edges"}},
+	"get /traces/operations":  {"/traces/operations?service=checkout&environment=", "", []string{"operations"}},
+	"get /traces/performance": {"/traces/performance?service=storefront&operation=GET+/cart", "", []string{"entries", "services"}},
+	"get /traces/dependencies": {
+		"/traces/dependencies?service=checkout&from=storefront&to=checkout", "", []string{"services", "single_points", "blast_radius", "ways"},
+	},
 }
 
 // TestAPIKeepsToItsDocument sends what the OpenAPI document allows, and what it does not, to the running API.

@@ -43,8 +43,8 @@ var (
 )
 
 const (
-	normalVisits   = 6000
-	incidentVisits = 3000
+	normalVisits   = 4000
+	incidentVisits = 2000
 	surge          = 3 // times the traffic
 )
 
