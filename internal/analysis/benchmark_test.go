@@ -142,3 +142,38 @@ func BenchmarkFindOrigins(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkWhatIf times a trace of 100,000 spans anew: wide and deep.
+func BenchmarkWhatIf(b *testing.B) {
+	for _, shape := range []string{"wide", "deep"} {
+		var release tracetree.Release
+		release.TraceID = treetest.TraceID
+		spans := ptrace.NewTraces().ResourceSpans().AppendEmpty()
+		ss := spans.ScopeSpans().AppendEmpty()
+		const n = 100_000
+		for i := range n {
+			span := ss.Spans().AppendEmpty()
+			span.SetTraceID(treetest.TraceID)
+			span.SetSpanID(treetest.ID(uint64(i + 1)))
+			span.SetName("op")
+			start, end := pcommon.Timestamp(i), pcommon.Timestamp(2*n-i)
+			if shape == "wide" && i > 0 {
+				span.SetParentSpanID(treetest.ID(1))
+				end = start + pcommon.Timestamp(1+i%7)
+			} else if i > 0 {
+				span.SetParentSpanID(treetest.ID(uint64(i)))
+			}
+			span.SetStartTimestamp(start)
+			span.SetEndTimestamp(end)
+		}
+		for _, span := range ss.Spans().All() {
+			release.Spans = append(release.Spans, tracetree.Span{Span: span, Resource: spans.Resource(), Scope: ss.Scope()})
+		}
+		r := analysis.Analyze(&release)
+		b.Run(shape, func(b *testing.B) {
+			for b.Loop() {
+				r.WhatIf("unknown_service", "op", 0.5)
+			}
+		})
+	}
+}

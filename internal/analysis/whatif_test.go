@@ -103,7 +103,7 @@ func checkWhatIf(t *testing.T, r *analysis.Result) {
 }
 
 func TestWhatIfOnAnyTree(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range uint64(150) {
 		r := random{rand.New(rand.NewPCG(seed, 7))}
 		for _, release := range tracetree.Releases(hostile(r, 1+r.intn(25))) {
 			if result := analysis.Analyze(&release); result.RootDuration < 1e15 { // above, a float64 does not hold every time
@@ -113,7 +113,7 @@ func TestWhatIfOnAnyTree(t *testing.T) {
 			}
 		}
 	}
-	for seed := range uint64(400) {
+	for seed := range uint64(150) {
 		r := rand.New(rand.NewPCG(seed, 8))
 		trace := "a 1 - server 0 40\n"
 		for id := 2; id <= 12; id++ {

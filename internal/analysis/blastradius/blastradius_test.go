@@ -41,7 +41,7 @@ func TestShop(t *testing.T) {
 	observe := func(service string) map[string]blastradius.Suffering {
 		s := shop.New(shop.Options{Seed: 12, Faults: []shop.Fault{{Service: service, Kind: shop.FaultErrors, Value: 0.5}}})
 		var traces []rootcause.Trace
-		require.NoError(t, shoptest.Traces(s, 0, 1500, nil, func(_ *shop.Visit, r *analysis.Result) {
+		require.NoError(t, shoptest.Traces(s, 0, 400, nil, func(_ *shop.Visit, r *analysis.Result) {
 			traces = append(traces, rootcause.Summarize(r))
 		}))
 		by := map[string]blastradius.Suffering{}
@@ -53,8 +53,8 @@ func TestShop(t *testing.T) {
 	spared := observe("recommendation")
 	require.Len(t, spared, 3)
 	for entry, found := range spared {
-		require.Greater(t, found.Failing, 10, entry)
-		require.InDelta(t, 0, found.Share, 0.05, "%s: the shop's own failures only", entry)
+		require.Greater(t, found.Failing, 4, entry)
+		require.InDelta(t, 0, found.Share, 0.1, "%s: the shop's own failures only", entry)
 	}
 	suffering := observe("inventory")
 	require.Len(t, suffering, 3)

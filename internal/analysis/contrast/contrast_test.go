@@ -50,10 +50,10 @@ func TestDifferences(t *testing.T) {
 // A thousand values that mean nothing: next to none is told, although by chance some are frequent.
 func TestManyValuesThatMeanNothing(t *testing.T) {
 	told := 0
-	for seed := range uint64(20) {
+	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		var c contrast.Counter
-		for i := range 600 {
+		for i := range 300 {
 			var attributes []contrast.Attribute
 			for k := range 100 {
 				attributes = append(attributes, contrast.Attribute{Key: fmt.Sprint(k), Value: fmt.Sprint(rng.IntN(10))})
@@ -80,7 +80,7 @@ func TestShop(t *testing.T) {
 	keys := []string{"service.version", "cloud.availability_zone", "http.request.method", "k8s.deployment.name", "db.system.name"}
 	var c contrast.Counter
 	var attributes []contrast.Attribute
-	require.NoError(t, shoptest.Traces(s, 0, 1500, nil, func(_ *shop.Visit, r *analysis.Result) {
+	require.NoError(t, shoptest.Traces(s, 0, 600, nil, func(_ *shop.Visit, r *analysis.Result) {
 		if r.EntryOperation == "GET /" || r.EntryOperation == "GET /v2/home" {
 			attributes = contrast.Read(attributes[:0], r, keys)
 			c.Add(r.RootDuration > 45e6, attributes)

@@ -36,7 +36,7 @@ func TestShop(t *testing.T) {
 	var rows []cost.Row
 	want, visits := 0.0, 0
 	s := shop.New(shop.Options{Seed: 6})
-	require.NoError(t, shoptest.Traces(s, 0, 1500, nil, func(v *shop.Visit, r *analysis.Result) {
+	require.NoError(t, shoptest.Traces(s, 0, 500, nil, func(v *shop.Visit, r *analysis.Result) {
 		e := cost.Entry{Service: r.EntryService, Operation: r.EntryOperation}
 		traces[e]++
 		for i := range r.Spans {

@@ -76,7 +76,7 @@ func TestShop(t *testing.T) {
 		s := shop.New(shop.Options{Seed: seed, Journeys: true, Faults: faults})
 		var visits []journeys.Visit
 		between := func(i int) int64 { return int64(i/3)*int64(time.Second) + int64(i%3)*3*minute }
-		require.NoError(t, shoptest.Traces(s, 0, 2100, between, func(_ *shop.Visit, r *analysis.Result) {
+		require.NoError(t, shoptest.Traces(s, 0, 900, between, func(_ *shop.Visit, r *analysis.Result) {
 			visits = append(visits, journeys.Read(r))
 		}))
 		var steps []journeys.Step
@@ -87,9 +87,9 @@ func TestShop(t *testing.T) {
 		return journeys.Follow(groups, steps), journeys.Routes(groups, 5)
 	}
 	before, routes := follow(1)
-	require.GreaterOrEqual(t, before.Journeys, 700)
-	require.InDelta(t, 0.7, float64(before.Steps[1].Reached)/700, 0.05)
-	require.InDelta(t, 0.6, before.Steps[2].Conversion, 0.05)
+	require.GreaterOrEqual(t, before.Journeys, 300)
+	require.InDelta(t, 0.7, float64(before.Steps[1].Reached)/300, 0.08)
+	require.InDelta(t, 0.6, before.Steps[2].Conversion, 0.1)
 	require.Equal(t, 3*minute, before.Steps[1].P50Since)
 	require.InDelta(t, float64(6*minute), float64(before.P50), float64(minute))
 	require.Equal(t, shop.JourneySteps[2], routes[0].Steps[2].Operation, "the commonest route is all three")

@@ -1,9 +1,12 @@
 package rootcause_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,6 +51,56 @@ func TestSummarize(t *testing.T) {
 		},
 	}, got)
 	require.Equal(t, rootcause.Trace{}, rootcause.Summarize(analysis.Analyze(treetest.Release(t, ""))))
+}
+
+// On any tree, all time in which spans work is in some call, once.
+func TestSummarizeKeepsAllTime(t *testing.T) {
+	kinds := []string{"internal", "server", "client", "producer", "consumer"}
+	for seed := range uint64(500) {
+		rng := rand.New(rand.NewPCG(seed, 9))
+		var text strings.Builder
+		for id := 1; id <= 1+rng.IntN(15); id++ {
+			parent, start := "-", rng.IntN(40)
+			if id > 1 && rng.IntN(10) > 0 {
+				parent = strconv.FormatInt(int64(1+rng.IntN(id-1)), 16)
+			}
+			fmt.Fprintf(&text, "s%d %x %s %s %d %d", rng.IntN(3), id, parent, kinds[rng.IntN(len(kinds))], start, start+rng.IntN(30))
+			if rng.IntN(3) == 0 {
+				text.WriteString(" error name=same")
+			}
+			if rng.IntN(4) == 0 {
+				text.WriteString(" server.address=db")
+			}
+			text.WriteByte('\n')
+		}
+		r := analysis.Analyze(treetest.Release(t, text.String()))
+		trace := rootcause.Summarize(r)
+		var spent, path, self int64
+		for i, c := range trace.Calls {
+			require.Less(t, c.Caller, i)
+			spent += c.Own + c.Wait
+			path += c.OwnPath + c.WaitPath
+		}
+		for i := range r.Spans {
+			self += r.Spans[i].SelfTime
+		}
+		require.GreaterOrEqual(t, spent, self, text.String())
+		if !strings.Contains(text.String(), "error") { // what is taken for a pause may be longer than what is left of the caller's time on the path
+			require.Equal(t, self, spent, text.String())
+			require.Equal(t, r.RootDuration, path, text.String())
+		}
+	}
+}
+
+// A span with very many failed calls is looked through once.
+func TestSummarizeWideTrace(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("a 1 - client 0 1000000\n")
+	for id := 2; id <= 30_000; id++ {
+		fmt.Fprintf(&text, "a %x 1 client %d %d server.address=db error\n", id, id, id+1)
+	}
+	trace := rootcause.Summarize(analysis.Analyze(treetest.Release(t, text.String())))
+	require.Len(t, trace.Calls, 30_000)
 }
 
 // world makes traces of a small system: web asks cart and pay, both ask db.

@@ -13,9 +13,10 @@ func Summarize(r *analysis.Result) Trace {
 	if r.Tree.Entry >= 0 {
 		t.Failed = r.Spans[r.Tree.Entry].Failing
 	}
-	s := summarizer{r: r, tree: r.Tree, trace: &t, of: make([]int, len(r.Spans))}
+	s := summarizer{r: r, tree: r.Tree, trace: &t, of: make([]int, len(r.Spans)), answer: make([]int, len(r.Spans))}
 	order := append(make([]int, 0, len(r.Spans)), r.Tree.Roots...)
 	for at := 0; at < len(order); at++ { // parents before children
+		s.findAnswer(order[at])
 		s.add(order[at])
 		order = append(order, r.Tree.Children(order[at])...)
 	}
@@ -33,7 +34,8 @@ type summarizer struct {
 	r     *analysis.Result
 	tree  *tracetree.Tree
 	trace *Trace
-	of    []int // by node: the call that it belongs to
+	// By node: the call that it belongs to, and the first server span below a client span, else -1.
+	of, answer []int
 }
 
 // add puts a span into its call: that of its parent where it is the same service at work, else a new one.
@@ -44,7 +46,7 @@ func (s *summarizer) add(i int) {
 		caller = s.of[n.Parent]
 	}
 	serves := n.Kind() == ptrace.SpanKindServer || n.Kind() == ptrace.SpanKindConsumer
-	virtual := span.PeerService != "" && s.answer(i) < 0
+	virtual := span.PeerService != "" && s.answer[i] < 0
 	callee := Operation{span.Service, span.Operation}
 	if virtual {
 		callee.Service = span.PeerService
@@ -63,10 +65,8 @@ func (s *summarizer) add(i int) {
 	if span.ErrorOrigin {
 		c.Origin = true
 	}
-	if !virtual && n.Kind() == ptrace.SpanKindClient {
-		if answer := s.answer(i); answer >= 0 {
-			return // its time is that between the two (addWait)
-		}
+	if s.answer[i] >= 0 {
+		return // its time is that between the two: the wait of what answers
 	}
 	c.Own += span.SelfTime
 	c.OwnPath += span.CriticalPathTime
@@ -76,20 +76,23 @@ func (s *summarizer) open(i, caller int, callee Operation, virtual bool) {
 	n, span := &s.tree.Nodes[i], &s.r.Spans[i]
 	s.of[i] = len(s.trace.Calls)
 	c := Call{Caller: caller, Callee: callee, Virtual: virtual, Failed: span.Failing}
-	if p := n.Parent; p >= 0 && s.tree.Nodes[p].Kind() == ptrace.SpanKindClient && s.answer(p) == i {
+	if p := n.Parent; p >= 0 && s.answer[p] == i {
 		c.Wait, c.WaitPath = s.r.Spans[p].SelfTime, s.r.Spans[p].CriticalPathTime
 	}
 	s.trace.Calls = append(s.trace.Calls, c)
 }
 
-// answer is the first server span below a client span, else -1.
-func (s *summarizer) answer(client int) int {
-	for _, c := range s.tree.Children(client) {
+func (s *summarizer) findAnswer(i int) {
+	s.answer[i] = -1
+	if s.tree.Nodes[i].Kind() != ptrace.SpanKindClient {
+		return
+	}
+	for _, c := range s.tree.Children(i) {
 		if s.tree.Nodes[c].Kind() == ptrace.SpanKindServer {
-			return c
+			s.answer[i] = c
+			return
 		}
 	}
-	return -1
 }
 
 // takePauses moves the time between a failed call and the same call tried again from the caller's own time to the callee's wait.
@@ -126,15 +129,15 @@ func (s *summarizer) failedBefore(before []int, again int) int {
 
 // callee is whom a span below its caller asks.
 func (s *summarizer) callee(i int) Operation {
-	if answer := s.answer(i); answer >= 0 {
-		i = answer
+	if s.answer[i] >= 0 {
+		i = s.answer[i]
 	}
 	return s.trace.Calls[s.of[i]].Callee
 }
 
 func (s *summarizer) movePause(caller, failed, again int, pause int64) {
-	if answer := s.answer(failed); answer >= 0 {
-		failed = answer
+	if s.answer[failed] >= 0 {
+		failed = s.answer[failed]
 	}
 	from, to := &s.trace.Calls[s.of[caller]], &s.trace.Calls[s.of[failed]]
 	if from == to { // within a service
@@ -142,7 +145,8 @@ func (s *summarizer) movePause(caller, failed, again int, pause int64) {
 	}
 	from.Own -= pause
 	to.Wait += pause
-	if s.r.Spans[again].CriticalPathTime > 0 || s.answer(again) >= 0 && s.r.Spans[s.answer(again)].CriticalPathTime > 0 {
+	answer := s.answer[again]
+	if s.r.Spans[again].CriticalPathTime > 0 || answer >= 0 && s.r.Spans[answer].CriticalPathTime > 0 {
 		from.OwnPath -= pause
 		to.WaitPath += pause
 	}

@@ -55,6 +55,9 @@ func Suspects(normal, incident []Trace) []Suspect {
 	return slices.DeleteFunc(suspects, func(s Suspect) bool { return s.Confidence < minConfidence })
 }
 
+// maxSuspects is how many are looked for.
+const maxSuspects = 20
+
 // minConfidence is from which confidence on somebody is named.
 const minConfidence = 0.05
 
@@ -82,9 +85,10 @@ func (b *both) blame(evidence []Evidence) []Suspect {
 	for _, f := range facts {
 		all += f.excess
 	}
+	calls := b.roles()
 	var suspects []Suspect
-	for len(facts) > 0 {
-		best := b.best(facts, all)
+	for len(facts) > 0 && len(suspects) < maxSuspects {
+		best := b.best(facts, all, calls)
 		s := Suspect{
 			Service: b.services[best.service], Virtual: b.virtual[best.service], Caller: best.caller, Score: best.score,
 		}
@@ -173,35 +177,42 @@ func (b *both) facts(evidence []Evidence) []fact {
 
 // best is the hypothesis with the highest score: how alike its calls and those that are not as they were are. Of equals that of who is called, then
 // the first by name.
-func (b *both) best(facts []fact, all float64) hypothesis {
+func (b *both) best(facts []fact, all float64, calls [2][]float64) hypothesis {
+	excess := [2][]float64{make([]float64, len(b.services)), make([]float64, len(b.services))}
+	callees, last := make([]int, len(b.services)), edge{-1, -1}
+	for _, f := range facts { // they stand by caller and callee
+		excess[0][f.to] += f.excess
+		if f.kind == EvidenceSelfTime || f.from < 0 {
+			continue
+		}
+		excess[1][f.from] += f.excess
+		if f.proven && f.edge != last {
+			callees[f.from]++
+			last = f.edge
+		}
+	}
 	best := hypothesis{service: -1}
-	for _, caller := range []bool{false, true} {
-		for s := range b.services {
-			h := hypothesis{service: s, caller: caller}
-			excess, callees, last := 0.0, 0, -1
-			for _, f := range facts {
-				if h.explains(f) {
-					excess += f.excess
-					if f.proven && f.to != last { // facts stand by caller and callee
-						callees++
-						last = f.to
-					}
-				}
-			}
-			if excess == 0 || caller && callees < 2 {
+	for role := range excess {
+		for s, e := range excess[role] {
+			if e == 0 || role == 1 && callees[s] < 2 {
 				continue
 			}
-			calls := 0.0
-			for e, stats := range b.incident.edges {
-				if caller && e.from == s && e.to != s && !b.virtual[e.to] || !caller && e.to == s {
-					calls += float64(stats.calls)
-				}
-			}
-			h.score = jaccard(min(excess, calls), max(all, excess), calls)
-			if best.service < 0 || h.score > best.score {
-				best = h
+			if score := jaccard(min(e, calls[role][s]), max(all, e), calls[role][s]); best.service < 0 || score > best.score {
+				best = hypothesis{service: s, caller: role == 1, score: score}
 			}
 		}
 	}
 	return best
+}
+
+// roles counts, by service, the incident's calls of it, and its calls of other services that send spans.
+func (b *both) roles() (calls [2][]float64) {
+	calls = [2][]float64{make([]float64, len(b.services)), make([]float64, len(b.services))}
+	for e, stats := range b.incident.edges {
+		calls[0][e.to] += float64(stats.calls)
+		if e.from >= 0 && e.from != e.to && !b.virtual[e.to] {
+			calls[1][e.from] += float64(stats.calls)
+		}
+	}
+	return calls
 }

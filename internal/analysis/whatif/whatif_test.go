@@ -37,7 +37,7 @@ func TestShop(t *testing.T) {
 	const service, operation = "payment", "POST /v1/charges"
 	var timings []whatif.Timing
 	var path, traces, fetched int64
-	require.NoError(t, shoptest.Traces(s, 0, 400, nil, func(v *shop.Visit, r *analysis.Result) {
+	require.NoError(t, shoptest.Traces(s, 0, 200, nil, func(v *shop.Visit, r *analysis.Result) {
 		if r.EntryOperation != "POST /checkout" {
 			return
 		}
