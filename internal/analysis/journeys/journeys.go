@@ -3,6 +3,7 @@ package journeys
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -125,12 +126,17 @@ type Funnel struct {
 	// P50 and P95 are from the start of the first step to the end of the last, of those that reach it.
 	P50, P95 int64
 	Steps    []StepStatistics
+
+	times []stepTimes // by step
 }
+
+// stepTimes are of the logarithms of times.
+type stepTimes struct{ request, since statistics.Moments }
 
 // Follow looks how far journeys come on the steps, in their order; other requests may lie between. A step counts the first time, after the step
 // before it began.
 func Follow(journeys [][]*Visit, steps []Step) Funnel {
-	f := Funnel{Steps: make([]StepStatistics, len(steps))}
+	f := Funnel{Steps: make([]StepStatistics, len(steps)), times: make([]stepTimes, len(steps))}
 	took, since := make([][]int64, len(steps)), make([][]int64, len(steps))
 	var all []int64
 	for _, journey := range journeys {
@@ -146,8 +152,10 @@ func Follow(journeys [][]*Visit, steps []Step) Funnel {
 				s.Failed++
 			}
 			took[next] = append(took[next], v.Duration)
+			f.times[next].request.Add(math.Log(float64(max(v.Duration, 1))))
 			if last != nil {
 				since[next] = append(since[next], v.Start-last.Start)
+				f.times[next].since.Add(math.Log(float64(max(v.Start-last.Start, 1))))
 			} else {
 				first = v
 			}

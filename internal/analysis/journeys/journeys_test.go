@@ -57,14 +57,17 @@ func TestFollow(t *testing.T) {
 		at("2", "cart", 5, 7, false), at("2", "look", 10, 20, false), at("2", "pay", 60, 1, false), // never in the order
 		at("3", "look", 0, 30, false), at("3", "cart", 100, 9, false),
 	}), []journeys.Step{step("look"), step("cart"), step("pay")})
-	require.Equal(t, journeys.Funnel{
-		Journeys: 3, Conversion: 1.0 / 3, P50: 80, P95: 80,
-		Steps: []journeys.StepStatistics{
-			{Step: step("look"), Reached: 3, Conversion: 1, P50: 20, P95: 30},
-			{Step: step("cart"), Reached: 2, Conversion: 2.0 / 3, P50: 5, P95: 9, P50Since: 20, P95Since: 100},
-			{Step: step("pay"), Reached: 1, Failed: 1, Conversion: 0.5, P50: 30, P95: 30, P50Since: 30, P95Since: 30},
-		},
-	}, got)
+	require.Equal(t, 3, got.Journeys)
+	require.InDelta(t, 1.0/3, got.Conversion, 1e-12)
+	require.EqualValues(t, 80, got.P50)
+	require.EqualValues(t, 80, got.P95)
+	require.Equal(t, []journeys.StepStatistics{
+		{Step: step("look"), Reached: 3, Conversion: 1, P50: 20, P95: 30},
+		{Step: step("cart"), Reached: 2, Conversion: 2.0 / 3, P50: 5, P95: 9, P50Since: 20, P95Since: 100},
+		{Step: step("pay"), Reached: 1, Failed: 1, Conversion: 0.5, P50: 30, P95: 30, P50Since: 30, P95Since: 30},
+	}, got.Steps)
+	require.Empty(t, got.WorseThan(&got))
+	require.Empty(t, got.WorseThan(new(journeys.Funnel)))
 	require.Empty(t, journeys.Follow(nil, nil).Steps)
 	require.Equal(t, 0, journeys.Follow(nil, []journeys.Step{step("a")}).Steps[0].Reached)
 }
@@ -97,4 +100,18 @@ func TestShop(t *testing.T) {
 	after, _ := follow(2, shop.Fault{Service: "payment", Kind: shop.FaultLatency, Value: 200})
 	require.InDelta(t, float64(before.Steps[1].P50), float64(after.Steps[1].P50), 5e6)
 	require.Greater(t, after.Steps[2].P50, 2*before.Steps[2].P50)
+	worse := after.WorseThan(&before)
+	require.Len(t, worse, 1)
+	require.Equal(t, shop.JourneySteps[2], worse[0].Operation)
+	require.Equal(t, journeys.WorseDuration, worse[0].What)
+	require.Less(t, worse[0].Probability, 1e-6)
+	require.Greater(t, worse[0].After, 2*worse[0].Before)
+	require.Empty(t, before.WorseThan(&after), "faster is not worse")
+
+	failing, _ := follow(3, shop.Fault{Service: "cart", Kind: shop.FaultErrors, Value: 0.5})
+	var what []string
+	for _, w := range failing.WorseThan(&before) {
+		what = append(what, w.Operation+" "+w.What)
+	}
+	require.Equal(t, []string{shop.JourneySteps[1] + " errors", shop.JourneySteps[2] + " errors"}, what)
 }
