@@ -45,6 +45,9 @@ func Suspects(normal, incident []Trace) []Suspect {
 		s.Score *= (2 + vote(s.TraceRCA) + vote(s.MicroRank)) / 4
 		sum += s.Score
 	}
+	if sum == 0 {
+		return nil
+	}
 	for i := range suspects {
 		s := &suspects[i]
 		s.Confidence = s.Score / sum * (1 - s.Evidence[0].Probability)
@@ -67,6 +70,7 @@ type fact struct {
 
 	kind   EvidenceKind
 	excess float64
+	made   bool // a call of a service that another may have spoilt: neither its own time nor a call of a virtual peer
 	proven bool // by the calls of this edge alone
 }
 
@@ -122,7 +126,7 @@ func vote(place int) float64 {
 
 func (h hypothesis) explains(f fact) bool {
 	if h.caller {
-		return f.from == h.service && f.kind != EvidenceSelfTime
+		return f.from == h.service && f.made
 	}
 	return f.to == h.service
 }
@@ -144,7 +148,7 @@ func (b *both) facts(evidence []Evidence) []fact {
 	}
 	var facts []fact
 	for _, s := range own {
-		facts = append(facts, fact{edge{s, s}, EvidenceSelfTime, changed[change{s, EvidenceSelfTime}], true})
+		facts = append(facts, fact{edge{s, s}, EvidenceSelfTime, changed[change{s, EvidenceSelfTime}], false, true})
 	}
 	edges := make([]edge, 0, len(b.incident.edges))
 	for e := range b.incident.edges {
@@ -157,19 +161,19 @@ func (b *both) facts(evidence []Evidence) []fact {
 			before = new(edgeStats)
 		}
 		for _, f := range []struct {
-			kind                     EvidenceKind
-			was, is                  int64 // traces
-			callsBefore, callsBefall int64
+			kind                    EvidenceKind
+			was, is                 int64 // traces
+			callsBefore, callsAfter int64
 		}{
 			{EvidenceWait, before.slowWait, after.slowWait, before.slowCalls, after.slowCalls},
 			{EvidenceErrors, before.origins, after.origins, before.failCalls, after.failCalls},
 		} {
-			excess := float64(f.callsBefall) - float64(after.calls)*share(f.callsBefore, before.calls)
+			excess := float64(f.callsAfter) - float64(after.calls)*share(f.callsBefore, before.calls)
 			if changed[change{e.to, f.kind}] == 0 || excess <= 0 {
 				continue
 			}
 			proven := statistics.MoreOften(f.was, before.traces, f.is, after.traces)*float64(len(edges)) < maxProbability
-			facts = append(facts, fact{e, f.kind, excess, proven})
+			facts = append(facts, fact{e, f.kind, excess, e.from >= 0 && !b.virtual[e.to], proven})
 		}
 	}
 	return facts
@@ -182,7 +186,7 @@ func (b *both) best(facts []fact, all float64, calls [2][]float64) hypothesis {
 	callees, last := make([]int, len(b.services)), edge{-1, -1}
 	for _, f := range facts { // they stand by caller and callee
 		excess[0][f.to] += f.excess
-		if f.kind == EvidenceSelfTime || f.from < 0 {
+		if !f.made {
 			continue
 		}
 		excess[1][f.from] += f.excess
