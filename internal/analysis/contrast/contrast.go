@@ -66,8 +66,8 @@ func (c *Counter) Add(selected bool, attributes []Attribute) {
 type Difference struct {
 	Attribute
 
-	// Selected and Baseline are the shares of traces with it; Difference is Selected − Baseline.
-	Selected, Baseline, Difference float64
+	// Selected and Baseline are the shares of traces with it; Excess is Selected − Baseline.
+	Selected, Baseline, Excess float64
 	// LogOdds is the logarithm of the odds ratio, with a half added to each count (Haldane and Anscombe).
 	LogOdds float64
 	// Q is the share of false ones to expect among this difference and all that are at least as improbable by chance (Benjamini and Hochberg).
@@ -77,8 +77,8 @@ type Difference struct {
 const (
 	// maxQ is up to which Q a difference is told.
 	maxQ = 0.01
-	// minDifference is how much larger a share must be.
-	minDifference = 0.05
+	// minExcess is how much larger a share must be.
+	minExcess = 0.05
 )
 
 // Differences are at most limit, the largest first, of equals by name. Only what is more frequent among the selected is told: what is rarer there is so
@@ -97,7 +97,7 @@ func (c *Counter) Differences(limit int) []Difference {
 			Attribute: a, Selected: float64(n.selected) / float64(c.Selected), Baseline: float64(n.baseline) / float64(c.Baseline),
 			LogOdds: logOdds(n.selected, c.Selected, n.baseline, c.Baseline),
 		}, statistics.MoreOften(n.baseline, c.Baseline, n.selected, c.Selected)}
-		d.Difference.Difference = d.Selected - d.Baseline
+		d.Excess = d.Selected - d.Baseline
 		all = append(all, d)
 	}
 	slices.SortFunc(all, func(x, y tested) int { return cmp.Or(cmp.Compare(x.p, y.p), compare(x.Attribute, y.Attribute)) })
@@ -105,12 +105,12 @@ func (c *Counter) Differences(limit int) []Difference {
 	q := 1.0
 	for at := len(all) - 1; at >= 0; at-- { // the least q of this and all that are less probable
 		q = min(q, all[at].p*float64(len(all))/float64(at+1))
-		if all[at].Q = q; q <= maxQ && all[at].Difference.Difference >= minDifference {
+		if all[at].Q = q; q <= maxQ && all[at].Excess >= minExcess {
 			told = append(told, all[at].Difference)
 		}
 	}
 	slices.SortFunc(told, func(x, y Difference) int {
-		return cmp.Or(cmp.Compare(y.Difference, x.Difference), cmp.Compare(x.Q, y.Q), compare(x.Attribute, y.Attribute))
+		return cmp.Or(cmp.Compare(y.Excess, x.Excess), cmp.Compare(x.Q, y.Q), compare(x.Attribute, y.Attribute))
 	})
 	return told[:min(len(told), max(0, limit))]
 }

@@ -41,7 +41,7 @@ func TestDifferences(t *testing.T) {
 	require.Equal(t, attribute("version", "2"), got[0].Attribute)
 	require.InDelta(t, 0.8, got[0].Selected, 1e-12)
 	require.InDelta(t, 0.1, got[0].Baseline, 1e-12)
-	require.InDelta(t, 0.7, got[0].Difference, 1e-12)
+	require.InDelta(t, 0.7, got[0].Excess, 1e-12)
 	require.InDelta(t, math.Log(80.5*180.5/(20.5*20.5)), got[0].LogOdds, 1e-12)
 	require.Less(t, got[0].Q, 1e-20)
 	require.Empty(t, c.Differences(0))
@@ -89,5 +89,5 @@ func TestShop(t *testing.T) {
 	got := c.Differences(3)
 	require.NotEmpty(t, got)
 	require.Equal(t, contrast.Attribute{Service: "catalog", Key: "service.version", Value: "8.12.0"}, got[0].Attribute)
-	require.Greater(t, got[0].Difference, 0.5)
+	require.Greater(t, got[0].Excess, 0.5)
 }

@@ -8,16 +8,19 @@ import (
 	"gonum.org/v1/gonum/graph/simple"
 )
 
-// SinglePoint is a service without which the map falls apart.
+// SinglePoint is a service without which others are lost.
 type SinglePoint struct {
 	Service string
 	// CutOff is how many services no request reaches without it.
 	CutOff int
+	// Splits says that the map falls apart without it, as if calls had no direction.
+	Splits bool
 }
 
-// SinglePoints are the articulation points of the map, as if calls had no direction, by name: services without which more parts of it are not connected
-// with one another. (Hopcroft and Tarjan, "Algorithm 447: efficient algorithms for graph manipulation", CACM 16(6), 1973; with a stack of our own.)
-// Redundant instances are not seen: a service is one node however often it runs.
+// SinglePoints are the services without which requests do not reach others, or without which the map falls apart, by name. The first is what a service dominates, from
+// where requests come in (Lengauer and Tarjan, "A fast algorithm for finding dominators in a flowgraph", TOPLAS 1(1), 1979); the second are the articulation points of
+// the map without directions (Hopcroft and Tarjan, "Algorithm 447: efficient algorithms for graph manipulation", CACM 16(6), 1973; with a stack of our own). Redundant
+// instances are not seen: a service is one node however often it runs.
 func (g *Graph) SinglePoints() []SinglePoint {
 	n := len(g.names)
 	s := &articulation{
@@ -34,8 +37,8 @@ func (g *Graph) SinglePoints() []SinglePoint {
 	var points []SinglePoint
 	cutOff := g.cutOff()
 	for i, cuts := range s.cuts {
-		if cuts {
-			points = append(points, SinglePoint{g.names[i], cutOff[i]})
+		if cuts || cutOff[i] > 0 {
+			points = append(points, SinglePoint{g.names[i], cutOff[i], cuts})
 		}
 	}
 	return points
@@ -91,8 +94,7 @@ func (s *articulation) discover(node int) {
 	s.found[node], s.lowest[node] = s.clock, s.clock
 }
 
-// cutOff counts, by service, those that no request reaches without it: what it dominates, from where requests come in (Lengauer and Tarjan, "A fast algorithm for
-// finding dominators in a flowgraph", TOPLAS 1(1), 1979).
+// cutOff counts, by service, those that no request reaches without it.
 func (g *Graph) cutOff() []int {
 	root := simple.Node(len(g.names))
 	tree := flow.Dominators(root, rooted{directed{g}, g.sources()})
@@ -109,7 +111,7 @@ func (g *Graph) cutOff() []int {
 	return counts
 }
 
-// sources are where requests come in: services that nobody calls, and one of each circle that nobody calls from outside.
+// sources are where requests come in: services that nobody calls, and all of each circle that nobody calls from outside.
 func (g *Graph) sources() []int {
 	var sources []int
 	for _, component := range g.components() {
@@ -121,7 +123,7 @@ func (g *Graph) sources() []int {
 			}
 		}
 		if !called {
-			sources = append(sources, component[0])
+			sources = append(sources, component...)
 		}
 	}
 	slices.Sort(sources)

@@ -28,10 +28,10 @@ func edges(text string) (edges []servicegraph.Edge) {
 //
 //	│        │
 //	└──► auth┘  ──► ldap
-const shop = "web>cart web>auth cart>auth cart>db auth>ldap jobs>loop loop>loop loop>a a>b b>a b>queue"
+const smallMap = "web>cart web>auth cart>auth cart>db auth>ldap jobs>loop loop>loop loop>a a>b b>a b>queue"
 
 func TestCycles(t *testing.T) {
-	require.Equal(t, [][]string{{"a", "b"}, {"loop"}}, servicegraph.New(edges(shop)).Cycles())
+	require.Equal(t, [][]string{{"a", "b"}, {"loop"}}, servicegraph.New(edges(smallMap)).Cycles())
 	require.Empty(t, servicegraph.New(edges("a>b b>c a>c")).Cycles())
 	require.Empty(t, servicegraph.New(nil).Cycles())
 }
@@ -39,19 +39,24 @@ func TestCycles(t *testing.T) {
 func TestDepths(t *testing.T) {
 	require.Equal(t, map[string]int{
 		"web": 1, "cart": 2, "auth": 3, "db": 3, "ldap": 4, "jobs": 1, "loop": 2, "a": 3, "b": 3, "queue": 4,
-	}, servicegraph.New(edges(shop)).Depths())
+	}, servicegraph.New(edges(smallMap)).Depths())
 	require.Empty(t, servicegraph.New(nil).Depths())
 	require.Equal(t, map[string]int{"a": 1}, servicegraph.New(edges("a>a")).Depths())
 }
 
 func TestSinglePoints(t *testing.T) {
-	// cart holds db, auth holds ldap; jobs, loop, a, b, queue are a line, with a circle that does not matter without directions.
-	require.Equal(t, []servicegraph.SinglePoint{{"a", 2}, {"auth", 1}, {"b", 1}, {"cart", 1}, {"loop", 3}}, servicegraph.New(edges(shop)).SinglePoints())
-	require.Empty(t, servicegraph.New(edges("a>b b>c c>a")).SinglePoints(), "a ring")
+	points := func(text string) []servicegraph.SinglePoint { return servicegraph.New(edges(text)).SinglePoints() }
+	// cart holds db, auth holds ldap, web all four; jobs, loop, a, b, queue are a line, with a circle that does not matter without directions.
+	require.Equal(t, []servicegraph.SinglePoint{
+		{"a", 2, true}, {"auth", 1, true}, {"b", 1, true}, {"cart", 1, true}, {"jobs", 4, false}, {"loop", 3, true}, {"web", 4, false},
+	}, points(smallMap))
+	require.Empty(t, points("a>b b>c c>a"), "a ring: requests may come in anywhere")
 	// hub is between two callers and two callees: without it each stands alone, and both callees are cut off.
-	require.Equal(t, []servicegraph.SinglePoint{{"hub", 2}}, servicegraph.New(edges("a>hub b>hub hub>c hub>d")).SinglePoints())
+	require.Equal(t, []servicegraph.SinglePoint{{"hub", 2, true}}, points("a>hub b>hub hub>c hub>d"))
 	// Without x the map falls apart, but nothing is cut off from requests: y has its own.
-	require.Equal(t, []servicegraph.SinglePoint{{"x", 0}}, servicegraph.New(edges("a>x y>x")).SinglePoints())
+	require.Equal(t, []servicegraph.SinglePoint{{"x", 0, true}}, points("a>x y>x"))
+	// All comes in by proxy, which does not hold the rest together.
+	require.Equal(t, []servicegraph.SinglePoint{{"proxy", 3, false}}, points("proxy>a proxy>b a>c b>c"))
 	require.Empty(t, servicegraph.New(nil).SinglePoints())
 }
 
@@ -71,7 +76,7 @@ func TestPageRank(t *testing.T) {
 }
 
 func TestWays(t *testing.T) {
-	g := servicegraph.New(edges(shop))
+	g := servicegraph.New(edges(smallMap))
 	ways, truncated := g.Ways("web", "ldap", 10)
 	require.False(t, truncated)
 	require.Equal(t, [][]string{{"web", "auth", "ldap"}, {"web", "cart", "auth", "ldap"}}, ways)
@@ -110,8 +115,8 @@ func TestLargeGraphs(t *testing.T) {
 	require.Len(t, g.Services(), servicegraph.MaxServices)
 	require.Equal(t, servicegraph.MaxServices, g.Depths()["s09999"])
 	points := g.SinglePoints()
-	require.Len(t, points, servicegraph.MaxServices-2)
-	require.Equal(t, servicegraph.SinglePoint{Service: "s00001", CutOff: servicegraph.MaxServices - 2}, points[0])
+	require.Len(t, points, servicegraph.MaxServices-1)
+	require.Equal(t, servicegraph.SinglePoint{Service: "s00001", CutOff: servicegraph.MaxServices - 2, Splits: true}, points[1])
 	ways, truncated := g.Ways("s00000", "s09999", 3)
 	require.Len(t, ways, 1)
 	require.False(t, truncated)
@@ -137,7 +142,9 @@ func TestAnyGraph(t *testing.T) {
 		g := servicegraph.New(random)
 		var points []string
 		for _, p := range g.SinglePoints() {
-			points = append(points, p.Service)
+			if p.Splits {
+				points = append(points, p.Service)
+			}
 		}
 		var want []string
 		for _, s := range g.Services() {

@@ -98,7 +98,7 @@ func TestDependenciesAnswer(t *testing.T) {
 	require.EqualValues(t, 2, got.Services[0].Callees)
 	require.Equal(t, openapi.NodeKindExternal, got.Services[2].Kind)
 	require.Equal(t, [][]string{{"auth", "cart"}}, got.Cycles)
-	require.Equal(t, []openapi.SinglePoint{{Service: "auth", CutOff: 1}}, got.SinglePoints)
+	require.Equal(t, []openapi.SinglePoint{{Service: "auth", CutOff: 1, Splits: true}, {Service: "web", CutOff: 3}}, got.SinglePoints)
 	require.Equal(t, [][]string{{"web", "auth", "ldap"}, {"web", "cart", "auth", "ldap"}}, got.Ways)
 	require.False(t, *got.WaysTruncated)
 	require.Equal(t, []openapi.Reach{{Entry: openapi.Operation{Service: "web", Operation: "GET /"}, Traces: 10, AtLeast: 0.4, AtMost: 0.7}}, got.BlastRadius)
@@ -151,7 +151,7 @@ func TestAnalysisOfAStoredTrace(t *testing.T) {
 
 	d := answerTo[openapi.DependenciesAnswer](t, h, "/traces/dependencies?service=inventory&from=frontend&to=inventory")
 	require.Equal(t, [][]string{{"frontend", "orders", "inventory"}}, d.Ways)
-	require.Equal(t, []openapi.SinglePoint{{Service: "orders", CutOff: 1}}, d.SinglePoints)
+	require.Equal(t, []openapi.SinglePoint{{Service: "frontend", CutOff: 2}, {Service: "orders", CutOff: 1, Splits: true}}, d.SinglePoints)
 	require.InDelta(t, 1, d.BlastRadius[0].AtLeast, 0)
 
 	// The window before the next is this one.

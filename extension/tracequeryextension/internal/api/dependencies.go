@@ -53,7 +53,7 @@ func newDependenciesAnswer(asked *query.DependenciesQuery, found *query.Dependen
 		})
 	}
 	for _, p := range found.SinglePoints {
-		answer.SinglePoints = append(answer.SinglePoints, openapi.SinglePoint{Service: p.Service, CutOff: int64(p.CutOff)})
+		answer.SinglePoints = append(answer.SinglePoints, openapi.SinglePoint{Service: p.Service, CutOff: int64(p.CutOff), Splits: p.Splits})
 	}
 	for _, reach := range found.Radius {
 		answer.BlastRadius = append(answer.BlastRadius, openapi.Reach{

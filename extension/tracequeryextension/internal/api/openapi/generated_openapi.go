@@ -143,7 +143,7 @@ type DependenciesAnswer struct {
 	// Cycles Groups of services that call one another in a circle, or themselves.
 	Cycles [][]string `json:"cycles"`
 
-	// SinglePoints Services without which the map falls apart, by name.
+	// SinglePoints Services without which requests do not reach others, or the map falls apart, by name.
 	SinglePoints []SinglePoint `json:"single_points"`
 
 	// Truncated There are more than 10,000 services; the measures are of the first ones by name.
@@ -561,6 +561,9 @@ type SinglePoint struct {
 
 	// CutOff How many services no request reaches without it.
 	CutOff int64 `json:"cut_off"`
+
+	// Splits Without it the map falls apart, as if calls had no direction.
+	Splits bool `json:"splits"`
 }
 
 // SpanID defines model for SpanID.
