@@ -21,7 +21,7 @@ help:
 	@echo "make bench-assembly  hold trace_assembly to its targets: cost, arrival patterns, kill rounds; takes 25 minutes"
 	@echo "make bench-kill      kill -9 and power loss, many times: nothing acknowledged is lost, every sum is right"
 	@echo "make eval-rca        20 faults that are known, some windows without: who is named first; fails on a miss"
-	@echo "make build     build bin/tracewright"
+	@echo "make build     build bin/tracewright and bin/tracewrightctl"
 	@echo "make build-agent"
 	@echo "               build bin/tracewright-agent, the lean binary for config/agent.yaml"
 	@echo "make lint      vet, staticcheck, format, rules of the house"
@@ -34,6 +34,7 @@ _build/main.go: builder-config.yaml go.mod go.sum
 
 build: _build/main.go
 	cd _build && CGO_ENABLED=0 go build $(BUILD_FLAGS) -o ../bin/tracewright .
+	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o bin/tracewrightctl ./cmd/tracewrightctl
 
 _build-agent/main.go: builder-config.agent.yaml go.mod go.sum
 	@rm -rf _build-agent

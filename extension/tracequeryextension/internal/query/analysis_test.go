@@ -91,7 +91,7 @@ func TestAnalysisOfABrokenStorage(t *testing.T) {
 		require.ErrorIs(t, err, errBroken, fail)
 	}
 	s := service(storage{})
-	s.Storage = func() (tracestore.Reader, error) { return nil, tracestore.ErrClosed }
+	s.Storage = func() (tracestore.Backend, error) { return nil, tracestore.ErrClosed }
 	_, err := s.Performance(t.Context(), "", &PerformanceQuery{Window: window})
 	require.ErrorIs(t, err, tracestore.ErrClosed)
 	_, err = s.Dependencies(t.Context(), "", &DependenciesQuery{Window: window})
