@@ -81,22 +81,41 @@ const (
 	minExcess = 0.05
 )
 
-// Differences are at most limit, the largest first, of equals by name. Only what is more frequent among the selected is told: what is rarer there is so
-// because something else is more frequent.
+// Differences are those of what was counted, see Compare.
 func (c *Counter) Differences(limit int) []Difference {
-	if c.Selected == 0 || c.Baseline == 0 {
+	all := make([]Count, 0, len(c.counts))
+	for a, n := range c.counts {
+		all = append(all, Count{a, n.selected, n.baseline})
+	}
+	return Compare(all, c.Selected, c.Baseline, limit)
+}
+
+// Count is in how many traces of the selection and of the baseline an attribute occurs.
+type Count struct {
+	Attribute
+
+	Selected, Baseline int64
+}
+
+// Compare tells at most limit differences, the largest first, of equals by name. selected and baseline are all traces of both. Only what is more frequent among the
+// selected is told: what is rarer there is so because something else is more frequent. Counts that cannot be, negative or more than all, are left out.
+func Compare(counts []Count, selected, baseline int64, limit int) []Difference {
+	if selected <= 0 || baseline <= 0 {
 		return nil
 	}
 	type tested struct {
 		Difference
 		p float64
 	}
-	all := make([]tested, 0, len(c.counts))
-	for a, n := range c.counts {
+	all := make([]tested, 0, len(counts))
+	for _, n := range counts {
+		if n.Selected < 0 || n.Selected > selected || n.Baseline < 0 || n.Baseline > baseline {
+			continue
+		}
 		d := tested{Difference{
-			Attribute: a, Selected: float64(n.selected) / float64(c.Selected), Baseline: float64(n.baseline) / float64(c.Baseline),
-			LogOdds: logOdds(n.selected, c.Selected, n.baseline, c.Baseline),
-		}, statistics.MoreOften(n.baseline, c.Baseline, n.selected, c.Selected)}
+			Attribute: n.Attribute, Selected: float64(n.Selected) / float64(selected), Baseline: float64(n.Baseline) / float64(baseline),
+			LogOdds: logOdds(n.Selected, selected, n.Baseline, baseline),
+		}, statistics.MoreOften(n.Baseline, baseline, n.Selected, selected)}
 		d.Excess = d.Selected - d.Baseline
 		all = append(all, d)
 	}

@@ -47,6 +47,13 @@ func TestDifferences(t *testing.T) {
 	require.Empty(t, c.Differences(0))
 }
 
+func TestCompareLeavesOutWhatCannotBe(t *testing.T) {
+	a := contrast.Attribute{Key: "a"}
+	require.Empty(t, contrast.Compare([]contrast.Count{{a, 11, 0}, {a, -1, 0}, {a, 1, 11}, {a, 1, -1}}, 10, 10, 5))
+	require.Empty(t, contrast.Compare([]contrast.Count{{a, 1, 0}}, 0, 10, 5))
+	require.Len(t, contrast.Compare([]contrast.Count{{a, 100, 0}}, 100, 100, 5), 1)
+}
+
 // A thousand values that mean nothing: next to none is told, although by chance some are frequent.
 func TestManyValuesThatMeanNothing(t *testing.T) {
 	told := 0
