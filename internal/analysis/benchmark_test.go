@@ -143,36 +143,32 @@ func BenchmarkFindOrigins(b *testing.B) {
 	}
 }
 
-// BenchmarkWhatIf times a trace of 100,000 spans anew: wide and deep.
-func BenchmarkWhatIf(b *testing.B) {
-	for _, shape := range []string{"wide", "deep"} {
-		var release tracetree.Release
-		release.TraceID = treetest.TraceID
-		spans := ptrace.NewTraces().ResourceSpans().AppendEmpty()
-		ss := spans.ScopeSpans().AppendEmpty()
-		const n = 100_000
-		for i := range n {
-			span := ss.Spans().AppendEmpty()
-			span.SetTraceID(treetest.TraceID)
-			span.SetSpanID(treetest.ID(uint64(i + 1)))
-			span.SetName("op")
-			start, end := pcommon.Timestamp(i), pcommon.Timestamp(2*n-i)
-			if shape == "wide" && i > 0 {
-				span.SetParentSpanID(treetest.ID(1))
-				end = start + pcommon.Timestamp(1+i%7)
-			} else if i > 0 {
-				span.SetParentSpanID(treetest.ID(uint64(i)))
-			}
-			span.SetStartTimestamp(start)
-			span.SetEndTimestamp(end)
-		}
-		for _, span := range ss.Spans().All() {
-			release.Spans = append(release.Spans, tracetree.Span{Span: span, Resource: spans.Resource(), Scope: ss.Scope()})
-		}
-		r := analysis.Analyze(&release)
-		b.Run(shape, func(b *testing.B) {
+// BenchmarkAnalyzeLarge explains traces of 100,000 spans: a chain, calls one after the other, calls all at once.
+func BenchmarkAnalyzeLarge(b *testing.B) {
+	for _, name := range []string{"chain", "one after the other", "all at once"} {
+		b.Run(name, func(b *testing.B) {
+			release := tracetree.Releases(largeTrace(name))[0]
+			b.ReportAllocs()
 			for b.Loop() {
-				r.WhatIf("unknown_service", "op", 0.5)
+				if len(analysis.Analyze(&release).Path) == 0 {
+					b.Fatal("no path")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkWhatIf times traces of 100,000 spans anew.
+func BenchmarkWhatIf(b *testing.B) {
+	for _, name := range []string{"chain", "one after the other", "all at once"} {
+		b.Run(name, func(b *testing.B) {
+			release := tracetree.Releases(largeTrace(name))[0]
+			r := analysis.Analyze(&release)
+			entry := &r.Spans[r.Tree.Entry]
+			for b.Loop() {
+				if r.WhatIf(entry.Service, entry.Operation, 1) != r.RootDuration {
+					b.Fatal("it is not what it was")
+				}
 			}
 		})
 	}

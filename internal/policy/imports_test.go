@@ -101,8 +101,8 @@ var importRules = []importRule{
 	},
 	{
 		"test/bench",
-		[]string{"processor/traceassemblyprocessor"},
-		"benchmarks know built binaries, and the factory of what they drive without a receiver",
+		[]string{"internal/tracegen", "processor/traceassemblyprocessor", "processor/traceanalysisprocessor"},
+		"benchmarks know built binaries, the factories of what they drive without a receiver, and the traffic",
 	},
 }
 
