@@ -7,18 +7,22 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"time"
 )
 
 func main() {
-	err := run(os.Args[1:])
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:])
+	stop()
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
@@ -28,7 +32,7 @@ func main() {
 	}
 }
 
-func run(args []string) error {
+func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("rca", flag.ContinueOnError)
 	text := flags.String("seed", "", "hex digits that decide all scenarios, the first 16 of which count; the hash of the commit if empty")
 	runs := flags.Int("runs", 1, "how many times, each with another seed made of the first")
@@ -36,7 +40,7 @@ func run(args []string) error {
 		return err
 	}
 	if *text == "" {
-		out, err := exec.Command("git", "rev-parse", "HEAD").Output()
+		out, err := exec.CommandContext(ctx, "git", "rev-parse", "HEAD").Output()
 		if err != nil {
 			return fmt.Errorf("read the commit's hash: %w; give --seed", err)
 		}
@@ -51,6 +55,9 @@ func run(args []string) error {
 	}
 	missed := 0
 	for i := range *runs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		began := time.Now()
 		fmt.Printf("seed %016x\n", seed)
 		faulty, healthy := scenarios(seed)

@@ -82,6 +82,6 @@ func TestReport(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	require.ErrorContains(t, run([]string{"--seed", "xyz"}), "--seed")
-	require.ErrorContains(t, run([]string{"--seed", "1", "--runs", "0"}), "--runs")
+	require.ErrorContains(t, run(t.Context(), []string{"--seed", "xyz"}), "--seed")
+	require.ErrorContains(t, run(t.Context(), []string{"--seed", "1", "--runs", "0"}), "--runs")
 }
