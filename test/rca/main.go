@@ -55,13 +55,10 @@ func run(ctx context.Context, args []string) error {
 	}
 	missed := 0
 	for i := range *runs {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		began := time.Now()
 		fmt.Printf("seed %016x\n", seed)
 		faulty, healthy := scenarios(seed)
-		outcomes, err := evaluate(append(faulty, healthy...))
+		outcomes, err := evaluate(ctx, append(faulty, healthy...))
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"slices"
@@ -26,7 +27,7 @@ func (o *outcome) right() bool {
 }
 
 // evaluate works on scenarios side by side.
-func evaluate(scenarios []scenario) ([]outcome, error) {
+func evaluate(ctx context.Context, scenarios []scenario) ([]outcome, error) {
 	outcomes := make([]outcome, len(scenarios))
 	failures := make([]error, len(scenarios))
 	places := make(chan struct{}, runtime.GOMAXPROCS(0))
@@ -35,6 +36,9 @@ func evaluate(scenarios []scenario) ([]outcome, error) {
 		wg.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
+			if failures[i] = ctx.Err(); failures[i] != nil {
+				return
+			}
 			normal, incident, err := scenarios[i].windows()
 			if err != nil {
 				failures[i] = fmt.Errorf("%s: %w", scenarios[i].String(), err)
