@@ -16,7 +16,7 @@ type importRule struct {
 
 var backendImports = []string{
 	"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore", "internal/tracestore/tracerow",
-	"internal/tracestore/rollup",
+	"internal/tracestore/rollup", "internal/tracestore/block",
 }
 
 // Imports point one way: components → contracts and analysis → tracetree → conventions.
@@ -33,6 +33,13 @@ var importRules = []importRule{
 		"internal/tracestore/rollup",
 		[]string{"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore"},
 		"rollups add up what annotations say and analyse nothing",
+	},
+	{
+		"internal/tracestore/block",
+		[]string{
+			"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore", "internal/tracestore/tracerow",
+		},
+		"the format of spans on disk knows no database and analyses nothing",
 	},
 	{
 		"internal/tracestore/storetest",

@@ -12,9 +12,10 @@ import (
 type Span struct {
 	ptrace.Span
 
-	Resource  pcommon.Resource
-	Scope     pcommon.InstrumentationScope
-	SchemaURL string // of the resource spans
+	Resource       pcommon.Resource
+	Scope          pcommon.InstrumentationScope
+	SchemaURL      string // of the resource spans
+	ScopeSchemaURL string // of the scope spans
 }
 
 // Service is the name of the span's service: service.name, or "unknown_service" where the sender named none.
@@ -80,7 +81,9 @@ func Releases(td ptrace.Traces) []Release {
 					last, lastID = at, id
 				}
 				r := &releases[last]
-				r.Spans = append(r.Spans, Span{Span: span, Resource: resource, Scope: scope, SchemaURL: rs.SchemaUrl()})
+				r.Spans = append(r.Spans, Span{
+					Span: span, Resource: resource, Scope: scope, SchemaURL: rs.SchemaUrl(), ScopeSchemaURL: ss.SchemaUrl(),
+				})
 				if r.Version == 0 {
 					r.Assembly = readAssembly(span)
 				}
