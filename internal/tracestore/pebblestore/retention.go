@@ -16,9 +16,10 @@ const callRetentionDays = 1
 
 // keepUp drops what is too old and folds rollups, until the store closes.
 func (s *Store) keepUp() {
-	upkeep, folding := time.NewTicker(upkeepEvery), time.NewTicker(foldEvery)
+	upkeep, folding, summing := time.NewTicker(upkeepEvery), time.NewTicker(foldEvery), time.NewTicker(sumEvery)
 	defer upkeep.Stop()
 	defer folding.Stop()
+	defer summing.Stop()
 	s.upkeepFailed("dropping expired traces", s.dropExpired())
 	for {
 		select {
@@ -26,6 +27,10 @@ func (s *Store) keepUp() {
 			s.upkeepFailed("dropping expired traces", s.dropExpired())
 		case <-folding.C:
 			s.upkeepFailed("folding rollups", s.foldRollups())
+		case <-summing.C:
+			s.upkeepFailed("writing down rollups", s.writeSums())
+		case <-s.openSums.due:
+			s.upkeepFailed("writing down rollups", s.writeSums())
 		case <-s.ctx.Done():
 			return
 		}
@@ -47,7 +52,9 @@ func (s *Store) dropExpired() error {
 	now := s.options.Now().UnixNano()
 	var expired []partition
 	if retention := int64(s.options.Retention); retention > 0 && now > retention {
-		expired = s.partitions.before(dayOf(now - retention))
+		for _, d := range s.partitions.between(0, dayOf(now-retention)) {
+			expired = append(expired, d.partition)
+		}
 	}
 	oldCalls, err := s.hasOldCalls(dayOf(now))
 	if err != nil || len(expired) == 0 && !oldCalls {
@@ -100,6 +107,7 @@ func (s *Store) applyLocked(batch *pebble.Batch, dropped []partition) error {
 	for _, at := range dropped {
 		s.partitions.remove(at)
 		s.unfolded.drop(at)
+		s.openSums.drop(at)
 	}
 	return nil
 }

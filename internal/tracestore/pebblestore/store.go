@@ -24,7 +24,7 @@ import (
 )
 
 // formatVersion is the version of docs/storage-format.md that this package reads and writes.
-const formatVersion = 1
+const formatVersion = 2
 
 // Limits of one search, where Options names none.
 const (
@@ -66,16 +66,21 @@ type Store struct {
 	lockFile   *pebble.Lock
 	disk       *diskState
 	partitions *partitions
+	encoders   blockEncoders
+	openSums   *openSums
 	unfolded   *unfolded
+	joins      *openJoins
 	counters   counters
 
-	upkeepMu sync.Mutex // held while partitions are dropped or rollups folded: one must not undo the other
+	upkeepMu sync.Mutex // held while partitions are dropped, blocks rewritten or rollups folded: one must not undo the other
+	// joining is held, by a value in it, while rows of several releases are made.
+	joining chan struct{}
 
 	// writer is held, by a value in it, while a batch is made and handed to Pebble. It is a channel so that waiting for it
 	// ends with the caller's context.
 	writer chan struct{}
-	// sequence numbers releases. Guarded by writer.
-	sequence uint64
+	// sequence numbers blocks; the rollups of those up to summed are written down. Guarded by writer.
+	sequence, summed uint64
 
 	// failure is set once when writing is over until the process starts again.
 	failure atomic.Pointer[error]
@@ -99,7 +104,10 @@ var _ tracestore.Backend = (*Store)(nil)
 // Open opens the folder, or makes it. Close releases it.
 func Open(options Options) (*Store, error) {
 	options = withDefaults(options)
-	s := &Store{options: options, writer: make(chan struct{}, 1), pending: make(map[tracetree.CallID]*pending)}
+	s := &Store{
+		options: options, writer: make(chan struct{}, 1), joining: make(chan struct{}, 1), pending: make(map[tracetree.CallID]*pending),
+		encoders: newBlockEncoders(), openSums: newOpenSums(), joins: newOpenJoins(),
+	}
 	s.Reader = s.answer
 	s.disk = newDiskState(s.diskChanged, s.fail)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -108,6 +116,7 @@ func Open(options Options) (*Store, error) {
 		return nil, err
 	}
 	s.upkeep.Go(s.keepUp)
+	s.upkeep.Go(s.join)
 	return s, nil
 }
 
@@ -172,8 +181,10 @@ func (s *Store) open() (err error) {
 	if err != nil {
 		return fmt.Errorf("read folder %q: %w", path, err)
 	}
-	if err := s.loadDeltas(); err != nil {
-		return fmt.Errorf("read folder %q: %w", path, err)
+	for _, load := range []func() error{s.loadDeltas, s.loadSums, s.loadJoins} {
+		if err := load(); err != nil {
+			return fmt.Errorf("read folder %q: %w", path, err)
+		}
 	}
 	return nil
 }
@@ -235,6 +246,10 @@ func (s *Store) checkFormat() error {
 	}
 	if version == 0 {
 		return fmt.Errorf("folder %q does not hold a trace store; name another folder", s.options.Path)
+	}
+	if version < formatVersion {
+		return fmt.Errorf("folder %q has storage format %d, which this version of tracewright does not read any more (it reads %d); name another folder",
+			s.options.Path, version, formatVersion)
 	}
 	if version > formatVersion {
 		return fmt.Errorf("folder %q has storage format %d, this version of tracewright reads up to %d; run a newer one or name another folder",

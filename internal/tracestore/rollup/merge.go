@@ -19,6 +19,32 @@ func (s *Sums) Merge(encoded []byte, tables Tables) error {
 	return nil
 }
 
+// Add adds other sums, which stay as they are; none of their strings is kept. Series that are new take what room is left, in the order
+// in which they stand there.
+func (s *Sums) Add(from *Sums) {
+	known := make([]uint32, len(from.strings.list)+1)
+	for t := range from.tables {
+		own := &s.tables[t]
+		table := &from.tables[t]
+		for i := range table.keys {
+			var k key
+			for column, id := range table.keys[i] {
+				if id == 0 {
+					continue
+				}
+				if known[id] == 0 {
+					known[id] = s.strings.copyOf(from.strings.text(id))
+				}
+				k[column] = known[id]
+			}
+			own.at(&k).merge(&table.rows[i])
+		}
+		if table.other != nil {
+			own.beyond().merge(table.other)
+		}
+	}
+}
+
 // translator turns a value's numbers of strings into those of a dictionary.
 type translator struct {
 	from  [][]byte

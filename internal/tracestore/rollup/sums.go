@@ -40,6 +40,14 @@ func (s *Sums) Tables() (set Tables) {
 	return set
 }
 
+// Series is the number of series of the largest table.
+func (s *Sums) Series() (most int) {
+	for t := range s.tables {
+		most = max(most, len(s.tables[t].keys))
+	}
+	return most
+}
+
 func (s *Sums) at(t Table, k *key) *row { return s.tables[t].at(k) }
 
 // MinuteOf counts the minutes since 1970-01-01 UTC.
