@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -92,8 +93,8 @@ func (s *Store) eachAttribute(
 			return err
 		}
 		for i := range at.releases {
-			released := at.releases[i].releasedAt
-			if key.tenant != tenant || released < query.Start.UnixNano() || released >= query.End.UnixNano() {
+			released := time.Unix(0, at.releases[i].releasedAt)
+			if key.tenant != tenant || released.Before(query.Start) || !released.Before(query.End) {
 				continue
 			}
 			for _, rs := range at.releases[i].td.ResourceSpans().All() {
