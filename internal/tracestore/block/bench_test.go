@@ -120,6 +120,7 @@ func BenchmarkTrace(b *testing.B) {
 	_, body, releases := benchBlock(b)
 	rng := rand.New(rand.NewPCG(1, 2))
 	b.ReportAllocs()
+	before := cpu()
 	for b.Loop() {
 		block, err := OpenBody(body)
 		require.NoError(b, err)
@@ -127,12 +128,14 @@ func BenchmarkTrace(b *testing.B) {
 		require.NoError(b, err)
 		block.Close()
 	}
+	b.ReportMetric((cpu()-before)*1e3/float64(b.N), "cpu-ms/op")
 }
 
 // BenchmarkAllTraces reads a whole block.
 func BenchmarkAllTraces(b *testing.B) {
 	_, body, releases := benchBlock(b)
 	b.ReportAllocs()
+	before := cpu()
 	for b.Loop() {
 		block, err := OpenBody(body)
 		require.NoError(b, err)
@@ -142,6 +145,7 @@ func BenchmarkAllTraces(b *testing.B) {
 		}
 		block.Close()
 	}
+	b.ReportMetric((cpu()-before)*1e3/float64(b.N), "cpu-ms/op")
 }
 
 func BenchmarkHead(b *testing.B) {

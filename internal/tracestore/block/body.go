@@ -113,7 +113,10 @@ func (b *Body) Close() {
 	for i := range b.frames {
 		b.frames[i].close()
 	}
-	b.tables, b.cursor = nil, nil
+	if b.buf != nil {
+		giveBuffer(b.buf)
+	}
+	b.tables, b.cursor, b.buf = nil, nil, nil
 }
 
 // Len is the number of releases.
@@ -146,6 +149,9 @@ func (b *Body) AppendOTLP(buf []byte, i int) ([]byte, error) {
 
 // Traces is the i-th release, which the caller owns. It is cheapest in ascending order of i. The error is ErrCorrupt.
 func (b *Body) Traces(i int) (ptrace.Traces, error) {
+	if b.buf == nil {
+		b.buf = takeBuffer(64 << 10)
+	}
 	otlp, err := b.AppendOTLP(b.buf[:0], i)
 	if err != nil {
 		return ptrace.Traces{}, err

@@ -15,7 +15,7 @@ type columnReader struct {
 
 	codes, templates, whole, variables byteStream
 	bits                               bitReader
-	dictionary                         [][]byte
+	dictionary                         textList
 	last                               []byte // the value before, if it is of the release lastRelease
 	lastRelease                        int
 	own                                []byte // holds last where it is not of the dictionary
@@ -36,7 +36,7 @@ func (b *Body) openColumn(i int, info columnInfo) (*columnReader, error) {
 	}
 	c.rewind()
 	if c.kind.textual() {
-		c.dictionary = readTexts(&byteStream{c.streams[columnHeap], c.failed})
+		c.dictionary = readTexts(byteStream{c.streams[columnHeap], c.failed})
 	} else if len(c.streams[columnCodes]) > 0 {
 		c.readEncoding()
 	}
@@ -221,8 +221,8 @@ func (c *columnReader) text(release int, templates []templateInfo, m *memory, sp
 	case code == codeInline:
 		c.own = c.inline(c.own[:0], templates, m, spanIDs)
 		c.last = c.own
-	case code-codeFirst < uint64(len(c.dictionary)):
-		c.last = c.dictionary[code-codeFirst]
+	case code-codeFirst < uint64(len(c.dictionary.spans)):
+		c.last = c.dictionary.at(int32(code - codeFirst))
 	default:
 		*c.failed = true
 		return nil

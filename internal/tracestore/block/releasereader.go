@@ -98,7 +98,7 @@ func (c *cursor) placeColumns() error {
 	needed := c.needed
 	clear(needed)
 	mark := func(op int32) {
-		for _, column := range c.t.operations[op].varying {
+		for _, column := range c.t.varyingOf(&c.t.operations[op]) {
 			needed[column] = true
 		}
 	}
@@ -131,7 +131,7 @@ func (c *cursor) placeColumns() error {
 		if n == 0 {
 			continue
 		}
-		for _, column := range c.t.operations[op].varying {
+		for _, column := range c.t.varyingOf(&c.t.operations[op]) {
 			c.ahead[column] += n
 		}
 	}
@@ -156,13 +156,13 @@ func (c *cursor) appendGroups(buf []byte, limit int) ([]byte, int) {
 	r := &c.current
 	span := 0
 	for k := 0; k < len(r.groups); {
-		resource := c.t.pairs[r.groups[k].pair].resource
+		resource := &c.t.entities[c.t.pairs[r.groups[k].pair].resource]
 		var at int
 		buf, at = begin(buf, tagRepeated)
 		buf = append(appendTagged(buf, tagResource, len(resource.otlp)), resource.otlp...)
 		for first := true; k < len(r.groups) && (first || !r.groups[k].newResource); k++ {
 			first = false
-			scope := c.t.pairs[r.groups[k].pair].scope
+			scope := &c.t.entities[c.t.pairs[r.groups[k].pair].scope]
 			var in int
 			buf, in = begin(buf, tagScopeSpans)
 			buf = append(appendTagged(buf, tagScope, len(scope.otlp)), scope.otlp...)
@@ -198,7 +198,7 @@ func (c *cursor) appendSpan(buf []byte, i, limit int) []byte {
 		buf = append(buf, tagFlags&0x7f|0x80, tagFlags>>7) // as a varint
 		buf = binary.LittleEndian.AppendUint32(buf, op.flags)
 	}
-	buf = appendNonEmpty(buf, tagName, op.name)
+	buf = appendNonEmpty(buf, tagName, c.t.texts.at(op.name))
 	buf = appendNonZero(buf, tagKind, uint64(int32(op.kind)))
 	buf = appendFixed64(buf, tagStart, r.times.starts[i])
 	buf = appendFixed64(buf, tagEnd, r.times.ends[i])
@@ -256,7 +256,7 @@ func (c *cursor) appendEvent(buf []byte, span, limit int) []byte {
 	op := &c.t.operations[number]
 	buf, at := begin(buf, tagEvents)
 	buf = appendFixed64(buf, tagEventTime, time)
-	buf = appendNonEmpty(buf, tagEventName, op.name)
+	buf = appendNonEmpty(buf, tagEventName, c.t.texts.at(op.name))
 	buf = c.appendAttributes(buf, op, tagEventAttributes, -1, limit)
 	if op.bits&hasDropped != 0 {
 		buf = appendNonZero(buf, tagEventDropped, uint64(uint32(c.dropped.uvarint())))
@@ -304,11 +304,15 @@ func (c *cursor) appendAttributes(buf []byte, op *operationInfo, tag byte, span,
 	r := &c.current
 	c.state, c.message = nil, nil
 	r.selfTime, r.shares.path = 0, 0
-	for i := range op.slots {
-		s := &op.slots[i]
+	slots := c.t.slotsOf(op)
+	for i := range slots {
+		s := &slots[i]
 		info := &c.t.columns[s.column]
-		text, number := s.text, s.number
-		if s.varies {
+		var text []byte
+		number := s.number
+		if !s.varies {
+			text = c.t.texts.at(s.text)
+		} else {
 			column := c.columns[s.column]
 			switch {
 			case info.kind.textual():
@@ -332,7 +336,7 @@ func (c *cursor) appendAttributes(buf []byte, op *operationInfo, tag byte, span,
 			c.messageBuf = c.message
 			continue
 		}
-		buf = appendAttribute(buf, tag, info, text, number)
+		buf = appendAttribute(buf, tag, c.t.texts.at(info.key), info.kind, text, number)
 		if c.b.failed || len(buf) > limit {
 			c.b.failed = true
 			return buf
@@ -362,9 +366,9 @@ func (r *current) foretold(f forecast, difference uint64, span int) uint64 {
 	return difference
 }
 
-func appendAttribute(buf []byte, tag byte, info *columnInfo, text []byte, number uint64) []byte {
+func appendAttribute(buf []byte, tag byte, key []byte, k kind, text []byte, number uint64) []byte {
 	size := 0
-	switch info.kind {
+	switch k {
 	case kindString:
 		size = fieldSize(len(text))
 	case kindInt:
@@ -376,10 +380,10 @@ func appendAttribute(buf []byte, tag byte, info *columnInfo, text []byte, number
 	case kindAny:
 		size = len(text)
 	}
-	buf = appendTagged(buf, tag, keyValueSize(info.key, size))
-	buf = appendKey(buf, info.key)
+	buf = appendTagged(buf, tag, keyValueSize(key, size))
+	buf = appendKey(buf, key)
 	buf = appendTagged(buf, tagKeyValueValue, size)
-	switch info.kind {
+	switch k {
 	case kindString:
 		buf = append(appendTagged(buf, tagAnyString, len(text)), text...)
 	case kindInt:

@@ -2,38 +2,63 @@ package block
 
 import "fmt"
 
-// tables are what the spans of a body refer to.
+// tables are what the spans of a body refer to. They hold hardly a pointer: a body is mostly opened for a single trace.
 type tables struct {
+	texts      textList
 	columns    []columnInfo
 	operations []operationInfo
+	slots      []slotInfo // of all operations
+	varying    []int32    // columns of their varying slots
 	entities   []entityInfo
 	pairs      []pairInfo
 	templates  []templateInfo
 }
 
+// textList is the strings of a stream.
+type textList struct {
+	data  []byte
+	spans []textSpan
+}
+
+type textSpan struct{ from, to int }
+
+func (l *textList) at(i int32) []byte { return l.data[l.spans[i].from:l.spans[i].to] }
+
+func readTexts(s byteStream) textList {
+	l := textList{data: s.buf, spans: make([]textSpan, 0, len(s.buf)/16)}
+	for len(s.buf) > 0 {
+		n := len(s.text())
+		to := len(l.data) - len(s.buf)
+		l.spans = append(l.spans, textSpan{to - n, to})
+	}
+	return l
+}
+
+// pick reads the number of a string.
+func (l *textList) pick(s *byteStream) int32 { return int32(s.below(len(l.spans))) }
+
 type columnInfo struct {
-	key      []byte
+	key      int32 // text
 	kind     kind
 	forecast forecast
 }
 
 type operationInfo struct {
 	shape
-	service, name []byte
-	slots         []slotInfo
-	varying       []int32 // columns of the varying slots, in their order
+	service, name  int32 // texts
+	slots, varying section
 }
 
 type slotInfo struct {
 	column int32
-	varies bool
-	text   []byte
+	text   int32
 	number uint64
+	varies bool
 }
 
 type entityInfo struct{ url, otlp []byte }
 
-type pairInfo struct{ resource, scope *entityInfo }
+type pairInfo struct{ resource, scope int32 }
 
 type templateInfo struct {
 	text      []byte
@@ -52,11 +77,10 @@ func (b *Body) readTables() (*tables, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tables{columns: make([]columnInfo, b.numColumns)}
-	list := readTexts(&texts)
+	t := &tables{texts: readTexts(texts), columns: make([]columnInfo, b.numColumns)}
 	for i := range t.columns {
 		c := &t.columns[i]
-		c.key = pickText(&columns, list)
+		c.key = t.texts.pick(&columns)
 		c.kind, c.forecast = kind(columns.byte()), forecast(columns.byte())
 		if c.kind == 0 || c.kind >= kindEnd || c.forecast >= forecastEnd {
 			b.failed = true
@@ -66,25 +90,14 @@ func (b *Body) readTables() (*tables, error) {
 		t.entities = append(t.entities, entityInfo{url: entities.text(), otlp: entities.text()})
 	}
 	for len(pairs.buf) > 0 && !b.failed {
-		resource, scope := pairs.below(len(t.entities)), pairs.below(len(t.entities))
-		if b.failed {
-			break
-		}
-		t.pairs = append(t.pairs, pairInfo{&t.entities[resource], &t.entities[scope]})
+		t.pairs = append(t.pairs, pairInfo{int32(pairs.below(len(t.entities))), int32(pairs.below(len(t.entities)))})
 	}
 	for len(templates.buf) > 0 {
 		info, ok := readTemplate(templates.text())
 		b.failed = b.failed || !ok
 		t.templates = append(t.templates, info)
 	}
-	if b.operations > len(operations.buf) {
-		b.failed = true
-	} else {
-		t.operations = make([]operationInfo, b.operations)
-		for i := range t.operations {
-			t.operations[i].read(&operations, list, t.columns)
-		}
-	}
+	t.readOperations(&operations, b.operations)
 	if b.failed || len(operations.buf) > 0 || len(columns.buf) > 0 {
 		b.failed = false
 		return nil, fmt.Errorf("%w: tables", ErrCorrupt)
@@ -93,40 +106,42 @@ func (b *Body) readTables() (*tables, error) {
 	return t, nil
 }
 
-func readTexts(s *byteStream) (list [][]byte) {
-	for len(s.buf) > 0 {
-		list = append(list, s.text())
+func (t *tables) readOperations(s *byteStream, n int) {
+	if n > len(s.buf) {
+		*s.failed = true
 	}
-	return list
+	if *s.failed {
+		return
+	}
+	t.operations = make([]operationInfo, n)
+	t.slots, t.varying = make([]slotInfo, 0, len(s.buf)/2), make([]int32, 0, len(s.buf)/4)
+	for i := range t.operations {
+		t.readOperation(&t.operations[i], s)
+		if *s.failed {
+			return
+		}
+	}
 }
 
-func pickText(s *byteStream, list [][]byte) []byte {
-	if at := s.below(len(list)); at < len(list) {
-		return list[at]
-	}
-	return nil
-}
-
-func (o *operationInfo) read(s *byteStream, texts [][]byte, columns []columnInfo) {
+func (t *tables) readOperation(o *operationInfo, s *byteStream) {
 	o.record, o.bits = record(s.byte()), s.byte()
 	o.kind, o.status, o.flags = uint32(s.uvarint()), uint32(s.uvarint()), uint32(s.uvarint())
 	if o.record >= recordEnd || o.bits&^allBits != 0 {
 		*s.failed = true
 	}
 	if o.record == recordSpan {
-		o.service = pickText(s, texts)
+		o.service = t.texts.pick(s)
 	}
-	o.name = pickText(s, texts)
-	o.slots = make([]slotInfo, s.count(len(s.buf)))
+	o.name = t.texts.pick(s)
+	o.slots.from, o.varying.from = int32(len(t.slots)), int32(len(t.varying))
 	var odd [2]bool
-	for i := range o.slots {
-		at := s.below(2 * len(columns))
+	for range s.count(len(s.buf)) {
+		at := s.below(2 * len(t.columns))
 		if *s.failed {
 			return
 		}
-		slot := &o.slots[i]
-		slot.column, slot.varies = int32(at>>1), at&1 == 1
-		k := columns[slot.column].kind
+		slot := slotInfo{column: int32(at >> 1), varies: at&1 == 1}
+		k := t.columns[slot.column].kind
 		if k == kindState || k == kindMessage {
 			if odd[k-kindState] {
 				*s.failed = true // a record has one
@@ -138,16 +153,23 @@ func (o *operationInfo) read(s *byteStream, texts [][]byte, columns []columnInfo
 			if k == kindEmpty {
 				*s.failed = true
 			}
-			o.varying = append(o.varying, slot.column)
+			t.varying = append(t.varying, slot.column)
 		case k == kindInt || k == kindBool:
 			slot.number = uint64(unzigzag(s.uvarint()))
 		case k == kindString || k == kindState || k == kindMessage:
-			slot.text = pickText(s, texts)
+			slot.text = t.texts.pick(s)
 		case k != kindEmpty:
 			*s.failed = true
 		}
+		t.slots = append(t.slots, slot)
 	}
+	o.slots.to, o.varying.to = int32(len(t.slots)), int32(len(t.varying))
 }
+
+// slotsOf and varyingOf are those of an operation.
+func (t *tables) slotsOf(o *operationInfo) []slotInfo { return t.slots[o.slots.from:o.slots.to] }
+
+func (t *tables) varyingOf(o *operationInfo) []int32 { return t.varying[o.varying.from:o.varying.to] }
 
 // readTemplate finds a template's placeholders.
 func readTemplate(text []byte) (templateInfo, bool) {
