@@ -60,7 +60,7 @@ func parseSearch(body []byte, now time.Time) (*search, []fault) {
 
 func (p *requestParser) search(r *openapi.SearchRequest) *search {
 	s := new(search)
-	span, trace := &s.query.Span, &s.query.Trace
+	span, trace := &s.query.Where.Span, &s.query.Where.Trace
 	span.Service = p.text("service", r.Service)
 	span.Operation = p.text("operation", r.Operation)
 	if r.Kind != nil {

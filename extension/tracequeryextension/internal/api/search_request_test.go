@@ -115,7 +115,7 @@ func TestParseSearch(t *testing.T) {
 		return q
 	}
 	attribute := func(c tracestore.AttributeCondition) tracestore.SearchQuery {
-		return with(func(q *tracestore.SearchQuery) { q.Span.Attributes = []tracestore.AttributeCondition{c} })
+		return with(func(q *tracestore.SearchQuery) { q.Where.Span.Attributes = []tracestore.AttributeCondition{c} })
 	}
 	for name, test := range map[string]struct {
 		body string
@@ -132,24 +132,28 @@ func TestParseSearch(t *testing.T) {
 			tracestore.SearchQuery{
 				Start: time.Date(2026, 1, 1, 0, 0, 0, 500_000_000, time.UTC),
 				End:   testNow,
-				Span: tracestore.SpanConditions{
-					Service: "s", Operation: "o", Kind: &kind, Category: "messaging",
-					MinDuration: 250 * time.Millisecond, MaxDuration: 2 * time.Second, Errors: &yes,
-					Attributes: []tracestore.AttributeCondition{{Key: "a", Op: tracestore.OpExists}},
-				},
-				Trace: tracestore.TraceConditions{
-					Outcome: "quiet", Entry: tracestore.Operation{Service: "es", Operation: "eo"},
-					MinDuration: time.Second, MaxDuration: time.Minute,
+				Where: tracestore.Conditions{
+					Span: tracestore.SpanConditions{
+						Service: "s", Operation: "o", Kind: &kind, Category: "messaging",
+						MinDuration: 250 * time.Millisecond, MaxDuration: 2 * time.Second, Errors: &yes,
+						Attributes: []tracestore.AttributeCondition{{Key: "a", Op: tracestore.OpExists}},
+					},
+					Trace: tracestore.TraceConditions{
+						Outcome: "quiet", Entry: tracestore.Operation{Service: "es", Operation: "eo"},
+						MinDuration: time.Second, MaxDuration: time.Minute,
+					},
 				},
 				Limit: 1000,
 			},
 		},
-		"no errors":        {`{"errors": false}`, with(func(q *tracestore.SearchQuery) { q.Span.Errors = &no })},
-		"unspecified kind": {`{"kind": "unspecified"}`, with(func(q *tracestore.SearchQuery) { q.Span.Kind = &unspecified })},
+		"no errors":        {`{"errors": false}`, with(func(q *tracestore.SearchQuery) { q.Where.Span.Errors = &no })},
+		"unspecified kind": {`{"kind": "unspecified"}`, with(func(q *tracestore.SearchQuery) { q.Where.Span.Kind = &unspecified })},
 		"integers":         {`{"limit": 2e1}`, base},
 		"open bounds": {
 			`{"min_duration": "1s", "trace_duration": {"max": "1m"}}`,
-			with(func(q *tracestore.SearchQuery) { q.Span.MinDuration, q.Trace.MaxDuration = time.Second, time.Minute }),
+			with(func(q *tracestore.SearchQuery) {
+				q.Where.Span.MinDuration, q.Where.Trace.MaxDuration = time.Second, time.Minute
+			}),
 		},
 		"text": {
 			`{"attributes": [{"key": "a.b", "op": "=", "value": "x"}]}`,

@@ -22,6 +22,8 @@ import (
 // fakeStorage answers what its functions say; a nil one finds nothing.
 type fakeStorage struct {
 	tracestore.AggregateReader // panics where it is not overridden below
+	tracestore.CatalogueReader
+	tracestore.Deleter
 
 	trace  func(ctx context.Context, tenant string, id pcommon.TraceID) ([]ptrace.Traces, error)
 	search func(ctx context.Context, tenant string, query *tracestore.SearchQuery) (tracestore.SearchPage, error)

@@ -18,6 +18,8 @@ import (
 // storage answers what its functions say.
 type storage struct {
 	tracestore.AggregateReader
+	tracestore.CatalogueReader
+	tracestore.Deleter
 	trace  func(ctx context.Context) ([]ptrace.Traces, error)
 	search func(ctx context.Context, query *tracestore.SearchQuery) (tracestore.SearchPage, error)
 }
