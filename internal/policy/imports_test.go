@@ -43,8 +43,10 @@ var importRules = []importRule{
 	},
 	{
 		"internal/tracestore/storetest",
-		[]string{"internal/analysis", "internal/conventions", "internal/tracetree", "internal/tracestore"},
-		"the suite drives backends through the contract",
+		[]string{
+			"internal/analysis", "internal/conventions", "internal/tracetree", "internal/tracestore", "internal/tracestore/memstore",
+		},
+		"the suite drives backends through the contract, and holds them against the reference",
 	},
 	{"internal/tracestore/memstore", backendImports, "a backend knows the contract"},
 	{"internal/tracestore/pebblestore", backendImports, "a backend knows the contract"},

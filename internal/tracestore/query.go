@@ -26,7 +26,8 @@ type SearchQuery struct {
 }
 
 // Conditions is a tree of conditions on a trace, all of whose releases count as one: the spans that tracetree.Join leaves, and
-// the row made of them (Summary). A trace is there or not as a whole; which spans made it match is not told.
+// the row made of them (Summary). Where one and the same release repeats a span with other content, which assembly does not, either
+// may count. A trace is there or not as a whole; which spans made it match is not told.
 //
 // Everything that is set in one Conditions must hold. So the zero value holds on every trace, and two span conditions that may
 // hold on different spans are two elements of And.

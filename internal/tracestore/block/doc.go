@@ -9,7 +9,7 @@
 //	releases ─► Encoder ─► head ─► OpenHead ─► Head   headers, filter
 //	                   └─► body ─► OpenBody ─► Body   candidates, spans
 //
-// What is decoded is what was written: the same bytes of OTLP. A release of a call is one ResourceSpans for each ResourceSpans of
+// What is decoded is what was written: pdata makes the same bytes of both. A release of a call is one ResourceSpans for each ResourceSpans of
 // the call that holds spans of it, therein one ScopeSpans for each such ScopeSpans, and the spans, all of them in the order of the
 // call. Two fields of OTLP are not kept, because pdata does not show them: indexes into string tables
 // (KeyValue.key_strindex, AnyValue.string_value_strindex), which profiles alone use.

@@ -57,6 +57,7 @@ func Run(t *testing.T, open Open) {
 		{"structure", testStructure},
 		{"conditions on a trace of several releases", testJoinedConditions},
 		{"hostile conditions and values", testHostileConditions},
+		{"random queries about random traces", testRandomQueries},
 		{"the window is half open", testWindow},
 		{"starts are clamped to the release", testClampedStart},
 		{"newest first", testOrder},

@@ -1,0 +1,186 @@
+package block
+
+import (
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// benchCalls are some calls of 400 traces, with their releases and headers.
+func benchCalls(b *testing.B, calls int) (all [][]tracetree.Release, headers [][]Header) {
+	s := shop.New(shop.Options{Seed: 11})
+	for n := range calls {
+		releases := tracetree.Releases(newCall(b, s, 400*n, 400))
+		list := make([]Header, len(releases))
+		for i := range releases {
+			list[i] = headerOf(&releases[i])
+		}
+		all, headers = append(all, releases), append(headers, list)
+	}
+	return all, headers
+}
+
+// cpu is what this process has used, in seconds: on a busy machine the time on the clock says little.
+func cpu() float64 {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
+}
+
+func BenchmarkEncode(b *testing.B) {
+	calls, headers := benchCalls(b, 8)
+	encoder := NewEncoder()
+	var head, body []byte
+	spans, heads, bodies, n := 0, 0, 0, 0
+	b.ReportAllocs()
+	before := cpu()
+	for b.Loop() {
+		at := n % len(calls)
+		n++
+		for i := range calls[at] {
+			require.NoError(b, encoder.Add(&calls[at][i], headers[at][i]))
+		}
+		spans += encoder.Spans()
+		head, body = encoder.Encode(head[:0], body[:0])
+		heads, bodies = heads+len(head), bodies+len(body)
+	}
+	b.ReportMetric((cpu()-before)*1e6/float64(spans), "cpu-s/Mspan")
+	b.ReportMetric(float64(heads)/float64(spans), "head-B/span")
+	b.ReportMetric(float64(bodies)/float64(spans), "body-B/span")
+	b.ReportMetric(float64(heads+bodies)/float64(spans), "B/span")
+}
+
+// TestSizes says what a block of annotated traces takes, and where.
+func TestSizes(t *testing.T) {
+	s := shop.New(shop.Options{Seed: 11})
+	encoder := NewEncoder()
+	var streams map[string]int
+	for n := range 4 {
+		call := newCall(t, s, 400*n, 400)
+		for _, release := range tracetree.Releases(call) {
+			require.NoError(t, encoder.Add(&release, headerOf(&release)))
+		}
+		spans := encoder.Spans()
+		if n == 3 {
+			streams = map[string]int{}
+			for i, content := range encoder.finish() {
+				name := "column"
+				if i >= numStreams {
+					c := encoder.used[(i-numStreams)/columnStreams]
+					name = c.key.s
+				} else {
+					name = string(rune('A' + i))
+				}
+				size := len(content)
+				if compressed(i) && size > 0 {
+					size = len(encoder.zstd.EncodeAll(content, nil))
+				}
+				streams[name] += size
+			}
+			for name, size := range streams {
+				t.Logf("SIZE %.3f %s", float64(size)/float64(spans), name)
+			}
+			return
+		}
+		head, body := encoder.Encode(nil, nil)
+		t.Logf("%d spans: head %.2f body %.2f", spans, float64(len(head))/float64(spans), float64(len(body))/float64(spans))
+		h, err := OpenHead(head)
+		require.NoError(t, err)
+		for i := range h.sections {
+			t.Logf("section %d: %.2f (raw %.2f)", i, float64(len(h.sections[i].stored))/float64(spans), float64(h.sections[i].length)/float64(spans))
+		}
+	}
+}
+
+func benchBlock(b *testing.B) (head, body []byte, releases []tracetree.Release) {
+	calls, headers := benchCalls(b, 2)
+	encoder := NewEncoder()
+	for at := range calls {
+		for i := range calls[at] {
+			require.NoError(b, encoder.Add(&calls[at][i], headers[at][i]))
+		}
+		head, body = encoder.Encode(nil, nil)
+	}
+	return head, body, calls[len(calls)-1]
+}
+
+// BenchmarkTrace opens a block and reads one trace of it.
+func BenchmarkTrace(b *testing.B) {
+	_, body, releases := benchBlock(b)
+	rng := rand.New(rand.NewPCG(1, 2))
+	b.ReportAllocs()
+	before := cpu()
+	for b.Loop() {
+		block, err := OpenBody(body)
+		require.NoError(b, err)
+		_, err = block.Traces(rng.IntN(len(releases)))
+		require.NoError(b, err)
+		block.Close()
+	}
+	b.ReportMetric((cpu()-before)*1e3/float64(b.N), "cpu-ms/op")
+}
+
+// BenchmarkAllTraces reads a whole block.
+func BenchmarkAllTraces(b *testing.B) {
+	_, body, releases := benchBlock(b)
+	b.ReportAllocs()
+	before := cpu()
+	for b.Loop() {
+		block, err := OpenBody(body)
+		require.NoError(b, err)
+		for i := range releases {
+			_, err = block.Traces(i)
+			require.NoError(b, err)
+		}
+		block.Close()
+	}
+	b.ReportMetric((cpu()-before)*1e3/float64(b.N), "cpu-ms/op")
+}
+
+func BenchmarkHead(b *testing.B) {
+	head, _, releases := benchBlock(b)
+	b.Run("headers", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			h, err := OpenHead(head)
+			require.NoError(b, err)
+			headers, err := h.Headers()
+			require.NoError(b, err)
+			require.Len(b, headers, len(releases))
+		}
+	})
+	b.Run("filter", func(b *testing.B) {
+		b.ReportAllocs()
+		query := &tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{{Key: "user.id", Op: tracestore.OpEqual, Text: "nobody"}}}
+		for b.Loop() {
+			h, err := OpenHead(head)
+			require.NoError(b, err)
+			_, err = h.MayMatch(query)
+			require.NoError(b, err)
+		}
+	})
+}
+
+// BenchmarkMarshal is what a write costs at least with pdata's own marshalling.
+func BenchmarkMarshal(b *testing.B) {
+	call := newCall(b, shop.New(shop.Options{Seed: 11}), 0, 400)
+	before := cpu()
+	for b.Loop() {
+		_, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(call)
+		require.NoError(b, err)
+	}
+	b.ReportMetric((cpu()-before)*1e6/float64(b.N*call.SpanCount()), "cpu-s/Mspan")
+}
+
+var _ pcommon.TraceID
