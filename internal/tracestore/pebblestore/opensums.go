@@ -167,6 +167,7 @@ func (s *Store) writeSumsUpTo(sequence uint64) error {
 	}
 	s.openSums.written()
 	s.summed = sequence
+	s.summedNow.Store(sequence)
 	return nil
 }
 
@@ -180,6 +181,7 @@ func (s *Store) loadSums() error {
 		return err
 	}
 	s.sequence = max(s.sequence, s.summed)
+	s.summedNow.Store(s.summed)
 	type missing struct {
 		at       partition
 		sequence uint64

@@ -27,14 +27,16 @@ type dayInMemory struct {
 	ids *idFilter
 	// blocks are all blocks by sequence. Guarded by partitions.mu.
 	blocks []blockInMemory
+	// settled says that no block is to be merged or written again. Guarded by partitions.mu.
+	settled bool
 }
 
 // blockInMemory is what it takes to choose blocks that are to be merged.
 type blockInMemory struct {
 	sequence uint64
 	spans    uint32
-	// damaged says that releases of it were deleted.
-	damaged bool
+	// damaged says that releases of it were deleted, unreadable that it could not be rewritten.
+	damaged, unreadable bool
 }
 
 // of returns the tenant's partitions, newest first.
@@ -68,6 +70,7 @@ func (p *partitions) addBlock(at partition, b blockInMemory) *dayInMemory {
 	defer p.mu.Unlock()
 	d := p.dayLocked(at)
 	d.blocks = append(d.blocks, b)
+	d.settled = false
 	return d
 }
 
@@ -89,12 +92,59 @@ func (p *partitions) replaceBlocks(at partition, old []uint64, made []blockInMem
 
 // damage notes that releases of a block were deleted.
 func (p *partitions) damage(at partition, sequence uint64) {
+	p.change(at, sequence, func(b *blockInMemory) { b.damaged = true })
+}
+
+// giveUp notes that a block cannot be rewritten.
+func (p *partitions) giveUp(at partition, sequence uint64) {
+	p.change(at, sequence, func(b *blockInMemory) { b.unreadable = true })
+}
+
+func (p *partitions) change(at partition, sequence uint64, f func(b *blockInMemory)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	d := p.dayLocked(at)
+	d.settled = false
 	for i := range d.blocks {
 		if d.blocks[i].sequence == sequence {
-			d.blocks[i].damaged = true
+			f(&d.blocks[i])
+		}
+	}
+}
+
+// has says whether the partition still has the blocks.
+func (p *partitions) has(at partition, sequences []uint64) bool {
+	have := 0
+	for _, b := range p.blocksOf(at) {
+		if slices.Contains(sequences, b.sequence) {
+			have++
+		}
+	}
+	return have == len(sequences)
+}
+
+// unsettled lists the partitions of which blocks may be to be merged or written again.
+func (p *partitions) unsettled() []*dayInMemory {
+	all := p.all()
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return slices.DeleteFunc(all, func(d *dayInMemory) bool { return d.settled })
+}
+
+// settle notes that there is nothing to merge, unless blocks came meanwhile.
+func (p *partitions) settle(d *dayInMemory, blocks int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d.settled = len(d.blocks) == blocks
+}
+
+// unsettle notes that another day has begun.
+func (p *partitions) unsettle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, days := range p.days {
+		for _, d := range days {
+			d.settled = false
 		}
 	}
 }

@@ -16,10 +16,10 @@ const callRetentionDays = 1
 
 // keepUp drops what is too old and folds rollups, until the store closes.
 func (s *Store) keepUp() {
-	upkeep, folding, summing := time.NewTicker(upkeepEvery), time.NewTicker(foldEvery), time.NewTicker(sumEvery)
-	defer upkeep.Stop()
-	defer folding.Stop()
-	defer summing.Stop()
+	upkeep, folding, summing, flushing := time.NewTicker(upkeepEvery), time.NewTicker(foldEvery), time.NewTicker(sumEvery), time.NewTicker(flushEvery)
+	for _, ticker := range []*time.Ticker{upkeep, folding, summing, flushing} {
+		defer ticker.Stop()
+	}
 	s.upkeepFailed("dropping expired traces", s.dropExpired())
 	for {
 		select {
@@ -29,6 +29,8 @@ func (s *Store) keepUp() {
 			s.upkeepFailed("folding rollups", s.foldRollups())
 		case <-summing.C:
 			s.upkeepFailed("writing down rollups", s.writeSums())
+		case <-flushing.C:
+			s.upkeepFailed("flushing", s.flushQuiet())
 		case <-s.openSums.due:
 			s.upkeepFailed("writing down rollups", s.writeSums())
 		case <-s.ctx.Done():

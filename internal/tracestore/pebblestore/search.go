@@ -240,7 +240,8 @@ func (r *search) partitions() []*dayInMemory {
 
 // spanConjuncts lists the span conditions of which each must hold on a span wherever the whole does.
 func spanConjuncts(list []*tracestore.SpanConditions, c *tracestore.Conditions) []*tracestore.SpanConditions {
-	if !c.Span.Empty() {
+	absent := func(a tracestore.AttributeCondition) bool { return a.Op == tracestore.OpNotExists }
+	if !c.Span.Empty() && !slices.ContainsFunc(c.Span.Attributes, absent) {
 		list = append(list, &c.Span)
 	}
 	for i := range c.And {
@@ -250,13 +251,13 @@ func spanConjuncts(list []*tracestore.SpanConditions, c *tracestore.Conditions) 
 }
 
 // mayHold says whether the block can hold a match: false is certain.
-func (r *search) mayHold(head *block.Head) bool {
+func (r *search) mayHold(head *block.Head) (bool, error) {
 	for _, conditions := range r.conjuncts {
-		if !head.MayMatch(conditions) {
-			return false
+		if may, err := head.MayMatch(conditions); !may || err != nil {
+			return false, err
 		}
 	}
-	return true
+	return true, nil
 }
 
 // settle says whether the trace matches, by its spans where the row leaves it open. A trace that cannot be read does not match.
@@ -282,16 +283,8 @@ func (r *search) verify(c *candidate) (bool, error) {
 	if err := r.openBody(b); err != nil {
 		return false, err
 	}
-	if !b.asked {
-		if err := b.ask(r.conjuncts); err != nil {
-			return false, err
-		}
-	}
-	if c.number >= len(b.excluded) {
+	if c.number >= b.body.Len() {
 		return false, errCorrupt
-	}
-	if b.excluded[c.number] {
-		return false, nil
 	}
 	td, err := b.body.Traces(c.number)
 	if err != nil {
@@ -329,27 +322,6 @@ func (r *search) closeBodies() {
 		b.body.Close()
 	}
 	r.bodies = nil
-}
-
-// ask finds out which releases certainly do not match.
-func (b *openedSearchBlock) ask(conjuncts []*tracestore.SpanConditions) error {
-	b.excluded = make([]bool, b.body.Len())
-	for _, conditions := range conjuncts {
-		list, err := b.body.Candidates(nil, conditions)
-		if err != nil {
-			return err
-		}
-		next := 0
-		for i := range b.excluded {
-			if next < len(list) && list[next] == i {
-				next++
-			} else {
-				b.excluded[i] = true
-			}
-		}
-	}
-	b.asked = true
-	return nil
 }
 
 // verifyJoined looks at the spans of a trace of several releases.

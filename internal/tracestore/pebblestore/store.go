@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
@@ -72,7 +71,7 @@ type Store struct {
 	joins      *openJoins
 	counters   counters
 
-	upkeepMu sync.Mutex // held while partitions are dropped, blocks rewritten or rollups folded: one must not undo the other
+	upkeepMu sync.Mutex // held while partitions are dropped or rollups folded: one must not undo the other
 	// joining is held, by a value in it, while rows of several releases are made.
 	joining chan struct{}
 
@@ -81,6 +80,12 @@ type Store struct {
 	writer chan struct{}
 	// sequence numbers blocks; the rollups of those up to summed are written down. Guarded by writer.
 	sequence, summed uint64
+	// summedNow is summed, for those who do not hold writer.
+	summedNow atomic.Uint64
+
+	rewriteMu sync.Mutex // held while blocks are rewritten
+	// mergedOn is the day of the last merging. Guarded by rewriteMu.
+	mergedOn uint32
 
 	// failure is set once when writing is over until the process starts again.
 	failure atomic.Pointer[error]
@@ -117,6 +122,7 @@ func Open(options Options) (*Store, error) {
 	}
 	s.upkeep.Go(s.keepUp)
 	s.upkeep.Go(s.join)
+	s.upkeep.Go(s.keepMerged)
 	return s, nil
 }
 
@@ -208,24 +214,30 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		Logger:                      &pebbleLogger{logger: s.options.Logger, fail: s.fail},
 		EventListener:               eventListener(s.options.Logger),
 		FormatMajorVersion:          pebble.FormatValueSeparation,
+		Cleaner:                     cleaner{},
 		CacheSize:                   64 << 20,
-		MemTableSize:                32 << 20,
+		MemTableSize:                16 << 20,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       100,
-		LBaseMaxBytes:               256 << 20,
+		LBaseMaxBytes:               64 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		// A dropped partition's space comes back soon, not with the next full memtable.
 		FlushDelayDeleteRange: 10 * time.Second,
+	}
+	// Heads and bodies, nearly all of the bytes, are written twice: to the log, and to a blob file when a memtable is flushed.
+	// Compactions move their keys alone.
+	options.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled: true, MinimumSize: 1 << 10, MaxBlobReferenceDepth: 10, RewriteMinimumAge: 5 * time.Minute, TargetGarbageRatio: 0.3,
+		}
 	}
 	for i := range options.Levels {
 		level := &options.Levels[i]
 		level.BlockSize = 32 << 10
 		level.IndexBlockSize = 256 << 10
-		// Looking up an id asks every day; the filter answers for the days that do not have it.
-		level.FilterPolicy = bloom.FilterPolicy(10)
-		level.FilterType = pebble.TableFilter
-		level.Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
+		// Blocks are compressed, ids do not compress.
+		level.Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	}
 	return options
 }

@@ -78,9 +78,6 @@ type windowBlock struct {
 type openedSearchBlock struct {
 	windowBlock
 	body *block.Body
-	// excluded are the releases that certainly do not match, once the body was asked.
-	asked    bool
-	excluded []bool
 }
 
 func (r *search) openWindow(rows searchRange) (*window, error) {
@@ -212,7 +209,11 @@ var lastTraceID = func() (id pcommon.TraceID) {
 func (w *window) open(b windowBlock) error {
 	r := w.run
 	head, err := readHead(r.snapshot, b.at, b.sequence)
-	if err == nil && !r.mayHold(head) {
+	may := false
+	if err == nil {
+		may, err = r.mayHold(head)
+	}
+	if err == nil && !may {
 		return nil
 	}
 	var headers []block.Header
