@@ -164,6 +164,17 @@ func (b *Body) Traces(i int) (ptrace.Traces, error) {
 	return td, nil
 }
 
+// Check reads everything in the body, but makes no spans of it. The error is ErrCorrupt.
+func (b *Body) Check() error {
+	for i := range b.frames {
+		if _, err := b.frames[i].read(); err != nil {
+			return err
+		}
+	}
+	_, err := b.readTables()
+	return err
+}
+
 // open reads the tables and makes a cursor.
 func (b *Body) open() (*cursor, error) {
 	if b.cursor != nil {

@@ -126,7 +126,7 @@ func (c *column) reset() {
 	c.bits.reset()
 	c.numbers = c.numbers[:0]
 	c.bounded, c.least, c.most = false, 0, 0
-	c.tokens = c.kind != kindAny
+	c.tokens = c.kind == kindString || c.kind == kindInt || c.kind == kindBool
 }
 
 // putString appends a value to a column of strings.

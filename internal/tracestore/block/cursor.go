@@ -143,6 +143,19 @@ func (c *cursor) skip() {
 		return
 	}
 	n := c.current.spans
+	c.skipTimes(n)
+	for range n {
+		op := c.operation(&c.spanOps, recordSpan)
+		if op < 0 {
+			return
+		}
+		c.skipRecord(op)
+	}
+	c.release++
+}
+
+// skipTimes passes over the ids, the parents and the times of a release's spans.
+func (c *cursor) skipTimes(n int) {
 	c.traceIDs.bytes(16)
 	c.spanIDs.bytes(8 * uint64(n))
 	if n > 0 {
@@ -161,17 +174,14 @@ func (c *cursor) skip() {
 	for _, class := range c.tails.bytes(uint64(n)) {
 		c.tailBits.skip(uint64(classWidth(class &^ negative)))
 	}
-	for range n {
-		op := c.operation(&c.spanOps, recordSpan)
-		if op < 0 {
-			return
-		}
-		c.before[op]++
-		if bits := c.t.operations[op].bits; bits != 0 {
-			c.skipSubs(bits)
-		}
+}
+
+// skipRecord passes over what belongs to a span with the operation.
+func (c *cursor) skipRecord(op int32) {
+	c.before[op]++
+	if bits := c.t.operations[op].bits; bits != 0 {
+		c.skipSubs(bits)
 	}
-	c.release++
 }
 
 func (c *cursor) readBase() {

@@ -193,79 +193,115 @@ func (h *Head) Headers() ([]Header, error) {
 	return headers, nil
 }
 
-// MayMatch says whether one of the block's spans may meet all the conditions: false is certain. It reads the filter and, seldom, the
-// keys. The error is ErrCorrupt.
-func (h *Head) MayMatch(conditions *tracestore.SpanConditions) (bool, error) {
-	bits, err := h.sections[headFilter].read()
-	if err != nil {
-		return false, err
-	}
-	f := filter(bits)
-	if s := conditions.Service; s != "" && !f.hasText(tokenService, s) && !f.hasText(keyHash(conventions.AttrService), s) {
-		return false, nil
-	}
-	if s := conditions.Operation; s != "" && !f.hasText(tokenOperation, s) && !f.hasText(keyHash(conventions.AttrOperation), s) {
-		return false, nil
-	}
-	if s := conditions.Category; s != "" && !f.hasText(keyHash(conventions.AttrCategory), s) {
-		return false, nil
-	}
-	for i := range conditions.Attributes {
-		may, err := h.mayHave(&conditions.Attributes[i], f)
-		if !may || err != nil {
-			return false, err
+// Check reads everything in the head. The error is ErrCorrupt.
+func (h *Head) Check() error {
+	for i := range h.sections {
+		if _, err := h.sections[i].read(); err != nil {
+			return err
 		}
 	}
-	return true, nil
+	if err := h.readKeys(); err != nil {
+		return err
+	}
+	_, err := h.Headers()
+	return err
+}
+
+// MayHold says whether the token may occur in one of the block's releases: false is certain. It knows nothing of rows.
+func (h *Head) MayHold(t tracestore.Token) bool {
+	bits, err := h.sections[headFilter].read()
+	if err != nil {
+		return true // reading the block will say what is wrong with it
+	}
+	f := filter(bits)
+	switch t.Kind {
+	case tracestore.TokenService:
+		return f.hasText(tokenService, t.Value) || f.hasText(keyHash(conventions.AttrService), t.Value)
+	case tracestore.TokenOperation:
+		return f.hasText(tokenOperation, t.Value) || f.hasText(keyHash(conventions.AttrOperation), t.Value)
+	case tracestore.TokenCategory:
+		return f.hasText(keyHash(conventions.AttrCategory), t.Value)
+	case tracestore.TokenKey:
+		return f.has(token(tokenKey, keyHash(t.Key)))
+	case tracestore.TokenAttribute:
+		return h.mayHave(&tracestore.AttributeCondition{Key: t.Key, Op: tracestore.OpEqual, Text: t.Value})
+	}
+	return true
+}
+
+// MayMatch says whether one of the block's spans may meet all the conditions: false is certain. It reads the filter and, seldom, what
+// the head says of attributes.
+func (h *Head) MayMatch(c *tracestore.SpanConditions) bool {
+	if c.Service != "" && !h.MayHold(tracestore.Token{Kind: tracestore.TokenService, Value: c.Service}) ||
+		c.Operation != "" && !h.MayHold(tracestore.Token{Kind: tracestore.TokenOperation, Value: c.Operation}) ||
+		c.Category != "" && !h.MayHold(tracestore.Token{Kind: tracestore.TokenCategory, Value: c.Category}) {
+		return false
+	}
+	for i := range c.Attributes {
+		if !h.mayHave(&c.Attributes[i]) {
+			return false
+		}
+	}
+	for i := range c.And {
+		if !h.MayMatch(&c.And[i]) {
+			return false
+		}
+	}
+	for i := range c.Or {
+		if h.MayMatch(&c.Or[i]) {
+			return true
+		}
+	}
+	return len(c.Or) == 0
 }
 
 // mayHave says whether some span may have an attribute that meets the condition.
-func (h *Head) mayHave(c *tracestore.AttributeCondition, f filter) (bool, error) {
-	hash := keyHash(c.Key)
-	if !f.has(token(tokenKey, hash)) {
-		return false, nil // every operator wants it to be there
+func (h *Head) mayHave(c *tracestore.AttributeCondition) bool {
+	bits, err := h.sections[headFilter].read()
+	if err != nil || c.Op == tracestore.OpNotExists {
+		return true
 	}
-	var value uint64
+	f, hash := filter(bits), keyHash(c.Key)
+	if !f.has(token(tokenKey, hash)) {
+		return false
+	}
+	value := token(hash, xxhash.Sum64String(c.Text))
 	switch c.Op {
 	case tracestore.OpEqual:
-		value = token(hash, xxhash.Sum64String(c.Text))
 		if !f.has(value) && !f.has(token(hash, tokenOthers)) {
-			return false, nil
+			return false
 		}
-	case tracestore.OpLess, tracestore.OpGreater:
+	case tracestore.OpLess, tracestore.OpLessEqual, tracestore.OpGreater, tracestore.OpGreaterEqual:
 	default:
-		return true, nil
+		return true
 	}
-	if !h.keysRead {
-		buf, err := h.sections[headKeys].read()
-		if err != nil {
-			return false, err
-		}
-		if h.keys, err = readKeys(buf); err != nil {
-			return false, err
-		}
-		h.sections[headKeys].close()
-		h.keysRead = true
+	if err := h.readKeys(); err != nil {
+		return true
 	}
 	for i := range h.keys {
 		k := &h.keys[i]
 		if k.key != c.Key || k.resource && c.Scope == tracestore.ScopeSpan || !k.resource && c.Scope == tracestore.ScopeResource {
 			continue
 		}
-		may := false
-		switch c.Op {
-		case tracestore.OpEqual:
-			may = k.mayEqual(c.Text, f, value)
-		case tracestore.OpLess:
-			may = k.mayBeLess(c.Number)
-		default:
-			may = k.mayBeGreater(c.Number)
-		}
-		if may {
-			return true, nil
+		if c.Op == tracestore.OpEqual && k.mayEqual(c.Text, f, value) || c.Op != tracestore.OpEqual && k.mayCompare(c.Op, c.Number) {
+			return true
 		}
 	}
-	return false, nil
+	return false
+}
+
+func (h *Head) readKeys() error {
+	if h.keysRead {
+		return nil
+	}
+	buf, err := h.sections[headKeys].read()
+	if err != nil {
+		return err
+	}
+	h.keys, err = readKeys(buf)
+	h.keysRead = err == nil
+	h.sections[headKeys].close()
+	return err
 }
 
 func keyHash(key string) uint64 { return xxhash.Sum64String(key) }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
 // attributeKey says of the attributes of one key and kind, of spans and their events and links or of resources, what a search by
@@ -90,23 +92,29 @@ func (k *attributeKey) mayEqual(text string, filter filter, token uint64) bool {
 	return true
 }
 
-// mayBeLess and mayBeGreater say whether a value may be a number below or above another one.
-func (k *attributeKey) mayBeLess(than float64) bool {
+// mayCompare says whether a value may be a number below or above another one.
+func (k *attributeKey) mayCompare(op tracestore.AttributeOp, than float64) bool {
+	var least, most float64
 	switch k.kind {
 	case kindInt:
-		return float64(int64(k.least)) < than
+		least, most = float64(int64(k.least)), float64(int64(k.most))
 	case kindDouble:
-		return !(math.Float64frombits(k.least) >= than) // a NaN bounds nothing
+		least, most = math.Float64frombits(k.least), math.Float64frombits(k.most)
+	default:
+		return k.kind == kindString // which may read as a number
 	}
-	return k.kind == kindString
-}
-
-func (k *attributeKey) mayBeGreater(than float64) bool {
-	switch k.kind {
-	case kindInt:
-		return float64(int64(k.most)) > than
-	case kindDouble:
-		return !(math.Float64frombits(k.most) <= than)
+	if math.IsNaN(least) || math.IsNaN(most) {
+		return true // they bound nothing
 	}
-	return k.kind == kindString
+	switch op {
+	case tracestore.OpLess:
+		return least < than
+	case tracestore.OpLessEqual:
+		return least <= than
+	case tracestore.OpGreater:
+		return most > than
+	case tracestore.OpGreaterEqual:
+		return most >= than
+	}
+	return true
 }

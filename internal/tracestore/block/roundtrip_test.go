@@ -98,15 +98,18 @@ func expected(t testing.TB, release *tracetree.Release) []byte {
 
 // roundTrip writes the releases as one block and requires the same back.
 func roundTrip(t testing.TB, encoder *Encoder, releases []tracetree.Release) (head, body []byte) {
-	headers := make([]Header, len(releases))
 	for i := range releases {
-		headers[i] = headerOf(&releases[i])
 		require.Equal(t, i, encoder.Len())
-		require.NoError(t, encoder.Add(&releases[i], headers[i]))
+		require.NoError(t, encoder.Add(&releases[i], headerOf(&releases[i])))
 	}
 	head, body = encoder.Encode(nil, nil)
 	require.Zero(t, encoder.Len())
+	requireReleases(t, head, body, releases)
+	return head, body
+}
 
+// requireReleases requires that the block holds the releases.
+func requireReleases(t testing.TB, head, body []byte, releases []tracetree.Release) {
 	h, err := OpenHead(head)
 	require.NoError(t, err)
 	b, err := OpenBody(body)
@@ -118,8 +121,9 @@ func roundTrip(t testing.TB, encoder *Encoder, releases []tracetree.Release) (he
 	require.NoError(t, err)
 	for i := range releases {
 		want := expected(t, &releases[i])
-		headers[i].Spans, headers[i].Size = len(releases[i].Spans), len(want)
-		require.Equal(t, headers[i], stored[i])
+		header := headerOf(&releases[i])
+		header.Spans, header.Size = len(releases[i].Spans), len(want)
+		require.Equal(t, header, stored[i])
 		require.Equal(t, releases[i].TraceID, h.TraceID(i))
 		got, err := b.AppendOTLP(nil, i)
 		require.NoError(t, err)
@@ -131,7 +135,6 @@ func roundTrip(t testing.TB, encoder *Encoder, releases []tracetree.Release) (he
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(want, again), "release %d comes back as another one", i)
 	}
-	return head, body
 }
 
 func TestRoundTripOfTheShop(t *testing.T) {
