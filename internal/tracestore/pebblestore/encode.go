@@ -126,7 +126,7 @@ func (b *encodedBlock) add(encoder *block.Encoder, release, explained *tracetree
 	if err := encoder.Add(release, header); err != nil {
 		return fmt.Errorf("trace %s: %w; lower max_part_bytes of trace_assembly", release.TraceID, err)
 	}
-	b.releases = append(b.releases, encodedRelease{release.TraceID, hashID(release.TraceID), rank{header.Version, header.Part}})
+	b.releases = append(b.releases, encodedRelease{release.TraceID, hashID(release.TraceID), rank{version: header.Version, part: header.Part}})
 	b.value.add(tracestore.SearchTime(header.Row.Start, releasedAt, 0), releasedAt, len(release.Spans))
 	return nil
 }

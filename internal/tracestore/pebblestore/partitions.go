@@ -344,6 +344,7 @@ func refs(reader pebble.Reader, days []*dayInMemory, id pcommon.TraceID, limit i
 				return err
 			}
 			r, err := decodeRank(encoded)
+			r.written = cmp.Or(r.written, at.sequence)
 			list = append(list, ref{d.partition, at, r})
 			return err
 		})
@@ -363,7 +364,5 @@ func refs(reader pebble.Reader, days []*dayInMemory, id pcommon.TraceID, limit i
 // errEnough ends a scan.
 var errEnough = errors.New("enough")
 
-// compareWritten orders releases as they were written.
-func (r ref) compareWritten(other ref) int {
-	return cmp.Or(cmp.Compare(r.sequence, other.sequence), cmp.Compare(r.number, other.number))
-}
+// compareWritten orders releases of a trace as they were written; a call has one of them at most.
+func (r ref) compareWritten(other ref) int { return cmp.Compare(r.written, other.written) }

@@ -43,6 +43,7 @@ type rewrite struct {
 // rewrittenRelease is a release of the inputs.
 type rewrittenRelease struct {
 	from   place
+	rank   rank
 	header *block.Header
 	body   *block.Body
 	// to is where it goes, where it is not dropped.
@@ -103,10 +104,15 @@ func (w *rewrite) read() (bodies []*block.Body, err error) {
 				return err
 			}
 			for i := range headers {
-				from := place{sequence, uint16(i)}
-				w.releases = append(w.releases, &rewrittenRelease{
-					from: from, header: &headers[i], body: b.body, dropped: marks[from.number] == markDeleted,
-				})
+				r := &rewrittenRelease{from: place{sequence, uint16(i)}, header: &headers[i], body: b.body}
+				r.dropped = marks[r.from.number] == markDeleted
+				r.rank = rank{version: headers[i].Version, part: headers[i].Part, written: sequence}
+				if w.through[sequence] != sequence && !r.dropped {
+					if err := r.readWritten(snapshot, w.at); err != nil {
+						return err
+					}
+				}
+				w.releases = append(w.releases, r)
 			}
 			return nil
 		}()
@@ -115,6 +121,16 @@ func (w *rewrite) read() (bodies []*block.Body, err error) {
 		}
 	}
 	return bodies, nil
+}
+
+// readWritten finds out as which block a release was written that was merged before.
+func (r *rewrittenRelease) readWritten(reader pebble.Reader, at partition) error {
+	_, err := get(reader, at.idKey(r.header.Row.TraceID, r.from), func(value []byte) error {
+		stored, err := decodeRank(value)
+		r.rank.written = cmp.Or(stored.written, r.rank.written)
+		return err
+	})
+	return err
 }
 
 func (w *rewrite) readValue(reader pebble.Reader, sequence uint64) error {
@@ -286,8 +302,11 @@ func (w *rewrite) fill(batch *pebble.Batch) (reopened []traceKey, damaged map[ui
 		case m == markDeleted: // since it was read
 			damaged[r.to.sequence] = true
 		case r.to != r.from:
-			value := rank{r.header.Version, r.header.Part}.append(nil)
-			err = errors.Join(err, batch.Set(w.at.idKey(id, r.to), value, nil))
+			moved := r.rank
+			if moved.written == r.to.sequence {
+				moved.written = 0
+			}
+			err = errors.Join(err, batch.Set(w.at.idKey(id, r.to), moved.append(nil), nil))
 		}
 		if m != 0 {
 			err = errors.Join(err, batch.Set(w.at.markKey(r.to), []byte{byte(m)}, nil))

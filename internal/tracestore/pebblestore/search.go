@@ -240,8 +240,7 @@ func (r *search) partitions() []*dayInMemory {
 
 // spanConjuncts lists the span conditions of which each must hold on a span wherever the whole does.
 func spanConjuncts(list []*tracestore.SpanConditions, c *tracestore.Conditions) []*tracestore.SpanConditions {
-	absent := func(a tracestore.AttributeCondition) bool { return a.Op == tracestore.OpNotExists }
-	if !c.Span.Empty() && !slices.ContainsFunc(c.Span.Attributes, absent) {
+	if !c.Span.Empty() {
 		list = append(list, &c.Span)
 	}
 	for i := range c.And {
@@ -251,13 +250,19 @@ func spanConjuncts(list []*tracestore.SpanConditions, c *tracestore.Conditions) 
 }
 
 // mayHold says whether the block can hold a match: false is certain.
-func (r *search) mayHold(head *block.Head) (bool, error) {
+func (r *search) mayHold(head *block.Head) bool {
 	for _, conditions := range r.conjuncts {
-		if may, err := head.MayMatch(conditions); !may || err != nil {
-			return false, err
+		if !head.MayMatch(conditions) {
+			return false
 		}
 	}
-	return true, nil
+	tokens := r.filter.Tokens()
+	return r.filter.Judge(&tracestore.Facts{Token: func(i int) tracestore.Verdict {
+		if head.MayHold(tokens[i]) {
+			return tracestore.Maybe
+		}
+		return tracestore.No
+	}}) != tracestore.No
 }
 
 // settle says whether the trace matches, by its spans where the row leaves it open. A trace that cannot be read does not match.
@@ -283,8 +288,16 @@ func (r *search) verify(c *candidate) (bool, error) {
 	if err := r.openBody(b); err != nil {
 		return false, err
 	}
-	if c.number >= b.body.Len() {
+	if !b.asked {
+		if err := b.ask(r.conjuncts); err != nil {
+			return false, err
+		}
+	}
+	if c.number >= len(b.excluded) {
 		return false, errCorrupt
+	}
+	if b.excluded[c.number] {
+		return false, nil
 	}
 	td, err := b.body.Traces(c.number)
 	if err != nil {
@@ -322,6 +335,27 @@ func (r *search) closeBodies() {
 		b.body.Close()
 	}
 	r.bodies = nil
+}
+
+// ask finds out which releases certainly do not match.
+func (b *openedSearchBlock) ask(conjuncts []*tracestore.SpanConditions) error {
+	b.excluded = make([]bool, b.body.Len())
+	for _, conditions := range conjuncts {
+		list, err := b.body.Candidates(nil, conditions)
+		if err != nil {
+			return err
+		}
+		next := 0
+		for i := range b.excluded {
+			if next < len(list) && list[next] == i {
+				next++
+			} else {
+				b.excluded[i] = true
+			}
+		}
+	}
+	b.asked = true
+	return nil
 }
 
 // verifyJoined looks at the spans of a trace of several releases.

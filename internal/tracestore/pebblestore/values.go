@@ -74,15 +74,23 @@ func decodeBlockValue(buf []byte) (blockValue, error) {
 	return v, nil
 }
 
-// rank is a release's place among those of its trace that is not where it lies.
-type rank struct{ version, part uint32 }
+// rank is a release's place among those of its trace.
+type rank struct {
+	version, part uint32
+	// written is the sequence of the block as which the release was written first, where that was merged into another; else 0.
+	written uint64
+}
 
-// append writes nothing for version 1, part 0, which most are.
+// append writes nothing for version 1, part 0, where it was written, which most are.
 func (r rank) append(buf []byte) []byte {
 	if r == (rank{version: 1}) {
 		return buf
 	}
-	return binary.AppendUvarint(binary.AppendUvarint(buf, uint64(r.version)), uint64(r.part))
+	buf = binary.AppendUvarint(binary.AppendUvarint(buf, uint64(r.version)), uint64(r.part))
+	if r.written != 0 {
+		buf = binary.AppendUvarint(buf, r.written)
+	}
+	return buf
 }
 
 func decodeRank(buf []byte) (rank, error) {
@@ -91,10 +99,14 @@ func decodeRank(buf []byte) (rank, error) {
 	}
 	d := codec.NewReader(buf)
 	version, part := d.Uvarint(), d.Uvarint()
+	r := rank{version: uint32(version), part: uint32(part)}
+	if d.Len() > 0 {
+		r.written = d.Uvarint()
+	}
 	if !d.Done() || version > math.MaxUint32 || part > math.MaxUint32 {
 		return rank{}, errValue
 	}
-	return rank{uint32(version), uint32(part)}, nil
+	return r, nil
 }
 
 // mark is what became of a release since its block was written.

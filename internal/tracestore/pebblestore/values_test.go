@@ -30,7 +30,8 @@ func TestValueBytes(t *testing.T) {
 	block := blockValue{first: 1, last: 2, firstReleased: 3, lastReleased: 4, releases: 300, spans: 6, size: 7, through: 8}
 	require.Equal(t, compact("02 04 06 08 ac02 06 07 08"), hex.EncodeToString(block.append(nil)))
 	require.Empty(t, rank{version: 1}.append(nil))
-	require.Equal(t, compact("ac02 03"), hex.EncodeToString(rank{300, 3}.append(nil)))
+	require.Equal(t, compact("ac02 03"), hex.EncodeToString(rank{300, 3, 0}.append(nil)))
+	require.Equal(t, compact("01 00 05"), hex.EncodeToString(rank{1, 0, 5}.append(nil)))
 	require.Equal(t, compact("0000000000000005"), hex.EncodeToString(appendSequence(nil, 5)))
 
 	require.Equal(t, compact(`
@@ -103,7 +104,8 @@ func FuzzSmallValues(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{1})
 	f.Add(appendSequence(nil, 7))
-	f.Add(rank{2, 3}.append(nil))
+	f.Add(rank{2, 3, 0}.append(nil))
+	f.Add(rank{2, 3, 4}.append(nil))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		if r, err := decodeRank(value); err == nil {
 			again, err := decodeRank(r.append(nil))

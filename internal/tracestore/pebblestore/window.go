@@ -78,6 +78,9 @@ type windowBlock struct {
 type openedSearchBlock struct {
 	windowBlock
 	body *block.Body
+	// excluded are the releases that certainly do not match, once the body was asked.
+	asked    bool
+	excluded []bool
 }
 
 func (r *search) openWindow(rows searchRange) (*window, error) {
@@ -209,11 +212,7 @@ var lastTraceID = func() (id pcommon.TraceID) {
 func (w *window) open(b windowBlock) error {
 	r := w.run
 	head, err := readHead(r.snapshot, b.at, b.sequence)
-	may := false
-	if err == nil {
-		may, err = r.mayHold(head)
-	}
-	if err == nil && !may {
+	if err == nil && !r.mayHold(head) {
 		return nil
 	}
 	var headers []block.Header
