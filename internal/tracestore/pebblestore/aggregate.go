@@ -22,14 +22,19 @@ func (s *Store) answer(
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	return s.addUp(ctx, tenantPrefix(tenant), query, table)
+}
+
+// addUp is answer while the store is held open. tenant is a tenantPrefix.
+func (s *Store) addUp(ctx context.Context, tenant string, query *tracestore.AggregateQuery, table rollup.Table) (*rollup.Answer, error) {
 	run := aggregation{store: s, ctx: ctx, table: table, answer: rollup.NewAnswer(table, query)}
 	first, last, ok := rollup.Window(query)
 	if !ok {
 		return run.answer, nil
 	}
 	tables := run.tables()
-	days := s.partitions.of(tenantPrefix(tenant))
-	run.snapshot, run.open = s.openSums.of(s.db, tenantPrefix(tenant), first, last, tables)
+	days := s.partitions.of(tenant)
+	run.snapshot, run.open = s.openSums.of(s.db, tenant, first, last, tables)
 	defer func() { _ = run.snapshot.Close() }() // fails only if closed before
 	for _, d := range slices.Backward(days) {
 		if d.day < first/minutesOfDay || d.day > last/minutesOfDay {

@@ -80,7 +80,7 @@ func (w *callWriter) mark(at ref, m mark) error {
 func (w *callWriter) applied() {
 	var hashes []uint64
 	for i, b := range w.blocks {
-		d := w.store.partitions.addBlock(b.at, blockInMemory{sequence: w.sequences[i], spans: uint32(b.value.spans)})
+		d := w.store.partitions.addBlock(b.at, newBlockInMemory(w.sequences[i], &b.value))
 		hashes = hashes[:0]
 		for k := range b.releases {
 			hashes = append(hashes, b.releases[k].hash)

@@ -133,7 +133,7 @@ func (p *partitionCheck) block(sequence uint64) *checkedBlock {
 	return b
 }
 
-// value checks one value. The kinds of a partition come in the order b, d, f, h, i, j, m, o, t, x.
+// value checks one value. The kinds of a partition come in the order b, d, f, h, i, j, m, o, t, w, x.
 func (p *partitionCheck) value(key, value []byte) (err error) {
 	rest := key[len(p.at.tenant)+4:]
 	if len(rest) == 0 {
@@ -179,6 +179,9 @@ func (p *partitionCheck) value(key, value []byte) (err error) {
 		}
 	case kindJoin:
 		return p.join(key, value)
+	case kindThinned:
+		_, err := decodeSequenceValue(value)
+		return err
 	case kindDelta, kindRollup:
 		p.rollups(p.at, value)
 	default:

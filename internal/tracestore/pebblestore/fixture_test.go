@@ -67,6 +67,11 @@ func newCall(releasedAt time.Time, first, traces, spans int) ptrace.Traces {
 			}
 		}
 	}
+	return annotated(td)
+}
+
+// annotated writes the annotations anew.
+func annotated(td ptrace.Traces) ptrace.Traces {
 	releases := tracetree.Releases(td)
 	for i := range releases {
 		analysis.Annotate(&releases[i], analysis.Analyze(&releases[i]))

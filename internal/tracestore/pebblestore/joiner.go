@@ -271,6 +271,32 @@ func (s *Store) deleteJoined(batch *pebble.Batch, days []*dayInMemory, key trace
 	return nil
 }
 
+// readJoined reads the joined row of a trace; nil where it has none.
+func (s *Store) readJoined(days []*dayInMemory, key traceKey) (row *tracerow.Row, err error) {
+	hash := hashID(key.id)
+	for _, d := range days {
+		if !d.ids.mayHold(hash) {
+			continue
+		}
+		_, err := get(s.db, d.joinKey(key.id), func(value []byte) error {
+			searchTime, err := decodeTime(value)
+			if err != nil {
+				return err
+			}
+			_, err = get(s.db, d.joinedKey(searchTime, key.id), func(value []byte) error {
+				decoded, err := decodeRow(key.id, value)
+				row = &decoded
+				return err
+			})
+			return err
+		})
+		if err != nil || row != nil {
+			return row, err
+		}
+	}
+	return nil, nil
+}
+
 // firstRelease is the release of a trace that was stored first.
 type firstRelease struct {
 	at         partition

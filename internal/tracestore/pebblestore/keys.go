@@ -27,6 +27,7 @@ import (
 //	          join     'm' ‖ trace id
 //	          rollup   'o' ‖ table ‖ minute
 //	          body     't' ‖ sequence
+//	          thinned  'w'
 //	          mark     'x' ‖ sequence ‖ number
 //	system    0xFF ‖ …
 //	          call     'c' ‖ day ‖ call id
@@ -35,16 +36,17 @@ import (
 //	          summed   'r'
 
 const (
-	kindBlock  = 'b'
-	kindDelta  = 'd'
-	kindFilter = 'f'
-	kindHead   = 'h'
-	kindID     = 'i'
-	kindJoined = 'j'
-	kindJoin   = 'm'
-	kindRollup = 'o'
-	kindBody   = 't'
-	kindMark   = 'x'
+	kindBlock   = 'b'
+	kindDelta   = 'd'
+	kindFilter  = 'f'
+	kindHead    = 'h'
+	kindID      = 'i'
+	kindJoined  = 'j'
+	kindJoin    = 'm'
+	kindRollup  = 'o'
+	kindBody    = 't'
+	kindThinned = 'w'
+	kindMark    = 'x'
 
 	systemByte     = 0xFF
 	systemCall     = 'c'

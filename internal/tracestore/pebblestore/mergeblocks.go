@@ -55,6 +55,7 @@ func (s *Store) keepMerged() {
 		select {
 		case <-ticker.C:
 			s.upkeepFailed("merging blocks", s.mergeBlocks())
+			s.upkeepFailed("thinning old traces", s.thin())
 		case <-s.ctx.Done():
 			return
 		}

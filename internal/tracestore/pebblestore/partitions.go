@@ -27,6 +27,8 @@ type dayInMemory struct {
 	ids *idFilter
 	// blocks are all blocks by sequence. Guarded by partitions.mu.
 	blocks []blockInMemory
+	// thinned is the sequence up to which the day was thinned. Guarded by Store.rewriteMu.
+	thinned uint64
 	// settled says that no block is to be merged or written again. Guarded by partitions.mu.
 	settled bool
 }
@@ -35,8 +37,15 @@ type dayInMemory struct {
 type blockInMemory struct {
 	sequence uint64
 	spans    uint32
+	bytes    uint32 // of head and body, at most what fits
 	// damaged says that releases of it were deleted, unreadable that it could not be rewritten.
 	damaged, unreadable bool
+}
+
+func newBlockInMemory(sequence uint64, v *blockValue) blockInMemory {
+	return blockInMemory{
+		sequence: sequence, spans: uint32(min(v.spans, math.MaxUint32)), bytes: uint32(min(v.size, math.MaxUint32)),
+	}
 }
 
 // of returns the tenant's partitions, newest first.
@@ -87,7 +96,7 @@ func (p *partitions) replaceBlocks(at partition, old []uint64, made []blockInMem
 	}
 	kept = append(kept, made...)
 	slices.SortFunc(kept, func(a, b blockInMemory) int { return cmp.Compare(a.sequence, b.sequence) })
-	d.blocks = kept
+	d.blocks, d.settled = kept, false
 }
 
 // damage notes that releases of a block were deleted.
@@ -253,6 +262,13 @@ func (d *dayInMemory) load(db *pebble.DB) (highest uint64, err error) {
 	if err != nil {
 		d.ids.chunks = nil // it is made afresh of the blocks
 	}
+	_, err = get(db, d.key(kindThinned, 0), func(value []byte) (err error) {
+		d.thinned, err = decodeSequenceValue(value)
+		return err
+	})
+	if err != nil && !errors.Is(err, errValue) {
+		return 0, err
+	}
 	var known uint64
 	if n := len(d.ids.chunks); n > 0 {
 		known = d.ids.chunks[n-1].upTo
@@ -273,7 +289,7 @@ func (d *dayInMemory) load(db *pebble.DB) (highest uint64, err error) {
 			return err
 		}
 		highest = max(highest, sequence, v.through)
-		d.blocks = append(d.blocks, blockInMemory{sequence: sequence, spans: uint32(min(v.spans, math.MaxUint32))})
+		d.blocks = append(d.blocks, newBlockInMemory(sequence, &v))
 		if v.through <= known {
 			return nil
 		}

@@ -31,6 +31,7 @@ func (s *Store) keepUp() {
 			s.upkeepFailed("writing down rollups", s.writeSums())
 		case <-flushing.C:
 			s.upkeepFailed("flushing", s.flushQuiet())
+			s.upkeepFailed("dropping what is above the size", s.dropOverflow())
 		case <-s.openSums.due:
 			s.upkeepFailed("writing down rollups", s.writeSums())
 		case <-s.ctx.Done():
@@ -49,8 +50,6 @@ func (s *Store) upkeepFailed(what string, err error) {
 // dropExpired drops partitions of which the whole day is older than the retention, and old call ids. Both are ranges, which
 // cost a write each, whatever they hold.
 func (s *Store) dropExpired() error {
-	s.upkeepMu.Lock()
-	defer s.upkeepMu.Unlock()
 	now := s.options.Now().UnixNano()
 	var expired []partition
 	if retention := int64(s.options.Retention); retention > 0 && now > retention {
@@ -62,25 +61,52 @@ func (s *Store) dropExpired() error {
 	if err != nil || len(expired) == 0 && !oldCalls {
 		return err
 	}
+	if err := s.dropPartitions(expired, oldCalls); err != nil {
+		return err
+	}
+	if len(expired) > 0 {
+		s.options.Logger.Info("dropped expired traces", zap.Int("partitions", len(expired)))
+	}
+	return nil
+}
+
+// dropPartitions drops partitions, and the call ids that need not be kept any longer.
+func (s *Store) dropPartitions(list []partition, oldCalls bool) error {
+	s.upkeepMu.Lock()
+	defer s.upkeepMu.Unlock()
 	batch := s.db.NewBatch()
-	for _, at := range expired {
+	for _, at := range list {
 		start, end := at.span(0)
 		if err := batch.DeleteRange(start, end, nil); err != nil {
 			return err
 		}
 	}
 	if oldCalls {
-		start, end := oldCallSpan(dayOf(now))
+		start, end := oldCallSpan(dayOf(s.options.Now().UnixNano()))
 		if err := batch.DeleteRange(start, end, nil); err != nil {
 			return err
 		}
 	}
-	if err := s.applyUpkeep(batch, expired); err != nil {
+	if err := s.applyUpkeep(batch, list); err != nil {
 		return err
 	}
-	s.counters.dropped.Add(int64(len(expired)))
-	if len(expired) > 0 {
-		s.options.Logger.Info("dropped expired traces", zap.Int("partitions", len(expired)))
+	s.counters.dropped.Add(int64(len(list)))
+	return s.reclaim(list)
+}
+
+// reclaim gives the disk the space of what was dropped. Left alone, Pebble does it when it comes by.
+func (s *Store) reclaim(list []partition) error {
+	if len(list) == 0 {
+		return nil
+	}
+	if err := s.db.Flush(); err != nil {
+		return err
+	}
+	for _, at := range list {
+		start, end := at.span(0)
+		if err := s.db.Compact(s.ctx, start, end, false); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -22,8 +21,8 @@ import (
 //
 // Releases keep their order: what was written first stands first. Those of one trace are put together.
 
-// keeper says of a trace, of which the releases are given that lie in some blocks, whether they stay.
-type keeper func(id pcommon.TraceID, releases []*block.Header) bool
+// keeper says of a trace whether the releases stay that lie in some blocks. Their headers are given, and whether the trace has others.
+type keeper func(id pcommon.TraceID, releases []*block.Header, joined bool) (bool, error)
 
 // rewrite is one while it runs. rewriteMu is held.
 type rewrite struct {
@@ -46,6 +45,7 @@ type rewrittenRelease struct {
 	rank   rank
 	header *block.Header
 	body   *block.Body
+	joined bool
 	// to is where it goes, where it is not dropped.
 	to      place
 	dropped bool
@@ -70,7 +70,9 @@ func (w *rewrite) run() error {
 	if err != nil {
 		return err
 	}
-	w.choose()
+	if err := w.choose(); err != nil {
+		return err
+	}
 	if err := w.encode(); err != nil {
 		return err
 	}
@@ -105,7 +107,7 @@ func (w *rewrite) read() (bodies []*block.Body, err error) {
 			}
 			for i := range headers {
 				r := &rewrittenRelease{from: place{sequence, uint16(i)}, header: &headers[i], body: b.body}
-				r.dropped = marks[r.from.number] == markDeleted
+				r.dropped, r.joined = marks[r.from.number] == markDeleted, marks[r.from.number] == markJoined
 				r.rank = rank{version: headers[i].Version, part: headers[i].Part, written: sequence}
 				if w.through[sequence] != sequence && !r.dropped {
 					if err := r.readWritten(snapshot, w.at); err != nil {
@@ -163,34 +165,40 @@ func readMarks(reader pebble.Reader, at partition, sequence uint64) (map[uint16]
 }
 
 // choose puts the releases of each trace together and drops those that are not to be kept.
-func (w *rewrite) choose() {
+func (w *rewrite) choose() error {
 	first := make(map[pcommon.TraceID]int)
-	groups := make(map[pcommon.TraceID][]*block.Header)
+	groups := make(map[pcommon.TraceID][]*rewrittenRelease)
 	for i, r := range w.releases {
 		id := r.header.Row.TraceID
 		if _, known := first[id]; !known {
 			first[id] = i
 		}
 		if !r.dropped {
-			groups[id] = append(groups[id], r.header)
+			groups[id] = append(groups[id], r)
 		}
 	}
 	slices.SortStableFunc(w.releases, func(a, b *rewrittenRelease) int {
 		return cmp.Compare(first[a.header.Row.TraceID], first[b.header.Row.TraceID])
 	})
 	if w.keep == nil {
-		return
+		return nil
 	}
-	for id, headers := range groups {
-		if w.keep(id, headers) {
-			continue
+	for id, group := range groups {
+		headers := make([]*block.Header, len(group))
+		joined := false
+		for i, r := range group {
+			headers[i] = r.header
+			joined = joined || r.joined
 		}
-		for _, r := range w.releases {
-			if r.header.Row.TraceID == id {
-				r.dropped = true
-			}
+		keep, err := w.keep(id, headers, joined)
+		if err != nil {
+			return err
+		}
+		for _, r := range group {
+			r.dropped = !keep
 		}
 	}
+	return nil
 }
 
 // encode makes the outputs. Their sequences are those of inputs, so that they stand in the order of writing among all blocks.
@@ -262,8 +270,8 @@ func (w *rewrite) commit() error {
 	}
 	made := make([]blockInMemory, len(w.outputs))
 	for i, out := range w.outputs {
-		spans := uint32(min(out.value.spans, math.MaxUint32))
-		made[i] = blockInMemory{sequence: out.sequence, spans: spans, damaged: damaged[out.sequence]}
+		made[i] = newBlockInMemory(out.sequence, &out.value)
+		made[i].damaged = damaged[out.sequence]
 	}
 	s.partitions.replaceBlocks(w.at, w.inputs, made)
 	s.joins.add(reopened)

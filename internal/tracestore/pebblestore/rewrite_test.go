@@ -185,7 +185,7 @@ func TestChangesWhileMerging(t *testing.T) {
 	}
 	bodies, err := w.read()
 	require.NoError(t, err)
-	w.choose()
+	require.NoError(t, w.choose())
 	require.NoError(t, w.encode())
 	for _, body := range bodies {
 		body.Close()

@@ -41,6 +41,12 @@ type Options struct {
 	// Retention is how long traces are kept at least, counted from their release; a partition is dropped when the whole of
 	// its day is older. 0 keeps them for ever.
 	Retention time.Duration
+	// KeepAll, where above 0, is how long all traces are kept; those whose whole day is older are thinned (Keep).
+	KeepAll time.Duration
+	// Keep says which traces are kept behind KeepAll, until Retention.
+	Keep Keep
+	// MaxBytes, where above 0, bounds the size of the folder, about: the oldest traces are dropped.
+	MaxBytes int64
 	// MaxSearchTraces is the number of rows that one search looks at, by default DefaultMaxSearchTraces.
 	MaxSearchTraces int
 	// MaxSearchTime is how long one search looks, by default DefaultMaxSearchTime.
@@ -54,6 +60,15 @@ type Options struct {
 	Now func() time.Time
 	// FS is the file system, by default the operating system's. Tests cut the power of one that is in memory.
 	FS FS
+}
+
+// Keep says which traces are worth keeping. Those with a span that failed always are. Rollups count every trace all the same.
+type Keep struct {
+	// Slowest is which share of each entry's traces counts as slow, by the durations of their day: 0.05 keeps those above the 95th
+	// percentile.
+	Slowest float64
+	// Share is how much of the rest is kept. It goes by the trace id.
+	Share float64
 }
 
 // Store is an opened folder of traces. It implements tracestore.Backend.
