@@ -34,7 +34,7 @@ func storedHandler(t *testing.T, calls ...ptrace.Traces) http.Handler {
 		require.NoError(t, store.WriteCall(t.Context(), annotated(call)))
 	}
 	s := settings(nil)
-	s.Service.Storage = func() (tracestore.Reader, error) { return store, nil }
+	s.Service.Storage = func() (tracestore.Backend, error) { return store, nil }
 	return newHandler(s, func() time.Time { return testNow })
 }
 

@@ -258,7 +258,7 @@ func TestAggregatesThatFail(t *testing.T) {
 		require.Equal(t, part != "edges", errors.Is(err, errBroken), part)
 	}
 	s := aggregateService(&aggregates{})
-	s.Storage = func() (tracestore.Reader, error) { return nil, tracestore.ErrClosed }
+	s.Storage = func() (tracestore.Backend, error) { return nil, tracestore.ErrClosed }
 	_, err := s.ServiceMap(t.Context(), "", &tracestore.AggregateQuery{})
 	require.ErrorIs(t, err, tracestore.ErrClosed)
 	_, err = s.Operations(t.Context(), "", &tracestore.AggregateQuery{}, 1, nil)

@@ -16,9 +16,9 @@ import (
 
 // Service answers queries. It is safe for concurrent use.
 type Service struct {
-	// Storage returns what to read, or tracestore.ErrClosed. It is called for every query, because the storage's
+	// Storage returns the backend, or tracestore.ErrClosed. It is called for every query, because the storage's
 	// extension may start after and stop before this one.
-	Storage func() (tracestore.Reader, error)
+	Storage func() (tracestore.Backend, error)
 	// InFlight knows the traces that are not stored yet.
 	InFlight *InFlight
 	// Timeout bounds the reading of the storage for one query; a query that meets it fails with
@@ -120,7 +120,7 @@ func (t *Trace) Origins() []analysis.Origin { return analysis.FindOrigins(t.Anal
 func (t *Trace) Annotate() { analysis.Annotate(&t.Release, t.Analysis) }
 
 // Search answers one page: the first where cursor is nil, else the one after it, in the cursor's window. next is nil on
-// the last page. query's Cursor is set by Search. Errors: tracestore.ErrCursor, tracestore.ErrClosed, the context's, or the
+// the last page. query's Cursor and Deadline are set by Search. Errors: tracestore.ErrCursor, tracestore.ErrClosed, the context's, or the
 // storage's own.
 func (s *Service) Search(
 	ctx context.Context, tenant string, query *tracestore.SearchQuery, cursor *Cursor,
@@ -130,6 +130,8 @@ func (s *Service) Search(
 	if cursor != nil {
 		query.Start, query.End, query.Cursor = cursor.Start, cursor.End, cursor.storage
 	}
+	// Before the query fails, it answers what it has.
+	query.Deadline = time.Now().Add(s.Timeout * 3 / 4)
 	storage, err := s.Storage()
 	if err != nil {
 		return page, nil, fmt.Errorf("search: %w", err)
