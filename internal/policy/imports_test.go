@@ -97,8 +97,11 @@ var importRules = []importRule{
 	{"test/hostile", nil, "the package is its tests, which wire the components together"},
 	{
 		"test/bench",
-		[]string{"processor/traceassemblyprocessor"},
-		"benchmarks know built binaries, and the factory of what they drive without a receiver",
+		[]string{
+			"processor/traceassemblyprocessor", "internal/analysis", "internal/conventions", "internal/tracegen", "internal/tracestore/pebblestore",
+			"internal/tracetree",
+		},
+		"benchmarks know built binaries, the factory of what they drive without a receiver, and the store that they fill",
 	},
 }
 

@@ -2,6 +2,8 @@ package block
 
 import (
 	"bytes"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -110,30 +112,49 @@ func roundTrip(t testing.TB, encoder *Encoder, releases []tracetree.Release) (he
 
 // requireReleases requires that the block holds the releases.
 func requireReleases(t testing.TB, head, body []byte, releases []tracetree.Release) {
+	headers, otlp := make([]Header, len(releases)), make([][]byte, len(releases))
+	for i := range releases {
+		headers[i], otlp[i] = headerOf(&releases[i]), expected(t, &releases[i])
+		headers[i].Spans, headers[i].Size = len(releases[i].Spans), len(otlp[i])
+	}
+	requireBlock(t, head, body, headers, otlp)
+}
+
+// requireBlock requires that the block holds releases that pdata marshals so.
+func requireBlock(t testing.TB, head, body []byte, headers []Header, otlp [][]byte) {
 	h, err := OpenHead(head)
 	require.NoError(t, err)
 	b, err := OpenBody(body)
 	require.NoError(t, err)
 	defer b.Close()
-	require.Equal(t, len(releases), h.Len())
-	require.Equal(t, len(releases), b.Len())
+	require.NoError(t, h.Check())
+	require.NoError(t, b.Check())
+	require.Equal(t, len(headers), h.Len())
+	require.Equal(t, len(headers), b.Len())
 	stored, err := h.Headers()
 	require.NoError(t, err)
-	for i := range releases {
-		want := expected(t, &releases[i])
-		header := headerOf(&releases[i])
-		header.Spans, header.Size = len(releases[i].Spans), len(want)
-		require.Equal(t, header, stored[i])
-		require.Equal(t, releases[i].TraceID, h.TraceID(i))
-		got, err := b.AppendOTLP(nil, i)
-		require.NoError(t, err)
-		require.Equal(t, len(want), len(got))
-		td, err := b.Traces(i)
-		require.NoError(t, err)
-		require.Equal(t, len(releases[i].Spans), td.SpanCount())
-		again, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
-		require.NoError(t, err)
-		require.True(t, bytes.Equal(want, again), "release %d comes back as another one", i)
+	var starts []int64
+	for i := range headers {
+		require.Equal(t, headers[i], stored[i])
+		require.Equal(t, headers[i].Row.TraceID, h.TraceID(i))
+		starts = append(starts, headers[i].Row.Start)
+	}
+	if first, last := h.Starts(); len(starts) > 0 {
+		require.Equal(t, []int64{slices.Min(starts), slices.Max(starts)}, []int64{first, last})
+	}
+	order := rand.Perm(len(headers))
+	for i := range headers { // once as they stand, and once from anywhere
+		for _, i := range []int{i, order[i]} {
+			written, err := b.AppendOTLP([]byte("before"), i)
+			require.NoError(t, err)
+			require.Equal(t, headers[i].Size, len(written)-len("before"))
+			td, err := b.Traces(i)
+			require.NoError(t, err)
+			require.Equal(t, headers[i].Spans, td.SpanCount())
+			again, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(otlp[i], again), "release %d comes back as another one", i)
+		}
 	}
 }
 
@@ -147,4 +168,14 @@ func TestRoundTripOfTheShop(t *testing.T) {
 
 func TestEmptyBlock(t *testing.T) {
 	roundTrip(t, NewEncoder(), nil)
+}
+
+// TestForeignSpan: a release is of one trace.
+func TestForeignSpan(t *testing.T) {
+	releases := tracetree.Releases(newCall(t, shop.New(shop.Options{Seed: 7}), 0, 2))
+	releases[0].Spans = append(releases[0].Spans, releases[1].Spans[0])
+	encoder := NewEncoder()
+	require.Error(t, encoder.Add(&releases[0], Header{}))
+	require.Zero(t, encoder.Len())
+	roundTrip(t, encoder, releases[1:])
 }
