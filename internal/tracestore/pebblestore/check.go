@@ -20,8 +20,9 @@ const maxFaults = 100
 type CheckResult struct {
 	// Format is the version of the storage format.
 	Format uint32
-	// What was read: blocks, the releases that can be found, spans (repeated and deleted ones included), and values of rollups.
-	Blocks, Releases, Spans, Rollups int64
+	// What was read: blocks; the traces and releases that can be found, a trace once for each day; spans, repeated and deleted ones
+	// included; and values of rollups.
+	Blocks, Traces, Releases, Spans, Rollups int64
 	// Faults are the first of them, FaultCount is the number of all. None is a sound store.
 	Faults     []Fault
 	FaultCount int64
@@ -117,6 +118,7 @@ type partitionCheck struct {
 	*checker
 	at     partition
 	blocks map[uint64]*checkedBlock
+	last   *pcommon.TraceID // in the index
 }
 
 // checkedBlock counts what was found of a block.
@@ -164,6 +166,10 @@ func (p *partitionCheck) value(key, value []byte) (err error) {
 			return fmt.Errorf("%w: the index names a release that its block %d does not have", errCorrupt, at.sequence)
 		}
 		b.indexed++
+		if p.last == nil || id != *p.last {
+			p.last = &id
+			p.result.Traces++
+		}
 	case kindMark:
 		at, err := p.at.decodeMark(key)
 		if err != nil {

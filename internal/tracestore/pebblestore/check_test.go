@@ -33,7 +33,7 @@ func TestCheck(t *testing.T) {
 	require.NoError(t, err)
 	require.Positive(t, result.Rollups)
 	result.Rollups = 0
-	require.Equal(t, CheckResult{Format: formatVersion, Blocks: 3, Releases: 16, Spans: 10*2 + 1 + 5*3}, result)
+	require.Equal(t, CheckResult{Format: formatVersion, Blocks: 3, Traces: 15, Releases: 16, Spans: 10*2 + 1 + 5*3}, result)
 
 	stats, err := ReadStats(t.Context(), path)
 	require.NoError(t, err)
@@ -41,9 +41,9 @@ func TestCheck(t *testing.T) {
 	require.Len(t, stats.Partitions, 2)
 	today := stats.Partitions[1]
 	require.Equal(t, noon.Truncate(24*time.Hour), today.Day)
-	require.Equal(t, []int64{2, 11, 21}, []int64{today.Blocks, today.Releases, today.Spans})
+	require.Equal(t, []int64{2, 10, 11, 21}, []int64{today.Blocks, today.Traces, today.Releases, today.Spans})
 	yesterday := stats.Partitions[0]
-	require.Equal(t, []int64{1, 5, 15}, []int64{yesterday.Blocks, yesterday.Releases, yesterday.Spans})
+	require.Equal(t, []int64{1, 5, 5, 15}, []int64{yesterday.Blocks, yesterday.Traces, yesterday.Releases, yesterday.Spans})
 
 	// It is a store as before.
 	openStore(t, Options{Path: path, Now: atNoon})

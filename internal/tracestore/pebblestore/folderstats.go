@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
 // FolderStats says what is in the folder of a store.
@@ -21,8 +23,9 @@ type PartitionStats struct {
 	// Tenant is empty for the default one, and a hash of a name above 127 bytes.
 	Tenant string
 	Day    time.Time
-	// Blocks hold the releases and spans. A trace has one release or several; what was deleted counts until its block is written again.
-	Blocks, Releases, Spans int64
+	// Traces are those that can be found. Blocks hold their releases and spans; what was deleted counts there until its block is
+	// written again.
+	Traces, Blocks, Releases, Spans int64
 	// Bytes is about what it takes on disk.
 	Bytes int64
 }
@@ -67,6 +70,19 @@ func (f *folder) readPartition(ctx context.Context, at partition) (PartitionStat
 		if v, err := decodeBlockValue(encoded); err == nil { // else it is Check's to tell
 			part.Releases += int64(v.releases)
 			part.Spans += int64(v.spans)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return part, err
+	}
+	var last pcommon.TraceID
+	lower, upper = at.span(kindID)
+	err = scan(f.db, lower, upper, func(key []byte, _ func() ([]byte, error)) error {
+		id, _, err := at.decodeID(key)
+		if err == nil && (id != last || part.Traces == 0) {
+			last = id
+			part.Traces++
 		}
 		return ctx.Err()
 	})

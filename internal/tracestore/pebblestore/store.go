@@ -333,7 +333,11 @@ func (s *Store) Close() error {
 		// Its commit pipeline is locked for ever. Everything acknowledged is in the log.
 		return fmt.Errorf("close folder %q: a write ended in the middle; the folder stays locked until the process ends", s.options.Path)
 	}
-	if err := errors.Join(s.db.Close(), s.lockFile.Close()); err != nil {
+	var err error
+	if s.writable() == nil {
+		err = s.writeSumsLocked() // nobody else is left; what is not written down is read again at the next opening
+	}
+	if err := errors.Join(err, s.db.Close(), s.lockFile.Close()); err != nil {
 		return fmt.Errorf("close folder %q: %w", s.options.Path, err)
 	}
 	return nil
