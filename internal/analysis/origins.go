@@ -292,7 +292,7 @@ func (o *originFinder) noAnswer(facts *conventions.SpanFacts, i int) bool {
 		return false
 	}
 	named, _ := facts.Peer()
-	return facts.HTTPCall() || facts.RPC() || o.sends(named) || inside(facts.Host())
+	return facts.HTTPCall() || facts.RPC() || o.sends(named) || conventions.InsideHost(facts.Host())
 }
 
 var (

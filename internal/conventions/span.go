@@ -240,11 +240,7 @@ func (f *SpanFacts) Host() string {
 	if host == "" {
 		host = urlHost(f.first(factURLFull, factHTTPURL))
 	}
-	// A colon that is the only one, or follows a bracket, stands before a port; others belong to an IPv6 address.
-	if i := strings.LastIndexByte(host, ':'); i > 0 && (host[i-1] == ']' || strings.IndexByte(host, ':') == i) {
-		host = host[:i]
-	}
-	return strings.Trim(host, "[]")
+	return HostOf(host)
 }
 
 func (f *SpanFacts) address() string {

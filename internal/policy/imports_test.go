@@ -92,6 +92,7 @@ var importRules = []importRule{
 	{"cmd/tracegen", []string{"internal/tracegen"}, "the generator knows the wire and the API, not the product's inside"},
 	{"test/arrival", nil, "the package is its tests, which play the generator's traffic to the factory"},
 	{"test/hostile", nil, "tests of the pipeline made of its factories; it holds no code"},
+	{"test/propagation", nil, "the package is its tests, which wire the components together and play the generator's traffic"},
 	{"test/late", nil, "the package is its tests, which wire the components together"},
 	{"test/e2e", nil, "the end-to-end tests know the built binary only"},
 	{"test/hostile", nil, "the package is its tests, which wire the components together"},

@@ -81,6 +81,7 @@ func (e blockEncoders) put(encoder *block.Encoder) {
 // encode makes the blocks of a call. now stands in for the time of release where the call names none. An error is permanent.
 func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, error) {
 	call := &encodedCall{id: tracetree.NewCallID(releases), releases: len(releases), sums: callSums.Get().(*rollup.Call)}
+	call.sums.Contrast = &s.contrast
 	encoder := s.encoders.get()
 	defer s.encoders.put(encoder)
 	// Mostly all releases are of one tenant and day.

@@ -3,7 +3,6 @@ package pebblestore
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -56,7 +55,7 @@ func (o *openSums) add(call *rollup.Call, spans int) (large bool) {
 		m := newRollupMinute(tenantPrefix(delta.Tenant), delta.Minute)
 		sums := o.minutes[m]
 		if sums == nil {
-			sums = rollup.NewSums(math.MaxInt32)
+			sums = rollup.NewUnlimitedSums()
 			o.minutes[m] = sums
 		}
 		sums.Add(delta.Sums)
@@ -223,6 +222,7 @@ func (s *Store) sumBlock(at partition, sequence uint64) error {
 		return errCorrupt
 	}
 	call := callSums.Get().(*rollup.Call)
+	call.Contrast = &s.contrast
 	defer func() {
 		call.Reset()
 		callSums.Put(call)

@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"encoding/binary"
+	"errors"
 	"io/fs"
 	"path/filepath"
 	"runtime"
@@ -127,10 +128,16 @@ func cpu() time.Duration {
 func diskUsage(t testing.TB, path string) (bytes int64) {
 	t.Helper()
 	require.NoError(t, filepath.WalkDir(path, func(_ string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // Pebble removes files at any time
+		}
 		if err != nil {
 			return err
 		}
 		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}

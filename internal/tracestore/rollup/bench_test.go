@@ -10,6 +10,7 @@ import (
 
 	"github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/rollup"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
@@ -75,7 +76,7 @@ func BenchmarkCall(b *testing.B) {
 	perSpan := func(b *testing.B) {
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/spans, "ns/span")
 	}
-	var call rollup.Call
+	call := rollup.Call{Contrast: &rollup.Contrast{Attributes: tracestore.DefaultContrastAttributes()}}
 	sum := func() *rollup.Sums {
 		call.Reset()
 		for i := range releases {

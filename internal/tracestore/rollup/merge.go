@@ -24,7 +24,6 @@ func (s *Sums) Merge(encoded []byte, tables Tables) error {
 func (s *Sums) Add(from *Sums) {
 	known := make([]uint32, len(from.strings.list)+1)
 	for t := range from.tables {
-		own := &s.tables[t]
 		table := &from.tables[t]
 		for i := range table.keys {
 			var k key
@@ -37,10 +36,10 @@ func (s *Sums) Add(from *Sums) {
 				}
 				k[column] = known[id]
 			}
-			own.at(&k).merge(&table.rows[i])
+			s.at(Table(t), &k).merge(&table.rows[i])
 		}
 		if table.other != nil {
-			own.beyond().merge(table.other)
+			s.tables[t].beyond().merge(table.other)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // What a release adds besides its spans.
@@ -19,6 +20,7 @@ type rootSpan struct {
 	environment   uint32
 	entry         tracestore.Operation
 	duration      int64
+	span          *tracetree.Span
 }
 
 func (r *rootSpan) consider(c *collector) {
@@ -32,7 +34,7 @@ func (r *rootSpan) consider(c *collector) {
 	}
 	*r = rootSpan{
 		found: true, rooted: rooted, start: start, id: id, environment: c.resource.environment, entry: c.read.entry,
-		duration: c.duration,
+		duration: c.duration, span: c.span,
 	}
 }
 

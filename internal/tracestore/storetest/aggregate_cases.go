@@ -146,9 +146,9 @@ func testAggregateOddSpans(t *testing.T, store tracestore.Backend) {
 		return tracestore.Operation{Service: service, Operation: name}
 	}
 	require.ElementsMatch(t, []tracestore.OperationAggregate{
-		{Operation: op("shop", "GET /"), Kind: "server", Calls: 1},
-		{Operation: op("shop", "backwards"), Kind: "unspecified", Calls: 1},
-		{Operation: op(conventions.UnknownService, "endless"), Kind: "unspecified", Calls: 1},
+		{Operation: op("shop", "GET /"), Kind: "server", Calls: 1, Roots: 1, Weight: 1},
+		{Operation: op("shop", "backwards"), Kind: "unspecified", Calls: 1, Weight: 1},
+		{Operation: op(conventions.UnknownService, "endless"), Kind: "unspecified", Calls: 1, Weight: 1},
 	}, list)
 	entries := collect(t, store.Entries(t.Context(), "", bothMinutes()))
 	require.Len(t, entries, 1)

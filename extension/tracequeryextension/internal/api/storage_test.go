@@ -30,6 +30,7 @@ type fakeStorage struct {
 
 	operations   []tracestore.OperationAggregate
 	edges        []tracestore.EdgeAggregate
+	contexts     []tracestore.ContextAggregate
 	completeness tracestore.Completeness
 	// asked is the last question about aggregates.
 	asked       tracestore.AggregateQuery
@@ -46,6 +47,11 @@ func (s *fakeStorage) Operations(
 func (s *fakeStorage) Edges(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.EdgeAggregate, error] {
 	s.asked = *query
 	return every(s.edges)
+}
+
+func (s *fakeStorage) Contexts(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.ContextAggregate, error] {
+	s.asked = *query
+	return every(s.contexts)
 }
 
 func (s *fakeStorage) Completeness(context.Context, string, *tracestore.AggregateQuery) (tracestore.Completeness, error) {

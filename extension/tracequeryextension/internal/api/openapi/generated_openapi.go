@@ -54,6 +54,12 @@ const (
 	CategoryStorage           Category = "storage"
 )
 
+// Defines values for EdgeUnansweredReason.
+const (
+	EdgeUnansweredReasonContextLost  EdgeUnansweredReason = "context_lost"
+	EdgeUnansweredReasonSpansMissing EdgeUnansweredReason = "spans_missing"
+)
+
 // Defines values for NodeKind.
 const (
 	NodeKindDatabase NodeKind = "database"
@@ -191,6 +197,13 @@ type Bottleneck struct {
 	Service   string  `json:"service"`
 	Operation string  `json:"operation"`
 	Share     float64 `json:"share"`
+
+	// UsualSelfTimeNS What a span of this operation takes itself, in the mean over the hour before. Of `GET /traces/{id}` only; left out
+	// with less than 30 calls in that hour.
+	UsualSelfTimeNS *int64 `json:"usual_self_time_ns,omitempty"`
+
+	// TimesUsual How many times that the span took itself, and left out with it, and where it is 0.
+	TimesUsual *float64 `json:"times_usual,omitempty"`
 }
 
 // Category What a span does, by the semantic conventions.
@@ -290,11 +303,30 @@ type Edge struct {
 	// Unanswered Calls of the parent for which the child, which does send spans, has none. They are not among `calls`.
 	Unanswered int64 `json:"unanswered"`
 
+	// ContextAccuracy How much of the trace context comes across from parent to child: the share of the calls that spans of the child
+	// answer, over all protocols, of those in the minutes in which the child sent spans. Left out where there are none,
+	// and for what sends no spans.
+	ContextAccuracy *float64 `json:"context_accuracy,omitempty"`
+
+	// UnansweredReason What became of at least 10 calls and 0.5 % of them. `context_lost`: they arrived without their context, and the
+	// child began about as many traces of its own. `spans_missing`: it did not; it samples, or loses spans. Left out
+	// where that does not show.
+	UnansweredReason *EdgeUnansweredReason `json:"unanswered_reason,omitempty"`
+
 	// P50Ns Median duration of the calls; left out without calls.
 	P50Ns *int64 `json:"p50_ns,omitempty"`
 	P95Ns *int64 `json:"p95_ns,omitempty"`
 	P99Ns *int64 `json:"p99_ns,omitempty"`
+
+	// Violations The rules that the spans of the child break which the parent called, by name, over all protocols; left out where there
+	// are none.
+	Violations []ViolationCount `json:"violations,omitempty"`
 }
+
+// EdgeUnansweredReason What became of at least 10 calls and 0.5 % of them. `context_lost`: they arrived without their context, and the
+// child began about as many traces of its own. `spans_missing`: it did not; it samples, or loses spans. Left out
+// where that does not show.
+type EdgeUnansweredReason string
 
 // EntryCondition The operation at which the request entered the system.
 type EntryCondition struct {
@@ -336,12 +368,19 @@ type Operation struct {
 
 // OperationStatistics defines model for OperationStatistics.
 type OperationStatistics struct {
-	Service   string   `json:"service"`
-	Operation string   `json:"operation"`
-	Kind      SpanKind `json:"kind"`
+	Service   string `json:"service"`
+	Operation string `json:"operation"`
+
+	// Version The service's, with `by_version`. Left out for spans that name none.
+	Version *string  `json:"version,omitempty"`
+	Kind    SpanKind `json:"kind"`
 
 	// Calls Its spans.
 	Calls int64 `json:"calls"`
+
+	// Weight For how many calls these stand: each for its adjusted count where senders sample by probability (`ot=th:` in the
+	// tracestate), else for itself.
+	Weight float64 `json:"weight"`
 
 	// Errors Those that failed.
 	Errors int64 `json:"errors"`
@@ -507,6 +546,9 @@ type ServiceNode struct {
 	P50Ns *int64 `json:"p50_ns,omitempty"`
 	P95Ns *int64 `json:"p95_ns,omitempty"`
 	P99Ns *int64 `json:"p99_ns,omitempty"`
+
+	// Violations The rules that its spans break, by name; left out where there are none.
+	Violations []ViolationCount `json:"violations,omitempty"`
 }
 
 // ServicesAnswer defines model for ServicesAnswer.
@@ -631,6 +673,17 @@ type TraceSummary struct {
 	Bottleneck *Bottleneck `json:"bottleneck,omitempty"`
 }
 
+// ViolationCount defines model for ViolationCount.
+type ViolationCount struct {
+	// Violation The rule, as in a span's `violations`.
+	//
+	// Examples: missing_time
+	Violation string `json:"violation"`
+
+	// Spans Spans that break it.
+	Spans int64 `json:"spans"`
+}
+
 // Window What was really asked of the storage; the end is exclusive.
 type Window struct {
 	// Start RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
@@ -753,11 +806,14 @@ type GetOperationsParams struct {
 	// Service Only the operations of this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
+	// ByVersion `true` tells the versions of a service (`service.version`) apart, which are one operation otherwise.
+	ByVersion *bool `form:"by_version,omitempty" json:"by_version,omitempty"`
+
 	// Limit The most operations to answer.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor `next_cursor` of the previous page, with the same `environment`, `service` and tenant. The window stays that of
-	// the first page.
+	// Cursor `next_cursor` of the previous page, with the same `environment`, `service`, `by_version` and tenant. The window
+	// stays that of the first page.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
