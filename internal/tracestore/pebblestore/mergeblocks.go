@@ -2,25 +2,22 @@ package pebblestore
 
 import "time"
 
-// Blocks that follow one another are merged in two steps, so that a span is written at most three times: the smallest (tinySpans) when
-// they make up a small one, and the small ones (smallSpans) when they make up a whole one. When a day is over, what is left of it is
-// merged once more.
+// mergeSteps are how blocks that follow one another are merged: those below a number of spans when they make up the target, or when they are
+// many. A span is written four times at most. What is not small, which calls of a busy system are not, is written once. When a day
+// is over, what is left of it is merged once more.
+var mergeSteps = []struct{ below, target int }{{96, 256}, {512, 1536}, {smallSpans, targetSpans}}
+
 const (
-	tinySpans  = 128
+	// smallSpans is below which number of spans a block is small.
 	smallSpans = 2048
-	// tinyTarget is what tiny blocks are merged into, tinyBlocks of them at most.
-	tinyTarget = 1024
-	tinyBlocks = 256
-	// maxMergedBlocks bounds what is open at once.
-	maxMergedBlocks = 512
+	// maxMerged bounds how many blocks are open at once.
+	maxMerged = 256
 )
 
 // chooseMerge finds blocks to merge, the oldest first: those at [from, to) of the list. Of a day that is over (closed) all small ones
 // are. summed is the sequence up to which blocks may be rewritten.
 func chooseMerge(blocks []blockInMemory, summed uint64, closed bool) (from, to int) {
-	for _, step := range []struct{ below, target, count int }{
-		{tinySpans, tinyTarget, tinyBlocks}, {smallSpans, targetSpans, maxMergedBlocks},
-	} {
+	for _, step := range mergeSteps {
 		start, spans := 0, 0
 		for i, b := range blocks {
 			if b.sequence > summed {
@@ -33,7 +30,7 @@ func chooseMerge(blocks []blockInMemory, summed uint64, closed bool) (from, to i
 				start, spans = i+1, 0
 				continue
 			}
-			if spans += int(b.spans); i > start && (spans >= step.target || i-start+1 >= step.count) {
+			if spans += int(b.spans); i > start && (spans >= step.target || i-start+1 >= maxMerged) {
 				return start, i + 1
 			}
 		}

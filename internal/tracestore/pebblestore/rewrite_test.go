@@ -33,8 +33,9 @@ func TestChooseMerge(t *testing.T) {
 		"nothing":                                {},
 		"large ones":                             {blocks: numbered(8192, 2048, 8192), summed: 99, closed: true},
 		"too few":                                {blocks: numbered(5, 5, 5, 2000, 2000), summed: 99},
-		"tiny ones, as many as make a small one": {blocks: numbered(append([]uint32{8192}, tiny...)...), summed: 999, from: 1, to: 206},
-		"tiny ones, many":                        {blocks: numbered(slices.Repeat([]uint32{1}, 300)...), summed: 999, to: 256},
+		"tiny ones, as many as make a small one": {blocks: numbered(append([]uint32{8192}, tiny...)...), summed: 999, from: 1, to: 53},
+		"empty ones, many":                       {blocks: numbered(slices.Repeat([]uint32{0}, 300)...), summed: 999, to: 256},
+		"little ones":                            {blocks: numbered(9000, 300, 300, 300, 400, 300, 300), summed: 99, from: 1, to: 6},
 		"small ones":                             {blocks: numbered(9000, 2000, 2000, 2000, 2000, 2000, 2000), summed: 99, from: 1, to: 6},
 		"not over a large one":                   {blocks: numbered(2000, 2000, 2000, 3000, 2000, 2000), summed: 99},
 		"not before they are summed":             {blocks: numbered(2000, 2000, 2000, 2000, 2000), summed: 4},
@@ -121,7 +122,7 @@ func TestMerge(t *testing.T) {
 	merge(t, store)
 	spans := blockSpans(store)
 	require.Less(t, len(spans), 250)
-	require.GreaterOrEqual(t, spans[0], uint32(tinyTarget))
+	require.GreaterOrEqual(t, spans[0], uint32(1536))
 	same()
 	clock.set(noon.Add(24 * time.Hour)) // the day is over
 	merge(t, store)

@@ -18,6 +18,7 @@ import (
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracegen/shop"
 	"github.com/tracewright/tracewright/internal/tracegen/wire"
+	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
@@ -204,4 +205,120 @@ func BenchmarkShop(b *testing.B) {
 	b.ReportMetric(float64(store.Stats().SpanBytes)/float64(spans), "block-B/span")
 	b.ReportMetric(making.Seconds()*float64(n)/million, "making-CPU-s/Mspan")
 	b.Log(store.db.Metrics().String())
+}
+
+// BenchmarkMonth asks a store of 30 days, a call of 8192 spans for each of several hours of a day.
+func BenchmarkMonth(b *testing.B) {
+	const days, callsADay, distinct = 30, 8, 4
+	traffic := newShopTraffic()
+	var calls []ptrace.Traces
+	first := noon.Add(-days * 24 * time.Hour)
+	for range distinct {
+		calls = append(calls, traffic.call(b, first, 8192))
+	}
+	clock := newClock(noon)
+	path := b.TempDir()
+	store := openStore(b, Options{Path: path, Retention: 40 * 24 * time.Hour, Now: clock.now})
+	var ids []pcommon.TraceID
+	spans := 0
+	const step = 24 * time.Hour / callsADay
+	for n := range days * callsADay {
+		td := calls[n%distinct]
+		later := step
+		if n >= distinct {
+			later = distinct * step
+		} else {
+			later = time.Duration(n) * step
+		}
+		again(td, uint64(n/distinct+1), later)
+		clock.set(first.Add(time.Duration(n) * step))
+		require.NoError(b, store.WriteCall(b.Context(), td))
+		spans += td.SpanCount()
+		ids = append(ids, td.ResourceSpans().At(n%7).ScopeSpans().At(0).Spans().At(0).TraceID())
+	}
+	settle(b, store)
+	b.Logf("%d spans, %d bytes of filters", spans, func() (n int) {
+		for _, d := range store.partitions.all() {
+			n += d.ids.size()
+		}
+		return n
+	}())
+	window := func(where tracestore.Conditions, hours time.Duration) *tracestore.SearchQuery {
+		return &tracestore.SearchQuery{Start: noon.Add(-hours * time.Hour), End: noon.Add(time.Hour), Limit: 20, Where: where}
+	}
+	span := func(c tracestore.SpanConditions) tracestore.Conditions { return tracestore.Conditions{Span: c} }
+	attribute := func(key, value string) []tracestore.AttributeCondition {
+		return []tracestore.AttributeCondition{{Key: key, Op: tracestore.OpEqual, Text: value}}
+	}
+	b.Run("by id", func(b *testing.B) {
+		for n := 0; b.Loop(); n++ {
+			counts, err := spanCounts(b, store, ids[n%len(ids)])
+			require.NoError(b, err)
+			require.Len(b, counts, 1)
+		}
+	})
+	b.Run("unknown id", func(b *testing.B) {
+		for n := 0; b.Loop(); n++ {
+			_, err := spanCounts(b, store, numberedID(n))
+			require.ErrorIs(b, err, tracestore.ErrNotFound)
+		}
+	})
+	for name, query := range map[string]*tracestore.SearchQuery{
+		"newest of a day": window(tracestore.Conditions{}, 24),
+		"span": window(span(tracestore.SpanConditions{
+			Service: "frontend", MinDuration: time.Millisecond, Attributes: attribute("http.request.method", "GET"),
+		}), 24),
+		"rare value of a month": window(span(tracestore.SpanConditions{Attributes: attribute("session.id", "nowhere to be found")}), days*24),
+		"slow of a month":       window(tracestore.Conditions{Trace: tracestore.TraceConditions{MinDuration: time.Hour}}, days*24),
+		"count of a month":      window(tracestore.Conditions{}, days*24),
+	} {
+		b.Run(name, func(b *testing.B) {
+			found := 0
+			for b.Loop() {
+				found = len(mustSearch(b, store, query).Traces)
+			}
+			b.ReportMetric(float64(found), "found")
+		})
+	}
+	b.Run("open", func(b *testing.B) {
+		for b.Loop() {
+			require.NoError(b, store.Close())
+			var err error
+			store, err = Open(store.options)
+			require.NoError(b, err)
+		}
+	})
+	require.NoError(b, store.Close())
+}
+
+// BenchmarkQuiet is ten minutes of 100 spans a second: 20 calls a second of a trace or none, with the upkeep at its times.
+func BenchmarkQuiet(b *testing.B) {
+	for b.Loop() {
+		traffic := newShopTraffic()
+		clock := newClock(noon)
+		path := b.TempDir()
+		store := openStore(b, Options{Path: path, Retention: 168 * time.Hour, Now: clock.now})
+		spans := 0
+		for second := range 600 {
+			for at := 0; spans < 100*(second+1); at++ {
+				clock.set(noon.Add(time.Duration(second)*time.Second + time.Duration(at)*50*time.Millisecond))
+				td := traffic.call(b, clock.now(), 1)
+				spans += td.SpanCount()
+				require.NoError(b, store.WriteCall(b.Context(), td))
+			}
+			if second%5 == 4 {
+				require.NoError(b, store.writeSums())
+				require.NoError(b, store.mergeBlocks())
+				require.NoError(b, store.foldRollups())
+			}
+			if second%60 == 59 {
+				require.NoError(b, store.flushQuiet())
+			}
+		}
+		settle(b, store)
+		blocks := store.partitions.blocksOf(partition{tenantPrefix(""), dayOf(noon.UnixNano())})
+		b.ReportMetric(float64(len(blocks)), "blocks")
+		b.ReportMetric(float64(diskUsage(b, path))/float64(spans), "disk-B/span")
+		b.Log(store.db.Metrics().String())
+	}
 }

@@ -230,6 +230,17 @@ func probe(fs vfs.FS, path string) error {
 	return cmp.Or(err, file.Close(), fs.Remove(name)) // the first tells why
 }
 
+// separatedBytes is from which size on a value lies apart from its key: the body of a block that is not to be merged any more.
+const separatedBytes = 128 << 10
+
+// tableCompression is for keys and small values, rollups above all; blocks are compressed.
+var tableCompression = func() *sstable.CompressionProfile {
+	profile := *sstable.ZstdCompression
+	profile.Name = "tables"
+	profile.ValueBlocks, profile.OtherBlocks = sstable.NoCompression.ValueBlocks, sstable.SnappyCompression.OtherBlocks
+	return &profile
+}()
+
 func (s *Store) pebbleOptions() *pebble.Options {
 	options := &pebble.Options{
 		FS:                          &patientFS{FS: s.options.FS, disk: s.disk},
@@ -248,19 +259,18 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		// A dropped partition's space comes back soon, not with the next full memtable.
 		FlushDelayDeleteRange: 10 * time.Second,
 	}
-	// Heads and bodies, nearly all of the bytes, are written twice: to the log, and to a blob file when a memtable is flushed.
-	// Compactions move their keys alone.
+	// Bodies, nearly all of the bytes, are written twice: to the log, and to a blob file when a memtable is flushed.
+	// Compactions move their keys alone. Those of small blocks, which are merged soon, stay with their keys.
 	options.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
 		return pebble.ValueSeparationPolicy{
-			Enabled: true, MinimumSize: 1 << 10, MaxBlobReferenceDepth: 10, RewriteMinimumAge: 5 * time.Minute, TargetGarbageRatio: 0.3,
+			Enabled: true, MinimumSize: separatedBytes, MaxBlobReferenceDepth: 10, RewriteMinimumAge: time.Minute, TargetGarbageRatio: 0.15,
 		}
 	}
 	for i := range options.Levels {
 		level := &options.Levels[i]
 		level.BlockSize = 32 << 10
 		level.IndexBlockSize = 256 << 10
-		// Blocks are compressed, ids do not compress.
-		level.Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+		level.Compression = func() *sstable.CompressionProfile { return tableCompression }
 	}
 	return options
 }

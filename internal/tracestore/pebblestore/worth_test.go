@@ -115,15 +115,21 @@ func TestMaxBytes(t *testing.T) {
 	query := &tracestore.SearchQuery{Start: noon.Add(-day), End: noon.Add(5 * day), Limit: 10_000}
 	all := len(mustSearch(t, store, query).Traces)
 	whole := diskUsage(t, path)
+	size := 0.
+	for _, d := range store.partitions.all() {
+		for _, b := range d.blocks {
+			size += float64(b.bytes) * blockOverhead
+		}
+	}
 
-	store.options.MaxBytes = whole * 6 / 10
+	store.options.MaxBytes = int64(size * 0.6) // less than two days
 	require.NoError(t, store.dropOverflow())
 	left := mustSearch(t, store, query).Traces
-	require.InDelta(t, all/3, len(left), float64(all)/5)
+	require.InDelta(t, all/3, len(left), float64(all)/20)
 	for _, row := range left {
 		require.Greater(t, row.Start, noon.Add(day/2).UnixNano())
 	}
-	store.options.MaxBytes = whole / 6
+	store.options.MaxBytes = int64(size / 6) // half a day
 	require.NoError(t, store.dropOverflow())
 	last := mustSearch(t, store, query).Traces
 	require.NotEmpty(t, last)
