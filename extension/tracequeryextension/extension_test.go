@@ -236,6 +236,10 @@ func TestStartFailsNamingTheKey(t *testing.T) {
 			newHost(&testStorage{}), func(c *Config) { c.Auth = &storageID },
 			`extensions::trace_query::auth: extension "trace_store" does not authenticate`,
 		},
+		"unknown authenticator of managers": {
+			newHost(&testStorage{}), func(c *Config) { c.ManageAuth = &other },
+			`extensions::trace_query::manage_auth: unknown extension "nobody"; configure it`,
+		},
 		"bad endpoint": {
 			newHost(&testStorage{}), func(c *Config) { c.HTTP.NetAddr.Endpoint = "nowhere" },
 			`extensions::trace_query::http::endpoint: listen on "nowhere"`,

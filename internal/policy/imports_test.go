@@ -81,25 +81,28 @@ var importRules = []importRule{
 		[]string{"internal/conventions", "internal/tracestore", "internal/tracestore/pebblestore"},
 		"the only place that wires a backend in",
 	},
+	{"extension/goruntimeextension", nil, "it sets the process and knows nothing of traces"},
 	{
 		"extension/tracequeryextension",
 		[]string{"internal/analysis", "internal/conventions", "internal/tenant", "internal/tracetree", "internal/tracestore"},
 		"queries read through the contract",
 	},
 	{"internal/tracegen", nil, "the traffic and its truth know nothing of the product that they check"},
+	{"cmd/tracewrightctl", []string{"internal/tracestore/pebblestore"}, "it opens folders of the embedded store, and nothing of the pipeline"},
 	{"cmd/tracegen", []string{"internal/tracegen"}, "the generator knows the wire and the API, not the product's inside"},
 	{"test/arrival", nil, "the package is its tests, which play the generator's traffic to the factory"},
 	{"test/hostile", nil, "tests of the pipeline made of its factories; it holds no code"},
+	{"test/propagation", nil, "the package is its tests, which wire the components together and play the generator's traffic"},
 	{"test/late", nil, "the package is its tests, which wire the components together"},
 	{"test/e2e", nil, "the end-to-end tests know the built binary only"},
 	{"test/hostile", nil, "the package is its tests, which wire the components together"},
 	{
 		"test/bench",
 		[]string{
-			"processor/traceassemblyprocessor", "internal/analysis", "internal/conventions", "internal/tracegen", "internal/tracestore/pebblestore",
-			"internal/tracetree",
+			"processor/traceassemblyprocessor", "processor/traceanalysisprocessor", "internal/analysis", "internal/conventions", "internal/tracegen",
+			"internal/tracestore/pebblestore", "internal/tracetree",
 		},
-		"benchmarks know built binaries, the factory of what they drive without a receiver, and the store that they fill",
+		"benchmarks know built binaries, the factories of what they drive without a receiver, the traffic, and the store that they fill",
 	},
 }
 

@@ -74,6 +74,8 @@ type AggregateReader interface {
 	Entries(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[EntryAggregate, error]
 	EntryOperations(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[EntryOperationAggregate, error]
 	Errors(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[ErrorAggregate, error]
+	Contexts(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[ContextAggregate, error]
+	Contrasts(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[ContrastAggregate, error]
 	// Completeness says how far the answers over this window can be trusted.
 	Completeness(ctx context.Context, tenant string, query *AggregateQuery) (Completeness, error)
 }

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/tracewright/tracewright/internal/analysis"
+	traceanalysis "github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracegen/shop"
 	"github.com/tracewright/tracewright/internal/tracegen/wire"
@@ -78,7 +78,7 @@ func (c *call) annotate(release *tracetree.Release) {
 	attrs.PutStr(conventions.AttrOutcome, conventions.OutcomeComplete)
 	attrs.PutInt(conventions.AttrVersion, 1)
 	release.Assembly = tracetree.Assembly{Outcome: conventions.OutcomeComplete, Version: 1}
-	analysis.Annotate(release, analysis.Analyze(release))
+	traceanalysis.Annotate(release, traceanalysis.Analyze(release))
 	if start, ok := attrs.Get(conventions.AttrStart); ok {
 		c.starts = append(c.starts, start)
 	}

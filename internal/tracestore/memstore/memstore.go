@@ -26,6 +26,7 @@ type Store struct {
 
 	retention time.Duration
 	now       func() time.Time
+	contrast  rollup.Contrast
 
 	mu      sync.RWMutex // guards the fields below
 	calls   map[tracetree.CallID]struct{}
@@ -61,6 +62,7 @@ func New(retention time.Duration, now func() time.Time) *Store {
 		rollups: make(map[minuteKey]*rollup.Sums),
 	}
 	s.Reader = s.answer
+	s.contrast = rollup.Contrast{Attributes: tracestore.DefaultContrastAttributes(), Usual: rollup.NewUsual(s.Reader)}
 	return s
 }
 
@@ -70,6 +72,12 @@ func (s *Store) WriteCall(ctx context.Context, td ptrace.Traces) error {
 		return err
 	}
 	releases := tracetree.Releases(td)
+	sums := rollup.Call{Contrast: &s.contrast}
+	explained := make([]*tracetree.Release, len(releases))
+	for i := range releases {
+		explained[i] = tracerow.Explained(&releases[i])
+		sums.Add(explained[i], s.releaseTime(&releases[i])) // may read the hour before
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := tracetree.NewCallID(releases)
@@ -77,17 +85,17 @@ func (s *Store) WriteCall(ctx context.Context, td ptrace.Traces) error {
 		return nil
 	}
 	s.calls[id] = struct{}{}
-	var sums rollup.Call
 	for i := range releases {
-		r := tracerow.Explained(&releases[i])
-		releasedAt := r.ReleasedAt
-		if releasedAt <= 0 {
-			releasedAt = s.now().UnixNano()
-		}
-		s.addLocked(td, r, releasedAt)
-		sums.Add(r, releasedAt)
+		s.addLocked(td, explained[i], s.releaseTime(&releases[i]))
 	}
 	return s.addSumsLocked(sums.Deltas())
+}
+
+func (s *Store) releaseTime(release *tracetree.Release) int64 {
+	if release.ReleasedAt > 0 {
+		return release.ReleasedAt
+	}
+	return s.now().UnixNano()
 }
 
 // addLocked adds a release of the call; r is explained, td is as it was written.

@@ -40,6 +40,11 @@ type Fault struct {
 // the content is no error but a fault.
 func Check(ctx context.Context, path string) (result CheckResult, err error) {
 	f, err := openFolder(path)
+	if pebble.IsCorruptionError(err) {
+		c := checker{}
+		c.fault(partition{}, pcommon.TraceID{}, err)
+		return c.result, nil
+	}
 	if err != nil {
 		return CheckResult{}, err
 	}
