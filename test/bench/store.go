@@ -64,6 +64,9 @@ func (o *storeOptions) parse(args []string) error {
 			return errors.New("--spans, --rounds, --loaded, --days, --grown and --pool must be positive")
 		}
 	}
+	if o.pool < 1000 {
+		return errors.New("--pool must be at least 1000, so that calls are full")
+	}
 	if o.queries < 10 || o.rate < 0 || o.slowRate <= 0 || flags.NArg() > 0 {
 		return errors.New("--queries must be at least 10, --slow-rate positive, --rate not negative, and nothing may stand behind the flags")
 	}

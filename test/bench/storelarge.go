@@ -84,7 +84,7 @@ func (b *storeBench) load(ctx context.Context, folder string) (loaded *loadedSto
 		loaded = &loadedStore{}
 		return loaded, json.Unmarshal(text, loaded)
 	}
-	l, err := openLoader(filepath.Join(folder, storedFolder), b.seed, b.pool)
+	l, err := openLoader(ctx, filepath.Join(folder, storedFolder), b.seed, b.pool)
 	if err != nil {
 		return nil, err
 	}
@@ -96,12 +96,12 @@ func (b *storeBench) load(ctx context.Context, folder string) (loaded *loadedSto
 	}
 	fmt.Printf("load %d million spans over %d days:\n", b.loaded/1_000_000, b.days)
 	now := time.Now()
-	calls := max(b.days, b.loaded/(tracesPerCall*spansPerTrace))
+	calls := max(b.days, b.loaded/leastCallSpans)
 	rareEvery := max(1, calls/rareValues)
 	for n := range calls {
 		at := now.Add(-time.Duration(float64(b.days) * 24 * float64(time.Hour) * (1 - float64(n+1)/float64(calls))))
 		var restore func()
-		c, err := l.write(ctx, at, func(c *call) {
+		c, err := l.write(ctx, at, func(c *storedCall) {
 			if n%rareEvery == 0 && len(loaded.Rare) < rareValues {
 				value := "rare-" + strconv.Itoa(n)
 				if restore = setRare(c, value); restore != nil {
@@ -128,7 +128,7 @@ func (b *storeBench) load(ctx context.Context, folder string) (loaded *loadedSto
 }
 
 // setRare gives one span of the call a value that no other has; nil where there is no place for it.
-func setRare(c *call, value string) (restore func()) {
+func setRare(c *storedCall, value string) (restore func()) {
 	for _, rs := range c.td.ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
