@@ -7,7 +7,7 @@ BUILD_FLAGS := -trimpath -ldflags '-s -w'
 # Written by `make test`, read by .ci/run: one JSON line for every event of every test.
 TEST_REPORT := .cache/test.json
 
-.PHONY: all build build-agent run demo test test-long bench-arrival bench-assembly bench-kill bench-store lint golangci fmt generate check-generated clean help
+.PHONY: all build build-agent run demo test test-long bench-analysis bench-arrival bench-assembly bench-kill bench-store lint golangci fmt generate check-generated clean help
 
 all: lint test build
 
@@ -18,6 +18,7 @@ help:
 	@echo "make test-long run those again that take long at full size"
 	@echo "make bench-arrival"
 	@echo "               how soon and how whole traces are released, for six ways in which spans arrive; fails on a miss"
+	@echo "make bench-analysis  hold trace_analysis to its targets: CPU and allocations a span; takes a minute"
 	@echo "make bench-assembly  hold trace_assembly to its targets: cost, arrival patterns, kill rounds; takes 25 minutes"
 	@echo "make bench-store     hold the embedded store to its targets: cost, disk, queries on 30 days; takes an hour and a half"
 	@echo "make bench-kill      kill -9 and power loss, many times: nothing acknowledged is lost, every sum is right"
@@ -98,6 +99,10 @@ bench-assembly: _bench/main.go
 	$(MAKE) bench-arrival || status=1; \
 	$(MAKE) bench-kill || status=1; \
 	exit $$status
+
+# Prints figure, target, PASS or FAIL; fails where one is missed. BENCH_FLAGS: see go run ./test/bench analysis --help.
+bench-analysis:
+	@go run ./test/bench analysis $(BENCH_FLAGS)
 
 lint:
 	go vet ./...

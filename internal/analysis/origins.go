@@ -67,7 +67,7 @@ func FindOrigins(r *Result) []Origin {
 	if count == 0 {
 		return nil
 	}
-	o := originFinder{calls: readCalls(r), ways: make([]errorWay, len(r.Spans)), targets: make([]callTarget, len(r.Spans))}
+	o := originFinder{calls: callsOf(r), ways: make([]errorWay, len(r.Spans)), targets: make([]callTarget, len(r.Spans))}
 	o.readTargets()
 	origins := make([]Origin, 0, count)
 	for _, i := range o.order { // parents before children

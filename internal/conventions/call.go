@@ -78,7 +78,7 @@ func (c *Calls) hash(kind ptrace.SpanKind, attrs pcommon.Map) uint64 {
 	var (
 		hash  = uint64(kind)
 		named bool      // by something that goes before the following
-		last  [4]string // what counts where nothing else names the peer: addresses are many
+		last  [8]string // what counts where nothing else names the peer: addresses are many
 	)
 	for key, value := range attrs.All() {
 		name := uint64(0)
@@ -91,18 +91,28 @@ func (c *Calls) hash(kind ptrace.SpanKind, attrs pcommon.Map) uint64 {
 			name = 3
 		case "db.name":
 			name = 4
-		case "messaging.destination.name":
+		case "db.cassandra.keyspace":
 			name = 5
-		case "messaging.destination":
+		case "db.hbase.namespace":
 			name = 6
-		case "server.address":
+		case "db.instance":
 			name = 7
-		case "net.peer.name":
+		case "messaging.destination.name":
 			name = 8
-		case "http.host":
+		case "messaging.destination":
 			name = 9
-		case "peer.hostname":
+		case "messaging.source.name":
 			name = 10
+		case "message_bus.destination":
+			name = 11
+		case "server.address":
+			name = 12
+		case "net.peer.name":
+			name = 13
+		case "http.host":
+			name = 14
+		case "peer.hostname":
+			name = 15
 		case "db.system.name":
 			name = maxNamed + 1
 		case "db.system":
@@ -113,6 +123,15 @@ func (c *Calls) hash(kind ptrace.SpanKind, attrs pcommon.Map) uint64 {
 			name = maxNamed + 4
 		case "rpc.system":
 			name = maxNamed + 5
+		case "rpc.service", "rpc.method": // that etcd is called counts
+			if value.Type() == pcommon.ValueTypeStr && value.Str() != "" {
+				etcd := uint64(0)
+				if strings.HasPrefix(value.Str(), etcdServices) {
+					etcd = 1
+				}
+				hash = mix(hash, 400+uint64(len(key)), etcd)
+			}
+			continue
 		case "db.query.text", "db.statement", "http.request.method", "http.method": // that they are there counts
 			if value.Type() == pcommon.ValueTypeStr {
 				hash = mix(hash, 100+uint64(len(key)), min(1, uint64(len(value.Str()))))
@@ -124,17 +143,29 @@ func (c *Calls) hash(kind ptrace.SpanKind, attrs pcommon.Map) uint64 {
 		case "net.peer.port":
 			hash = mix(hash, 201, uint64(port(value)))
 			continue
-		case "network.peer.address":
+		case "server.socket.domain":
 			setText(&last[0], value)
 			continue
-		case "net.peer.ip":
+		case "net.sock.peer.name":
 			setText(&last[1], value)
 			continue
-		case "url.full":
+		case "network.peer.address":
 			setText(&last[2], value)
 			continue
-		case "http.url":
+		case "server.socket.address":
 			setText(&last[3], value)
+			continue
+		case "net.sock.peer.addr":
+			setText(&last[4], value)
+			continue
+		case "net.peer.ip":
+			setText(&last[5], value)
+			continue
+		case "url.full":
+			setText(&last[6], value)
+			continue
+		case "http.url":
+			setText(&last[7], value)
 			continue
 		default:
 			continue
@@ -146,7 +177,7 @@ func (c *Calls) hash(kind ptrace.SpanKind, attrs pcommon.Map) uint64 {
 	}
 	if !named {
 		for i, text := range last {
-			if i >= 2 {
+			if i >= 6 {
 				text = urlHost(text)
 			}
 			hash = mix(hash, 300+uint64(i), maphash.String(c.seed, text))
@@ -156,7 +187,7 @@ func (c *Calls) hash(kind ptrace.SpanKind, attrs pcommon.Map) uint64 {
 }
 
 // maxNamed is the last of the attributes in hash that name a peer before addresses and URLs do.
-const maxNamed = 10
+const maxNamed = 15
 
 // mix adds what an attribute says, in their order.
 func mix(hash, name, value uint64) uint64 {

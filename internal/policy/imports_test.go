@@ -99,10 +99,10 @@ var importRules = []importRule{
 	{
 		"test/bench",
 		[]string{
-			"processor/traceassemblyprocessor", "internal/analysis", "internal/conventions", "internal/tracegen", "internal/tracestore/pebblestore",
-			"internal/tracetree",
+			"processor/traceassemblyprocessor", "processor/traceanalysisprocessor", "internal/analysis", "internal/conventions", "internal/tracegen",
+			"internal/tracestore/pebblestore", "internal/tracetree",
 		},
-		"benchmarks know built binaries, the factory of what they drive without a receiver, and the store that they fill",
+		"benchmarks know built binaries, the factories of what they drive without a receiver, the traffic, and the store that they fill",
 	},
 }
 

@@ -17,16 +17,15 @@ type Filter struct {
 	memos []memo
 
 	builder      tracetree.Builder
-	above, below []bool  // by node of the tree, while a structure is looked for
-	beneath      []int8  // likewise
-	walk         []int32 // likewise
+	above, below []bool // by node of the tree, while a structure is looked for
+	beneath      []beneath
+	walk         []int32
 }
 
 // memo is what a test found of a resource.
 type memo struct {
 	known    bool
 	resource pcommon.Resource
-	present  bool // the attribute stands there
 	holds    bool
 }
 
@@ -137,11 +136,13 @@ func (t *traceSpans) any(test *spanTest) bool {
 	return false
 }
 
-// What is known of whether something stands above a node.
+// beneath is what is known of a node: whether above holds on one of its ancestors.
+type beneath int8
+
 const (
-	unknown int8 = iota
-	found
-	absent
+	beneathUnknown beneath = iota
+	beneathOne
+	beneathNone
 )
 
 // related says whether the structure is in the trace. It looks at every node a bounded number of times, however deep the tree.
@@ -183,24 +184,23 @@ func (t *traceSpans) related(s *structureTest) bool {
 // isBeneath says whether above holds on an ancestor of the node, and remembers it of all nodes on the way there.
 func (f *Filter) isBeneath(nodes []tracetree.Node, i int) bool {
 	f.walk = f.walk[:0]
-	at, verdict := i, absent
-	for verdict = f.beneath[at]; verdict == unknown; verdict = f.beneath[at] {
+	known := f.beneath[i]
+	for at := i; known == beneathUnknown; known = f.beneath[at] {
 		f.walk = append(f.walk, int32(at))
-		parent := nodes[at].Parent
-		if parent < 0 {
-			verdict = absent
+		at = nodes[at].Parent
+		if at < 0 {
+			known = beneathNone
 			break
 		}
-		if f.above[parent] {
-			verdict = found
+		if f.above[at] {
+			known = beneathOne
 			break
 		}
-		at = parent
 	}
 	for _, node := range f.walk {
-		f.beneath[node] = verdict
+		f.beneath[node] = known
 	}
-	return verdict == found
+	return known == beneathOne
 }
 
 // resized is a slice of n zero values, in the memory of s where that is enough.

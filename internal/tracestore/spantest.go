@@ -162,9 +162,9 @@ func (c *AttributeCondition) holds(value pcommon.Value, found bool) bool {
 	case OpExists:
 		return true
 	case OpEqual:
-		return text(value) == c.Text
+		return textEquals(value, c.Text)
 	case OpNotEqual:
-		return text(value) != c.Text
+		return !textEquals(value, c.Text)
 	case OpRegex:
 		return c.Regex != nil && c.Regex.MatchString(text(value))
 	}
@@ -209,6 +209,15 @@ func text(value pcommon.Value) string {
 		return value.Str() // what AsString would answer, without its switch
 	}
 	return value.AsString()
+}
+
+// textEquals says whether the text of the value is want. Of what is compared most it makes no text.
+func textEquals(value pcommon.Value, want string) bool {
+	if value.Type() == pcommon.ValueTypeInt {
+		var digits [20]byte
+		return string(strconv.AppendInt(digits[:0], value.Int(), 10)) == want
+	}
+	return text(value) == want
 }
 
 func number(value pcommon.Value) (float64, bool) {

@@ -55,7 +55,7 @@ func newResource(tenant string, rs ptrace.ResourceSpans) *resource {
 	attrs := r.content.Attributes()
 	r.key = resourceKey{tenant, hashContent(attrs, r.content.DroppedAttributesCount(), r.schemaURL)}
 	// The name stands in every skeleton, and on every late span.
-	r.service = conventions.ShortName(conventions.ServiceName(r.content))
+	r.service = conventions.Service(r.content)
 	r.environment = conventions.Environment(r.content)
 	r.extent = extentOf(attrs, r.schemaURL)
 	return r

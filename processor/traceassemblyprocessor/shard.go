@@ -33,6 +33,7 @@ type shard struct {
 	ready      traceList
 	origins    *originTable
 	symbols    *symbols[operation]
+	operations conventions.Operations
 	skeletons  *skeletons
 	quiet      *quietPeriods
 	learned    *learnedOperations
@@ -346,7 +347,7 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
 		s.cut(t, conventions.OutcomePart, s.cfg.MaxPartBytes)
 		t.measure.add(&h)
 	}
-	h.op = s.symbols.ref(operation{o.resource.service, conventions.ShortName(h.span.Name())})
+	h.op = s.symbols.ref(operation{o.resource.service, s.operations.Of(h.span)})
 	o.spans++
 	t.add(h, s.learned)
 	if !t.parts && (t.measure.size > s.cfg.MaxTraceBytes || len(t.spans) > s.cfg.MaxTraceSpans) {

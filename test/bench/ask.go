@@ -44,7 +44,7 @@ func (c *collector) ask(ctx context.Context, path string, body any, status int, 
 	return json.Unmarshal(answer, to)
 }
 
-// search wants that many traces at least.
+// search wants that many traces at least, none where least is 0, and a search that has seen everything it had to.
 func (c *collector) search(ctx context.Context, body *searchBody, least int) error {
 	var answer struct {
 		Traces    []json.RawMessage `json:"traces"`
@@ -53,8 +53,8 @@ func (c *collector) search(ctx context.Context, body *searchBody, least int) err
 	if err := c.ask(ctx, "/traces/search", body, http.StatusOK, &answer); err != nil {
 		return err
 	}
-	if len(answer.Traces) < least || least == 0 && len(answer.Traces) > 0 {
-		return fmt.Errorf("%d traces match, truncated %v: %+v", len(answer.Traces), answer.Truncated, body)
+	if answer.Truncated || len(answer.Traces) < least || least == 0 && len(answer.Traces) > 0 {
+		return fmt.Errorf("%d traces match, truncated %v: %+v", len(answer.Traces), answer.Truncated, *body)
 	}
 	return nil
 }

@@ -1,11 +1,12 @@
-// Bench measures what the built binary costs, stage by stage, and holds the figures to their targets.
+// Bench measures what stages cost and holds the figures to their targets.
 //
 //	go run ./test/bench assembly [flags]
+//	go run ./test/bench analysis [flags]
 //	go run ./test/bench store [flags]
 //
-// It starts the collector with one configuration after the other, sends each the same traffic, and reads the kernel's
-// account of the process: what it does costs what the system paid for it, garbage collection included. Make targets build
-// the binaries that it starts.
+// assembly and store start the built collector with one configuration after the other and send each the same traffic; analysis drives the
+// processor in its own process. All read the kernel's account of the process: what it does costs what the system paid for it,
+// garbage collection included. Make targets build the binaries that are started.
 package main
 
 import (
@@ -19,6 +20,7 @@ import (
 )
 
 const usageText = `usage: bench assembly [flags]     trace_assembly against otlp → nop and against contrib's processors
+       bench analysis [flags]     trace_analysis against a processor that hands calls on, in this process
        bench store [flags]        the embedded store in the product: cost, disk, queries on many days
        bench COMMAND --help`
 
@@ -46,6 +48,8 @@ func run(ctx context.Context, args []string) error {
 	switch command, args := args[0], args[1:]; command {
 	case "assembly":
 		return assembly(ctx, args)
+	case "analysis":
+		return analysis(ctx, args)
 	case "store":
 		return store(ctx, args)
 	case holdCommand:

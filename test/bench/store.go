@@ -19,7 +19,7 @@ type storeOptions struct {
 	spans, rounds                    int
 	loaded, days, grown, pool        int
 	settled, slow                    time.Duration
-	slowRate                         float64
+	slowRate, beside                 float64
 	queries                          int
 	seed                             uint64
 	quick, keep                      bool
@@ -42,6 +42,7 @@ func (o *storeOptions) flags() *flag.FlagSet {
 	f.DurationVar(&o.settled, "settled", time.Minute, "how long after the last write the disk is measured")
 	f.DurationVar(&o.slow, "slow", 30*time.Minute, "how long slow sends")
 	f.Float64Var(&o.slowRate, "slow-rate", 100, "spans a second in slow")
+	f.Float64Var(&o.beside, "beside", 0, "spans a second that are written while queries run in large; 0 for half of what write found, -1 for none")
 	f.IntVar(&o.queries, "queries", 1000, "look-ups by id in large; there are a tenth as many searches")
 	f.Uint64Var(&o.seed, "seed", 1, "of the traffic")
 	f.BoolVar(&o.quick, "quick", false, "less of everything, for a first look: some minutes instead of an hour and a half")
@@ -62,6 +63,9 @@ func (o *storeOptions) parse(args []string) error {
 		if n < 1 {
 			return errors.New("--spans, --rounds, --loaded, --days, --grown and --pool must be positive")
 		}
+	}
+	if o.pool < 1000 {
+		return errors.New("--pool must be at least 1000, so that calls are full")
 	}
 	if o.queries < 10 || o.rate < 0 || o.slowRate <= 0 || flags.NArg() > 0 {
 		return errors.New("--queries must be at least 10, --slow-rate positive, --rate not negative, and nothing may stand behind the flags")

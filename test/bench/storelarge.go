@@ -84,7 +84,7 @@ func (b *storeBench) load(ctx context.Context, folder string) (loaded *loadedSto
 		loaded = &loadedStore{}
 		return loaded, json.Unmarshal(text, loaded)
 	}
-	l, err := openLoader(filepath.Join(folder, storedFolder), b.seed, b.pool)
+	l, err := openLoader(ctx, filepath.Join(folder, storedFolder), b.seed, b.pool)
 	if err != nil {
 		return nil, err
 	}
@@ -96,12 +96,12 @@ func (b *storeBench) load(ctx context.Context, folder string) (loaded *loadedSto
 	}
 	fmt.Printf("load %d million spans over %d days:\n", b.loaded/1_000_000, b.days)
 	now := time.Now()
-	calls := max(b.days, b.loaded/(tracesPerCall*spansPerTrace))
+	calls := max(b.days, b.loaded/leastCallSpans)
 	rareEvery := max(1, calls/rareValues)
 	for n := range calls {
 		at := now.Add(-time.Duration(float64(b.days) * 24 * float64(time.Hour) * (1 - float64(n+1)/float64(calls))))
 		var restore func()
-		c, err := l.write(ctx, at, func(c *call) {
+		c, err := l.write(ctx, at, func(c *storedCall) {
 			if n%rareEvery == 0 && len(loaded.Rare) < rareValues {
 				value := "rare-" + strconv.Itoa(n)
 				if restore = setRare(c, value); restore != nil {
@@ -128,7 +128,7 @@ func (b *storeBench) load(ctx context.Context, folder string) (loaded *loadedSto
 }
 
 // setRare gives one span of the call a value that no other has; nil where there is no place for it.
-func setRare(c *call, value string) (restore func()) {
+func setRare(c *storedCall, value string) (restore func()) {
 	for _, rs := range c.td.ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
@@ -186,30 +186,15 @@ func (b *storeBench) query(ctx context.Context, folder string, loaded *loadedSto
 	}
 	defer func() { err = errors.Join(err, c.stop()) }()
 	fmt.Printf("opened %d spans in %.2f s\n", loaded.Spans, time.Since(began).Seconds())
-	perS := b.perS
-	if perS == 0 {
-		perS = usualPerS
-	}
-	writing, stopWriting := context.WithCancel(ctx)
-	written := make(chan error, 1)
-	go func() {
-		load := traffic{tracegen: b.tracegen, traces: 1_000_000_000, rate: perS / 2 / spansPerTrace, reuse: 5000, seed: b.seed + 1}
-		_, err := load.send(writing, c.at.grpc)
-		written <- err
-	}()
-	defer func() {
-		stopWriting()
-		<-written // it was killed
-	}()
-	if err := sleep(ctx, 5*time.Second); err != nil { // tracegen encodes first
+	perS := b.besideQueries()
+	beside, err := b.writeBeside(ctx, c, perS)
+	if err != nil {
 		return nil, err
 	}
+	defer beside.stop()
 	made = b.askAll(ctx, c, loaded)
-	select {
-	case failed := <-written:
-		written <- nil
-		return made, fmt.Errorf("writing ended while queries ran: %w", failed)
-	default:
+	if err := beside.failure(); err != nil {
+		return made, err
 	}
 	resident, err := residentMemory(c.cmd.Process.Pid)
 	if err != nil {
@@ -217,12 +202,64 @@ func (b *storeBench) query(ctx context.Context, folder string, loaded *loadedSto
 	}
 	for i := range made {
 		if made[i].note == "" {
-			made[i].note = fmt.Sprintf("%d spans over %d days, writing %.0f spans/s", loaded.Spans, b.days, perS/2)
+			made[i].note = fmt.Sprintf("%d spans over %d days, writing %.0f spans/s", loaded.Spans, b.days, perS)
 		}
 	}
 	fmt.Printf("%d MiB resident\n", resident>>20)
 	opened, err := b.reopen(ctx, p, c, loaded)
 	return append(made, opened...), err
+}
+
+// besideQueries is how many spans a second are written while queries run.
+func (b *storeBench) besideQueries() float64 {
+	switch {
+	case b.beside < 0:
+		return 0
+	case b.beside > 0:
+		return b.beside
+	case b.perS > 0:
+		return b.perS / 2
+	}
+	return usualPerS / 2
+}
+
+// besideWriting is traffic that is sent while something else is measured.
+type besideWriting struct {
+	cancel context.CancelFunc
+	done   chan struct{} // closed when it has ended
+	err    error         // how, readable then
+}
+
+// writeBeside sends the product spans until stop is called.
+func (b *storeBench) writeBeside(ctx context.Context, c *collector, perS float64) (*besideWriting, error) {
+	writing, cancel := context.WithCancel(ctx)
+	w := &besideWriting{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		if perS == 0 {
+			<-writing.Done()
+			return
+		}
+		load := traffic{tracegen: b.tracegen, traces: 1_000_000_000, rate: perS / spansPerTrace, reuse: 5000, seed: b.seed + 1}
+		_, w.err = load.send(writing, c.at.grpc)
+	}()
+	return w, sleep(ctx, 5*time.Second) // tracegen encodes first
+}
+
+// failure is not nil where the traffic has ended by itself.
+func (w *besideWriting) failure() error {
+	select {
+	case <-w.done:
+		return fmt.Errorf("writing ended while queries ran: %w", w.err)
+	default:
+		return nil
+	}
+}
+
+// stop ends the traffic.
+func (w *besideWriting) stop() {
+	w.cancel()
+	<-w.done
 }
 
 // askAll asks every kind of question.

@@ -23,8 +23,8 @@ type loader struct {
 	clock     time.Time
 }
 
-func openLoader(folder string, seed uint64, traces int) (*loader, error) {
-	made, err := newPool(seed, traces)
+func openLoader(ctx context.Context, folder string, seed uint64, traces int) (*loader, error) {
+	made, err := newPool(ctx, seed, traces)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (l *loader) begin(milestone int) {
 }
 
 // write writes one call, released at a time.
-func (l *loader) write(ctx context.Context, releasedAt time.Time, prepare func(*call)) (*call, error) {
+func (l *loader) write(ctx context.Context, releasedAt time.Time, prepare func(*storedCall)) (*storedCall, error) {
 	c := l.pool.take(releasedAt.UnixNano())
 	if prepare != nil {
 		prepare(c)
@@ -81,7 +81,7 @@ func nextMilestone(n int) int {
 // growth prints what a span costs while the store grows.
 func (b *storeBench) growth(ctx context.Context) ([]measure, error) {
 	return nil, b.inFolder(func(folder string) (err error) {
-		l, err := openLoader(folder, b.seed, b.pool)
+		l, err := openLoader(ctx, folder, b.seed, b.pool)
 		if err != nil {
 			return err
 		}

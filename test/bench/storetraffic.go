@@ -1,28 +1,25 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"math/rand/v2"
 
 	"github.com/klauspost/compress/zstd"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/tracewright/tracewright/internal/analysis"
+	traceanalysis "github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracegen/shop"
 	"github.com/tracewright/tracewright/internal/tracegen/wire"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
-// tracesPerCall is what assembly puts in a call, about.
-const tracesPerCall = 400
-
-// call is some traces of tracegen's shop as they reach the store: released together, annotated. It is written again and again, each
-// time as other traces: renumber.
-type call struct {
+// storedCall is some traces of tracegen's shop as they reach the store: released together, annotated. It is written again and again,
+// each time as other traces: renumber.
+type storedCall struct {
 	td     ptrace.Traces
 	spans  int
 	ids    []pcommon.TraceID // as they are now
@@ -32,72 +29,38 @@ type call struct {
 	starts, bottlenecks []pcommon.Value
 }
 
-// newCall makes the call of the visits from first on.
-func newCall(s *shop.Shop, first int) (*call, error) {
-	batches := make(map[int]*wire.Batch)
-	var order []int
-	for n := range tracesPerCall {
-		v := s.Visit(first + n)
-		s.Encode(v, int64(n)*1e6, func(k int, scope wire.Scope, span *wire.Span) {
-			instance := s.Instance(&v.Spans[k])
-			if batches[instance] == nil {
-				batches[instance] = wire.NewBatch(s.Resource(instance), shop.SchemaURL)
-				order = append(order, instance)
-			}
-			batches[instance].Add(scope, span)
-		})
-	}
-	var otlp []byte
-	for _, instance := range order {
-		otlp = append(otlp, batches[instance].Payload().Bytes()...)
-	}
-	td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(otlp)
-	if err != nil {
-		return nil, fmt.Errorf("read what the shop encodes: %w", err)
-	}
-	c := &call{td: td, spans: td.SpanCount()}
-	// Analysis wants real times.
-	c.origin = 0
-	c.move(wire.Mask{}, 1_700_000_000_000_000_000)
+// newStoredCall annotates what trace_assembly hands on, as trace_analysis does.
+func newStoredCall(td ptrace.Traces) *storedCall {
+	c := &storedCall{td: td, spans: td.SpanCount()}
 	releases := tracetree.Releases(td)
 	for i := range releases {
-		c.annotate(&releases[i])
-	}
-	return c, nil
-}
-
-// annotate does what assembly and analysis do.
-func (c *call) annotate(release *tracetree.Release) {
-	root := 0
-	for i := range release.Spans {
-		if release.Spans[i].ParentSpanID().IsEmpty() {
-			root = i
+		release := &releases[i]
+		traceanalysis.Annotate(release, traceanalysis.Analyze(release))
+		c.ids = append(c.ids, release.TraceID)
+		c.origin = release.ReleasedAt
+		for k := range release.Spans {
+			attrs := release.Spans[k].Attributes()
+			if start, ok := attrs.Get(conventions.AttrStart); ok {
+				c.starts = append(c.starts, start)
+			}
+			if bottleneck, ok := attrs.Get(conventions.AttrBottleneckSpanID); ok {
+				c.bottlenecks = append(c.bottlenecks, bottleneck)
+			}
 		}
 	}
-	attrs := release.Spans[root].Attributes()
-	attrs.PutStr(conventions.AttrOutcome, conventions.OutcomeComplete)
-	attrs.PutInt(conventions.AttrVersion, 1)
-	release.Assembly = tracetree.Assembly{Outcome: conventions.OutcomeComplete, Version: 1}
-	analysis.Annotate(release, analysis.Analyze(release))
-	if start, ok := attrs.Get(conventions.AttrStart); ok {
-		c.starts = append(c.starts, start)
-	}
-	if bottleneck, ok := attrs.Get(conventions.AttrBottleneckSpanID); ok {
-		c.bottlenecks = append(c.bottlenecks, bottleneck)
-	}
-	c.ids = append(c.ids, release.TraceID)
+	return c
 }
 
 // renumber gives the traces other ids and lets them be released at a time.
-func (c *call) renumber(rng *rand.Rand, releasedAt int64) {
+func (c *storedCall) renumber(rng *rand.Rand, releasedAt int64) {
 	mask := wire.Mask{Trace: [2]uint64{rng.Uint64(), rng.Uint64()}, Span: rng.Uint64()}
-	c.move(mask, releasedAt-2e9)
+	c.move(mask, releasedAt)
 	for _, rs := range c.td.ResourceSpans().All() {
 		rs.Resource().Attributes().PutInt(conventions.AttrReleasedAt, releasedAt)
 	}
 }
 
-func (c *call) move(mask wire.Mask, origin int64) {
+func (c *storedCall) move(mask wire.Mask, origin int64) {
 	change := wire.Mask{Trace: [2]uint64{c.mask.Trace[0] ^ mask.Trace[0], c.mask.Trace[1] ^ mask.Trace[1]}, Span: c.mask.Span ^ mask.Span}
 	shift := pcommon.Timestamp(origin - c.origin)
 	for _, rs := range c.td.ResourceSpans().All() {
@@ -138,26 +101,29 @@ func moveSpanID(id pcommon.SpanID, mask uint64) pcommon.SpanID {
 
 // pool is the calls that are written again and again.
 type pool struct {
-	calls []*call
+	calls []*storedCall
 	rng   *rand.Rand
 	next  int
 }
 
-func newPool(seed uint64, traces int) (*pool, error) {
-	s := shop.New(shop.Options{Seed: seed})
+func newPool(ctx context.Context, seed uint64, traces int) (*pool, error) {
+	assembled, err := assembledCalls(ctx, seed, traces)
+	if err != nil {
+		return nil, err
+	}
 	p := &pool{rng: rand.New(rand.NewPCG(seed, 0x70001))}
-	for first := 0; first < max(traces, 1); first += tracesPerCall {
-		c, err := newCall(s, first)
+	for i := range assembled.encoded {
+		td, err := assembled.next(i)
 		if err != nil {
 			return nil, err
 		}
-		p.calls = append(p.calls, c)
+		p.calls = append(p.calls, newStoredCall(td))
 	}
 	return p, nil
 }
 
 // take is the next call, released at a time. It is the caller's until the one after it is taken.
-func (p *pool) take(releasedAt int64) *call {
+func (p *pool) take(releasedAt int64) *storedCall {
 	c := p.calls[p.next%len(p.calls)]
 	p.next++
 	c.renumber(p.rng, releasedAt)

@@ -146,6 +146,39 @@ func BenchmarkHead(b *testing.B) {
 	})
 }
 
+// BenchmarkCandidates opens a block and looks for candidates.
+func BenchmarkCandidates(b *testing.B) {
+	_, body, releases := benchBlock(b)
+	span := releases[3].Spans[0]
+	for i := range releases[3].Spans {
+		if _, ok := releases[3].Spans[i].Attributes().Get("session.id"); ok {
+			span = releases[3].Spans[i]
+		}
+	}
+	session, _ := span.Attributes().Get("session.id")
+	one := tracestore.AttributeCondition{Key: "session.id", Op: tracestore.OpEqual, Text: session.Str()}
+	nobody := tracestore.AttributeCondition{Key: "session.id", Op: tracestore.OpEqual, Text: "nobody"}
+	for name, c := range map[string]tracestore.SpanConditions{
+		"service and duration": {Service: span.Service(), Operation: span.Name(), MinDuration: time.Millisecond},
+		"one session":          {Attributes: []tracestore.AttributeCondition{one}},
+		"nobody":               {Attributes: []tracestore.AttributeCondition{nobody}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			before, found := cpu(), 0
+			for b.Loop() {
+				block, err := OpenBody(body)
+				require.NoError(b, err)
+				list, err := block.Candidates(nil, &c)
+				require.NoError(b, err)
+				found = len(list)
+				block.Close()
+			}
+			b.ReportMetric((cpu()-before)*1e3/float64(b.N), "cpu-ms/op")
+			b.ReportMetric(float64(found), "candidates")
+		})
+	}
+}
+
 // BenchmarkMarshal is what a write costs at least with pdata's own marshalling.
 func BenchmarkMarshal(b *testing.B) {
 	call := newCall(b, shop.New(shop.Options{Seed: 11}), 0, 400)

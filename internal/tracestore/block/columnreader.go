@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
 // columnReader reads a column from its front; seek goes anywhere.
@@ -18,7 +20,8 @@ type columnReader struct {
 	dictionary                         textList
 	last                               []byte // the value before, if it is of the release lastRelease
 	lastRelease                        int
-	own                                []byte // holds last where it is not of the dictionary
+	lastVerdict                        tracestore.Verdict // of a columnTest: of last
+	own                                []byte             // holds last where it is not of the dictionary
 
 	encoding byte
 	least    uint64
@@ -270,6 +273,10 @@ func (c *columnReader) inline(buf []byte, templates []templateInfo, m *memory, s
 // known reads a variable that may be one seen before; width 0: classed.
 func (c *columnReader) known(width uint, m *memory) uint64 {
 	if code := int(c.variables.byte()); code > 0 {
+		if m.blind {
+			m.unknown = true
+			return 0
+		}
 		if code > min(m.n, len(m.values)) {
 			*c.failed = true
 			return 0

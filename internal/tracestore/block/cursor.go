@@ -195,10 +195,7 @@ func (c *cursor) skipSubs(bits byte) {
 			c.dropped.uvarint()
 		}
 	}
-	for _, of := range []struct {
-		bit    byte
-		record record
-	}{{hasEvents, recordEvent}, {hasLinks, recordLink}} {
+	for _, of := range subRecords {
 		if bits&of.bit == 0 {
 			continue
 		}

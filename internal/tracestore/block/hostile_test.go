@@ -238,7 +238,7 @@ func TestManyOperations(t *testing.T) {
 func TestMemoryIsForgotten(t *testing.T) {
 	encoder := NewEncoder()
 	forgotten := false
-	for n := range 40 {
+	for n := 0; n < 40 && !forgotten; n++ {
 		td := ptrace.NewTraces()
 		spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
 		for i := range 2000 {

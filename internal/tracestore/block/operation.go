@@ -31,6 +31,12 @@ const (
 // maxChain bounds the operations of one hash, whatever names a sender makes up.
 const maxChain = 16
 
+// subRecords are what a span has behind its attributes, in this order, and the bits that say so.
+var subRecords = [...]struct {
+	bit    byte
+	record record
+}{{hasEvents, recordEvent}, {hasLinks, recordLink}}
+
 // shape is what is the same for all records of an operation besides its strings.
 type shape struct {
 	record       record

@@ -109,10 +109,7 @@ func (c *cursor) placeColumns() error {
 	subs, counts := c.subOps, c.counts
 	for _, op := range c.current.ops {
 		bits := c.t.operations[op].bits
-		for _, of := range []struct {
-			bit    byte
-			record record
-		}{{hasEvents, recordEvent}, {hasLinks, recordLink}} {
+		for _, of := range subRecords {
 			if bits&of.bit == 0 {
 				continue
 			}

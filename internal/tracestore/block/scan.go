@@ -20,13 +20,14 @@ func (b *Body) Candidates(list []int, conditions *tracestore.SpanConditions) ([]
 	}
 	s := &scan{
 		b: b, t: t, conditions: conditions, timed: usesDuration(conditions), times: ptrace.NewSpan(),
-		keys: make(map[string]int32), columns: make(map[columnText]bool),
+		keys: make(map[string]int32), tests: make(map[testID]*columnTest), resourceKeys: make(map[string]bool),
+		annotations: make(map[[2]string]*tracestore.AttributeCondition),
 	}
 	possible := false
 	s.verdicts = make([]tracestore.Verdict, len(t.operations))
 	for i := range t.operations {
 		if op := &t.operations[i]; op.record == recordSpan {
-			s.verdicts[i] = s.judge(conditions, &spanFacts{op: op, resource: unknownResource})
+			s.verdicts[i] = s.judge(conditions, &spanFacts{op: op, span: unknownSpan, resource: unknownResource})
 			possible = possible || s.verdicts[i] != tracestore.No
 		}
 	}
@@ -58,82 +59,118 @@ type scan struct {
 	timed      bool                 // the conditions ask for durations
 	verdicts   []tracestore.Verdict // by operation, whatever the resource and the duration
 	keys       map[string]int32     // text of an attribute's key, −1 where there is none
-	columns    map[columnText]bool  // whether the value may stand in the column
+	tests      map[testID]*columnTest
 	resources  map[int32]pcommon.Map
-	times      ptrace.Span // scratch
-	err        error
-}
-
-type columnText struct {
-	column int32
-	text   string
+	// resourceKeys says of keys whether they may stand on resources.
+	resourceKeys map[string]bool
+	times        ptrace.Span  // scratch
+	records      []scanRecord // of the release, where one of its spans is in question
+	spans        []int32      // operations of its spans
+	// annotations are the conditions of which services, operations and categories are made.
+	annotations map[[2]string]*tracestore.AttributeCondition
+	err         error
 }
 
 // spanFacts is what is known of a span, or of all those of an operation.
 type spanFacts struct {
 	op       *operationInfo
+	span     int         // place in the release, or unknownSpan
 	resource int32       // entity, or unknownResource
 	times    ptrace.Span // has the times, where known says so
 	known    bool
 }
 
-const unknownResource = -1
+const (
+	unknownSpan     = -1
+	unknownResource = -1
+)
 
 // next says whether the next release is a candidate, and passes over it.
 func (s *scan) next() bool {
 	c := s.cursor
 	c.readGroups()
+	best := s.best()
 	if s.b.failed {
 		return false
 	}
-	r := &c.current
-	ops := c.spanOps
-	worst := tracestore.No
-	for range r.spans {
-		op := c.operation(&ops, recordSpan)
+	open := best == tracestore.Maybe // operations alone do not tell
+	if open {
+		s.list()
+	}
+	if open && s.timed {
+		s.readTimes()
+	} else {
+		c.skipTimes(c.current.spans)
+	}
+	may := best == tracestore.Yes || open && s.anySpan()
+	for range c.current.spans { // only now: columns are sought from the start of the release
+		op := c.operation(&c.spanOps, recordSpan)
 		if op < 0 {
 			return false
 		}
-		worst = max(worst, s.verdicts[op])
+		c.skipRecord(op)
 	}
-	if worst != tracestore.Maybe {
-		c.skipTimes(r.spans)
-	} else if s.timed {
-		c.traceIDs.bytes(16)
-		r.ids = c.spanIDs.bytes(8 * uint64(r.spans))
-		ops := c.spanOps
-		if err := c.readTree(); err != nil {
-			s.err = err
-			return false
+	c.release++
+	return may
+}
+
+// best is the best verdict among the operations of the release's spans, and notes these.
+func (s *scan) best() tracestore.Verdict {
+	c := s.cursor
+	best := tracestore.No
+	s.spans, s.records = s.spans[:0], s.records[:0]
+	ops := c.spanOps
+	for range c.current.spans {
+		op := c.operation(&ops, recordSpan)
+		if op < 0 {
+			return tracestore.No
 		}
-		c.spanOps = ops // to be read again below
-		c.readTimes()
-	} else {
-		c.skipTimes(r.spans)
+		s.spans = append(s.spans, op)
+		best = max(best, s.verdicts[op])
 	}
-	may := worst == tracestore.Yes
+	if !s.b.failed {
+		c.current.ids = c.spanIDs.buf[:8*c.current.spans]
+	}
+	return best
+}
+
+func (s *scan) readTimes() {
+	c := s.cursor
+	c.traceIDs.bytes(16)
+	c.spanIDs.bytes(8 * uint64(c.current.spans))
+	ops := c.spanOps
+	if err := c.readTree(); err != nil {
+		s.err = err
+		return
+	}
+	c.spanOps = ops // they are passed over with what belongs to them
+	c.readTimes()
+}
+
+// anySpan says whether one of the release's spans may meet the conditions.
+func (s *scan) anySpan() bool {
+	r := &s.cursor.current
 	i := 0
 	for k := range r.groups {
-		resource := c.t.pairs[r.groups[k].pair].resource
+		resource := s.t.pairs[r.groups[k].pair].resource
 		for range r.groups[k].spans {
-			op := c.operation(&c.spanOps, recordSpan)
-			if op < 0 {
+			if s.b.failed || s.err != nil {
 				return false
 			}
-			if !may && s.verdicts[op] == tracestore.Maybe {
-				facts := spanFacts{op: &s.t.operations[op], resource: resource, times: s.times, known: s.timed}
+			if op := s.spans[i]; s.verdicts[op] == tracestore.Maybe {
 				if s.timed {
 					s.times.SetStartTimestamp(pcommon.Timestamp(r.times.starts[i]))
 					s.times.SetEndTimestamp(pcommon.Timestamp(r.times.ends[i]))
 				}
-				may = s.judge(s.conditions, &facts) != tracestore.No
+				facts := spanFacts{op: &s.t.operations[op], span: i, resource: resource, times: s.times, known: s.timed}
+				if s.judge(s.conditions, &facts) != tracestore.No {
+					return true
+				}
 			}
-			c.skipRecord(op)
 			i++
 		}
 	}
-	c.release++
-	return may
+	return false
 }
 
 // judge says what the facts say of the conditions. It recurses as deep as they are nested.
@@ -147,22 +184,22 @@ func (s *scan) judge(c *tracestore.SpanConditions, f *spanFacts) tracestore.Verd
 		also(verdictOf((int32(f.op.status) == int32(ptrace.StatusCodeError)) == *c.Errors))
 	}
 	if c.Service != "" {
-		also(max(s.is(f.op.service, c.Service), s.annotated(f.op, conventions.AttrService, c.Service)))
+		also(max(s.is(f.op.service, c.Service), s.annotated(f, conventions.AttrService, c.Service)))
 	}
 	if c.Operation != "" {
-		also(max(s.is(f.op.name, c.Operation), s.annotated(f.op, conventions.AttrOperation, c.Operation)))
+		also(max(s.is(f.op.name, c.Operation), s.annotated(f, conventions.AttrOperation, c.Operation)))
 	}
 	if c.Category != "" {
-		also(s.annotated(f.op, conventions.AttrCategory, c.Category))
-	}
-	for i := range c.Attributes {
-		if v == tracestore.No {
-			return v
-		}
-		also(s.attribute(&c.Attributes[i], f))
+		also(s.annotated(f, conventions.AttrCategory, c.Category))
 	}
 	if c.MinDuration > 0 || c.MaxDuration > 0 {
 		also(durationVerdict(c, f))
+	}
+	for i := range c.Attributes {
+		if v == tracestore.No {
+			return v // the others would read columns
+		}
+		also(s.attribute(&c.Attributes[i], f))
 	}
 	for i := range c.And {
 		also(s.judge(&c.And[i], f))
@@ -211,12 +248,18 @@ func (s *scan) is(text int32, want string) tracestore.Verdict {
 }
 
 // annotated says whether an attribute of the span is this text.
-func (s *scan) annotated(op *operationInfo, key, want string) tracestore.Verdict {
-	slot := s.slot(op, key)
+func (s *scan) annotated(f *spanFacts, key, want string) tracestore.Verdict {
+	slot := s.slot(f.op, key)
 	if slot == nil || s.t.columns[slot.column].kind != kindString {
 		return tracestore.No
 	}
-	return s.equal(slot, want)
+	id := [2]string{key, want}
+	c := s.annotations[id]
+	if c == nil {
+		c = &tracestore.AttributeCondition{Key: key, Op: tracestore.OpEqual, Text: want}
+		s.annotations[id] = c
+	}
+	return s.slotHolds(c, slot, f)
 }
 
 // slot is the first attribute of the key, nil if there is none.
@@ -248,18 +291,19 @@ func (s *scan) attribute(c *tracestore.AttributeCondition, f *spanFacts) tracest
 	if c.Scope != tracestore.ScopeResource {
 		if slot := s.slot(f.op, c.Key); slot != nil {
 			switch c.Op {
-			case tracestore.OpEqual:
-				return s.equal(slot, c.Text)
 			case tracestore.OpExists:
 				return tracestore.Yes
 			case tracestore.OpNotExists:
 				return tracestore.No
 			}
-			return tracestore.Maybe
+			return s.slotHolds(c, slot, f)
 		}
 		if c.Scope == tracestore.ScopeSpan {
 			return verdictOf(c.Op == tracestore.OpNotExists)
 		}
+	}
+	if !s.onResources(c.Key) {
+		return verdictOf(c.Op == tracestore.OpNotExists)
 	}
 	if f.resource == unknownResource {
 		return tracestore.Maybe
@@ -279,64 +323,16 @@ func (s *scan) attribute(c *tracestore.AttributeCondition, f *spanFacts) tracest
 	return tracestore.Maybe
 }
 
-// equal says whether the slot's value reads as a text.
-func (s *scan) equal(slot *slotInfo, want string) tracestore.Verdict {
-	if s.t.columns[slot.column].kind != kindString {
-		return tracestore.Maybe
-	}
-	if !slot.varies {
-		return s.is(slot.text, want)
-	}
-	id := columnText{slot.column, want}
-	may, ok := s.columns[id]
+// onResources says whether any resource may have an attribute of the key.
+func (s *scan) onResources(key string) bool {
+	may, ok := s.resourceKeys[key]
 	if !ok {
-		may = s.mayStand(slot.column, want)
-		s.columns[id] = may
-	}
-	if may {
-		return tracestore.Maybe
-	}
-	return tracestore.No
-}
-
-// mayStand says whether a string may be among the values of a column: in its dictionary, or inline.
-func (s *scan) mayStand(column int32, want string) bool {
-	c, err := s.b.openColumn(int(column), s.t.columns[column])
-	if err != nil {
-		s.err = err
-		return true
-	}
-	for i := range c.dictionary.spans {
-		if string(c.dictionary.at(int32(i))) == want {
-			return true
+		for i := range s.t.entities {
+			may = may || bytes.Contains(s.t.entities[i].otlp, []byte(key))
 		}
+		s.resourceKeys[key] = may
 	}
-	if bytes.Contains(c.streams[columnWhole], []byte(want)) {
-		return true
-	}
-	if len(c.streams[columnTemplates]) == 0 {
-		return false
-	}
-	t := templater{}
-	if !t.split(want) {
-		return false // it would stand whole
-	}
-	for i := range s.t.templates {
-		if sameShape(s.t.templates[i].text, t.template) {
-			return true
-		}
-	}
-	return false
-}
-
-// sameShape says whether a template may be made of what the other one is made of: an id is a place in one release and a number in
-// another.
-func sameShape(a, b []byte) bool {
-	return bytes.Equal(anonymous(a), anonymous(b))
-}
-
-func anonymous(template []byte) []byte {
-	return bytes.ReplaceAll(template, []byte{phHex, '0' + 16}, []byte{phSpan})
+	return may
 }
 
 // resourceAttributes are those of an entity.

@@ -33,6 +33,8 @@ type variable struct {
 type memory struct {
 	n      int
 	values [16]uint64
+	// blind says that not all columns are read; unknown becomes true where a variable refers to what was not seen for that.
+	blind, unknown bool
 }
 
 func (m *memory) find(v uint64) int {

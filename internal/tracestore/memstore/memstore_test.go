@@ -19,5 +19,5 @@ func TestModel(t *testing.T) {
 	storetest.RunModel(t, func(_ *testing.T, settings storetest.Settings) (tracestore.Backend, func() tracestore.Backend) {
 		store := memstore.New(settings.Retention, settings.Now)
 		return store, func() tracestore.Backend { return store }
-	}, 2, 150)
+	}, 1, 100)
 }

@@ -123,7 +123,7 @@ func TestHugeTrace(t *testing.T) {
 	row := page.Traces[0]
 	require.Equal(t, parts*spans, row.SpanCount)
 	require.Equal(t, []string{"service-0", "service-1", "service-2"}, row.Services)
-	require.Equal(t, tracestore.Operation{Service: "service-0", Operation: "GET /resource/0"}, row.Entry)
+	require.Equal(t, tracestore.Operation{Service: "service-0", Operation: "GET /resource/{id}"}, row.Entry)
 	require.Equal(t, noon.UnixNano(), row.Start)
 	require.GreaterOrEqual(t, row.Duration, int64((parts-1)*time.Second))
 	counts, err := spanCounts(t, store, traceID(1))

@@ -36,7 +36,7 @@ func shopCall() ptrace.Traces {
 			span := services[service].AppendEmpty()
 			span.SetTraceID(pcommon.TraceID{14: byte(trace >> 8), 15: byte(trace)})
 			span.SetSpanID(pcommon.SpanID{7: byte(i + 1)})
-			span.SetName(fmt.Sprintf("GET /service-%d/operation-%d", service, (shape+i)%12))
+			span.SetName(fmt.Sprintf("GET /service-%c/operation-%c", 'a'+service, 'a'+(shape+i)%12))
 			span.SetKind(ptrace.SpanKindClient)
 			if i%2 == 0 {
 				span.SetKind(ptrace.SpanKindServer)

@@ -28,6 +28,7 @@ type collector struct {
 	seen       []int            // places in described
 	clients    [callSlots]int32 // client spans that were answered, see learnPeers
 	answered   []answered
+	learned    int // how many were looked at in this call
 	contraster contraster
 
 	// Of the span that is being added.
@@ -120,8 +121,9 @@ func (c *collector) add(release *tracetree.Release) {
 		}
 	}
 	if root.found {
-		c.addEntry(&root, release.Outcome, failed)
-		c.addContrasts(&root, failed)
+		entry := entryKey{root.environment, c.id(root.entry.Service), c.id(root.entry.Operation)}
+		c.addEntry(&root, entry, release.Outcome, failed)
+		c.addContrasts(&root, entry, failed)
 	}
 	if len(c.answered) > 0 {
 		c.learnPeers(release.Spans)
@@ -258,8 +260,9 @@ func (c *collector) addEdges() {
 		k[edgeParent], k[edgeParentOperation] = c.id(read.parent.Service), c.id(read.parent.Operation)
 		k[edgeChild], k[edgeChildOperation] = c.resource.service, c.operation
 		k[edgeKind] = c.called
-		if r := c.addCall(&k); r.release == 0 { // the first that is answered on this edge
+		if r := c.addCall(&k); r.release == 0 && c.learned < maxLearned { // the first that is answered on this edge
 			r.release = c.release
+			c.learned++
 			c.answered = append(c.answered, answered{c.span.ParentSpanID(), c.resource.environment, c.resource.service})
 		}
 	}

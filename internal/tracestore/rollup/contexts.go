@@ -73,6 +73,10 @@ type answered struct {
 // callSlots is how many client spans of a release are remembered, by the last byte of their ids.
 const callSlots = 256
 
+// maxLearned is how many answered calls of a call are looked at. It takes as long as counting a span, and most names occur in every
+// call, whose traces come in any order.
+const maxLearned = 64
+
 // learnPeers learns under which names the services are called that answered calls of the release: the first call of each edge.
 func (c *collector) learnPeers(spans []tracetree.Span) {
 	for i := range c.answered {

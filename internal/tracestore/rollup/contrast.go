@@ -135,12 +135,12 @@ func (c *collector) appendValue(list []uint32, service uint32, name string, valu
 }
 
 // addContrasts counts the values of a trace. seen are its resources.
-func (c *collector) addContrasts(root *rootSpan, failed bool) {
+func (c *collector) addContrasts(root *rootSpan, entry entryKey, failed bool) {
 	of := &c.contraster
 	if of.Contrast == nil {
 		return
 	}
-	add := tally{traces: 1, entry: of.entries.number(entryKey{root.environment, c.id(root.entry.Service), c.id(root.entry.Operation)})}
+	add := tally{traces: 1, entry: of.entries.number(entry)}
 	if failed {
 		add.errors = 1
 	}
@@ -163,7 +163,7 @@ func (c *collector) addContrasts(root *rootSpan, failed bool) {
 			value, ok = resource.Get(name)
 		}
 		if ok {
-			values = c.appendValue(values, c.id(root.entry.Service), name, value)
+			values = c.appendValue(values, entry.service, name, value)
 		}
 	}
 	for _, value := range values {

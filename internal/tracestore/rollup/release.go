@@ -38,10 +38,9 @@ func (r *rootSpan) consider(c *collector) {
 	}
 }
 
-func (c *collector) addEntry(root *rootSpan, outcome string, failed bool) {
+func (c *collector) addEntry(root *rootSpan, entry entryKey, outcome string, failed bool) {
 	r := c.Sums.at(Entries, &key{
-		colEnvironment: root.environment, entryService: c.id(root.entry.Service), entryOperation: c.id(root.entry.Operation),
-		entryOutcome: c.id(outcome),
+		colEnvironment: entry.environment, entryService: entry.service, entryOperation: entry.operation, entryOutcome: c.id(outcome),
 	})
 	r.numbers[numCount] = sum(r.numbers[numCount], 1)
 	if failed {

@@ -115,7 +115,7 @@ var (
 // query is a question that some traces answer, mostly.
 func (r *traffic) query() *tracestore.SearchQuery {
 	query := &tracestore.SearchQuery{
-		Start: now.Add(-retention), End: now.Add(retention), Where: r.conditions(3), Limit: 1 + r.IntN(12),
+		Start: now.Add(-retention), End: now.Add(retention), Where: r.conditions(3), Limit: 4 + r.IntN(30),
 		Order: pick(r.Rand, []tracestore.Order{tracestore.OrderRecency, tracestore.OrderRecency, tracestore.OrderDuration, tracestore.OrderErrors}),
 	}
 	if r.oneIn(3) {

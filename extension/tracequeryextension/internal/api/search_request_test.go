@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 func TestBadSearches(t *testing.T) {
@@ -211,11 +212,15 @@ func FuzzParseSearch(f *testing.F) {
 	} {
 		f.Add([]byte(body))
 	}
+	spans, row := tracetree.Releases(annotated(shopTrace()))[0].Spans, new(tracestore.Summary)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s, faults := parseSearch(body, testNow)
 		require.NotEqual(t, s == nil, len(faults) == 0, "either a search or faults")
 		for _, fault := range faults {
 			require.NotEmpty(t, fault.Detail)
+		}
+		if s != nil { // whatever is asked can be answered
+			tracestore.NewFilter(&s.query.Where).Match(row, spans)
 		}
 		if s != nil && s.cursor == nil {
 			require.True(t, s.query.Start.Before(s.query.End))
