@@ -15,8 +15,10 @@ import (
 // It is a list of blocked Bloom filters (Putze, Sanders, Singler: Cache-, Hash- and Space-Efficient Bloom Filters, 2007): an id has
 // all its bits in one line of 64 bytes. Only the last one grows; the others are written down, see chunk.
 type idFilter struct {
-	mu     sync.RWMutex // guards the chunks and their lines
+	mu     sync.RWMutex // guards the fields below, and the chunks' lines
 	chunks []*idChunk
+	// given says that the filter was given up for its memory: it answers that every id may be there.
+	given bool
 }
 
 // idChunk is one Bloom filter.
@@ -87,13 +89,23 @@ func (f *idFilter) mayHold(hash uint64) bool {
 			return true
 		}
 	}
-	return false
+	return f.given
+}
+
+// giveUp frees the filter's memory.
+func (f *idFilter) giveUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.chunks, f.given = nil, true
 }
 
 // add adds the ids of a block and returns the chunk that it filled, if any: it is to be written down.
 func (f *idFilter) add(sequence uint64, hashes []uint64) (full *idChunk) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.given {
+		return nil
+	}
 	last := len(f.chunks) - 1
 	if last < 0 || f.chunks[last].ids >= f.chunks[last].capacity() {
 		if last >= 0 {

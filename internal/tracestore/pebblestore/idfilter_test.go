@@ -3,9 +3,12 @@ package pebblestore
 import (
 	"encoding/binary"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
 func numberedID(n int) (id pcommon.TraceID) {
@@ -50,6 +53,28 @@ func TestIDFilter(t *testing.T) {
 		_, err = decodeIDChunk(chunk.upTo, value)
 		require.ErrorIs(t, err, errValue)
 	}
+}
+
+// TestGivenUpFilter: what is not in memory is looked up, so that a trace is still found, and known when a release comes again.
+func TestGivenUpFilter(t *testing.T) {
+	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(-24*time.Hour), 0, 10, 2)))
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 10, 10, 2)))
+	days := store.partitions.all()
+	require.Len(t, days, 2)
+	require.Zero(t, store.partitions.boundFilters(days[0].ids.size()+days[1].ids.size()))
+	require.Equal(t, 1, store.partitions.boundFilters(days[1].ids.size()))
+	require.Zero(t, days[0].ids.size(), "the oldest day's")
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(-24*time.Hour), 30, 10, 2)))
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 3, 1, 1)))
+	for n, want := range map[int][]int{3: {2, 1}, 9: {2}, 12: {2}, 35: {2}} {
+		counts, err := spanCounts(t, store, traceID(n))
+		require.NoError(t, err)
+		require.Equal(t, want, counts)
+	}
+	_, err := spanCounts(t, store, traceID(99))
+	require.ErrorIs(t, err, tracestore.ErrNotFound)
+	require.EqualValues(t, 1, store.Stats().JoinedReleases)
 }
 
 func FuzzIDChunk(f *testing.F) {

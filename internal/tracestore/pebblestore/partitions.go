@@ -212,6 +212,27 @@ func (p *partitions) sorted() []partition {
 	return list
 }
 
+// boundFilters gives the filters of the oldest days up where all of them together take more memory than that. Their days are looked up on
+// the disk from then on.
+func (p *partitions) boundFilters(limit int) (given int) {
+	days := p.all()
+	total := 0
+	for _, d := range days {
+		total += d.ids.size()
+	}
+	for _, d := range days {
+		if total <= limit {
+			break
+		}
+		if size := d.ids.size(); size > 0 {
+			total -= size
+			d.ids.giveUp()
+			given++
+		}
+	}
+	return given
+}
+
 // loadPartitions finds all partitions by jumping from one to the next, and the highest sequence in use.
 func loadPartitions(db *pebble.DB) (*partitions, uint64, error) {
 	found := &partitions{days: make(map[string][]*dayInMemory)}

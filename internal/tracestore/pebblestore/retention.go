@@ -25,6 +25,7 @@ func (s *Store) keepUp() {
 		select {
 		case <-upkeep.C:
 			s.upkeepFailed("dropping expired traces", s.dropExpired())
+			s.boundFilters()
 		case <-folding.C:
 			s.upkeepFailed("folding rollups", s.foldRollups())
 		case <-summing.C:
@@ -37,6 +38,16 @@ func (s *Store) keepUp() {
 		case <-s.ctx.Done():
 			return
 		}
+	}
+}
+
+// maxFilterBytes is what the filters of trace ids may take: those of 80 million traces.
+const maxFilterBytes = 128 << 20
+
+func (s *Store) boundFilters() {
+	if given := s.partitions.boundFilters(maxFilterBytes); given > 0 {
+		s.options.Logger.Info("the filters of trace ids are large; traces of the oldest days are looked up on the disk from now on",
+			zap.Int("partitions", given))
 	}
 }
 

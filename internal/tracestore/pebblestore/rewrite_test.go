@@ -261,3 +261,40 @@ func TestCrashWhileMerging(t *testing.T) {
 		require.NoError(t, store.Close())
 	}
 }
+
+// TestCrashWhileThinning loses power after each step of retention: traces that are kept are there, and what is counted stays counted.
+func TestCrashWhileThinning(t *testing.T) {
+	const day = 24 * time.Hour
+	for seed := range 6 {
+		fs := vfs.NewCrashableMem()
+		clock := newClock(noon)
+		options := Options{Path: "data", KeepAll: day, Keep: Keep{Slowest: 0.05}, Now: clock.now, FS: fs}
+		store, err := Open(options)
+		require.NoError(t, err)
+		require.NoError(t, store.WriteCall(t.Context(), dayOfTraces()))
+		require.NoError(t, store.writeSums())
+		sums := aggregates(t, store, dayAround(noon))
+		clock.set(noon.Add(2 * day))
+		if seed > 0 {
+			require.NoError(t, store.thin())
+		}
+		if seed > 2 {
+			require.NoError(t, store.mergeBlocks())
+		}
+		options.FS = fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: seed % 2 * 50, RNG: testRandom(seed)})
+		require.NoError(t, store.Close())
+		store = openStore(t, options)
+		require.NoError(t, store.writeSums())
+		require.NoError(t, store.thin()) // it is done again, if it has to be
+		kept := mustSearch(t, store, aroundNoon()).Traces
+		require.Equal(t, 20, len(kept)) //nolint:testifylint // the rows would fill pages
+		for _, row := range kept {
+			counts, err := spanCounts(t, store, row.TraceID)
+			require.NoError(t, err)
+			require.Equal(t, []int{3}, counts)
+		}
+		require.Equal(t, sums, aggregates(t, store, dayAround(noon)))
+		require.Zero(t, store.Stats().CorruptValues)
+		require.NoError(t, store.Close())
+	}
+}

@@ -210,6 +210,7 @@ func (s *Store) open() (err error) {
 	if err != nil {
 		return fmt.Errorf("read folder %q: %w", path, err)
 	}
+	s.boundFilters()
 	for _, load := range []func() error{s.loadDeltas, s.loadSums, s.loadJoins} {
 		if err := load(); err != nil {
 			return fmt.Errorf("read folder %q: %w", path, err)
