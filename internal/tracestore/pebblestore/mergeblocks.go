@@ -1,6 +1,10 @@
 package pebblestore
 
-import "time"
+import (
+	"time"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
 
 // mergeSteps are how blocks that follow one another are merged: those below a number of spans when they make up the target, or when they are
 // many. A span is written four times at most. What is not small, which calls of a busy system are not, is written once. When a day
@@ -82,7 +86,7 @@ func (s *Store) mergeDay(d *dayInMemory, closed bool) error {
 			return err
 		}
 		if s.ctx.Err() != nil {
-			return nil
+			return tracestore.ErrClosed
 		}
 		summed := s.summedNow.Load() // blocks behind it are read again for their sums when the store is opened
 		blocks := s.partitions.blocksOf(d.partition)

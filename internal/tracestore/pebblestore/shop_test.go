@@ -224,12 +224,7 @@ func BenchmarkMonth(b *testing.B) {
 	const step = 24 * time.Hour / callsADay
 	for n := range days * callsADay {
 		td := calls[n%distinct]
-		later := step
-		if n >= distinct {
-			later = distinct * step
-		} else {
-			later = time.Duration(n) * step
-		}
+		later := time.Duration(min(n, distinct)) * step
 		again(td, uint64(n/distinct+1), later)
 		clock.set(first.Add(time.Duration(n) * step))
 		require.NoError(b, store.WriteCall(b.Context(), td))
@@ -243,8 +238,9 @@ func BenchmarkMonth(b *testing.B) {
 		}
 		return n
 	}())
-	window := func(where tracestore.Conditions, hours time.Duration) *tracestore.SearchQuery {
-		return &tracestore.SearchQuery{Start: noon.Add(-hours * time.Hour), End: noon.Add(time.Hour), Limit: 20, Where: where}
+	const day, month = 24 * time.Hour, days * 24 * time.Hour
+	window := func(where tracestore.Conditions, back time.Duration) *tracestore.SearchQuery {
+		return &tracestore.SearchQuery{Start: noon.Add(-back), End: noon.Add(time.Hour), Limit: 20, Where: where}
 	}
 	span := func(c tracestore.SpanConditions) tracestore.Conditions { return tracestore.Conditions{Span: c} }
 	attribute := func(key, value string) []tracestore.AttributeCondition {
@@ -264,13 +260,13 @@ func BenchmarkMonth(b *testing.B) {
 		}
 	})
 	for name, query := range map[string]*tracestore.SearchQuery{
-		"newest of a day": window(tracestore.Conditions{}, 24),
+		"newest of a day": window(tracestore.Conditions{}, day),
 		"span": window(span(tracestore.SpanConditions{
 			Service: "frontend", MinDuration: time.Millisecond, Attributes: attribute("http.request.method", "GET"),
-		}), 24),
-		"rare value of a month": window(span(tracestore.SpanConditions{Attributes: attribute("session.id", "nowhere to be found")}), days*24),
-		"slow of a month":       window(tracestore.Conditions{Trace: tracestore.TraceConditions{MinDuration: time.Hour}}, days*24),
-		"count of a month":      window(tracestore.Conditions{}, days*24),
+		}), day),
+		"rare value of a month": window(span(tracestore.SpanConditions{Attributes: attribute("session.id", "nowhere to be found")}), month),
+		"slow of a month":       window(tracestore.Conditions{Trace: tracestore.TraceConditions{MinDuration: time.Hour}}, month),
+		"count of a month":      window(tracestore.Conditions{}, month),
 	} {
 		b.Run(name, func(b *testing.B) {
 			found := 0

@@ -116,7 +116,7 @@ func FuzzSmallValues(f *testing.F) {
 			require.Equal(t, value, appendSequence(nil, sequence))
 		}
 		if m, err := decodeMarkValue(value); err == nil {
-			require.Equal(t, value, []byte{byte(m)})
+			require.Equal(t, []byte{byte(m)}, value)
 		}
 		_, _ = decodeTime(value)
 	})
