@@ -195,8 +195,10 @@ func TestFilter(t *testing.T) {
 		require.False(t, h.MayMatch(&tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{c}}), "%+v", c)
 	}
 	for _, token := range []tracestore.Token{
-		{Kind: tracestore.TokenService, Value: "cart"}, {Kind: tracestore.TokenKey, Key: "service.name"},
-		{Kind: tracestore.TokenAttribute, Key: "service.name", Value: "cart"}, {Kind: tracestore.TokenOutcome, Value: "anything"},
+		{Kind: tracestore.TokenService, Value: "cart"},
+		{Kind: tracestore.TokenKey, Key: "service.name"},
+		{Kind: tracestore.TokenAttribute, Key: "service.name", Value: "cart"},
+		{Kind: tracestore.TokenOutcome, Value: "anything"},
 	} {
 		require.True(t, h.MayHold(token), "%+v", token)
 		token.Key += "?"
