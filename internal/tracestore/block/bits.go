@@ -13,7 +13,7 @@ type bitWriter struct {
 	n   uint // bits in acc, below 64
 }
 
-func (w *bitWriter) reset() { w.buf, w.acc, w.n = w.buf[:0], 0, 0 }
+func (w *bitWriter) reset() { w.buf, w.acc, w.n = reuse(w.buf), 0, 0 }
 
 // write appends the lowest width bits of v, which has no others; width is at most 64.
 func (w *bitWriter) write(v uint64, width uint) {

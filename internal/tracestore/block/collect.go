@@ -60,7 +60,8 @@ func (c *collected) clear() {
 	clear(c.spans)
 	clear(c.subs)
 	clear(c.values)
-	c.groups, c.spans, c.subs, c.values, c.size = c.groups[:0], c.spans[:0], c.subs[:0], c.values[:0], 0
+	c.groups, c.spans, c.subs, c.values, c.size = c.groups[:0], reuse(c.spans), reuse(c.subs), reuse(c.values), 0
+	c.scratch = reuse(c.scratch)
 }
 
 // collect fills e.release.

@@ -121,10 +121,10 @@ type column struct {
 }
 
 func (c *column) reset() {
-	c.codes, c.heap, c.heapLen, c.last = c.codes[:0], c.heap[:0], 0, ""
-	c.templates, c.whole, c.variables = c.templates[:0], c.whole[:0], c.variables[:0]
+	c.codes, c.heap, c.heapLen, c.last = reuse(c.codes), reuse(c.heap), 0, ""
+	c.templates, c.whole, c.variables = reuse(c.templates), reuse(c.whole), reuse(c.variables)
 	c.bits.reset()
-	c.numbers = c.numbers[:0]
+	c.numbers = reuse(c.numbers)
 	c.bounded, c.least, c.most = false, 0, 0
 	c.tokens = c.kind == kindString || c.kind == kindInt || c.kind == kindBool
 }

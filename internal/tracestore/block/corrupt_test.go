@@ -67,7 +67,7 @@ func smallBlock(t testing.TB) (head, body []byte) {
 	encoder := NewEncoder()
 	s := shop.New(shop.Options{Seed: 7})
 	for n := range 2 { // of the second one columns are known
-		for _, release := range tracetree.Releases(newCall(t, s, 3*n, 3)) {
+		for _, release := range tracetree.Releases(newCall(t, s, n, 1)) {
 			require.NoError(t, encoder.Add(&release, headerOf(&release)))
 		}
 		head, body = encoder.Encode(nil, nil)

@@ -115,13 +115,14 @@ func (e *Encoder) Spans() int { return len(e.spanOps) }
 // Reset throws away what was added since the last block.
 func (e *Encoder) Reset() {
 	for i := range e.out {
-		e.out[i] = e.out[i][:0]
+		e.out[i] = reuse(e.out[i])
 	}
 	for _, w := range []*bitWriter{&e.gapBits, &e.tailBits, &e.baseBits, &e.eventBits} {
 		w.reset()
 	}
 	clear(e.headers) // they may have been given away
-	e.headers, e.spanOps, e.subOps, e.used = e.headers[:0], e.spanOps[:0], e.subOps[:0], e.used[:0]
+	e.headers, e.spanOps, e.subOps, e.used = e.headers[:0], reuse(e.spanOps), reuse(e.subOps), e.used[:0]
+	e.frame, e.frames, e.definition = reuse(e.frame), reuse(e.frames), reuse(e.definition)
 	e.epoch++
 	e.numTexts, e.numTemplates, e.numEntities, e.numOperations = 0, 0, 0, 0
 	e.base, e.largest = 0, 0

@@ -48,6 +48,9 @@ type tokenSet struct {
 }
 
 func (t *tokenSet) reset() {
+	if len(t.slots) > maxReused {
+		t.slots = nil
+	}
 	clear(t.slots)
 	t.n = 0
 }

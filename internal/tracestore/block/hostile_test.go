@@ -179,7 +179,7 @@ func unmarshal(t testing.TB, otlp []byte) ptrace.Traces {
 func TestRoundTripOfWildSpans(t *testing.T) {
 	w := wild{rand.New(rand.NewPCG(1, 2))}
 	encoder := NewEncoder()
-	for range 60 {
+	for range 30 {
 		var releases []tracetree.Release
 		for range w.IntN(20) {
 			releases = append(releases, tracetree.Releases(unmarshal(t, w.call()))...)

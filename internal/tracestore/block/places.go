@@ -1,5 +1,7 @@
 package block
 
+import "slices"
+
 // placeIndex finds the spans of a release by their id: an open-addressing table, reused. Of equal ids it finds one.
 type placeIndex struct {
 	slots []int32 // place + 1
@@ -35,4 +37,20 @@ func (p *placeIndex) find(id uint64) int {
 		}
 	}
 	return noParent
+}
+
+// resize is a slice of length n; what it holds is undefined.
+func resize[T any](list []T, n int) []T {
+	return slices.Grow(list[:0], n)[:n]
+}
+
+// maxReused bounds the room, in elements, that is kept for the next block: one release in a million is very large.
+const maxReused = 1 << 20
+
+// reuse is an empty slice with the room of list, if that is not too much.
+func reuse[T any](list []T) []T {
+	if cap(list) > maxReused {
+		return nil
+	}
+	return list[:0]
 }

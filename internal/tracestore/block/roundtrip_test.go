@@ -21,37 +21,30 @@ const released = 1_700_000_060_000_000_000
 
 // newCall is a call of some visits to the simulated shop as assembly and analysis make it: releases share resources.
 func newCall(t testing.TB, s *shop.Shop, first, visits int) ptrace.Traces {
-	joined := ptrace.NewTraces()
-	resources := map[int]ptrace.ResourceSpans{}
-	for n := first; n < first+visits; n++ {
-		v := s.Visit(n)
-		s.Encode(v, int64(n-first)*125_000, func(k int, scope wire.Scope, span *wire.Span) {
+	batches := make(map[int]*wire.Batch)
+	var order []int
+	for n := range visits {
+		v := s.Visit(first + n)
+		s.Encode(v, int64(n)*125_000, func(k int, scope wire.Scope, span *wire.Span) {
 			instance := s.Instance(&v.Spans[k])
-			batch := wire.NewBatch(s.Resource(instance), "https://opentelemetry.io/schemas/1.40.0")
-			batch.Add(scope, span)
-			payload := batch.Payload()
-			payload.Move(wire.Mask{}, 1_700_000_000_000_000_000)
-			td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(payload.Bytes())
-			require.NoError(t, err)
-			from := td.ResourceSpans().At(0)
-			to, ok := resources[instance]
-			if !ok {
-				to = joined.ResourceSpans().AppendEmpty()
-				resources[instance] = to
-				from.Resource().CopyTo(to.Resource())
-				to.Resource().Attributes().PutInt(conventions.AttrReleasedAt, released)
-				to.SetSchemaUrl(from.SchemaUrl())
+			if batches[instance] == nil {
+				batches[instance] = wire.NewBatch(s.Resource(instance), shop.SchemaURL)
+				order = append(order, instance)
 			}
-			for _, ss := range to.ScopeSpans().All() {
-				if ss.Scope().Name() == from.ScopeSpans().At(0).Scope().Name() {
-					from.ScopeSpans().At(0).Spans().MoveAndAppendTo(ss.Spans())
-					return
-				}
-			}
-			from.ScopeSpans().MoveAndAppendTo(to.ScopeSpans())
+			batches[instance].Add(scope, span)
 		})
 	}
-	releases := tracetree.Releases(joined)
+	var otlp []byte
+	for _, instance := range order {
+		payload := batches[instance].Payload()
+		payload.Move(wire.Mask{}, 1_700_000_000_000_000_000)
+		otlp = append(otlp, payload.Bytes()...)
+	}
+	td := unmarshal(t, otlp)
+	for _, rs := range td.ResourceSpans().All() {
+		rs.Resource().Attributes().PutInt(conventions.AttrReleasedAt, released)
+	}
+	releases := tracetree.Releases(td)
 	for i := range releases {
 		release := &releases[i]
 		root := release.Spans[0].Attributes()
@@ -64,7 +57,7 @@ func newCall(t testing.TB, s *shop.Shop, first, visits int) ptrace.Traces {
 		root.PutInt(conventions.AttrVersion, 1)
 		analysis.Annotate(release, analysis.Analyze(release))
 	}
-	return joined
+	return td
 }
 
 func headerOf(release *tracetree.Release) Header {

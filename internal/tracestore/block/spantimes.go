@@ -186,8 +186,3 @@ func (t *spanTimes) rootDuration() int64 {
 	}
 	return int64(t.ends[best] - t.starts[best])
 }
-
-// resize is a slice of length n; what it holds is undefined.
-func resize[T any](list []T, n int) []T {
-	return slices.Grow(list[:0], n)[:n]
-}

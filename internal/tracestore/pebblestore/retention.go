@@ -86,9 +86,20 @@ func (s *Store) dropPartitions(list []partition, oldCalls bool) error {
 	s.upkeepMu.Lock()
 	defer s.upkeepMu.Unlock()
 	batch := s.db.NewBatch()
+	var left []traceKey
 	for _, at := range list {
+		fragments, err := s.fragmentsBeyond(at)
+		if err != nil {
+			return err
+		}
+		left = append(left, fragments...)
 		start, end := at.span(0)
 		if err := batch.DeleteRange(start, end, nil); err != nil {
+			return err
+		}
+	}
+	for _, key := range left {
+		if err := batch.Set(openJoinKey(key.tenant, key.id), nil, nil); err != nil {
 			return err
 		}
 	}
@@ -102,7 +113,30 @@ func (s *Store) dropPartitions(list []partition, oldCalls bool) error {
 		return err
 	}
 	s.counters.dropped.Add(int64(len(list)))
+	s.joins.add(left)
 	return s.reclaim(list)
+}
+
+// fragmentsBeyond lists the traces whose row stands in a partition and that may have releases in others: their rows are made again of
+// these when the partition is dropped.
+func (s *Store) fragmentsBeyond(at partition) (list []traceKey, err error) {
+	days := s.partitions.of(at.tenant)
+	lower, upper := at.span(kindJoin)
+	err = scan(s.db, lower, upper, func(key []byte, _ func() ([]byte, error)) error {
+		id, err := at.decodeJoin(key)
+		if err != nil {
+			return err
+		}
+		hash := hashID(id)
+		for _, d := range days {
+			if d.partition != at && d.ids.mayHold(hash) {
+				list = append(list, traceKey{at.tenant, id})
+				break
+			}
+		}
+		return nil
+	})
+	return list, err
 }
 
 // reclaim gives the disk the space of what was dropped. Left alone, Pebble does it when it comes by.
