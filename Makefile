@@ -7,7 +7,7 @@ BUILD_FLAGS := -trimpath -ldflags '-s -w'
 # Written by `make test`, read by .ci/run: one JSON line for every event of every test.
 TEST_REPORT := .cache/test.json
 
-.PHONY: all build build-agent run demo test test-long bench-analysis bench-arrival bench-assembly bench-kill eval-rca lint golangci fmt generate check-generated clean help
+.PHONY: all build build-agent run demo test test-long bench-analysis bench-arrival bench-assembly bench-kill bench-store eval-rca lint golangci fmt generate check-generated clean help
 
 all: lint test build
 
@@ -20,6 +20,7 @@ help:
 	@echo "               how soon and how whole traces are released, for six ways in which spans arrive; fails on a miss"
 	@echo "make bench-analysis  hold trace_analysis to its targets: CPU and allocations a span; takes a minute"
 	@echo "make bench-assembly  hold trace_assembly to its targets: cost, arrival patterns, kill rounds; takes 25 minutes"
+	@echo "make bench-store     hold the embedded store to its targets: cost, disk, queries on 30 days; takes an hour and a half"
 	@echo "make bench-kill      kill -9 and power loss, many times: nothing acknowledged is lost, every sum is right"
 	@echo "make eval-rca        20 faults that are known, some windows without: who is named first; fails on a miss"
 	@echo "make build     build bin/tracewright and bin/tracewrightctl"
@@ -77,6 +78,12 @@ bench-kill: build
 # Five minutes of traffic for each pattern, in virtual time: some 30 s in all. Prints figure, target and pass or fail.
 bench-arrival:
 	@TRACEWRIGHT_ARRIVAL_DURATION=5m go test -count 1 -v -timeout 30m -run '^TestPatterns$$' ./test/arrival
+
+# Prints figure, target, PASS or FAIL; fails where one is missed. BENCH_FLAGS: see go run ./test/bench store --help; --quick takes
+# some minutes.
+bench-store: build
+	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o bin/tracegen ./cmd/tracegen
+	go run ./test/bench store $(BENCH_FLAGS)
 
 # The binary of all stages: ours and, for comparison, contrib's processors that hold spans by trace.
 _bench/main.go: test/bench/builder-config.yaml go.mod go.sum

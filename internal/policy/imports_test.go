@@ -16,7 +16,7 @@ type importRule struct {
 
 var backendImports = []string{
 	"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore", "internal/tracestore/tracerow",
-	"internal/tracestore/rollup",
+	"internal/tracestore/rollup", "internal/tracestore/block",
 }
 
 // Imports point one way: components → contracts and analysis → tracetree → conventions.
@@ -38,6 +38,13 @@ var importRules = []importRule{
 		"internal/tracestore/rollup",
 		[]string{"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore"},
 		"rollups add up what annotations say and analyse nothing",
+	},
+	{
+		"internal/tracestore/block",
+		[]string{
+			"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore", "internal/tracestore/tracerow",
+		},
+		"the format of spans on disk knows no database and analyses nothing",
 	},
 	{
 		"internal/tracestore/storetest",
@@ -101,8 +108,11 @@ var importRules = []importRule{
 	},
 	{
 		"test/bench",
-		[]string{"internal/tracegen", "processor/traceassemblyprocessor", "processor/traceanalysisprocessor"},
-		"benchmarks know built binaries, the factories of what they drive without a receiver, and the traffic",
+		[]string{
+			"processor/traceassemblyprocessor", "processor/traceanalysisprocessor", "internal/analysis", "internal/conventions", "internal/tracegen",
+			"internal/tracestore/pebblestore", "internal/tracetree",
+		},
+		"benchmarks know built binaries, the factories of what they drive without a receiver, the traffic, and the store that they fill",
 	},
 }
 

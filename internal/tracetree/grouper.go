@@ -70,10 +70,12 @@ func (g *Grouper) Group(td ptrace.Traces) []Release {
 	for _, rs := range td.ResourceSpans().All() {
 		resource, schemaURL := rs.Resource(), rs.SchemaUrl()
 		for _, ss := range rs.ScopeSpans().All() {
-			scope := ss.Scope()
+			scope, scopeURL := ss.Scope(), ss.SchemaUrl()
 			for _, span := range ss.Spans().All() {
 				r := &g.releases[g.of[at]]
-				r.Spans = append(r.Spans, Span{Span: span, Resource: resource, Scope: scope, SchemaURL: schemaURL})
+				r.Spans = append(r.Spans, Span{
+					Span: span, Resource: resource, Scope: scope, SchemaURL: schemaURL, ScopeSchemaURL: scopeURL,
+				})
 				at++
 			}
 		}

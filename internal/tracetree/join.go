@@ -39,8 +39,9 @@ func Join(releases []ptrace.Traces) (ptrace.Traces, Release) {
 	for _, rs := range j.td.ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
-				release.Spans = append(release.Spans,
-					Span{Span: span, Resource: rs.Resource(), Scope: ss.Scope(), SchemaURL: rs.SchemaUrl()})
+				release.Spans = append(release.Spans, Span{
+					Span: span, Resource: rs.Resource(), Scope: ss.Scope(), SchemaURL: rs.SchemaUrl(), ScopeSchemaURL: ss.SchemaUrl(),
+				})
 			}
 		}
 	}

@@ -12,9 +12,10 @@ import (
 type Span struct {
 	ptrace.Span
 
-	Resource  pcommon.Resource
-	Scope     pcommon.InstrumentationScope
-	SchemaURL string // of the resource spans
+	Resource       pcommon.Resource
+	Scope          pcommon.InstrumentationScope
+	SchemaURL      string // of the resource spans
+	ScopeSchemaURL string // of the scope spans
 }
 
 // Service is the name of the span's service: service.name, or "unknown_service" where the sender named none.

@@ -35,13 +35,18 @@ func startCollector(ctx context.Context, binary, folder string, environment []st
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		return nil, err
 	}
+	return startProcess(ctx, binary, folder, environment, at, "--config", file)
+}
+
+// startProcess starts binary, which keeps its log in folder, and waits until it is healthy.
+func startProcess(ctx context.Context, binary, folder string, environment []string, at ports, arguments ...string) (*collector, error) {
 	c := &collector{at: at, logs: filepath.Join(folder, "collector.log"), done: make(chan struct{})}
 	logs, err := os.Create(c.logs)
 	if err != nil {
 		return nil, err
 	}
 	defer logs.Close() // the process has its own
-	c.cmd = exec.CommandContext(ctx, binary, "--config", file)
+	c.cmd = exec.CommandContext(ctx, binary, arguments...)
 	c.cmd.Env = append(os.Environ(), environment...)
 	c.cmd.Stdout, c.cmd.Stderr = logs, logs
 	if err := c.cmd.Start(); err != nil {
@@ -150,16 +155,24 @@ func refusal(ctx context.Context, binary, folder string, config []byte) (string,
 	}
 }
 
-// freePorts asks the kernel for ports that nobody listens on. All are held until the last is found.
+// freePorts are ports that nobody listens on.
 func freePorts(ctx context.Context) (ports, error) {
-	var p ports
-	for _, port := range []*int{&p.grpc, &p.health, &p.metrics, &p.profile} {
+	list, err := freePortList(ctx, 4)
+	if err != nil {
+		return ports{}, err
+	}
+	return ports{grpc: list[0], health: list[1], metrics: list[2], profile: list[3]}, nil
+}
+
+// freePortList asks the kernel for ports. All are held until the last is found.
+func freePortList(ctx context.Context, n int) (list []int, err error) {
+	for range n {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
-			return ports{}, err
+			return nil, err
 		}
 		defer listener.Close()
-		*port = listener.Addr().(*net.TCPAddr).Port
+		list = append(list, listener.Addr().(*net.TCPAddr).Port)
 	}
-	return p, nil
+	return list, nil
 }

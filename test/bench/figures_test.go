@@ -51,7 +51,21 @@ func TestConfiguration(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(text), "processors:\n                - b\n                - a\n", "in their order")
 	require.NotContains(t, string(text), "pprof")
-	text, err = p.configuration(ports{1, 2, 3, 4}, "/tmp/cpu.pprof")
+	text, err = p.configuration(ports{grpc: 1, health: 2, metrics: 3, profile: 4}, "/tmp/cpu.pprof")
 	require.NoError(t, err)
 	require.Contains(t, string(text), "save_to_file: /tmp/cpu.pprof")
+}
+
+func TestPercentile(t *testing.T) {
+	values := []float64{5, 1, 4, 2, 3}
+	require.InDelta(t, 3, percentile(values, 0.5), 0)
+	require.InDelta(t, 5, percentile(values, 0.99), 0)
+	require.InDelta(t, 5, percentile(values, 1), 0)
+	require.InDelta(t, 7, percentile([]float64{7}, 0.5), 0)
+}
+
+func TestNextMilestone(t *testing.T) {
+	for n, want := range map[int]int{0: 1e6, 999_999: 1e6, 1e6: 2e6, 2_100_000: 5e6, 7e6: 1e7, 2e8: 5e8} {
+		require.Equal(t, want, nextMilestone(n))
+	}
 }

@@ -2,10 +2,11 @@
 //
 //	go run ./test/bench assembly [flags]
 //	go run ./test/bench analysis [flags]
+//	go run ./test/bench store [flags]
 //
-// assembly starts the built collector with one configuration after the other and sends each the same traffic; analysis drives the
-// processor in its own process. Both read the kernel's account of the process: what it does costs what the system paid for it,
-// garbage collection included. Make targets build the binaries that assembly starts.
+// assembly and store start the built collector with one configuration after the other and send each the same traffic; analysis drives the
+// processor in its own process. All read the kernel's account of the process: what it does costs what the system paid for it,
+// garbage collection included. Make targets build the binaries that are started.
 package main
 
 import (
@@ -20,6 +21,7 @@ import (
 
 const usageText = `usage: bench assembly [flags]     trace_assembly against otlp → nop and against contrib's processors
        bench analysis [flags]     trace_analysis against a processor that hands calls on, in this process
+       bench store [flags]        the embedded store in the product: cost, disk, queries on many days
        bench COMMAND --help`
 
 // errMissed says that the run is complete and a figure misses its target; it has been printed.
@@ -48,6 +50,8 @@ func run(ctx context.Context, args []string) error {
 		return assembly(ctx, args)
 	case "analysis":
 		return analysis(ctx, args)
+	case "store":
+		return store(ctx, args)
 	case holdCommand:
 		return hold(ctx, args)
 	default:

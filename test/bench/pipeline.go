@@ -18,8 +18,8 @@ type pipeline struct {
 	extensions []component
 }
 
-// ports are the collector's on the loopback address. profile is 0 where nobody asks for profiles.
-type ports struct{ grpc, health, metrics, profile int }
+// ports are the collector's on the loopback address. profile is 0 where nobody asks for profiles, query but in the product.
+type ports struct{ grpc, health, metrics, profile, query int }
 
 // configuration is the collector's YAML. An empty cpuProfile keeps none.
 func (p pipeline) configuration(at ports, cpuProfile string) ([]byte, error) {

@@ -60,21 +60,36 @@ func TestRetention(t *testing.T) {
 	require.Equal(t, []byte{4, 3}, left())
 }
 
-// TestFragmentJoinsEarlierDay: a fragment goes to its trace's day, and is dropped with it.
-func TestFragmentJoinsEarlierDay(t *testing.T) {
+// TestFragmentOfEarlierDay: a fragment belongs to its trace's row, and is a trace of its own when the day of that is dropped.
+func TestFragmentOfEarlierDay(t *testing.T) {
+	const day = 24 * time.Hour
 	clock := newClock(noon)
-	store := openStore(t, Options{Path: t.TempDir(), Retention: 24 * time.Hour, Now: clock.now})
-	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 1, 2)))
-	next := noon.Add(24 * time.Hour)
+	store := openStore(t, Options{Path: t.TempDir(), Retention: day, Now: clock.now})
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 2, 2)))
+	next := noon.Add(day)
 	require.NoError(t, store.WriteCall(t.Context(), newCall(next, 1, 1, 3)))
+	query := &tracestore.SearchQuery{Start: noon.Add(-time.Hour), End: next.Add(time.Hour), Limit: 9}
+	rows := mustSearch(t, store, query).Traces
+	require.Len(t, rows, 2)
+	require.Equal(t, noon.UnixNano(), rows[1].Start)
 	counts, err := spanCounts(t, store, traceID(1))
 	require.NoError(t, err)
 	require.Equal(t, []int{2, 3}, counts)
-	require.Len(t, store.partitions.of(tenantPrefix("")), 2, "its rollups are of the day on which it was released")
+	require.Len(t, store.partitions.of(tenantPrefix("")), 2)
 
-	clock.set(noon.Add(48 * time.Hour))
+	clock.set(noon.Add(2 * day))
 	require.NoError(t, store.dropExpired())
-	require.Empty(t, mustSearch(t, store, &tracestore.SearchQuery{Start: noon.Add(-time.Hour), End: next.Add(time.Hour), Limit: 9}).Traces)
+	rows = mustSearch(t, store, query).Traces
+	require.Len(t, rows, 1)
+	require.Equal(t, next.UnixNano(), rows[0].Start)
+	require.Equal(t, 3, rows[0].SpanCount)
+	counts, err = spanCounts(t, store, traceID(1))
+	require.NoError(t, err)
+	require.Equal(t, []int{3}, counts)
+
+	clock.set(noon.Add(3 * day))
+	require.NoError(t, store.dropExpired())
+	require.Empty(t, mustSearch(t, store, query).Traces)
 }
 
 // TestKeepForEver: retention 0 drops no trace, however old.

@@ -1,0 +1,191 @@
+package block
+
+import (
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// benchCalls are some calls of 400 traces, with their releases and headers.
+func benchCalls(b *testing.B, calls int) (all [][]tracetree.Release, headers [][]Header) {
+	s := shop.New(shop.Options{Seed: 11})
+	for n := range calls {
+		releases := tracetree.Releases(newCall(b, s, 400*n, 400))
+		list := make([]Header, len(releases))
+		for i := range releases {
+			list[i] = headerOf(&releases[i])
+		}
+		all, headers = append(all, releases), append(headers, list)
+	}
+	return all, headers
+}
+
+// cpu is what this process has used, in seconds: on a busy machine the time on the clock says little.
+func cpu() float64 {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
+}
+
+func BenchmarkEncode(b *testing.B) {
+	calls, headers := benchCalls(b, 8)
+	encoder := NewEncoder()
+	var head, body []byte
+	spans, heads, bodies, n := 0, 0, 0, 0
+	b.ReportAllocs()
+	before := cpu()
+	for b.Loop() {
+		at := n % len(calls)
+		n++
+		for i := range calls[at] {
+			require.NoError(b, encoder.Add(&calls[at][i], headers[at][i]))
+		}
+		spans += encoder.Spans()
+		head, body = encoder.Encode(head[:0], body[:0])
+		heads, bodies = heads+len(head), bodies+len(body)
+	}
+	b.ReportMetric((cpu()-before)*1e6/float64(spans), "cpu-s/Mspan")
+	b.ReportMetric(float64(heads)/float64(spans), "head-B/span")
+	b.ReportMetric(float64(bodies)/float64(spans), "body-B/span")
+	b.ReportMetric(float64(heads+bodies)/float64(spans), "B/span")
+}
+
+// TestBytesPerSpan: a block of annotated traces of the shop, of an encoder that has seen some, takes at most 33 bytes a span.
+func TestBytesPerSpan(t *testing.T) {
+	s := shop.New(shop.Options{Seed: 11})
+	encoder := NewEncoder()
+	for n := range 2 {
+		for _, release := range tracetree.Releases(newCall(t, s, 400*n, 400)) {
+			require.NoError(t, encoder.Add(&release, headerOf(&release)))
+		}
+		spans := encoder.Spans()
+		head, body := encoder.Encode(nil, nil)
+		size := float64(len(head)+len(body)) / float64(spans)
+		t.Logf("block %d: %.2f bytes a span, %.2f of them in the head", n, size, float64(len(head))/float64(spans))
+		if n > 0 {
+			require.Less(t, size, 33.)
+		}
+	}
+}
+
+func benchBlock(b *testing.B) (head, body []byte, releases []tracetree.Release) {
+	calls, headers := benchCalls(b, 2)
+	encoder := NewEncoder()
+	for at := range calls {
+		for i := range calls[at] {
+			require.NoError(b, encoder.Add(&calls[at][i], headers[at][i]))
+		}
+		head, body = encoder.Encode(nil, nil)
+	}
+	return head, body, calls[len(calls)-1]
+}
+
+// BenchmarkTrace opens a block and reads one trace of it.
+func BenchmarkTrace(b *testing.B) {
+	_, body, releases := benchBlock(b)
+	rng := rand.New(rand.NewPCG(1, 2))
+	b.ReportAllocs()
+	before := cpu()
+	for b.Loop() {
+		block, err := OpenBody(body)
+		require.NoError(b, err)
+		_, err = block.Traces(rng.IntN(len(releases)))
+		require.NoError(b, err)
+		block.Close()
+	}
+	b.ReportMetric((cpu()-before)*1e3/float64(b.N), "cpu-ms/op")
+}
+
+// BenchmarkAllTraces reads a whole block.
+func BenchmarkAllTraces(b *testing.B) {
+	_, body, releases := benchBlock(b)
+	b.ReportAllocs()
+	before := cpu()
+	for b.Loop() {
+		block, err := OpenBody(body)
+		require.NoError(b, err)
+		for i := range releases {
+			_, err = block.Traces(i)
+			require.NoError(b, err)
+		}
+		block.Close()
+	}
+	b.ReportMetric((cpu()-before)*1e3/float64(b.N), "cpu-ms/op")
+}
+
+func BenchmarkHead(b *testing.B) {
+	head, _, releases := benchBlock(b)
+	b.Run("headers", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			h, err := OpenHead(head)
+			require.NoError(b, err)
+			headers, err := h.Headers()
+			require.NoError(b, err)
+			require.Len(b, headers, len(releases))
+		}
+	})
+	b.Run("filter", func(b *testing.B) {
+		b.ReportAllocs()
+		query := &tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{{Key: "user.id", Op: tracestore.OpEqual, Text: "nobody"}}}
+		for b.Loop() {
+			h, err := OpenHead(head)
+			require.NoError(b, err)
+			h.MayMatch(query)
+		}
+	})
+}
+
+// BenchmarkCandidates opens a block and looks for candidates.
+func BenchmarkCandidates(b *testing.B) {
+	_, body, releases := benchBlock(b)
+	span := releases[3].Spans[0]
+	for i := range releases[3].Spans {
+		if _, ok := releases[3].Spans[i].Attributes().Get("session.id"); ok {
+			span = releases[3].Spans[i]
+		}
+	}
+	session, _ := span.Attributes().Get("session.id")
+	one := tracestore.AttributeCondition{Key: "session.id", Op: tracestore.OpEqual, Text: session.Str()}
+	nobody := tracestore.AttributeCondition{Key: "session.id", Op: tracestore.OpEqual, Text: "nobody"}
+	for name, c := range map[string]tracestore.SpanConditions{
+		"service and duration": {Service: span.Service(), Operation: span.Name(), MinDuration: time.Millisecond},
+		"one session":          {Attributes: []tracestore.AttributeCondition{one}},
+		"nobody":               {Attributes: []tracestore.AttributeCondition{nobody}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			before, found := cpu(), 0
+			for b.Loop() {
+				block, err := OpenBody(body)
+				require.NoError(b, err)
+				list, err := block.Candidates(nil, &c)
+				require.NoError(b, err)
+				found = len(list)
+				block.Close()
+			}
+			b.ReportMetric((cpu()-before)*1e3/float64(b.N), "cpu-ms/op")
+			b.ReportMetric(float64(found), "candidates")
+		})
+	}
+}
+
+// BenchmarkMarshal is what a write costs at least with pdata's own marshalling.
+func BenchmarkMarshal(b *testing.B) {
+	call := newCall(b, shop.New(shop.Options{Seed: 11}), 0, 400)
+	before := cpu()
+	for b.Loop() {
+		_, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(call)
+		require.NoError(b, err)
+	}
+	b.ReportMetric((cpu()-before)*1e6/float64(b.N*call.SpanCount()), "cpu-s/Mspan")
+}

@@ -1,0 +1,231 @@
+package block
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// cursor stands before a release. What lies before it was passed over or read.
+type cursor struct {
+	b *Body
+	t *tables
+
+	release int // the next one
+	width   int // of numbers of operations
+
+	groups, groupSizes, parents, dropped, counts, links byteStream
+	spanOps, subOps                                     byteStream
+	traceIDs, spanIDs, parentIDs, linkIDs               byteStream
+	bases, gaps, tails, eventTimes                      byteStream
+	baseBits, gapBits, tailBits, eventBits              bitReader
+	base                                                uint64
+	before                                              []int // records of each operation before the release
+	columns                                             []*columnReader
+	ahead                                               []int  // of each column: values before the release
+	needed                                              []bool // columns of the release
+	current                                             current
+
+	// Of the record that is being read.
+	attributes           []byte
+	state, message       []byte
+	stateBuf, messageBuf []byte
+}
+
+// current is the release that is being read.
+type current struct {
+	groups    []groupInfo
+	spans     int
+	ops       []int32
+	subOps    []int32
+	traceID   []byte
+	ids       []byte
+	parentIDs []byte // of the parents that are not in the release
+	times     spanTimes
+	memory    memory
+	shares    shareState
+	selfTime  uint64
+	start     uint64
+	duration  uint64
+}
+
+type groupInfo struct {
+	pair        int
+	newResource bool
+	spans       int
+}
+
+func newCursor(b *Body, t *tables) (*cursor, error) {
+	c := &cursor{b: b, t: t, width: operationWidth(b.operations)}
+	c.before = make([]int, len(t.operations))
+	c.ahead, c.needed = make([]int, len(t.columns)), make([]bool, len(t.columns))
+	c.columns = make([]*columnReader, len(t.columns))
+	return c, c.rewind()
+}
+
+func (c *cursor) rewind() error {
+	err := c.b.byteStreams(map[int]*byteStream{
+		streamGroups: &c.groups, streamGroupSizes: &c.groupSizes, streamParents: &c.parents, streamDropped: &c.dropped, streamCounts: &c.counts, streamLinks: &c.links,
+		streamSpanOps: &c.spanOps, streamSubOps: &c.subOps, streamTraceIDs: &c.traceIDs, streamSpanIDs: &c.spanIDs,
+		streamParentIDs: &c.parentIDs, streamLinkIDs: &c.linkIDs, streamBases: &c.bases, streamGaps: &c.gaps,
+		streamTails: &c.tails, streamEventTimes: &c.eventTimes,
+	})
+	for stream, r := range map[int]*bitReader{
+		streamBaseBits: &c.baseBits, streamGapBits: &c.gapBits, streamTailBits: &c.tailBits, streamEventBits: &c.eventBits,
+	} {
+		buf, e := c.b.stream(stream)
+		if e != nil {
+			err = e
+		}
+		*r = bitReader{buf: buf, failed: &c.b.failed}
+	}
+	c.release, c.base = 0, 0
+	clear(c.before)
+	return err
+}
+
+// seek goes before the i-th release.
+func (c *cursor) seek(i int) error {
+	if i < c.release {
+		if err := c.rewind(); err != nil {
+			return err
+		}
+	}
+	for c.release < i {
+		c.skip()
+		if c.b.failed {
+			return fmt.Errorf("%w: release %d", ErrCorrupt, c.release)
+		}
+	}
+	return nil
+}
+
+// operation reads the number of an operation.
+func (c *cursor) operation(s *byteStream, want record) int32 {
+	b := s.bytes(uint64(c.width))
+	n := 0
+	switch len(b) {
+	case 1:
+		n = int(b[0])
+	case 2:
+		n = int(binary.LittleEndian.Uint16(b))
+	case 4:
+		n = int(binary.LittleEndian.Uint32(b))
+	}
+	if n >= len(c.t.operations) || c.t.operations[n].record != want {
+		c.b.failed = true
+		return -1
+	}
+	return int32(n)
+}
+
+// readGroups reads the release's resources and scopes.
+func (c *cursor) readGroups() {
+	r := &c.current
+	r.groups, r.spans = r.groups[:0], 0
+	left := len(c.spanIDs.buf) / 8
+	for i := range c.groups.count(len(c.groups.buf)) {
+		pair := c.groups.below(len(c.t.pairs))
+		size := c.groupSizes.uvarint()
+		spans := size >> 1
+		if c.b.failed || spans > uint64(left-r.spans) || i == 0 && size&1 == 0 {
+			c.b.failed = true
+			return
+		}
+		r.groups = append(r.groups, groupInfo{pair: pair, newResource: size&1 == 1, spans: int(spans)})
+		r.spans += int(spans)
+	}
+}
+
+// skip passes over a release.
+func (c *cursor) skip() {
+	c.readGroups()
+	if c.b.failed {
+		return
+	}
+	n := c.current.spans
+	c.skipTimes(n)
+	for range n {
+		op := c.operation(&c.spanOps, recordSpan)
+		if op < 0 {
+			return
+		}
+		c.skipRecord(op)
+	}
+	c.release++
+}
+
+// skipTimes passes over the ids, the parents and the times of a release's spans.
+func (c *cursor) skipTimes(n int) {
+	c.traceIDs.bytes(16)
+	c.spanIDs.bytes(8 * uint64(n))
+	if n > 0 {
+		c.readBase()
+	}
+	missing := 0
+	for range n {
+		if c.parents.uvarint() == 1 {
+			missing++
+		}
+	}
+	c.parentIDs.bytes(8 * uint64(missing))
+	for _, class := range c.gaps.bytes(uint64(n)) {
+		c.gapBits.skip(uint64(classWidth(class)))
+	}
+	for _, class := range c.tails.bytes(uint64(n)) {
+		c.tailBits.skip(uint64(classWidth(class &^ negative)))
+	}
+}
+
+// skipRecord passes over what belongs to a span with the operation.
+func (c *cursor) skipRecord(op int32) {
+	c.before[op]++
+	if bits := c.t.operations[op].bits; bits != 0 {
+		c.skipSubs(bits)
+	}
+}
+
+func (c *cursor) readBase() {
+	c.base += uint64(unzigzag(c.baseBits.classed(c.bases.byte())))
+}
+
+// skipSubs passes over the events and links of a span, and its dropped counts.
+func (c *cursor) skipSubs(bits byte) {
+	if bits&hasDropped != 0 {
+		for range 3 {
+			c.dropped.uvarint()
+		}
+	}
+	for _, of := range subRecords {
+		if bits&of.bit == 0 {
+			continue
+		}
+		for range c.counts.count(len(c.subOps.buf) / c.width) {
+			if of.record == recordEvent {
+				c.eventBits.skip(uint64(classWidth(c.eventTimes.byte())))
+			} else {
+				c.linkID()
+			}
+			op := c.operation(&c.subOps, of.record)
+			if op < 0 {
+				return
+			}
+			c.before[op]++
+			if c.t.operations[op].bits&hasDropped != 0 {
+				c.dropped.uvarint()
+			}
+		}
+	}
+}
+
+// linkID reads where a link leads: trace and span id, span id alone where it is this trace, nil and the distance to a span of the
+// release.
+func (c *cursor) linkID() (id []byte, distance int64) {
+	switch n := c.links.uvarint(); n {
+	case 0:
+		return c.linkIDs.bytes(16 + 8), 0
+	case 1:
+		return c.linkIDs.bytes(8), 0
+	default:
+		return nil, unzigzag(n - 2)
+	}
+}

@@ -1,0 +1,304 @@
+package block
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// Encoder makes blocks, one after the other. It keeps what it learned about operations and strings from block to block, so it is
+// to be kept too: one for each writer. It is not safe for concurrent use.
+type Encoder struct {
+	zstd    *zstd.Encoder
+	release collected
+
+	// The block so far.
+	headers       []Header
+	out           [numStreams][]byte
+	gapBits       bitWriter
+	tailBits      bitWriter
+	baseBits      bitWriter
+	eventBits     bitWriter
+	spanOps       []uint32
+	subOps        []uint32
+	used          []*column
+	epoch         uint32 // of the block
+	numTexts      uint32
+	numTemplates  uint32
+	numEntities   uint32
+	numOperations uint32
+	base          uint64 // of the release before
+	tokens        tokenSet
+	keys          keySet
+	resources     map[pcommon.Resource]*entity
+	scopes        map[pcommon.InstrumentationScope]*entity
+	pairs         map[pairID]uint32
+	largest       int // release
+
+	// The release that is being written.
+	releaseSeq      uint32
+	places          placeIndex
+	times           spanTimes
+	memory          memory
+	shares          shareState
+	selfTime        uint64 // in the record
+	start, duration uint64
+
+	// What is kept from block to block, until it is too much.
+	texts      texts
+	columns    map[columnID]*column
+	operations map[uint64]*operation
+	entities   map[entityID]*entity
+	templates  map[string]*text
+	seen       []uint64 // strings of releases, see remembered
+	kept       int      // bytes, about
+
+	templater  templater
+	census     census
+	definition []byte
+	digits     []byte
+	rows       rowWriter
+	directory  []byte
+	filter     []byte
+	frame      []byte
+	frames     []byte
+	streams    [][]byte
+	lengths    []int
+	frameOf    []int32
+}
+
+type pairID struct{ resource, scope *entity }
+
+type columnID struct {
+	key  string
+	kind kind
+}
+
+const (
+	// maxKept bounds what an encoder keeps, in bytes.
+	maxKept = 16 << 20
+	// seenStrings is the number of strings that an encoder remembers as seen once.
+	seenStrings = 1 << 16
+)
+
+// NewEncoder makes an empty encoder.
+func NewEncoder() *Encoder {
+	e := &Encoder{
+		zstd: newCompressor(), epoch: 1, resources: make(map[pcommon.Resource]*entity), scopes: make(map[pcommon.InstrumentationScope]*entity),
+		pairs: make(map[pairID]uint32), seen: make([]uint64, seenStrings),
+	}
+	e.templater.place = e.places.find
+	e.forget()
+	return e
+}
+
+// forget begins anew with what is kept from block to block.
+func (e *Encoder) forget() {
+	e.texts = texts{}
+	e.columns = make(map[columnID]*column)
+	e.operations = make(map[uint64]*operation)
+	e.entities = make(map[entityID]*entity)
+	e.templates = make(map[string]*text)
+	e.kept = 0
+}
+
+// Len is the number of releases in the block so far.
+func (e *Encoder) Len() int { return len(e.headers) }
+
+// Spans is the number of spans in the block so far.
+func (e *Encoder) Spans() int { return len(e.spanOps) }
+
+// Reset throws away what was added since the last block.
+func (e *Encoder) Reset() {
+	for i := range e.out {
+		e.out[i] = reuse(e.out[i])
+	}
+	for _, w := range []*bitWriter{&e.gapBits, &e.tailBits, &e.baseBits, &e.eventBits} {
+		w.reset()
+	}
+	clear(e.headers) // they may have been given away
+	e.headers, e.spanOps, e.subOps, e.used = e.headers[:0], reuse(e.spanOps), reuse(e.subOps), e.used[:0]
+	e.frame, e.frames, e.definition = reuse(e.frame), reuse(e.frames), reuse(e.definition)
+	e.epoch++
+	e.numTexts, e.numTemplates, e.numEntities, e.numOperations = 0, 0, 0, 0
+	e.base, e.largest = 0, 0
+	e.tokens.reset()
+	e.keys.reset()
+	clear(e.resources)
+	clear(e.scopes)
+	clear(e.pairs)
+	if e.kept > maxKept || e.epoch == 0 {
+		e.epoch = 1
+		e.forget()
+	}
+}
+
+// Add appends a release to the block; its number in the block is Len before the call. header is taken over. release and its
+// spans are neither changed nor kept; its resources and scopes must not change before Encode or Reset. After ErrTooLarge the block is as
+// it was.
+func (e *Encoder) Add(release *tracetree.Release, header Header) error {
+	if len(e.headers) == MaxReleases {
+		return fmt.Errorf("%w: the block has %d releases already", ErrTooLarge, MaxReleases)
+	}
+	defer e.release.clear()
+	if err := e.collect(release); err != nil {
+		return err
+	}
+	r := &e.release
+	header.Spans, header.Size = len(release.Spans), r.size
+	header.Row.TraceID = release.TraceID
+	e.headers = append(e.headers, header)
+	e.largest = max(e.largest, r.size)
+	e.releaseSeq++
+	e.memory.n = 0
+	e.out[streamTraceIDs] = append(e.out[streamTraceIDs], release.TraceID[:]...)
+	e.putGroups()
+	e.putTree()
+	e.putTimes()
+	e.putRecords(release.TraceID)
+	return nil
+}
+
+// putGroups writes the resources and scopes.
+func (e *Encoder) putGroups() {
+	groups := e.release.groups
+	b := binary.AppendUvarint(e.out[streamGroups], uint64(len(groups)))
+	sizes := e.out[streamGroupSizes]
+	for i := range groups {
+		g := &groups[i]
+		b = binary.AppendUvarint(b, uint64(e.pairNumber(g.resource, g.scope)))
+		size := uint64(g.spans) << 1
+		if g.newResource {
+			size |= 1
+		}
+		sizes = binary.AppendUvarint(sizes, size)
+	}
+	e.out[streamGroups], e.out[streamGroupSizes] = b, sizes
+}
+
+// pairNumber is the number of the resource and the scope together in this block.
+func (e *Encoder) pairNumber(resource, scope *entity) uint32 {
+	id := pairID{resource, scope}
+	n, ok := e.pairs[id]
+	if !ok {
+		n = uint32(len(e.pairs))
+		e.pairs[id] = n
+		b := binary.AppendUvarint(e.out[streamPairs], e.entityNumber(resource))
+		e.out[streamPairs] = binary.AppendUvarint(b, e.entityNumber(scope))
+	}
+	return n
+}
+
+// putTree writes the spans' ids and their parents.
+func (e *Encoder) putTree() {
+	spans := e.release.spans
+	e.places.fill(spans)
+	e.times.reset()
+	for i := range spans {
+		s := &spans[i]
+		e.out[streamSpanIDs] = binary.BigEndian.AppendUint64(e.out[streamSpanIDs], s.id)
+		parent := noParent
+		if s.parent != 0 {
+			parent = e.places.find(s.parent)
+		}
+		switch {
+		case s.parent == 0:
+			e.out[streamParents] = append(e.out[streamParents], 0)
+		case parent == noParent:
+			e.out[streamParents] = append(e.out[streamParents], 1)
+			e.out[streamParentIDs] = binary.BigEndian.AppendUint64(e.out[streamParentIDs], s.parent)
+		default:
+			e.out[streamParents] = binary.AppendUvarint(e.out[streamParents], zigzag(int64(i-parent))+2)
+		}
+		e.times.add(int32(parent), s.parent == 0, s.kind)
+	}
+	e.times.arrange()
+}
+
+// putTimes writes the spans' times, those of parents before those of their children.
+func (e *Encoder) putTimes() {
+	spans := e.release.spans
+	if len(spans) == 0 {
+		return
+	}
+	t := &e.times
+	for i := range spans {
+		t.starts[i], t.ends[i] = spans[i].start, spans[i].end
+	}
+	base := t.starts[t.order[0]]
+	out := &e.out
+	out[streamBases] = e.baseBits.classed(out[streamBases], zigzag(int64(base-e.base)))
+	e.base = base
+	t.part(base)
+	for _, i := range t.order {
+		out[streamGaps] = e.gapBits.classed(out[streamGaps], zigzag(t.gaps[i]))
+		tail, sign := uint64(t.tails[i]), byte(0)
+		if t.tails[i] < 0 {
+			tail, sign = -tail, negative
+		}
+		out[streamTails] = e.tailBits.classed(out[streamTails], tail)
+		out[streamTails][len(out[streamTails])-1] |= sign
+	}
+	first, last := e.times.extent()
+	e.start, e.duration = first, last-first
+	e.shares = shareState{root: e.times.rootDuration()}
+}
+
+// negative marks the class of a tail below 0.
+const negative = 0x80
+
+// putRecords writes the attributes of spans, events and links.
+func (e *Encoder) putRecords(traceID pcommon.TraceID) {
+	r := &e.release
+	for i := range r.spans {
+		s := &r.spans[i]
+		e.spanOps = append(e.spanOps, e.put(&s.shape, s.service, s.name, r.values[s.values.from:s.values.to], i))
+		if s.bits&hasDropped != 0 {
+			for _, n := range s.dropped {
+				e.out[streamDropped] = binary.AppendUvarint(e.out[streamDropped], uint64(n))
+			}
+		}
+		if n := s.events.len(); n > 0 {
+			e.out[streamCounts] = binary.AppendUvarint(e.out[streamCounts], uint64(n))
+			for k := s.events.from; k < s.events.to; k++ {
+				event := &r.subs[k]
+				e.out[streamEventTimes] = e.eventBits.classed(e.out[streamEventTimes], zigzag(int64(event.time-s.start)))
+				e.putSub(shape{record: recordEvent}, event)
+			}
+		}
+		if n := s.links.len(); n > 0 {
+			e.out[streamCounts] = binary.AppendUvarint(e.out[streamCounts], uint64(n))
+			for k := s.links.from; k < s.links.to; k++ {
+				link := &r.subs[k]
+				e.putLink(i, link, traceID)
+				e.putSub(shape{record: recordLink, flags: link.flags}, link)
+			}
+		}
+	}
+}
+
+func (e *Encoder) putLink(span int, link *subRecord, traceID pcommon.TraceID) {
+	switch at := e.places.find(link.spanID); {
+	case link.traceID != traceID:
+		e.out[streamLinks] = append(e.out[streamLinks], 0)
+		ids := append(e.out[streamLinkIDs], link.traceID[:]...)
+		e.out[streamLinkIDs] = binary.BigEndian.AppendUint64(ids, link.spanID)
+	case at < 0:
+		e.out[streamLinks] = append(e.out[streamLinks], 1)
+		e.out[streamLinkIDs] = binary.BigEndian.AppendUint64(e.out[streamLinkIDs], link.spanID)
+	default:
+		e.out[streamLinks] = binary.AppendUvarint(e.out[streamLinks], zigzag(int64(span-at))+2)
+	}
+}
+
+func (e *Encoder) putSub(s shape, sub *subRecord) {
+	if sub.dropped > 0 {
+		s.bits = hasDropped
+		e.out[streamDropped] = binary.AppendUvarint(e.out[streamDropped], uint64(sub.dropped))
+	}
+	e.subOps = append(e.subOps, e.put(&s, nil, sub.name, e.release.values[sub.values.from:sub.values.to], -1))
+}

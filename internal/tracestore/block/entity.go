@@ -1,0 +1,114 @@
+package block
+
+import (
+	"fmt"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/codec"
+	"github.com/tracewright/tracewright/internal/conventions"
+)
+
+// entity is a resource or a scope with its schema URL, as OTLP: what pdata does not show of it is kept too.
+type entity struct {
+	otlp, url string
+	service   *text // of a resource
+	tokens    []uint64
+	keys      []attributeKey
+	epoch     uint32
+	number    uint32 // in the block of that epoch
+}
+
+type entityID struct {
+	otlp, url string
+	scope     bool
+}
+
+// resource finds the entity of a resource. A resource is looked at once in a block.
+func (e *Encoder) resource(r pcommon.Resource, url string) (*entity, error) {
+	if known, ok := e.resources[r]; ok && known.url == url {
+		return known, nil
+	}
+	td := ptrace.NewTraces()
+	r.CopyTo(td.ResourceSpans().AppendEmpty().Resource())
+	otlp, err := nested(td, 1, 1)
+	if err != nil {
+		return nil, err
+	}
+	id := entityID{otlp: string(otlp), url: url}
+	x, ok := e.entities[id]
+	if !ok {
+		x = &entity{otlp: id.otlp, url: id.url, service: e.texts.intern(conventions.ServiceName(r))}
+		for key, v := range r.Attributes().All() {
+			x.keys = append(x.keys, resourceKey(key, v))
+			if t, ok := valueToken(key, v); ok {
+				x.tokens = append(x.tokens, t)
+			}
+		}
+		e.keep(id, x)
+	}
+	e.resources[r] = x
+	return x, nil
+}
+
+// scope finds the entity of a scope.
+func (e *Encoder) scope(s pcommon.InstrumentationScope, url string) (*entity, error) {
+	if known, ok := e.scopes[s]; ok && known.url == url {
+		return known, nil
+	}
+	td := ptrace.NewTraces()
+	s.CopyTo(td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Scope())
+	otlp, err := nested(td, 1, 2, 1)
+	if err != nil {
+		return nil, err
+	}
+	id := entityID{otlp: string(otlp), url: url, scope: true}
+	x, ok := e.entities[id]
+	if !ok {
+		x = &entity{otlp: id.otlp, url: id.url}
+		e.keep(id, x)
+	}
+	e.scopes[s] = x
+	return x, nil
+}
+
+func (e *Encoder) keep(id entityID, x *entity) {
+	e.entities[id] = x
+	e.kept += 256 + len(id.otlp)
+}
+
+// nested marshals td and answers the message in it to which the numbers of fields lead.
+func nested(td ptrace.Traces, path ...byte) ([]byte, error) {
+	message, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+	if err != nil {
+		return nil, fmt.Errorf("marshal resource or scope: %w", err)
+	}
+	for _, number := range path {
+		r := codec.NewReader(message)
+		for {
+			tag := r.Byte()
+			message = r.Bytes(r.Count(1))
+			if r.Failed() || tag == number<<3|2 {
+				break
+			}
+		}
+	}
+	return message, nil
+}
+
+// entityNumber is the entity's in this block.
+func (e *Encoder) entityNumber(x *entity) uint64 {
+	if x.epoch != e.epoch {
+		x.epoch, x.number = e.epoch, e.numEntities
+		e.numEntities++
+		e.out[streamEntities] = codec.AppendString(codec.AppendString(e.out[streamEntities], x.url), x.otlp)
+		for _, t := range x.tokens {
+			e.tokens.add(t)
+		}
+		for _, k := range x.keys {
+			e.keys.add(k)
+		}
+	}
+	return uint64(x.number)
+}

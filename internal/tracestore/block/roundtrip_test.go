@@ -1,0 +1,174 @@
+package block
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
+	"github.com/tracewright/tracewright/internal/tracegen/wire"
+	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+const released = 1_700_000_060_000_000_000
+
+// newCall is a call of some visits to the simulated shop as assembly and analysis make it: releases share resources.
+func newCall(t testing.TB, s *shop.Shop, first, visits int) ptrace.Traces {
+	batches := make(map[int]*wire.Batch)
+	var order []int
+	for n := range visits {
+		v := s.Visit(first + n)
+		s.Encode(v, int64(n)*125_000, func(k int, scope wire.Scope, span *wire.Span) {
+			instance := s.Instance(&v.Spans[k])
+			if batches[instance] == nil {
+				batches[instance] = wire.NewBatch(s.Resource(instance), shop.SchemaURL)
+				order = append(order, instance)
+			}
+			batches[instance].Add(scope, span)
+		})
+	}
+	var otlp []byte
+	for _, instance := range order {
+		payload := batches[instance].Payload()
+		payload.Move(wire.Mask{}, 1_700_000_000_000_000_000)
+		otlp = append(otlp, payload.Bytes()...)
+	}
+	td := unmarshal(t, otlp)
+	for _, rs := range td.ResourceSpans().All() {
+		rs.Resource().Attributes().PutInt(conventions.AttrReleasedAt, released)
+	}
+	releases := tracetree.Releases(td)
+	for i := range releases {
+		release := &releases[i]
+		root := release.Spans[0].Attributes()
+		for k := range release.Spans {
+			if release.Spans[k].ParentSpanID().IsEmpty() {
+				root = release.Spans[k].Attributes()
+			}
+		}
+		root.PutStr(conventions.AttrOutcome, conventions.OutcomeComplete)
+		root.PutInt(conventions.AttrVersion, 1)
+		analysis.Annotate(release, analysis.Analyze(release))
+	}
+	return td
+}
+
+func headerOf(release *tracetree.Release) Header {
+	return Header{
+		Version: uint32(release.Version), Part: uint32(release.Part), ReleasedAt: release.ReleasedAt, Row: tracerow.FromRelease(release),
+	}
+}
+
+// expected is the release as pdata writes it, made by copying.
+func expected(t testing.TB, release *tracetree.Release) []byte {
+	td := ptrace.NewTraces()
+	var rs ptrace.ResourceSpans
+	var ss ptrace.ScopeSpans
+	for i := range release.Spans {
+		span := &release.Spans[i]
+		other := i == 0 || span.Resource != release.Spans[i-1].Resource
+		if other {
+			rs = td.ResourceSpans().AppendEmpty()
+			span.Resource.CopyTo(rs.Resource())
+			rs.SetSchemaUrl(span.SchemaURL)
+		}
+		if other || span.Scope != release.Spans[i-1].Scope {
+			ss = rs.ScopeSpans().AppendEmpty()
+			span.Scope.CopyTo(ss.Scope())
+			ss.SetSchemaUrl(span.ScopeSchemaURL)
+		}
+		span.CopyTo(ss.Spans().AppendEmpty())
+	}
+	otlp, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+	require.NoError(t, err)
+	return otlp
+}
+
+// roundTrip writes the releases as one block and requires the same back.
+func roundTrip(t testing.TB, encoder *Encoder, releases []tracetree.Release) (head, body []byte) {
+	for i := range releases {
+		require.Equal(t, i, encoder.Len())
+		require.NoError(t, encoder.Add(&releases[i], headerOf(&releases[i])))
+	}
+	head, body = encoder.Encode(nil, nil)
+	require.Zero(t, encoder.Len())
+	requireReleases(t, head, body, releases)
+	return head, body
+}
+
+// requireReleases requires that the block holds the releases.
+func requireReleases(t testing.TB, head, body []byte, releases []tracetree.Release) {
+	headers, otlp := make([]Header, len(releases)), make([][]byte, len(releases))
+	for i := range releases {
+		headers[i], otlp[i] = headerOf(&releases[i]), expected(t, &releases[i])
+		headers[i].Spans, headers[i].Size = len(releases[i].Spans), len(otlp[i])
+	}
+	requireBlock(t, head, body, headers, otlp)
+}
+
+// requireBlock requires that the block holds releases that pdata marshals so.
+func requireBlock(t testing.TB, head, body []byte, headers []Header, otlp [][]byte) {
+	h, err := OpenHead(head)
+	require.NoError(t, err)
+	b, err := OpenBody(body)
+	require.NoError(t, err)
+	defer b.Close()
+	require.NoError(t, h.Check())
+	require.NoError(t, b.Check())
+	require.Equal(t, len(headers), h.Len())
+	require.Equal(t, len(headers), b.Len())
+	stored, err := h.Headers()
+	require.NoError(t, err)
+	var starts []int64
+	for i := range headers {
+		require.Equal(t, headers[i], stored[i])
+		require.Equal(t, headers[i].Row.TraceID, h.TraceID(i))
+		starts = append(starts, headers[i].Row.Start)
+	}
+	if first, last := h.Starts(); len(starts) > 0 {
+		require.Equal(t, []int64{slices.Min(starts), slices.Max(starts)}, []int64{first, last})
+	}
+	order := rand.Perm(len(headers))
+	for i := range headers { // once as they stand, and once from anywhere
+		for _, i := range []int{i, order[i]} {
+			written, err := b.AppendOTLP([]byte("before"), i)
+			require.NoError(t, err)
+			require.Equal(t, headers[i].Size, len(written)-len("before"))
+			td, err := b.Traces(i)
+			require.NoError(t, err)
+			require.Equal(t, headers[i].Spans, td.SpanCount())
+			again, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(otlp[i], again), "release %d comes back as another one", i)
+		}
+	}
+}
+
+func TestRoundTripOfTheShop(t *testing.T) {
+	s := shop.New(shop.Options{Seed: 7})
+	encoder := NewEncoder()
+	for n := range 3 {
+		roundTrip(t, encoder, tracetree.Releases(newCall(t, s, n*50, 50)))
+	}
+}
+
+func TestEmptyBlock(t *testing.T) {
+	roundTrip(t, NewEncoder(), nil)
+}
+
+// TestForeignSpan: a release is of one trace.
+func TestForeignSpan(t *testing.T) {
+	releases := tracetree.Releases(newCall(t, shop.New(shop.Options{Seed: 7}), 0, 2))
+	releases[0].Spans = append(releases[0].Spans, releases[1].Spans[0])
+	encoder := NewEncoder()
+	require.Error(t, encoder.Add(&releases[0], Header{}))
+	require.Zero(t, encoder.Len())
+	roundTrip(t, encoder, releases[1:])
+}

@@ -1,0 +1,238 @@
+package block
+
+import (
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// asker makes conditions, mostly such as hold somewhere: they are taken from spans.
+type asker struct {
+	*rand.Rand
+	releases []tracetree.Release
+}
+
+func (a asker) span() *tracetree.Span {
+	spans := a.releases[a.IntN(len(a.releases))].Spans
+	return &spans[a.IntN(len(spans))]
+}
+
+func (a asker) conditions(depth int) (c tracestore.SpanConditions) {
+	span := a.span()
+	set := func() bool { return a.IntN(4) == 0 }
+	if set() {
+		c.Service = a.either(span.Service(), conventions.Str(span.Attributes(), conventions.AttrService))
+	}
+	if set() {
+		c.Operation = a.either(span.Name(), conventions.Str(span.Attributes(), conventions.AttrOperation))
+	}
+	if set() {
+		c.Category = conventions.Str(span.Attributes(), conventions.AttrCategory)
+	}
+	if set() {
+		kind := span.Kind()
+		c.Kind = &kind
+	}
+	if set() {
+		failed := span.Status().Code() == ptrace.StatusCodeError
+		c.Errors = &failed
+	}
+	if d := tracestore.SpanDuration(span.Span); set() {
+		c.MinDuration = d - time.Duration(a.IntN(3))*time.Millisecond
+	} else if set() {
+		c.MaxDuration = d + time.Duration(a.IntN(3))*time.Millisecond
+	}
+	for range a.IntN(3) {
+		c.Attributes = append(c.Attributes, a.attribute(span))
+	}
+	for range a.IntN(3) * depth {
+		c.And = append(c.And, a.conditions(depth-1))
+	}
+	for range a.IntN(3) * depth {
+		c.Or = append(c.Or, a.conditions(depth-1))
+	}
+	if depth > 0 && set() {
+		not := a.conditions(depth - 1)
+		c.Not = &not
+	}
+	return c
+}
+
+func (a asker) either(first, second string) string {
+	switch {
+	case a.IntN(10) == 0:
+		return "somebody else's"
+	case second == "" || a.IntN(2) == 0:
+		return first
+	}
+	return second
+}
+
+func (a asker) attribute(span *tracetree.Span) tracestore.AttributeCondition {
+	attrs, scope := span.Attributes(), tracestore.AttributeScope(a.IntN(3))
+	if a.IntN(4) == 0 {
+		attrs = span.Resource.Attributes()
+	}
+	c := tracestore.AttributeCondition{Scope: scope, Key: "nowhere", Op: tracestore.Operators[a.IntN(len(tracestore.Operators))]}
+	i := a.IntN(attrs.Len() + 1)
+	for key, value := range attrs.All() {
+		if i--; i >= 0 {
+			continue
+		}
+		c.Key, c.Text = key, value.AsString()
+		c.Number, _ = strconv.ParseFloat(c.Text, 64)
+		break
+	}
+	c.Number += float64(a.IntN(3) - 1)
+	if a.IntN(8) == 0 {
+		c.Text += "x"
+	}
+	c.Regex, _ = regexp.Compile(regexp.QuoteMeta(c.Text)) // nil holds on nothing
+	return c
+}
+
+// requireCandidates requires that head and body exclude no release that matches, and counts releases and what they did not exclude.
+func requireCandidates(t *testing.T, h *Head, b *Body, releases []tracetree.Release, c *tracestore.SpanConditions) (all, matching, blocks, left int) {
+	filter := tracestore.NewFilter(&tracestore.Conditions{Span: *c})
+	may := h.MayMatch(c)
+	candidates, err := b.Candidates(nil, c)
+	require.NoError(t, err)
+	require.True(t, slices.IsSorted(candidates))
+	for i := range releases {
+		if filter.Match(&tracestore.Summary{}, releases[i].Spans) {
+			matching++
+			require.True(t, may, "%+v", c)
+			require.Contains(t, candidates, i, "%+v", c)
+		}
+	}
+	if may {
+		blocks = 1
+	}
+	return len(releases), matching, blocks, len(candidates)
+}
+
+func blockOf(t testing.TB, encoder *Encoder, releases []tracetree.Release) (*Head, *Body) {
+	head, body := roundTrip(t, encoder, releases)
+	h, err := OpenHead(head)
+	require.NoError(t, err)
+	b, err := OpenBody(body)
+	require.NoError(t, err)
+	return h, b
+}
+
+// TestCandidates: what is passed over does not match, and much is passed over.
+func TestCandidates(t *testing.T) {
+	s := shop.New(shop.Options{Seed: 5})
+	encoder := NewEncoder()
+	rng := rand.New(rand.NewPCG(1, 2))
+	all, matching, left := 0, 0, 0
+	for n := range 3 {
+		releases := tracetree.Releases(newCall(t, s, 20*n, 20))
+		h, b := blockOf(t, encoder, releases)
+		for range 150 {
+			c := asker{rng, releases}.conditions(rng.IntN(3))
+			of, yes, _, maybe := requireCandidates(t, h, b, releases, &c)
+			all, matching, left = all+of, matching+yes, left+maybe
+		}
+	}
+	t.Logf("%d releases, %d match, %d are candidates", all, matching, left)
+	require.Less(t, left-matching, (all-matching)/20)
+}
+
+// TestWildCandidates asks for what no decent sender sends.
+func TestWildCandidates(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	w := wild{rng}
+	encoder := NewEncoder()
+	for range 20 {
+		var releases []tracetree.Release
+		for len(releases) == 0 || rng.IntN(5) > 0 {
+			releases = append(releases, tracetree.Releases(unmarshal(t, w.call()))...)
+		}
+		h, b := blockOf(t, encoder, releases)
+		for range 50 {
+			c := asker{rng, releases}.conditions(rng.IntN(3))
+			requireCandidates(t, h, b, releases, &c)
+		}
+	}
+}
+
+// TestFilter: a block is passed over for what is in none of its spans, as good as always.
+func TestFilter(t *testing.T) {
+	s := shop.New(shop.Options{Seed: 5})
+	h, _ := blockOf(t, NewEncoder(), tracetree.Releases(newCall(t, s, 0, 100)))
+	wrong := 0
+	for i := range 1000 {
+		text := "nobody-" + strconv.Itoa(i)
+		attribute := []tracestore.AttributeCondition{{Key: "user.id", Op: tracestore.OpEqual, Text: text}}
+		for _, c := range []tracestore.SpanConditions{{Service: text}, {Operation: text}, {Category: text}, {Attributes: attribute}} {
+			if h.MayMatch(&c) {
+				wrong++
+			}
+		}
+	}
+	require.Less(t, wrong, 4000*3/100)
+	for _, c := range []tracestore.AttributeCondition{
+		{Key: "nowhere", Op: tracestore.OpExists},
+		{Key: "http.response.status_code", Op: tracestore.OpEqual, Text: "1"},
+		{Key: "http.response.status_code", Op: tracestore.OpEqual, Text: "two hundred"},
+		{Key: "http.response.status_code", Op: tracestore.OpGreater, Number: 1000},
+		{Key: "http.response.status_code", Op: tracestore.OpLess, Number: 100},
+		{Key: "service.name", Op: tracestore.OpEqual, Text: "nobody"},
+	} {
+		require.False(t, h.MayMatch(&tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{c}}), "%+v", c)
+	}
+	for _, token := range []tracestore.Token{
+		{Kind: tracestore.TokenService, Value: "cart"},
+		{Kind: tracestore.TokenKey, Key: "service.name"},
+		{Kind: tracestore.TokenAttribute, Key: "service.name", Value: "cart"},
+		{Kind: tracestore.TokenOutcome, Value: "anything"},
+	} {
+		require.True(t, h.MayHold(token), "%+v", token)
+		token.Key += "?"
+		token.Value += "?"
+		require.Equal(t, token.Kind == tracestore.TokenOutcome, h.MayHold(token), "%+v", token)
+	}
+}
+
+// TestRareText: a value that is nowhere costs no span.
+func TestRareText(t *testing.T) {
+	s := shop.New(shop.Options{Seed: 5})
+	encoder := NewEncoder()
+	var b *Body
+	var releases []tracetree.Release
+	for n := range 2 {
+		releases = tracetree.Releases(newCall(t, s, 50*n, 50))
+		_, b = blockOf(t, encoder, releases)
+	}
+	for _, text := range []string{"nobody", "00000000-0000-0000-0000-000000000000x", "a 12345 b"} {
+		for _, key := range []string{"session.id", "user.id", "url.path", "network.peer.address"} {
+			c := tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{{Key: key, Op: tracestore.OpEqual, Text: text}}}
+			list, err := b.Candidates(nil, &c)
+			require.NoError(t, err)
+			require.Empty(t, list, "%s %s", key, text)
+		}
+	}
+	var id pcommon.Value
+	for i := range releases[7].Spans {
+		if v, ok := releases[7].Spans[i].Attributes().Get("session.id"); ok {
+			id = v
+		}
+	}
+	c := tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{{Key: "session.id", Op: tracestore.OpEqual, Text: id.Str()}}}
+	list, err := b.Candidates(nil, &c)
+	require.NoError(t, err)
+	require.Contains(t, list, 7)
+}

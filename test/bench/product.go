@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// product is the built binary with config/tracewright.yaml, which keeps its data in a folder.
+type product struct {
+	binary, config string
+	data           string
+}
+
+// withoutStore lets the pipeline end before the store, in which the extension still stands.
+const withoutStore = `
+exporters: {nop: {}}
+service: {pipelines: {traces: {exporters: [nop]}}}
+`
+
+// keepAll lets retention be longer than what is loaded.
+const keepAll = `
+extensions: {trace_store: {backends: {main: {pebble: {retention: 960h}}}}}
+`
+
+// productPorts are the ports of config/tracewright.yaml, by its environment variables.
+var productPorts = []string{
+	"TRACEWRIGHT_OTLP_GRPC_PORT", "TRACEWRIGHT_OTLP_HTTP_PORT", "TRACEWRIGHT_JAEGER_GRPC_PORT", "TRACEWRIGHT_JAEGER_HTTP_PORT",
+	"TRACEWRIGHT_ZIPKIN_PORT", "TRACEWRIGHT_HEALTH_PORT", "TRACEWRIGHT_QUERY_PORT", "TRACEWRIGHT_METRICS_PORT",
+}
+
+// start starts the product; what overlay says replaces what the configuration says.
+func (p *product) start(ctx context.Context, overlay string) (*collector, error) {
+	list, err := freePortList(ctx, len(productPorts))
+	if err != nil {
+		return nil, err
+	}
+	environment := []string{"TRACEWRIGHT_HOST=127.0.0.1", "TRACEWRIGHT_DATA=" + p.data}
+	at := ports{}
+	for i, name := range productPorts {
+		environment = append(environment, name+"="+strconv.Itoa(list[i]))
+		switch name {
+		case "TRACEWRIGHT_OTLP_GRPC_PORT":
+			at.grpc = list[i]
+		case "TRACEWRIGHT_HEALTH_PORT":
+			at.health = list[i]
+		case "TRACEWRIGHT_QUERY_PORT":
+			at.query = list[i]
+		case "TRACEWRIGHT_METRICS_PORT":
+			at.metrics = list[i]
+		}
+	}
+	if err := os.MkdirAll(p.data, 0o750); err != nil {
+		return nil, err
+	}
+	arguments := []string{"--config", p.config}
+	if overlay != "" {
+		file := filepath.Join(p.data, "overlay.yaml")
+		if err := os.WriteFile(file, []byte(overlay), 0o600); err != nil {
+			return nil, err
+		}
+		arguments = append(arguments, "--config", file)
+	}
+	return startProcess(ctx, p.binary, p.data, environment, at, arguments...)
+}
+
+const (
+	// A process is idle when it uses less than this share of a processor for idleFor.
+	idleShare   = 0.05
+	idleFor     = 3 * time.Second
+	idleTimeout = 5 * time.Minute
+)
+
+// settle waits until the pipeline is empty and nothing works any more, and answers the processor time used until then. stored says
+// whether the pipeline ends in the store.
+func (c *collector) settle(ctx context.Context, sent int64, stored bool) (time.Duration, error) {
+	err := c.await(ctx, drainTimeout, "an empty pipeline", func() (bool, error) {
+		m, err := c.metrics(ctx)
+		if err != nil {
+			return false, err
+		}
+		const p = "processor_trace_assembly_"
+		return int64(m[p+"spans_received"]) >= sent && m[p+"spans_in_flight"] == 0 &&
+			(!stored || int64(m["extension_trace_store_spans"]+m[p+"spans_duplicate"]) >= sent), nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	pid := c.cmd.Process.Pid
+	for deadline := time.Now().Add(idleTimeout); ; {
+		before, err := cpuTime(pid)
+		if err != nil {
+			return 0, err
+		}
+		if err := sleep(ctx, idleFor); err != nil {
+			return 0, err
+		}
+		after, err := cpuTime(pid)
+		if err != nil {
+			return 0, err
+		}
+		if (after - before).Seconds() < idleShare*idleFor.Seconds() {
+			return before, nil
+		}
+		if time.Now().After(deadline) {
+			return 0, fmt.Errorf("the process is still busy %s after the last span", idleTimeout)
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// diskUsage is what the files below a folder take, as du counts it.
+func diskUsage(folder string) (int64, error) {
+	var blocks int64
+	err := filepath.WalkDir(folder, func(_ string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+			blocks += stat.Blocks
+		}
+		return nil
+	})
+	return blocks * 512, err
+}
