@@ -35,11 +35,32 @@ type BackendConfig struct {
 type PebbleConfig struct {
 	// Path is the folder that holds the data. It is made where it does not exist. One process uses it at a time. Required.
 	Path string `mapstructure:"path"`
-	// Retention is how long traces are kept, counted from their release. They are dropped by whole days (UTC), so at most
-	// a day later. 0 keeps them for ever. Default 168h.
-	Retention time.Duration `mapstructure:"retention"`
+	// Retention is which traces are kept, and how long. A duration alone is its age.
+	Retention RetentionConfig `mapstructure:"retention"`
 	// Contrast are the attributes by which traces are told apart in sums over many.
 	Contrast ContrastConfig `mapstructure:"contrast"`
+}
+
+// RetentionConfig is which traces are kept, and how long, counted from their release.
+type RetentionConfig struct {
+	// Age is how long traces are kept. They are dropped by whole days (UTC), so at most a day later. 0 keeps them for ever.
+	// Default 168h.
+	Age time.Duration `mapstructure:"age"`
+	// MaxBytes is about how large the folder may become; above it the oldest traces are dropped. 0 is no bound, the default.
+	MaxBytes int64 `mapstructure:"max_bytes"`
+	// KeepAll is how long every trace is kept; of whole days (UTC) behind it only those that Keep names. 0 keeps all for Age, the
+	// default.
+	KeepAll time.Duration `mapstructure:"keep_all"`
+	// Keep says what is kept behind KeepAll, besides the traces with a span that failed.
+	Keep KeepConfig `mapstructure:"keep"`
+}
+
+// KeepConfig is which traces without a failure are worth keeping.
+type KeepConfig struct {
+	// Slowest is the share of each entry's traces that is kept because they took longest, 0 to 1. Default 0.05.
+	Slowest float64 `mapstructure:"slowest"`
+	// Share is the share of the rest that is kept, 0 to 1. Default 0.1.
+	Share float64 `mapstructure:"share"`
 }
 
 // ContrastConfig names attributes, each of which should have few values: of each key of a service 50 are told apart in a minute.
@@ -65,10 +86,44 @@ func createDefaultConfig() component.Config { return &Config{} }
 
 // Unmarshal sets the defaults, which a map's values cannot have otherwise.
 func (c *PebbleConfig) Unmarshal(conf *confmap.Conf) error {
-	c.Retention = defaultRetention
+	c.Retention = RetentionConfig{Age: defaultRetention, Keep: KeepConfig{Slowest: 0.05, Share: 0.1}}
 	contrast := tracestore.DefaultContrastAttributes()
 	c.Contrast = ContrastConfig{EntryAttributes: contrast.Entry, ServiceAttributes: contrast.Services}
+	if age := conf.Get("retention"); age != nil {
+		if _, section := age.(map[string]any); !section {
+			conf = confmap.NewFromStringMap(conf.ToStringMap())
+			conf.Delete("retention")
+			if err := conf.Merge(confmap.NewFromStringMap(map[string]any{"retention": map[string]any{"age": age}})); err != nil {
+				return err
+			}
+		}
+	}
 	return conf.Unmarshal(c)
+}
+
+// validate reports all faults; key is where the section stands.
+func (c *RetentionConfig) validate(key string) (errs []error) {
+	if c.Age < 0 {
+		errs = append(errs, fmt.Errorf("%s: %s is negative; use a duration such as 168h, or 0 to keep traces for ever", key, c.Age))
+	}
+	if c.MaxBytes < 0 {
+		errs = append(errs, fmt.Errorf("%s::max_bytes: %d is negative; use a number of bytes, or 0 for no bound", key, c.MaxBytes))
+	}
+	switch {
+	case c.KeepAll < 0:
+		errs = append(errs, fmt.Errorf("%s::keep_all: %s is negative; use a duration such as 72h, or 0 to keep all traces as long as any", key, c.KeepAll))
+	case c.Age > 0 && c.KeepAll > c.Age:
+		errs = append(errs, fmt.Errorf("%s::keep_all: %s is longer than age, %s; make it shorter, or leave it out", key, c.KeepAll, c.Age))
+	}
+	for _, share := range []struct {
+		name  string
+		value float64
+	}{{"slowest", c.Keep.Slowest}, {"share", c.Keep.Share}} {
+		if !(share.value >= 0 && share.value <= 1) {
+			errs = append(errs, fmt.Errorf("%s::keep::%s: %g is not a share; use a number from 0 to 1", key, share.name, share.value))
+		}
+	}
+	return errs
 }
 
 func (c *ContrastConfig) attributes() tracestore.ContrastAttributes {
@@ -123,10 +178,7 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s::path: %q is the folder of %s too; give each its own", key, pebble.Path, other))
 		}
 		paths[folder] = key
-		if pebble.Retention < 0 {
-			errs = append(errs, fmt.Errorf("%s::retention: %s is negative; use a duration such as 168h, or 0 to keep traces for ever",
-				key, pebble.Retention))
-		}
+		errs = append(errs, pebble.Retention.validate(key+"::retention")...)
 		errs = append(errs, pebble.Contrast.validate(key+"::contrast")...)
 	}
 	return errors.Join(errs...)

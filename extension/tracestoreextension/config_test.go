@@ -15,17 +15,21 @@ import (
 func TestLoadConfig(t *testing.T) {
 	usual := createPebbleConfig(t, map[string]any{}).Contrast
 	require.Equal(t, []string{"service.version"}, usual.ServiceAttributes)
+	keep := KeepConfig{Slowest: 0.05, Share: 0.1}
 	files, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
 	for id, want := range map[string]*Config{
-		"trace_store": {Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "./data/traces", Retention: 168 * time.Hour, Contrast: usual}}}},
+		"trace_store": {Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "./data/traces", Retention: RetentionConfig{Age: 168 * time.Hour, Keep: keep}, Contrast: usual}}}},
 		"trace_store/short": {Backends: map[string]BackendConfig{
-			"main": {Pebble: &PebbleConfig{Path: "./data", Retention: 48 * time.Hour, Contrast: ContrastConfig{
+			"main": {Pebble: &PebbleConfig{Path: "./data", Retention: RetentionConfig{Age: 48 * time.Hour, Keep: keep}, Contrast: ContrastConfig{
 				EntryAttributes: []string{"user.tier"}, ServiceAttributes: []string{},
 			}}},
-			"archive": {Pebble: &PebbleConfig{Path: "/var/lib/archive", Contrast: usual}},
+			"archive": {Pebble: &PebbleConfig{Path: "/var/lib/archive", Retention: RetentionConfig{Keep: keep}, Contrast: usual}},
 		}},
-		"trace_store/default_retention": {Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "./data", Retention: 168 * time.Hour, Contrast: usual}}}},
+		"trace_store/worth": {Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "./data", Retention: RetentionConfig{
+			Age: 720 * time.Hour, MaxBytes: 50_000_000_000, KeepAll: 72 * time.Hour, Keep: KeepConfig{Slowest: 0.01, Share: 0.25},
+		}, Contrast: usual}}}},
+		"trace_store/default_retention": {Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "./data", Retention: RetentionConfig{Age: 168 * time.Hour, Keep: keep}, Contrast: usual}}}},
 	} {
 		t.Run(id, func(t *testing.T) {
 			config := createDefaultConfig()
@@ -46,7 +50,7 @@ func createPebbleConfig(t *testing.T, section map[string]any) *PebbleConfig {
 
 func TestValidate(t *testing.T) {
 	pebble := func(path string, retention time.Duration) BackendConfig {
-		return BackendConfig{Pebble: &PebbleConfig{Path: path, Retention: retention}}
+		return BackendConfig{Pebble: &PebbleConfig{Path: path, Retention: RetentionConfig{Age: retention}}}
 	}
 	for name, test := range map[string]struct {
 		backends map[string]BackendConfig
@@ -63,6 +67,15 @@ func TestValidate(t *testing.T) {
 			"backends::a::pebble::path: is empty; name a folder for the data\n" +
 				"backends::a::pebble::retention: -1h0m0s is negative; use a duration such as 168h, or 0 to keep traces for ever\n" +
 				"backends::c::pebble::path: \"x/\" is the folder of backends::b::pebble too; give each its own",
+		},
+		"retention": {
+			map[string]BackendConfig{"a": {Pebble: &PebbleConfig{Path: "x", Retention: RetentionConfig{
+				Age: time.Hour, MaxBytes: -1, KeepAll: 2 * time.Hour, Keep: KeepConfig{Slowest: -0.5, Share: 1.5},
+			}}}},
+			"backends::a::pebble::retention::max_bytes: -1 is negative; use a number of bytes, or 0 for no bound\n" +
+				"backends::a::pebble::retention::keep_all: 2h0m0s is longer than age, 1h0m0s; make it shorter, or leave it out\n" +
+				"backends::a::pebble::retention::keep::slowest: -0.5 is not a share; use a number from 0 to 1\n" +
+				"backends::a::pebble::retention::keep::share: 1.5 is not a share; use a number from 0 to 1",
 		},
 		"contrast": {
 			map[string]BackendConfig{"a": {Pebble: &PebbleConfig{Path: "x", Contrast: ContrastConfig{

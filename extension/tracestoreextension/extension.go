@@ -73,7 +73,9 @@ func (e *storeExtension) open(name string, health *health) (*pebblestore.Store, 
 	config := e.config.Backends[name].Pebble
 	contrast := config.Contrast.attributes()
 	store, err := pebblestore.Open(pebblestore.Options{
-		Path: config.Path, Retention: config.Retention, Contrast: &contrast,
+		Path: config.Path, Contrast: &contrast,
+		Retention: config.Retention.Age, MaxBytes: config.Retention.MaxBytes, KeepAll: config.Retention.KeepAll,
+		Keep:     pebblestore.Keep{Slowest: config.Retention.Keep.Slowest, Share: config.Retention.Keep.Share},
 		Logger:   e.telemetry.Logger.With(zap.String("backend", name)),
 		OnHealth: func(err error) { health.report(name, err) },
 	})

@@ -29,7 +29,7 @@ func settings(telemetry component.TelemetrySettings) extension.Settings {
 }
 
 func oneBackend(path string) *Config {
-	return &Config{Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: path, Retention: time.Hour}}}}
+	return &Config{Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: path, Retention: RetentionConfig{Age: time.Hour}}}}}
 }
 
 func oneTrace() ptrace.Traces {

@@ -32,7 +32,7 @@ func (e *storeExtension) observe(stores map[string]*pebblestore.Store, health *h
 		return nil
 	}, b.ExtensionTraceStoreCalls, b.ExtensionTraceStoreRepeatedCalls, b.ExtensionTraceStoreReleases,
 		b.ExtensionTraceStoreJoinedReleases, b.ExtensionTraceStoreSpans, b.ExtensionTraceStoreSpanBytes,
-		b.ExtensionTraceStoreCorruptValues, b.ExtensionTraceStoreTruncatedSearches, b.ExtensionTraceStoreDroppedPartitions,
+		b.ExtensionTraceStoreCorruptValues, b.ExtensionTraceStoreTruncatedSearches, b.ExtensionTraceStoreDroppedPartitions, b.ExtensionTraceStoreThinnedSpans, b.ExtensionTraceStoreRewrittenBlocks,
 		b.ExtensionTraceStoreDiskUsage, b.ExtensionTraceStoreCompactionDebt,
 		b.ExtensionTraceStoreWriteFailing)
 	if err != nil {
@@ -56,6 +56,8 @@ func observeStats(o metric.Observer, b *metadata.TelemetryBuilder, stats pebbles
 		{b.ExtensionTraceStoreCorruptValues, stats.CorruptValues},
 		{b.ExtensionTraceStoreTruncatedSearches, stats.TruncatedSearches},
 		{b.ExtensionTraceStoreDroppedPartitions, stats.DroppedPartitions},
+		{b.ExtensionTraceStoreThinnedSpans, stats.ThinnedSpans},
+		{b.ExtensionTraceStoreRewrittenBlocks, stats.RewrittenBlocks},
 		{b.ExtensionTraceStoreDiskUsage, stats.DiskBytes},
 		{b.ExtensionTraceStoreCompactionDebt, stats.CompactionDebtBytes},
 	} {

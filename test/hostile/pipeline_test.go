@@ -68,7 +68,7 @@ func startPipeline(t testing.TB, configure func(*traceassemblyprocessor.Config))
 
 	storeFactory := tracestoreextension.NewFactory()
 	storeConfig := &tracestoreextension.Config{Backends: map[string]tracestoreextension.BackendConfig{
-		"main": {Pebble: &tracestoreextension.PebbleConfig{Path: t.TempDir(), Retention: retention}},
+		"main": {Pebble: &tracestoreextension.PebbleConfig{Path: t.TempDir(), Retention: tracestoreextension.RetentionConfig{Age: retention}}},
 	}}
 	storeID := component.NewID(storeFactory.Type())
 	store, err := storeFactory.Create(t.Context(), extensionSettings(storeID, settings), storeConfig)

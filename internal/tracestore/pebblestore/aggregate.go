@@ -22,18 +22,25 @@ func (s *Store) answer(
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	return s.addUp(ctx, tenantPrefix(tenant), query, table)
+}
+
+// addUp is answer while the store is held open. tenant is a tenantPrefix.
+func (s *Store) addUp(ctx context.Context, tenant string, query *tracestore.AggregateQuery, table rollup.Table) (*rollup.Answer, error) {
 	run := aggregation{store: s, ctx: ctx, table: table, answer: rollup.NewAnswer(table, query)}
 	first, last, ok := rollup.Window(query)
 	if !ok {
 		return run.answer, nil
 	}
-	run.snapshot = s.db.NewSnapshot()
+	tables := run.tables()
+	days := s.partitions.of(tenant)
+	run.snapshot, run.open = s.openSums.of(s.db, tenant, first, last, tables)
 	defer func() { _ = run.snapshot.Close() }() // fails only if closed before
-	for _, at := range slices.Backward(s.partitions.of(tenantPrefix(tenant))) {
-		if at.day < first/minutesOfDay || at.day > last/minutesOfDay {
+	for _, d := range slices.Backward(days) {
+		if d.day < first/minutesOfDay || d.day > last/minutesOfDay {
 			continue
 		}
-		if err := run.partition(at, first, last); err != nil {
+		if err := run.partition(d.partition, first, last); err != nil {
 			return nil, fmt.Errorf("add up rollups: %w", err)
 		}
 	}
@@ -47,6 +54,15 @@ type aggregation struct {
 	snapshot *pebble.Snapshot
 	table    rollup.Table
 	answer   *rollup.Answer
+	open     []openValue // what is not written down, by minute
+}
+
+// tables are those that are read: the table of spans says what the others counted in their "other".
+func (r *aggregation) tables() rollup.Tables {
+	if r.table == rollup.Spans {
+		return rollup.AllTables
+	}
+	return rollup.Of(r.table)
 }
 
 // partition adds the minutes first to last of a partition.
@@ -55,16 +71,16 @@ func (r *aggregation) partition(at partition, first, last uint32) error {
 	if err != nil {
 		return err
 	}
-	tables := rollup.Of(r.table)
-	if r.table == rollup.Spans {
-		tables = rollup.AllTables // it says what the others counted in their "other"
-	}
+	tables := r.tables()
 	for _, minute := range unfolded {
 		if err := r.interrupted(); err != nil {
 			return err
 		}
-		sums, _, err := r.store.readMinute(r.snapshot, rollupMinute{at, minute}, tables)
+		sums, deltas, err := r.store.readMinute(r.snapshot, rollupMinute{at, minute}, tables)
 		if err != nil {
+			return err
+		}
+		if err := r.addOpen(sums, rollupMinute{at, minute}, deltas, tables); err != nil {
 			return err
 		}
 		if err := r.answer.Merge(sums.Append(nil, tables)); err != nil {
@@ -91,7 +107,20 @@ func (r *aggregation) partition(at partition, first, last uint32) error {
 	})
 }
 
-// unfolded lists the minutes that have deltas, in order.
+// addOpen adds what is in memory of a minute behind the deltas of the snapshot.
+func (r *aggregation) addOpen(sums *rollup.Sums, m rollupMinute, deltas []deltaRef, tables rollup.Tables) error {
+	for _, open := range r.open {
+		if open.minute != m || open.delta != 0 && slices.Contains(deltas, deltaRef{m.minute, open.delta}) {
+			continue
+		}
+		if err := sums.Merge(open.value, tables); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unfolded lists the minutes that have deltas or open sums, in order.
 func (r *aggregation) unfolded(at partition, first, last uint32) (minutes []uint32, err error) {
 	lower, upper := at.deltaSpan(first, last)
 	err = scan(r.snapshot, lower, upper, func(key []byte, _ func() ([]byte, error)) error {
@@ -101,7 +130,13 @@ func (r *aggregation) unfolded(at partition, first, last uint32) (minutes []uint
 		}
 		return err
 	})
-	return minutes, err
+	for _, open := range r.open {
+		if open.minute.partition == at {
+			minutes = append(minutes, open.minute.minute)
+		}
+	}
+	slices.Sort(minutes)
+	return slices.Compact(minutes), err
 }
 
 func (r *aggregation) interrupted() error {

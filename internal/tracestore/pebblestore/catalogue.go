@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/block"
 )
 
 // maxCatalogue bounds how many keys or values one query tells apart; those met later are left out.
@@ -114,7 +114,7 @@ func (s *Store) eachAttribute(
 		if at.day < first || at.day > last {
 			continue
 		}
-		if more, err := s.eachAttributeOf(ctx, at, deadline, f); err != nil || !more {
+		if more, err := s.eachAttributeOf(ctx, at.partition, deadline, f); err != nil || !more {
 			return err
 		}
 	}
@@ -125,13 +125,41 @@ func (s *Store) eachAttributeOf(
 	ctx context.Context, at partition, deadline time.Time,
 	f func(scope tracestore.AttributeScope, key string, value pcommon.Value, spans int),
 ) (more bool, err error) {
-	lower, upper := at.span(kindSpans)
-	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	snapshot := s.db.NewSnapshot()
+	defer func() { _ = snapshot.Close() }() // fails only if closed before
+	lower, upper := at.span(kindBody)
+	iter, err := snapshot.NewIter(iterOptions(lower, upper))
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, iter.Close()) }()
 	for valid := iter.Last(); valid; valid = iter.Prev() {
+		sequence, err := at.decodeSequence(iter.Key(), kindBody)
+		if err != nil {
+			return false, err
+		}
+		body, err := readBody(snapshot, at, sequence)
+		if isCorrupt(err) {
+			continue // reading its traces tells of it
+		}
+		if err != nil {
+			return false, err
+		}
+		more, err = s.eachAttributeIn(ctx, body, deadline, f)
+		body.Close()
+		if err != nil || !more {
+			return more, err
+		}
+	}
+	return true, iter.Error()
+}
+
+// eachAttributeIn goes through one block.
+func (s *Store) eachAttributeIn(
+	ctx context.Context, body *block.Body, deadline time.Time,
+	f func(scope tracestore.AttributeScope, key string, value pcommon.Value, spans int),
+) (more bool, err error) {
+	for i := range body.Len() {
 		switch {
 		case ctx.Err() != nil:
 			return false, ctx.Err()
@@ -140,17 +168,11 @@ func (s *Store) eachAttributeOf(
 		case time.Now().After(deadline):
 			return false, nil
 		}
-		value, err := iter.ValueAndErr()
-		if err != nil {
-			return false, err
+		if td, err := body.Traces(i); err == nil { // else reading it tells of it
+			attributesOf(td, f)
 		}
-		td, err := decodeSpans(value)
-		if err != nil {
-			continue // reading its trace tells of it
-		}
-		attributesOf(td, f)
 	}
-	return true, iter.Error()
+	return true, nil
 }
 
 func attributesOf(td ptrace.Traces, f func(scope tracestore.AttributeScope, key string, value pcommon.Value, spans int)) {

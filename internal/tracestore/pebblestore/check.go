@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/tracewright/tracewright/internal/tracestore/block"
 	"github.com/tracewright/tracewright/internal/tracestore/rollup"
 )
 
@@ -19,8 +20,9 @@ const maxFaults = 100
 type CheckResult struct {
 	// Format is the version of the storage format.
 	Format uint32
-	// What was read: traces, their releases and spans (repeated ones included), and minutes of rollups.
-	Traces, Releases, Spans, RollupMinutes int64
+	// What was read: blocks; the traces and releases that can be found, a trace once for each day; spans, repeated and deleted ones
+	// included; and values of rollups.
+	Blocks, Traces, Releases, Spans, Rollups int64
 	// Faults are the first of them, FaultCount is the number of all. None is a sound store.
 	Faults     []Fault
 	FaultCount int64
@@ -93,87 +95,196 @@ func (c *checker) partition(at partition) error {
 	if err != nil {
 		return err
 	}
-	spans := int64(0) // values of spans that stand there; each must belong to a trace
+	p := partitionCheck{checker: c, at: at, blocks: make(map[uint64]*checkedBlock)}
 	for valid := iter.First(); valid; valid = iter.Next() {
 		if err := c.ctx.Err(); err != nil {
 			return errors.Join(err, iter.Close())
 		}
 		key := iter.Key()
 		value, err := iter.ValueAndErr()
+		if err == nil {
+			err = p.value(key, value)
+		}
 		if err != nil {
-			c.fault(at, pcommon.TraceID{}, err)
-			continue
-		}
-		switch kind := key[len(at.tenant)+4:]; {
-		case len(kind) > 0 && kind[0] == kindTrace:
-			n, err := c.trace(at, key, value)
-			spans -= n
-			if err != nil {
-				return errors.Join(err, iter.Close())
-			}
-		case len(kind) > 0 && kind[0] == kindSpans:
-			spans++
-		case len(kind) > 0 && (kind[0] == kindDelta || kind[0] == kindRollup):
-			c.rollups(at, value)
-		case len(kind) > 0 && (kind[0] == kindSearch || kind[0] == kindRelease): // asked for by trace
-		default:
-			c.fault(at, pcommon.TraceID{}, fmt.Errorf("%w: %x", errKey, key))
+			c.fault(at, pcommon.TraceID{}, fmt.Errorf("key %x: %w", key, err))
 		}
 	}
-	if spans != 0 {
-		c.fault(at, pcommon.TraceID{}, fmt.Errorf("%d releases stand there that belong to no trace", spans))
-	}
+	p.compare()
 	return errors.Join(iter.Error(), iter.Close())
 }
 
-// trace checks one trace and returns how many of its releases are there. The error is one of the disk.
-func (c *checker) trace(at partition, key, value []byte) (releases int64, err error) {
-	var id pcommon.TraceID
-	rest, err := at.strip(key, kindTrace, len(id))
-	if err != nil {
-		c.fault(at, id, err)
-		return 0, nil
+// partitionCheck holds the blocks of a partition against the index of its traces.
+type partitionCheck struct {
+	*checker
+	at     partition
+	blocks map[uint64]*checkedBlock
+	last   *pcommon.TraceID // in the index
+}
+
+// checkedBlock counts what was found of a block.
+type checkedBlock struct {
+	value      blockValue
+	ids        []pcommon.TraceID
+	spans      int64
+	head, body bool
+	deleted    int64
+	indexed    int64
+}
+
+func (p *partitionCheck) block(sequence uint64) *checkedBlock {
+	b := p.blocks[sequence]
+	if b == nil {
+		b = &checkedBlock{}
+		p.blocks[sequence] = b
 	}
-	copy(id[:], rest)
-	c.result.Traces++
-	stored, err := decodeTraceValue(value)
-	if err != nil {
-		c.fault(at, id, err)
-		return 0, nil
+	return b
+}
+
+// value checks one value. The kinds of a partition come in the order b, d, f, h, i, j, m, o, t, w, x.
+func (p *partitionCheck) value(key, value []byte) (err error) {
+	rest := key[len(p.at.tenant)+4:]
+	if len(rest) == 0 {
+		return errKey
 	}
-	found, err := get(c.db, at.searchKey(stored.searchTime, id), func(value []byte) error {
-		_, err := decodeRow(id, value)
-		return err
-	})
-	if err == nil && !found {
-		err = fmt.Errorf("%w: its row is missing", errCorrupt)
-	}
-	if err != nil {
-		c.fault(at, id, err)
-	}
-	refs, err := releaseRefs(c.db, at, id, &stored)
-	if err != nil {
-		c.fault(at, id, err)
-		return 0, nil
-	}
-	if uint64(len(refs)) != stored.releases {
-		c.fault(at, id, fmt.Errorf("%d of %d releases are there", len(refs), stored.releases))
-	}
-	for _, ref := range refs {
-		td, err := readSpans(c.db, at, ref)
+	switch rest[0] {
+	case kindBlock, kindHead, kindBody, kindFilter:
+		sequence, err := p.at.decodeSequence(key, rest[0])
 		if err != nil {
-			c.fault(at, id, err)
+			return err
+		}
+		return p.half(rest[0], sequence, value)
+	case kindID:
+		id, at, err := p.at.decodeID(key)
+		if err != nil {
+			return err
+		}
+		if _, err := decodeRank(value); err != nil {
+			return err
+		}
+		b := p.blocks[at.sequence]
+		if b == nil || b.head && (int(at.number) >= len(b.ids) || b.ids[at.number] != id) {
+			return fmt.Errorf("%w: the index names a release that its block %d does not have", errCorrupt, at.sequence)
+		}
+		b.indexed++
+		if p.last == nil || id != *p.last {
+			p.last = &id
+			p.result.Traces++
+		}
+	case kindMark:
+		at, err := p.at.decodeMark(key)
+		if err != nil {
+			return err
+		}
+		m, err := decodeMarkValue(value)
+		if err != nil {
+			return err
+		}
+		if b := p.blocks[at.sequence]; b != nil && m == markDeleted {
+			b.deleted++
+		}
+	case kindJoined:
+		if _, id, err := p.at.decodeJoined(key); err != nil {
+			return err
+		} else if _, err := decodeRow(id, value); err != nil {
+			return err
+		}
+	case kindJoin:
+		return p.join(key, value)
+	case kindThinned:
+		_, err := decodeSequenceValue(value)
+		return err
+	case kindDelta, kindRollup:
+		p.rollups(p.at, value)
+	default:
+		return errKey
+	}
+	return nil
+}
+
+// half checks a value that stands under a sequence.
+func (p *partitionCheck) half(kind byte, sequence uint64, value []byte) (err error) {
+	if kind == kindFilter {
+		_, err = decodeIDChunk(sequence, value)
+		return err
+	}
+	b := p.block(sequence)
+	switch kind {
+	case kindBlock:
+		b.value, err = decodeBlockValue(value)
+		return err
+	case kindHead:
+		head, err := block.OpenHead(value)
+		if err != nil {
+			return err
+		}
+		headers, err := head.Headers()
+		if err != nil {
+			return err
+		}
+		b.head = true
+		for i := range headers {
+			b.ids = append(b.ids, headers[i].Row.TraceID)
+		}
+		return nil
+	}
+	body, err := block.OpenBody(value)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	b.body = true
+	if body.Len() != len(b.ids) {
+		return fmt.Errorf("%w: %d releases, its head has %d", errCorrupt, body.Len(), len(b.ids))
+	}
+	for i := range body.Len() {
+		td, err := body.Traces(i)
+		if err != nil {
+			p.fault(p.at, b.ids[i], err)
 			continue
 		}
-		releases++
-		c.result.Releases++
-		c.result.Spans += int64(td.SpanCount())
+		b.spans += int64(td.SpanCount())
 	}
-	return releases, nil
+	return nil
+}
+
+// join checks that a trace of several releases has its row.
+func (p *partitionCheck) join(key, value []byte) error {
+	id, err := p.at.decodeJoin(key)
+	if err != nil {
+		return err
+	}
+	searchTime, err := decodeTime(value)
+	if err != nil {
+		return err
+	}
+	found, err := get(p.db, p.at.joinedKey(searchTime, id), func([]byte) error { return nil })
+	if err == nil && !found {
+		p.fault(p.at, id, fmt.Errorf("%w: its row is missing", errCorrupt))
+	}
+	return err
+}
+
+// compare holds what was found of each block together.
+func (p *partitionCheck) compare() {
+	for sequence, b := range p.blocks {
+		releases := int64(b.value.releases)
+		switch {
+		case !b.head || !b.body || b.value.through == 0:
+			p.fault(p.at, pcommon.TraceID{}, fmt.Errorf("%w: a part of block %d is missing", errCorrupt, sequence))
+		case releases != int64(len(b.ids)) || int64(b.value.spans) != b.spans:
+			p.fault(p.at, pcommon.TraceID{}, fmt.Errorf("%w: block %d has other releases than it says", errCorrupt, sequence))
+		case b.indexed+b.deleted != releases:
+			p.fault(p.at, pcommon.TraceID{}, fmt.Errorf("%w: %d of the %d releases of block %d are in the index",
+				errCorrupt, b.indexed, releases-b.deleted, sequence))
+		}
+		p.result.Blocks++
+		p.result.Releases += b.indexed
+		p.result.Spans += b.spans
+	}
 }
 
 func (c *checker) rollups(at partition, value []byte) {
-	c.result.RollupMinutes++
+	c.result.Rollups++
 	if err := rollup.NewSums(rollup.MaxSeries).Merge(value, rollup.AllTables); err != nil {
 		c.fault(at, pcommon.TraceID{}, err)
 	}

@@ -21,6 +21,8 @@ func closedStore(t *testing.T) string {
 	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 0, 10, 2)))
 	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 3, 1, 1)))
 	require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(-24*time.Hour), 100, 5, 3)))
+	require.NoError(t, store.finishJoins(t.Context()))
+	require.NoError(t, store.writeSums())
 	require.NoError(t, store.Close())
 	return path
 }
@@ -29,9 +31,9 @@ func TestCheck(t *testing.T) {
 	path := closedStore(t)
 	result, err := Check(t.Context(), path)
 	require.NoError(t, err)
-	require.Positive(t, result.RollupMinutes)
-	result.RollupMinutes = 0
-	require.Equal(t, CheckResult{Format: formatVersion, Traces: 15, Releases: 16, Spans: 10*2 + 1 + 5*3}, result)
+	require.Positive(t, result.Rollups)
+	result.Rollups = 0
+	require.Equal(t, CheckResult{Format: formatVersion, Blocks: 3, Traces: 15, Releases: 16, Spans: 10*2 + 1 + 5*3}, result)
 
 	stats, err := ReadStats(t.Context(), path)
 	require.NoError(t, err)
@@ -39,13 +41,21 @@ func TestCheck(t *testing.T) {
 	require.Len(t, stats.Partitions, 2)
 	today := stats.Partitions[1]
 	require.Equal(t, noon.Truncate(24*time.Hour), today.Day)
-	require.Equal(t, []int64{10, 21}, []int64{today.Traces, today.Spans})
-	require.Equal(t, []int64{5, 15}, []int64{stats.Partitions[0].Traces, stats.Partitions[0].Spans})
+	require.Equal(t, []int64{2, 10, 11, 21}, []int64{today.Blocks, today.Traces, today.Releases, today.Spans})
+	yesterday := stats.Partitions[0]
+	require.Equal(t, []int64{1, 5, 5, 15}, []int64{yesterday.Blocks, yesterday.Traces, yesterday.Releases, yesterday.Spans})
 
 	// It is a store as before.
 	openStore(t, Options{Path: path, Now: atNoon})
 	_, err = Check(t.Context(), path)
 	require.ErrorIs(t, err, ErrInUse)
+}
+
+func dropKind(at partition, kind byte) func(t *testing.T, db *pebble.DB) {
+	return func(t *testing.T, db *pebble.DB) {
+		lower, upper := at.span(kind)
+		require.NoError(t, db.DeleteRange(lower, upper, pebble.Sync))
+	}
 }
 
 // TestCheckFindsFaults breaks one thing after the other.
@@ -55,29 +65,26 @@ func TestCheckFindsFaults(t *testing.T) {
 		damage func(t *testing.T, db *pebble.DB)
 		want   string
 	}{
-		"a row is missing": {
+		"a row is missing":     {dropKind(at, kindJoined), "its row is missing"},
+		"heads are missing":    {dropKind(at, kindHead), "its head has 0"},
+		"bodies are missing":   {dropKind(at, kindBody), "is missing"},
+		"the index is missing": {dropKind(at, kindID), "0 of the"},
+		"blocks are unknown":   {dropKind(at, kindBlock), "is missing"},
+		"a body of nobody": {
 			func(t *testing.T, db *pebble.DB) {
-				lower, upper := at.span(kindSearch)
-				require.NoError(t, db.DeleteRange(lower, upper, pebble.Sync))
+				require.NoError(t, db.Set(at.sequenceKey(kindBody, 1<<40), []byte("?"), pebble.Sync))
 			},
-			"its row is missing",
+			"corrupt",
 		},
-		"spans are missing": {
+		"a place of nobody": {
 			func(t *testing.T, db *pebble.DB) {
-				lower, upper := at.span(kindSpans)
-				require.NoError(t, db.DeleteRange(lower, upper, pebble.Sync))
+				require.NoError(t, db.Set(at.idKey(traceID(7), place{1 << 40, 1}), nil, pebble.Sync))
 			},
-			"is missing",
-		},
-		"spans of nobody": {
-			func(t *testing.T, db *pebble.DB) {
-				require.NoError(t, db.Set(at.spansKey(1<<40), []byte("?"), pebble.Sync))
-			},
-			"1 releases stand there that belong to no trace",
+			"the index names a release",
 		},
 		"garbage": {
 			func(t *testing.T, db *pebble.DB) {
-				require.NoError(t, db.Set(at.traceKey(traceID(7)), []byte("?"), pebble.Sync))
+				require.NoError(t, db.Set(at.markKey(place{1, 1}), []byte("?"), pebble.Sync))
 			},
 			errValue.Error(),
 		},

@@ -11,7 +11,8 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
-// Delete implements tracestore.Deleter. What is not readable of a trace is deleted with the rest.
+// Delete implements tracestore.Deleter. The trace's places leave the index and its releases are marked, so that no reader finds them;
+// the blocks are written again without them by the next upkeep. What is not readable of a trace is deleted with the rest.
 func (s *Store) Delete(ctx context.Context, tenant string, id pcommon.TraceID) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -37,29 +38,29 @@ func (s *Store) deleteTrace(ctx context.Context, tenant string, id pcommon.Trace
 		return nil, err
 	}
 	defer s.unlockWriter()
-	at, stored, found, err := s.find(s.db, tenant, id)
+	days := s.partitions.of(tenant)
+	list, err := refs(s.db, days, id, 0)
 	if err != nil {
 		return nil, err
 	}
-	if !found {
+	if len(list) == 0 {
 		return nil, tracestore.ErrNotFound
 	}
-	refs, err := releaseRefs(s.db, at, id, &stored)
-	if err != nil {
-		return nil, err
-	}
+	key := traceKey{tenant, id}
 	batch := s.db.NewBatch()
-	start, end := at.releaseSpan(id)
-	err = errors.Join(
-		batch.Delete(at.traceKey(id), nil),
-		batch.Delete(at.searchKey(stored.searchTime, id), nil),
-		batch.DeleteRange(start, end, nil),
-	)
-	for _, ref := range refs {
-		err = errors.Join(err, batch.Delete(at.spansKey(ref.sequence), nil))
+	err = errors.Join(s.deleteJoined(batch, days, key), batch.Delete(openJoinKey(tenant, id), nil))
+	for _, r := range list {
+		err = errors.Join(err, batch.Delete(r.at.idKey(id, r.place), nil), batch.Set(r.at.markKey(r.place), []byte{byte(markDeleted)}, nil))
 	}
 	if err != nil {
 		return nil, errors.Join(err, batch.Close())
 	}
-	return batch, s.apply(batch)
+	if err := s.apply(batch); err != nil {
+		return nil, err
+	}
+	s.joins.forget(key)
+	for _, r := range list {
+		s.partitions.damage(r.at, r.sequence)
+	}
+	return batch, nil
 }

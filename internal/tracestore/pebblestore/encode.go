@@ -3,91 +3,171 @@ package pebblestore
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"sync"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/block"
 	"github.com/tracewright/tracewright/internal/tracestore/rollup"
 	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
+// cutSpans ends a block within a call. Calls of trace_assembly are below; what comes without it may be of any size.
+const cutSpans = 16_384
+
 // encodedCall is a call ready to be stored: everything that can be made of it without the writer's lock.
 type encodedCall struct {
 	id       tracetree.CallID
-	releases []encodedRelease
-	deltas   []encodedDelta
+	blocks   []*encodedBlock
+	releases int
 	spans    int
-	bytes    int // of the releases' values
+	bytes    int // of the blocks
+	// sums are what the call adds to the rollups. They are given back by done.
+	sums *rollup.Call
 }
 
-// encodedDelta is what the call adds to the rollups of a minute.
-type encodedDelta struct {
-	minute rollupMinute
-	value  []byte
+// encodedBlock is the call's releases of one tenant and day.
+type encodedBlock struct {
+	at         partition
+	head, body []byte
+	releases   []encodedRelease
+	value      blockValue
 }
 
 type encodedRelease struct {
-	tenant        string // see tenantPrefix
-	traceID       pcommon.TraceID
-	releasedAt    int64
-	version, part uint32
-	spans         int
-	row           tracerow.Row
-	value         []byte
+	id   pcommon.TraceID
+	hash uint64
+	rank
 }
 
-// calls are pooled for their memory.
-var calls = sync.Pool{New: func() any { return new(rollup.Call) }}
+// callSums are pooled for their memory.
+var callSums = sync.Pool{New: func() any { return new(rollup.Call) }}
 
-// encode cuts and compresses a call. now stands in for the time of release where the call names none. An error is permanent.
-func encode(td ptrace.Traces, releases []tracetree.Release, now int64, contrast *rollup.Contrast) (*encodedCall, error) {
-	wire, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
-	if err != nil {
-		return nil, fmt.Errorf("marshal call: %w", err)
+// done gives the call's memory back.
+func (c *encodedCall) done() {
+	if c.sums != nil {
+		c.sums.Reset()
+		callSums.Put(c.sums)
+		c.sums = nil
 	}
-	cut, err := split(td, wire, releases)
-	if err != nil {
-		return nil, fmt.Errorf("split call: %w", err)
+}
+
+// blockEncoders lends encoders out. They know the traffic from the blocks before, so they are kept, and not for the garbage
+// collector to take: a sync.Pool would lose what they learned.
+type blockEncoders chan *block.Encoder
+
+func newBlockEncoders() blockEncoders { return make(blockEncoders, runtime.GOMAXPROCS(0)) }
+
+func (e blockEncoders) get() *block.Encoder {
+	select {
+	case encoder := <-e:
+		return encoder
+	default:
+		return block.NewEncoder()
 	}
-	call := &encodedCall{id: tracetree.NewCallID(releases), releases: make([]encodedRelease, len(releases))}
-	var otlp []byte
-	sums := calls.Get().(*rollup.Call)
-	sums.Contrast = contrast
-	defer func() {
-		sums.Reset()
-		calls.Put(sums)
-	}()
-	values := make([]byte, 0, len(wire)/4)
-	for i := range releases {
-		release := &releases[i]
-		otlp = cut.appendRelease(otlp[:0], i)
-		if len(otlp) > maxReleaseBytes {
-			return nil, fmt.Errorf("trace %s: a release of %d bytes is above the limit of %d; "+
-				"lower max_part_bytes of trace_assembly", release.TraceID, len(otlp), maxReleaseBytes)
-		}
-		start := len(values)
-		values = appendSpans(values, otlp)
-		explained := tracerow.Explained(release)
-		call.releases[i] = encodedRelease{
-			tenant: tenantPrefix(release.Tenant), traceID: release.TraceID, releasedAt: release.ReleasedAt,
-			version: number32(release.Version), part: number32(release.Part), spans: len(release.Spans),
-			row: tracerow.FromRelease(explained), value: values[start:len(values):len(values)],
-		}
-		if release.ReleasedAt <= 0 {
-			call.releases[i].releasedAt = now
-		}
-		sums.Add(explained, call.releases[i].releasedAt)
-		call.spans += len(release.Spans)
-		call.bytes += len(values) - start
+}
+
+func (e blockEncoders) put(encoder *block.Encoder) {
+	encoder.Reset()
+	select {
+	case e <- encoder:
+	default:
 	}
-	for _, delta := range sums.Deltas() {
-		call.deltas = append(call.deltas, encodedDelta{
-			minute: newRollupMinute(tenantPrefix(delta.Tenant), delta.Minute), value: delta.Sums.Append(nil, rollup.AllTables),
-		})
+}
+
+// encode makes the blocks of a call. now stands in for the time of release where the call names none. An error is permanent.
+func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, error) {
+	call := &encodedCall{id: tracetree.NewCallID(releases), releases: len(releases), sums: callSums.Get().(*rollup.Call)}
+	call.sums.Contrast = &s.contrast
+	encoder := s.encoders.get()
+	defer s.encoders.put(encoder)
+	// Mostly all releases are of one tenant and day.
+	for _, group := range groupByPartition(releases, now) {
+		var b *encodedBlock
+		for _, i := range group.releases {
+			release := &releases[i]
+			releasedAt := releaseTime(release, now)
+			if b == nil {
+				b = &encodedBlock{at: group.at}
+			}
+			explained := tracerow.Explained(release)
+			if err := b.add(encoder, release, explained, releasedAt); err != nil {
+				call.done()
+				return nil, err
+			}
+			call.sums.Add(explained, releasedAt)
+			call.spans += len(release.Spans)
+			if encoder.Spans() >= cutSpans || encoder.Len() == block.MaxReleases {
+				call.add(b, encoder)
+				b = nil
+			}
+		}
+		if b != nil {
+			call.add(b, encoder)
+		}
 	}
 	return call, nil
+}
+
+func releaseTime(release *tracetree.Release, now int64) int64 {
+	if release.ReleasedAt > 0 {
+		return release.ReleasedAt
+	}
+	return now
+}
+
+// add puts a release into the block that the encoder is making. explained is the release with its annotations.
+func (b *encodedBlock) add(encoder *block.Encoder, release, explained *tracetree.Release, releasedAt int64) error {
+	header := block.Header{
+		Version: number32(release.Version), Part: number32(release.Part), ReleasedAt: releasedAt, Row: tracerow.FromRelease(explained),
+	}
+	if err := encoder.Add(release, header); err != nil {
+		return fmt.Errorf("trace %s: %w; lower max_part_bytes of trace_assembly", release.TraceID, err)
+	}
+	b.releases = append(b.releases, encodedRelease{release.TraceID, hashID(release.TraceID), rank{version: header.Version, part: header.Part}})
+	b.value.add(tracestore.SearchTime(header.Row.Start, releasedAt, 0), releasedAt, len(release.Spans))
+	return nil
+}
+
+// finish ends the block.
+func (b *encodedBlock) finish(encoder *block.Encoder) {
+	b.head, b.body = encoder.Encode(nil, nil)
+	b.value.size = uint64(len(b.head) + len(b.body))
+}
+
+func (c *encodedCall) add(b *encodedBlock, encoder *block.Encoder) {
+	b.finish(encoder)
+	c.blocks = append(c.blocks, b)
+	c.bytes += int(b.value.size)
+}
+
+type releaseGroup struct {
+	at       partition
+	releases []int
+}
+
+// groupByPartition lists the releases of each tenant and day, in the order in which these first occur.
+func groupByPartition(releases []tracetree.Release, now int64) []releaseGroup {
+	type key struct {
+		tenant string
+		day    uint32
+	}
+	var groups []releaseGroup
+	index := make(map[key]int)
+	for i := range releases {
+		k := key{releases[i].Tenant, dayOf(releaseTime(&releases[i], now))}
+		at, known := index[k]
+		if !known {
+			at = len(groups)
+			index[k] = at
+			groups = append(groups, releaseGroup{at: partition{tenantPrefix(k.tenant), k.day}})
+		}
+		groups[at].releases = append(groups[at].releases, i)
+	}
+	return groups
 }
 
 func number32(n int) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }

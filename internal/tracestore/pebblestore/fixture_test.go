@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -18,6 +19,8 @@ import (
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func atNoon() time.Time { return noon }
+
+func testRandom(seed int) *rand.Rand { return rand.New(rand.NewPCG(uint64(seed), 1)) }
 
 func traceID(n int) pcommon.TraceID {
 	return pcommon.TraceID{12: byte(n >> 24), 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}
@@ -64,6 +67,11 @@ func newCall(releasedAt time.Time, first, traces, spans int) ptrace.Traces {
 			}
 		}
 	}
+	return annotated(td)
+}
+
+// annotated writes the annotations anew.
+func annotated(td ptrace.Traces) ptrace.Traces {
 	releases := tracetree.Releases(td)
 	for i := range releases {
 		analysis.Annotate(&releases[i], analysis.Analyze(&releases[i]))

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
 // FolderStats says what is in the folder of a store.
@@ -23,8 +23,9 @@ type PartitionStats struct {
 	// Tenant is empty for the default one, and a hash of a name above 127 bytes.
 	Tenant string
 	Day    time.Time
-	// Traces and Spans are those that can be found, spans of repeated releases included.
-	Traces, Spans int64
+	// Traces are those that can be found. Blocks hold their releases and spans; what was deleted counts there until its block is
+	// written again.
+	Traces, Blocks, Releases, Spans int64
 	// Bytes is about what it takes on disk.
 	Bytes int64
 }
@@ -59,20 +60,31 @@ func (f *folder) readPartition(ctx context.Context, at partition) (PartitionStat
 		return part, err
 	}
 	part.Bytes = int64(bytes)
-	lower, upper = at.span(kindTrace)
-	iter, err := f.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	lower, upper = at.span(kindBlock)
+	err = scan(f.db, lower, upper, func(_ []byte, value func() ([]byte, error)) error {
+		encoded, err := value()
+		if err != nil {
+			return err
+		}
+		part.Blocks++
+		if v, err := decodeBlockValue(encoded); err == nil { // else it is Check's to tell
+			part.Releases += int64(v.releases)
+			part.Spans += int64(v.spans)
+		}
+		return ctx.Err()
+	})
 	if err != nil {
 		return part, err
 	}
-	for valid := iter.First(); valid && ctx.Err() == nil; valid = iter.Next() {
-		value, err := iter.ValueAndErr()
-		if err != nil {
-			return part, errors.Join(err, iter.Close())
+	var last pcommon.TraceID
+	lower, upper = at.span(kindID)
+	err = scan(f.db, lower, upper, func(key []byte, _ func() ([]byte, error)) error {
+		id, _, err := at.decodeID(key)
+		if err == nil && (id != last || part.Traces == 0) {
+			last = id
+			part.Traces++
 		}
-		part.Traces++
-		if stored, err := decodeTraceValue(value); err == nil { // else it is Check's to tell
-			part.Spans += int64(stored.spans)
-		}
-	}
-	return part, errors.Join(ctx.Err(), iter.Error(), iter.Close())
+		return ctx.Err()
+	})
+	return part, err
 }

@@ -18,27 +18,41 @@ import (
 // of bytes is the order of numbers.
 //
 //	data      tenant ‖ day ‖ kind ‖ …
-//	          trace    'm' ‖ trace id
-//	          release  'r' ‖ trace id ‖ version ‖ part ‖ sequence
-//	          search   's' ‖ inverted search time ‖ inverted trace id
-//	          spans    't' ‖ sequence
+//	          block    'b' ‖ sequence
 //	          delta    'd' ‖ minute ‖ sequence
+//	          filter   'f' ‖ sequence
+//	          head     'h' ‖ sequence
+//	          id       'i' ‖ trace id ‖ sequence ‖ number
+//	          joined   'j' ‖ inverted search time ‖ inverted trace id
+//	          join     'm' ‖ trace id
 //	          rollup   'o' ‖ table ‖ minute
+//	          body     't' ‖ sequence
+//	          thinned  'w'
+//	          mark     'x' ‖ sequence ‖ number
 //	system    0xFF ‖ …
-//	          format   'f'
 //	          call     'c' ‖ day ‖ call id
+//	          format   'f'
+//	          open     'j' ‖ tenant ‖ trace id
+//	          summed   'r'
 
 const (
-	kindTrace   = 'm'
-	kindRelease = 'r'
-	kindSearch  = 's'
-	kindSpans   = 't'
+	kindBlock   = 'b'
 	kindDelta   = 'd'
+	kindFilter  = 'f'
+	kindHead    = 'h'
+	kindID      = 'i'
+	kindJoined  = 'j'
+	kindJoin    = 'm'
 	kindRollup  = 'o'
+	kindBody    = 't'
+	kindThinned = 'w'
+	kindMark    = 'x'
 
-	systemByte   = 0xFF
-	systemCall   = 'c'
-	systemFormat = 'f'
+	systemByte     = 0xFF
+	systemCall     = 'c'
+	systemFormat   = 'f'
+	systemOpenJoin = 'j'
+	systemSummed   = 'r'
 
 	// maxPlainTenant is the longest tenant that stands in keys as it is; its length is the first byte. Of a longer one the
 	// SHA-256 stands there, behind hashedTenant. Both are below systemByte.
@@ -60,6 +74,12 @@ func appendTenant(key []byte, tenant string) []byte {
 
 // tenantPrefix is the tenant as appendTenant writes it, for use as a map's key.
 func tenantPrefix(tenant string) string { return string(appendTenant(nil, tenant)) }
+
+// traceKey names a trace.
+type traceKey struct {
+	tenant string // see tenantPrefix
+	id     pcommon.TraceID
+}
 
 // partition is a tenant's data of one day.
 type partition struct {
@@ -95,53 +115,92 @@ func (p partition) span(kind byte) (start, end []byte) {
 	return start, partition{p.tenant, p.day + 1}.key(0, 0)
 }
 
-func (p partition) traceKey(id pcommon.TraceID) []byte {
-	return append(p.key(kindTrace, 16), id[:]...)
+// place says where a release lies: in which block of the partition, and its number there.
+type place struct {
+	sequence uint64
+	number   uint16
 }
 
-// releaseRef says where a release of a trace lies and at which place among the trace's releases.
-type releaseRef struct {
-	version, part uint32
-	sequence      uint64
+func (p partition) sequenceKey(kind byte, sequence uint64) []byte {
+	return binary.BigEndian.AppendUint64(p.key(kind, 8), sequence)
 }
 
-func (p partition) releaseKey(id pcommon.TraceID, ref releaseRef) []byte {
-	key := append(p.key(kindRelease, 32), id[:]...)
-	key = binary.BigEndian.AppendUint32(key, ref.version)
-	key = binary.BigEndian.AppendUint32(key, ref.part)
-	return binary.BigEndian.AppendUint64(key, ref.sequence)
-}
-
-// releaseSpan is the range of the release keys of one trace.
-func (p partition) releaseSpan(id pcommon.TraceID) (start, end []byte) {
-	start = append(p.key(kindRelease, 16), id[:]...)
-	// 17 bytes behind the trace id are one more than a key has.
-	return start, append(bytes.Clone(start), bytes.Repeat([]byte{0xFF}, 17)...)
-}
-
-func (p partition) decodeRelease(key []byte) (releaseRef, error) {
-	rest, err := p.strip(key, kindRelease, 32)
+func (p partition) decodeSequence(key []byte, kind byte) (sequence uint64, err error) {
+	rest, err := p.strip(key, kind, 8)
 	if err != nil {
-		return releaseRef{}, err
+		return 0, err
 	}
-	return releaseRef{
-		version:  binary.BigEndian.Uint32(rest[16:]),
-		part:     binary.BigEndian.Uint32(rest[20:]),
-		sequence: binary.BigEndian.Uint64(rest[24:]),
-	}, nil
+	return binary.BigEndian.Uint64(rest), nil
 }
 
-// searchKey orders a partition's traces newest first, of equals the larger trace id first.
-func (p partition) searchKey(searchTime int64, id pcommon.TraceID) []byte {
-	key := binary.BigEndian.AppendUint64(p.key(kindSearch, 24), ^orderedTime(searchTime))
+func appendPlace(key []byte, at place) []byte {
+	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint64(key, at.sequence), at.number)
+}
+
+func decodePlace(rest []byte) place {
+	return place{binary.BigEndian.Uint64(rest), binary.BigEndian.Uint16(rest[8:])}
+}
+
+func (p partition) idKey(id pcommon.TraceID, at place) []byte {
+	return appendPlace(append(p.key(kindID, 26), id[:]...), at)
+}
+
+// idSpan is the range of the places of one trace.
+func (p partition) idSpan(id pcommon.TraceID) (start, end []byte) {
+	start = append(p.key(kindID, 27), id[:]...)
+	// 11 bytes behind the trace id are one more than a key has.
+	return start, append(bytes.Clone(start), bytes.Repeat([]byte{0xFF}, 11)...)
+}
+
+func (p partition) decodeID(key []byte) (id pcommon.TraceID, at place, err error) {
+	rest, err := p.strip(key, kindID, 26)
+	if err != nil {
+		return id, place{}, err
+	}
+	return pcommon.TraceID(rest[:16]), decodePlace(rest[16:]), nil
+}
+
+func (p partition) markKey(at place) []byte { return appendPlace(p.key(kindMark, 10), at) }
+
+// markSpan is the range of the marks of one block.
+func (p partition) markSpan(sequence uint64) (start, end []byte) {
+	start = p.sequenceKey(kindMark, sequence)
+	if sequence == math.MaxUint64 {
+		_, end = p.span(kindMark)
+		return start, end
+	}
+	return start, p.sequenceKey(kindMark, sequence+1)
+}
+
+func (p partition) decodeMark(key []byte) (place, error) {
+	rest, err := p.strip(key, kindMark, 10)
+	if err != nil {
+		return place{}, err
+	}
+	return decodePlace(rest), nil
+}
+
+func (p partition) joinKey(id pcommon.TraceID) []byte { return append(p.key(kindJoin, 16), id[:]...) }
+
+func (p partition) decodeJoin(key []byte) (id pcommon.TraceID, err error) {
+	rest, err := p.strip(key, kindJoin, 16)
+	if err != nil {
+		return id, err
+	}
+	return pcommon.TraceID(rest), nil
+}
+
+// joinedKey orders a partition's joined traces newest first, of equals the larger trace id first.
+func (p partition) joinedKey(searchTime int64, id pcommon.TraceID) []byte {
+	key := binary.BigEndian.AppendUint64(p.key(kindJoined, 24), ^orderedTime(searchTime))
 	for _, b := range id {
 		key = append(key, ^b)
 	}
 	return key
 }
 
-func (p partition) decodeSearch(key []byte) (searchTime int64, id pcommon.TraceID, err error) {
-	rest, err := p.strip(key, kindSearch, 24)
+func (p partition) decodeJoined(key []byte) (searchTime int64, id pcommon.TraceID, err error) {
+	rest, err := p.strip(key, kindJoined, 24)
 	if err != nil {
 		return 0, id, err
 	}
@@ -149,18 +208,6 @@ func (p partition) decodeSearch(key []byte) (searchTime int64, id pcommon.TraceI
 		id[i] = ^b
 	}
 	return fromOrderedTime(^binary.BigEndian.Uint64(rest)), id, nil
-}
-
-func (p partition) spansKey(sequence uint64) []byte {
-	return binary.BigEndian.AppendUint64(p.key(kindSpans, 8), sequence)
-}
-
-func (p partition) decodeSpans(key []byte) (sequence uint64, err error) {
-	rest, err := p.strip(key, kindSpans, 8)
-	if err != nil {
-		return 0, err
-	}
-	return binary.BigEndian.Uint64(rest), nil
 }
 
 // deltaRef says where the rollups stand that one call adds to a minute's.
@@ -223,16 +270,23 @@ func (p partition) strip(key []byte, kind byte, size int) ([]byte, error) {
 	return key[at+1:], nil
 }
 
+// tenantSize is the length of the tenant with which a key begins.
+func tenantSize(key []byte) (int, bool) {
+	switch {
+	case len(key) == 0:
+		return 0, false
+	case key[0] == hashedTenant:
+		return 1 + sha256.Size, true
+	case key[0] > maxPlainTenant:
+		return 0, false
+	}
+	return 1 + int(key[0]), true
+}
+
 // decodePartition reads the partition that a data key stands in.
 func decodePartition(key []byte) (partition, error) {
-	if len(key) == 0 || key[0] > hashedTenant || key[0] > maxPlainTenant && key[0] != hashedTenant {
-		return partition{}, errKey
-	}
-	size := 1 + int(key[0])
-	if key[0] == hashedTenant {
-		size = 1 + sha256.Size
-	}
-	if len(key) < size+4 {
+	size, ok := tenantSize(key)
+	if !ok || len(key) < size+4 {
 		return partition{}, errKey
 	}
 	return partition{tenant: string(key[:size]), day: binary.BigEndian.Uint32(key[size:])}, nil
@@ -256,6 +310,31 @@ func orderedTime(t int64) uint64 { return uint64(t) ^ 1<<63 }
 func fromOrderedTime(t uint64) int64 { return int64(t ^ 1<<63) }
 
 func formatKey() []byte { return []byte{systemByte, systemFormat} }
+
+// summedKey holds the last sequence of which the rollups are written down.
+func summedKey() []byte { return []byte{systemByte, systemSummed} }
+
+// openJoinKey says that a trace's row is yet to be made of its releases. tenant is a tenantPrefix.
+func openJoinKey(tenant string, id pcommon.TraceID) []byte {
+	key := append([]byte{systemByte, systemOpenJoin}, tenant...)
+	return append(key, id[:]...)
+}
+
+func openJoinSpan() (start, end []byte) {
+	return []byte{systemByte, systemOpenJoin}, []byte{systemByte, systemOpenJoin + 1}
+}
+
+func decodeOpenJoin(key []byte) (traceKey, error) {
+	const ids = len(pcommon.TraceID{})
+	if len(key) < 2+1+ids || key[0] != systemByte || key[1] != systemOpenJoin {
+		return traceKey{}, errKey
+	}
+	tenant := key[2 : len(key)-ids]
+	if size, ok := tenantSize(tenant); !ok || size != len(tenant) {
+		return traceKey{}, errKey
+	}
+	return traceKey{string(tenant), pcommon.TraceID(key[len(key)-ids:])}, nil
+}
 
 // callKey is where a stored call's id stands; day is the day on which it was stored.
 func callKey(day uint32, id tracetree.CallID) []byte {

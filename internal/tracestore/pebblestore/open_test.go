@@ -31,7 +31,11 @@ func TestForeignFolders(t *testing.T) {
 		},
 		"newer format": {
 			withKey(formatKey(), binary.BigEndian.AppendUint32(nil, formatVersion+1)),
-			"has storage format 2, this version of tracewright reads up to 1; run a newer one or name another folder",
+			"has storage format 3, this version of tracewright reads up to 2; run a newer one or name another folder",
+		},
+		"older format": {
+			withKey(formatKey(), binary.BigEndian.AppendUint32(nil, formatVersion-1)),
+			"has storage format 1, which this version of tracewright does not read any more (it reads 2); name another folder",
 		},
 		"another database":    {withKey([]byte("key"), nil), "holds a database that is not a trace store; name another folder"},
 		"half a format value": {withKey(formatKey(), []byte{1}), "does not hold a trace store; name another folder"},

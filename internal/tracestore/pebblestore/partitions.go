@@ -2,45 +2,178 @@ package pebblestore
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracewright/tracewright/internal/tracestore/block"
 )
 
 // partitions lists the days of which each tenant has data. It is read from the keys at open and kept up to date by the
 // writer; days are few.
 type partitions struct {
-	mu   sync.RWMutex        // guards days
-	days map[string][]uint32 // by tenant prefix, newest first; slices are replaced, never changed
+	mu   sync.RWMutex              // guards days, and the blocks of each
+	days map[string][]*dayInMemory // by tenant prefix, newest first; slices are replaced, never changed
+}
+
+// dayInMemory is what is kept in memory of a partition.
+type dayInMemory struct {
+	partition
+	ids *idFilter
+	// blocks are all blocks by sequence. Guarded by partitions.mu.
+	blocks []blockInMemory
+	// thinned is the sequence up to which the day was thinned. Guarded by Store.rewriteMu.
+	thinned uint64
+	// settled says that no block is to be merged or written again. Guarded by partitions.mu.
+	settled bool
+}
+
+// blockInMemory is what it takes to choose blocks that are to be merged.
+type blockInMemory struct {
+	sequence uint64
+	spans    uint32
+	bytes    uint32 // of head and body, at most what fits
+	// damaged says that releases of it were deleted, unreadable that it could not be rewritten.
+	damaged, unreadable bool
+}
+
+func newBlockInMemory(sequence uint64, v *blockValue) blockInMemory {
+	return blockInMemory{
+		sequence: sequence, spans: uint32(min(v.spans, math.MaxUint32)), bytes: uint32(min(v.size, math.MaxUint32)),
+	}
 }
 
 // of returns the tenant's partitions, newest first.
-func (p *partitions) of(tenant string) []partition {
+func (p *partitions) of(tenant string) []*dayInMemory {
 	p.mu.RLock()
-	days := p.days[tenant]
-	p.mu.RUnlock()
-	list := make([]partition, len(days))
-	for i, day := range days {
-		list[i] = partition{tenant, day}
-	}
-	return list
+	defer p.mu.RUnlock()
+	return p.days[tenant]
 }
 
-func (p *partitions) add(at partition) {
+// day is the partition's, which is made where it is new.
+func (p *partitions) day(at partition) *dayInMemory {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.dayLocked(at)
+}
+
+func (p *partitions) dayLocked(at partition) *dayInMemory {
 	days := p.days[at.tenant]
-	if i, found := slices.BinarySearchFunc(days, at.day, newerFirst); !found {
-		p.days[at.tenant] = slices.Insert(slices.Clone(days), i, at.day)
+	i, found := slices.BinarySearchFunc(days, at.day, func(d *dayInMemory, day uint32) int { return cmp.Compare(day, d.day) })
+	if found {
+		return days[i]
 	}
+	d := &dayInMemory{partition: at, ids: &idFilter{}}
+	p.days[at.tenant] = slices.Insert(slices.Clone(days), i, d)
+	return d
+}
+
+// addBlock adds a block that was written.
+func (p *partitions) addBlock(at partition, b blockInMemory) *dayInMemory {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := p.dayLocked(at)
+	d.blocks = append(d.blocks, b)
+	d.settled = false
+	return d
+}
+
+// replaceBlocks puts blocks in the place of others, which they were made of.
+func (p *partitions) replaceBlocks(at partition, old []uint64, made []blockInMemory) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := p.dayLocked(at)
+	kept := make([]blockInMemory, 0, len(d.blocks))
+	for _, b := range d.blocks {
+		if !slices.Contains(old, b.sequence) {
+			kept = append(kept, b)
+		}
+	}
+	kept = append(kept, made...)
+	slices.SortFunc(kept, func(a, b blockInMemory) int { return cmp.Compare(a.sequence, b.sequence) })
+	d.blocks, d.settled = kept, false
+}
+
+// damage notes that releases of a block were deleted.
+func (p *partitions) damage(at partition, sequence uint64) {
+	p.change(at, sequence, func(b *blockInMemory) { b.damaged = true })
+}
+
+// giveUp notes that a block cannot be rewritten.
+func (p *partitions) giveUp(at partition, sequence uint64) {
+	p.change(at, sequence, func(b *blockInMemory) { b.unreadable = true })
+}
+
+func (p *partitions) change(at partition, sequence uint64, f func(b *blockInMemory)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := p.dayLocked(at)
+	d.settled = false
+	for i := range d.blocks {
+		if d.blocks[i].sequence == sequence {
+			f(&d.blocks[i])
+		}
+	}
+}
+
+// has says whether the partition still has the blocks.
+func (p *partitions) has(at partition, sequences []uint64) bool {
+	have := 0
+	for _, b := range p.blocksOf(at) {
+		if slices.Contains(sequences, b.sequence) {
+			have++
+		}
+	}
+	return have == len(sequences)
+}
+
+// unsettled lists the partitions of which blocks may be to be merged or written again.
+func (p *partitions) unsettled() []*dayInMemory {
+	all := p.all()
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return slices.DeleteFunc(all, func(d *dayInMemory) bool { return d.settled })
+}
+
+// settle notes that there is nothing to merge, unless blocks came meanwhile.
+func (p *partitions) settle(d *dayInMemory, blocks int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d.settled = len(d.blocks) == blocks
+}
+
+// unsettle notes that another day has begun.
+func (p *partitions) unsettle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, days := range p.days {
+		for _, d := range days {
+			d.settled = false
+		}
+	}
+}
+
+// blocksOf lists the partition's blocks by sequence.
+func (p *partitions) blocksOf(at partition) []blockInMemory {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, d := range p.days[at.tenant] {
+		if d.day == at.day {
+			return slices.Clone(d.blocks)
+		}
+	}
+	return nil
 }
 
 func (p *partitions) remove(at partition) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	days := slices.DeleteFunc(slices.Clone(p.days[at.tenant]), func(day uint32) bool { return day == at.day })
+	days := slices.DeleteFunc(slices.Clone(p.days[at.tenant]), func(d *dayInMemory) bool { return d.day == at.day })
 	if len(days) == 0 {
 		delete(p.days, at.tenant)
 		return
@@ -49,36 +182,60 @@ func (p *partitions) remove(at partition) {
 }
 
 // all lists the partitions of all tenants.
-func (p *partitions) all() []partition { return p.before(math.MaxUint32) }
+func (p *partitions) all() []*dayInMemory { return p.between(0, math.MaxUint32) }
 
-// before lists the partitions of all tenants older than the day.
-func (p *partitions) before(day uint32) []partition {
+// between lists the partitions of all tenants from one day to before another, oldest first.
+func (p *partitions) between(from, before uint32) []*dayInMemory {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	var list []partition
-	for tenant, days := range p.days {
+	var list []*dayInMemory
+	for _, days := range p.days {
 		for _, d := range days {
-			if d < day {
-				list = append(list, partition{tenant, d})
+			if d.day >= from && (d.day < before || before == math.MaxUint32) {
+				list = append(list, d)
 			}
 		}
 	}
+	slices.SortFunc(list, func(a, b *dayInMemory) int { return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.tenant, b.tenant)) })
 	return list
 }
 
-func newerFirst(a, b uint32) int {
-	switch {
-	case a > b:
-		return -1
-	case a < b:
-		return 1
+// sorted lists the partitions of all tenants, by tenant and day.
+func (p *partitions) sorted() []partition {
+	var list []partition
+	for _, d := range p.all() {
+		list = append(list, d.partition)
 	}
-	return 0
+	slices.SortFunc(list, func(a, b partition) int {
+		return cmp.Or(cmp.Compare(tenantName(a.tenant), tenantName(b.tenant)), cmp.Compare(a.day, b.day))
+	})
+	return list
+}
+
+// boundFilters gives the filters of the oldest days up where all of them together take more memory than that. Their days are looked up on
+// the disk from then on.
+func (p *partitions) boundFilters(limit int) (given int) {
+	days := p.all()
+	total := 0
+	for _, d := range days {
+		total += d.ids.size()
+	}
+	for _, d := range days {
+		if total <= limit {
+			break
+		}
+		if size := d.ids.size(); size > 0 {
+			total -= size
+			d.ids.giveUp()
+			given++
+		}
+	}
+	return given
 }
 
 // loadPartitions finds all partitions by jumping from one to the next, and the highest sequence in use.
 func loadPartitions(db *pebble.DB) (*partitions, uint64, error) {
-	found := &partitions{days: make(map[string][]uint32)}
+	found := &partitions{days: make(map[string][]*dayInMemory)}
 	var highest uint64
 	iter, err := db.NewIter(&pebble.IterOptions{UpperBound: []byte{systemByte}})
 	if err != nil {
@@ -90,24 +247,159 @@ func loadPartitions(db *pebble.DB) (*partitions, uint64, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		found.add(at)
-		_, end := at.span(kindSpans)
-		if iter.SeekLT(end) {
-			if sequence, err := at.decodeSpans(iter.Key()); err == nil {
-				highest = max(highest, sequence)
-			}
+		last, err := found.day(at).load(db)
+		if err != nil {
+			return nil, 0, err
 		}
-		_, end = at.span(0)
+		highest = max(highest, last)
+		_, end := at.span(0)
 		valid = iter.SeekGE(end)
 	}
 	return found, highest, iter.Error()
 }
 
-// sorted lists the partitions of all tenants, by tenant and day.
-func (p *partitions) sorted() []partition {
-	list := p.all()
-	slices.SortFunc(list, func(a, b partition) int {
-		return cmp.Or(cmp.Compare(tenantName(a.tenant), tenantName(b.tenant)), cmp.Compare(a.day, b.day))
+// load reads the partition's blocks and the filter of its ids, and answers the highest sequence.
+func (d *dayInMemory) load(db *pebble.DB) (highest uint64, err error) {
+	lower, upper := d.span(kindFilter)
+	err = scan(db, lower, upper, func(key []byte, value func() ([]byte, error)) error {
+		upTo, err := d.decodeSequence(key, kindFilter)
+		if err != nil {
+			return err
+		}
+		encoded, err := value()
+		if err != nil {
+			return err
+		}
+		chunk, err := decodeIDChunk(upTo, encoded)
+		if err != nil {
+			return err
+		}
+		d.ids.chunks = append(d.ids.chunks, chunk)
+		return nil
 	})
-	return list
+	if err != nil && !errors.Is(err, errValue) {
+		return 0, err
+	}
+	if err != nil {
+		d.ids.chunks = nil // it is made afresh of the blocks
+	}
+	_, err = get(db, d.key(kindThinned, 0), func(value []byte) (err error) {
+		d.thinned, err = decodeSequenceValue(value)
+		return err
+	})
+	if err != nil && !errors.Is(err, errValue) {
+		return 0, err
+	}
+	var known uint64
+	if n := len(d.ids.chunks); n > 0 {
+		known = d.ids.chunks[n-1].upTo
+		d.ids.chunks = append(d.ids.chunks, newIDChunk(d.ids.nextSize()))
+	}
+	lower, upper = d.span(kindBlock)
+	err = scan(db, lower, upper, func(key []byte, value func() ([]byte, error)) error {
+		sequence, err := d.decodeSequence(key, kindBlock)
+		if err != nil {
+			return err
+		}
+		encoded, err := value()
+		if err != nil {
+			return err
+		}
+		v, err := decodeBlockValue(encoded)
+		if err != nil {
+			return err
+		}
+		highest = max(highest, sequence, v.through)
+		d.blocks = append(d.blocks, newBlockInMemory(sequence, &v))
+		if v.through <= known {
+			return nil
+		}
+		return d.loadIDs(db, sequence)
+	})
+	return highest, err
 }
+
+// loadIDs adds the ids of a block to the filter. It reads them from the index, if the block's head cannot be read.
+func (d *dayInMemory) loadIDs(db *pebble.DB, sequence uint64) error {
+	var hashes []uint64
+	found, err := get(db, d.sequenceKey(kindHead, sequence), func(value []byte) error {
+		head, err := block.OpenHead(value)
+		if err != nil {
+			return err
+		}
+		for i := range head.Len() {
+			hashes = append(hashes, hashID(head.TraceID(i)))
+		}
+		return nil
+	})
+	if err != nil && !isCorrupt(err) {
+		return err
+	}
+	if err != nil || !found {
+		lower, upper := d.span(kindID)
+		err := scan(db, lower, upper, func(key []byte, _ func() ([]byte, error)) error {
+			id, at, err := d.decodeID(key)
+			if err == nil && at.sequence == sequence {
+				hashes = append(hashes, hashID(id))
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("read ids of block %d: %w", sequence, err)
+		}
+	}
+	d.ids.add(sequence, hashes)
+	return nil
+}
+
+// ref is one release of a trace: where it lies and its place among the others.
+type ref struct {
+	at partition
+	place
+	rank
+}
+
+// refs lists the releases of a trace, in the order version, part, time of writing. days are the tenant's. limit, where above 0,
+// ends the list early, in no order.
+func refs(reader pebble.Reader, days []*dayInMemory, id pcommon.TraceID, limit int) (list []ref, err error) {
+	hash := hashID(id)
+	for _, d := range days {
+		if !d.ids.mayHold(hash) {
+			continue
+		}
+		lower, upper := d.idSpan(id)
+		err := scan(reader, lower, upper, func(key []byte, value func() ([]byte, error)) error {
+			if limit > 0 && len(list) == limit {
+				return errEnough
+			}
+			_, at, err := d.decodeID(key)
+			if err != nil {
+				return err
+			}
+			encoded, err := value()
+			if err != nil {
+				return err
+			}
+			r, err := decodeRank(encoded)
+			r.written = cmp.Or(r.written, at.sequence)
+			list = append(list, ref{d.partition, at, r})
+			return err
+		})
+		if errors.Is(err, errEnough) {
+			return list, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(list, func(a, b ref) int {
+		return cmp.Or(cmp.Compare(a.version, b.version), cmp.Compare(a.part, b.part), a.compareWritten(b))
+	})
+	return list, nil
+}
+
+// errEnough ends a scan.
+var errEnough = errors.New("enough")
+
+// compareWritten orders releases of a trace as they were written; a call has one of them at most.
+func (r ref) compareWritten(other ref) int { return cmp.Compare(r.written, other.written) }

@@ -18,16 +18,15 @@ type rankedRow struct {
 // ranked answers a page in an order of the rows' values: it collects the matches of the window, newest first, and sorts them.
 func (r *search) ranked() (tracestore.SearchPage, error) {
 	var matches []rankedRow
-	all, err := r.scan(&r.window, func(e entry) (bool, error) {
-		row, verdict := r.look(e)
-		ok, err := r.settle(e, &row, verdict)
+	all, err := r.scan(r.window, func(c *candidate) (bool, error) {
+		ok, err := r.settle(c)
 		if !ok || err != nil {
 			return err == nil, err
 		}
 		if len(matches) == maxRanked {
 			return false, errLimit
 		}
-		matches = append(matches, rankedRow{r.query.Order.Position(&row.Summary, e.place.searchTime), row.Summary})
+		matches = append(matches, rankedRow{r.query.Order.Position(&c.row.Summary, c.at.Time), c.row.Summary})
 		return true, nil
 	})
 	if err != nil && !errors.Is(err, errLimit) {

@@ -27,25 +27,24 @@ func (s *Store) Trace(ctx context.Context, tenant string, id pcommon.TraceID) it
 
 // yieldReleases ends early, with nil, where yield wants no more.
 func (s *Store) yieldReleases(ctx context.Context, tenant string, id pcommon.TraceID, yield func(ptrace.Traces, error) bool) error {
-	// A snapshot, so that what the trace's key promises is there although a partition is dropped meanwhile.
+	days := s.partitions.of(tenantPrefix(tenant))
+	// A snapshot, so that what the index promises is there although blocks are merged or dropped meanwhile.
 	snapshot := s.db.NewSnapshot()
 	defer func() { _ = snapshot.Close() }() // fails only if closed before
-	at, stored, found, err := s.find(snapshot, tenantPrefix(tenant), id)
+	list, err := refs(snapshot, days, id, 0)
 	if err != nil {
 		return fmt.Errorf("look up trace %s: %w", id, err)
 	}
-	if !found {
+	if len(list) == 0 {
 		return tracestore.ErrNotFound
 	}
-	refs, err := releaseRefs(snapshot, at, id, &stored)
-	if err != nil {
-		return fmt.Errorf("list releases of trace %s: %w", id, err)
-	}
-	for _, ref := range refs {
+	reader := bodyReader{reader: snapshot}
+	defer reader.close()
+	for _, r := range list {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		td, err := readSpans(snapshot, at, ref)
+		td, err := reader.traces(r)
 		if err != nil {
 			s.corrupt(id, err)
 			return fmt.Errorf("read trace %s: %w", id, err)

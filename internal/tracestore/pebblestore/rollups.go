@@ -12,19 +12,19 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore/rollup"
 )
 
-// The rollups of a minute lie in two places: what is folded already, one value for each table, and behind it the deltas, one
-// value for each call. A call writes its delta in its own batch, so that the rollups count it exactly once. Upkeep folds: it adds
-// the deltas to the minute's values, in the order of the calls, and removes them. Readers add up both, in the same order, so
-// that answers do not hang on when a fold was.
+// The rollups of a minute lie in three places: what is folded already, one value for each table; behind it the deltas, each the
+// sums of some seconds; and behind these the sums of the last calls, in memory (openSums). Upkeep folds: it adds the deltas to
+// the minute's values, in the order of the calls, and removes them. Readers add up all three, in the same order, so that answers do
+// not hang on when a fold was.
 //
-// Pebble's merge operator would do without folding. But a call touches a thousand series, and to write a key for each takes
+// Pebble's merge operator would do without folding. But some seconds touch a thousand series, and to write a key for each takes
 // 15 times as long as one value for all, before anything is merged.
 
 const (
 	// foldEvery is how often upkeep looks for deltas to fold.
 	foldEvery = 5 * time.Second
 	// maxDeltas is how many deltas a minute that is not over gathers before they are folded: what is read again for each query.
-	maxDeltas = 32
+	maxDeltas = 16
 )
 
 // rollupMinute names the rollups of a tenant and minute.
@@ -81,7 +81,8 @@ func (u *unfolded) due(now uint32) (list []rollupMinute) {
 // loadDeltas finds the deltas that were not folded when the store was closed.
 func (s *Store) loadDeltas() error {
 	s.unfolded = &unfolded{minutes: make(map[rollupMinute]int)}
-	for _, at := range s.partitions.all() {
+	for _, d := range s.partitions.all() {
+		at := d.partition
 		lower, upper := at.span(kindDelta)
 		err := scan(s.db, lower, upper, func(key []byte, _ func() ([]byte, error)) error {
 			ref, err := at.decodeDelta(key)
@@ -130,7 +131,11 @@ func (s *Store) fold(m rollupMinute) error {
 			return err
 		}
 	}
-	if err := s.applyUpkeep(batch, nil); err != nil {
+	if err := s.lockWriter(s.ctx); err != nil {
+		return err
+	}
+	defer s.unlockWriter()
+	if err := s.applyLater(batch); err != nil {
 		return err
 	}
 	s.unfolded.add(m, -len(deltas))

@@ -77,6 +77,13 @@ func rollupKeys(t *testing.T, store *Store) (deltas, folded int) {
 	return deltas, folded
 }
 
+// writeDown is what upkeep does every few seconds.
+func writeDown(t *testing.T, store *Store) {
+	t.Helper()
+	require.NoError(t, store.writeSums())
+	require.NoError(t, store.foldRollups())
+}
+
 // TestFold: deltas are folded when their minute is over, or when there are many; answers do not change.
 func TestFold(t *testing.T) {
 	clock := newClock(noon)
@@ -84,6 +91,7 @@ func TestFold(t *testing.T) {
 	store := openStore(t, Options{Path: path, Now: clock.now})
 	for n := range 3 {
 		require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(time.Duration(n)*time.Second), n, 1, 3)))
+		require.NoError(t, store.writeSums())
 	}
 	want := aggregates(t, store, dayAround(noon))
 	require.EqualValues(t, 9, want.completeness.Spans)
@@ -111,11 +119,13 @@ func TestFold(t *testing.T) {
 	require.NoError(t, store.Close())
 	store = openStore(t, Options{Path: path, Now: clock.now})
 	require.Equal(t, want, aggregates(t, store, dayAround(noon)))
+	require.NoError(t, store.writeSums())
 	requireKeys(0, 7)
 
 	// Many deltas of the minute that is running.
 	for n := range maxDeltas {
 		require.NoError(t, store.WriteCall(t.Context(), newCall(clock.now(), 10+n, 1, 3)))
+		require.NoError(t, store.writeSums())
 		if n == maxDeltas-2 {
 			require.NoError(t, store.foldRollups())
 			deltas, _ := rollupKeys(t, store)
@@ -155,7 +165,7 @@ func TestRollupRetention(t *testing.T) {
 	store := openStore(t, Options{Path: t.TempDir(), Retention: day, Now: clock.now})
 	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 1, 3)))
 	clock.set(noon.Add(time.Minute))
-	require.NoError(t, store.foldRollups())
+	writeDown(t, store)
 	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 2, 1, 3)))
 	require.EqualValues(t, 6, aggregates(t, store, dayAround(noon)).completeness.Spans)
 	clock.set(noon.Add(2 * day))
@@ -175,6 +185,7 @@ func TestCorruptRollups(t *testing.T) {
 	minute := rollup.MinuteOf(noon.UnixNano())
 	for n := range 2 {
 		require.NoError(t, store.WriteCall(t.Context(), newCall(noon, n, 1, 3)))
+		require.NoError(t, store.writeSums())
 	}
 	require.NoError(t, store.db.Set(at.deltaKey(deltaRef{minute, 1}), []byte("nonsense"), nil))
 	require.EqualValues(t, 3, aggregates(t, store, dayAround(noon)).completeness.Spans)
@@ -221,8 +232,10 @@ func TestAggregatesAgainstReference(t *testing.T) {
 			store = open()
 		case 1:
 			require.NoError(t, store.db.Flush())
-		case 2, 3:
+		case 2:
 			require.NoError(t, store.foldRollups())
+		case 3:
+			require.NoError(t, store.writeSums())
 		case 4:
 			clock.set(clock.now().Add(time.Duration(r.IntN(600)) * time.Second))
 		default:

@@ -1,16 +1,17 @@
 package pebblestore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/block"
 	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
@@ -18,9 +19,9 @@ import (
 // errLimit ends a search that has looked long enough.
 var errLimit = errors.New("limit of the search reached")
 
-// Search implements tracestore.Reader. It walks the search index from the newest row of the window, decides by the row where it
-// can and looks at the spans where the row may match. After the page is full it goes on counting rows, where rows alone
-// answer. Options.MaxSearchTraces and MaxSearchTime bound all of it.
+// Search implements tracestore.Reader. It walks the window from its newest trace, passes over blocks by what their heads say, decides by
+// the row where it can and looks at the spans where the row may match. After the page is full it goes on counting rows, where rows
+// alone answer. Options.MaxSearchTraces and MaxSearchTime bound all of it.
 func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.SearchQuery) (tracestore.SearchPage, error) {
 	if err := s.enter(); err != nil {
 		return tracestore.SearchPage{}, err
@@ -35,9 +36,10 @@ func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.Sea
 	filter := tracestore.NewFilter(&query.Where)
 	run := search{
 		store: s, ctx: ctx, query: query, tenant: tenant, filter: filter, decides: filter.Decided(tracerow.Exact),
-		window:   searchRange{newest: unixNano(query.End.Add(-1)), oldest: unixNano(query.Start)},
-		rows:     s.options.MaxSearchTraces,
-		deadline: time.Now().Add(s.options.MaxSearchTime),
+		conjuncts: spanConjuncts(nil, &query.Where),
+		window:    searchRange{newest: unixNano(query.End.Add(-1)), oldest: unixNano(query.Start)},
+		rows:      s.options.MaxSearchTraces,
+		deadline:  time.Now().Add(s.options.MaxSearchTime),
 	}
 	if !query.Deadline.IsZero() && query.Deadline.Before(run.deadline) {
 		run.deadline = query.Deadline
@@ -49,8 +51,14 @@ func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.Sea
 		}
 		run.cursor = &position
 	}
+	stale, err := run.finishJoins()
+	if err != nil {
+		return tracestore.SearchPage{}, err
+	}
+	run.days = s.partitions.of(tenantPrefix(tenant))
 	run.snapshot = s.db.NewSnapshot()
 	defer func() { _ = run.snapshot.Close() }() // fails only if closed before
+	defer run.closeBodies()
 	answer := run.page
 	if query.Order != tracestore.OrderRecency {
 		answer = run.ranked
@@ -58,6 +66,9 @@ func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.Sea
 	page, err := answer()
 	if err != nil {
 		return tracestore.SearchPage{}, fmt.Errorf("search: %w", err)
+	}
+	if stale {
+		page.Truncated, page.Total.Exact = true, false
 	}
 	if page.Truncated {
 		s.counters.truncated.Add(1)
@@ -72,10 +83,14 @@ type search struct {
 	query    *tracestore.SearchQuery
 	tenant   string
 	snapshot *pebble.Snapshot
+	days     []*dayInMemory
 	window   searchRange
 	filter   *tracestore.Filter
 	cursor   *tracestore.Position // nil on the first page
 	decides  bool                 // rows alone answer the query
+	// conjuncts hold, each of them, on a span of every trace that matches.
+	conjuncts []*tracestore.SpanConditions
+	bodies    []*openedSearchBlock // whose body is open, the one used last at the end
 
 	rows     int // that may still be looked at
 	deadline time.Time
@@ -85,46 +100,45 @@ func (r *search) page() (tracestore.SearchPage, error) {
 	var page tracestore.SearchPage
 	rest := r.window
 	if r.cursor != nil {
-		rest.after = &place{r.cursor.Time, r.cursor.TraceID}
+		rest.after = &tracestore.Position{Time: r.cursor.Time, TraceID: r.cursor.TraceID}
 		rest.newest = min(rest.newest, r.cursor.Time)
 	}
 	before := 0
 	if r.cursor != nil {
 		before = r.cursor.Found
 	}
+	more := 0 // rows behind a full page that match, or may match
+	w, err := r.openWindow(rest)
+	if err != nil {
+		return page, err
+	}
 	last := rest.after // the last row that was dealt with
-	more := 0          // rows behind a full page that match, or may match
-	all, err := r.scan(&rest, func(e entry) (bool, error) {
-		full := len(page.Traces) == r.query.Limit
-		if full && r.everything() {
-			more++
-			return true, nil
-		}
-		row, verdict := r.look(e)
-		if full && verdict != tracestore.No {
+	all, err := w.each(func(c *candidate) (bool, error) {
+		if len(page.Traces) == r.query.Limit {
 			more++
 			return r.decides, nil // go on only for the sake of the count
 		}
-		matches, err := r.settle(e, &row, verdict)
+		matches, err := r.settle(c)
 		if err != nil {
 			return false, err
 		}
 		if matches {
-			page.Traces = append(page.Traces, row.Summary)
+			page.Traces = append(page.Traces, c.row.Summary)
 		}
-		if !full {
-			last = &place{e.place.searchTime, e.place.id}
-		}
+		last = &c.at
 		return true, nil
 	})
 	limited := errors.Is(err, errLimit)
-	if err != nil && !limited {
+	if err = errors.Join(err, w.close()); err != nil && !limited {
 		return tracestore.SearchPage{}, err
 	}
 	page.Truncated = limited && len(page.Traces) < r.query.Limit
+	if page.Truncated && w.resume != nil {
+		last = w.resume
+	}
 	if (limited || more > 0) && last != nil {
 		page.NextCursor = tracestore.EncodeCursor(r.tenant, r.query, tracestore.Position{
-			Time: last.searchTime, TraceID: last.id, Found: before + len(page.Traces),
+			Time: last.Time, TraceID: last.TraceID, Found: before + len(page.Traces),
 		})
 	}
 	page.Total, err = r.total(before, len(page.Traces), more, all)
@@ -143,14 +157,9 @@ func (r *search) total(before, found, more int, all bool) (tracestore.Total, err
 	counted := 0
 	front := r.window
 	front.oldest = max(front.oldest, r.cursor.Time)
-	after := place{r.cursor.Time, r.cursor.TraceID}
-	complete, err := r.scan(&front, func(e entry) (bool, error) {
-		if e.place.searchTime == after.searchTime && bytes.Compare(e.place.id[:], after.id[:]) < 0 {
-			return true, nil // behind the cursor
-		}
-		if r.everything() {
-			counted++
-		} else if _, verdict := r.look(e); verdict == tracestore.Yes {
+	after := tracestore.Position{Time: r.cursor.Time, TraceID: r.cursor.TraceID}
+	complete, err := r.scan(front, func(c *candidate) (bool, error) {
+		if c.at.Compare(&after) <= 0 {
 			counted++
 		}
 		return true, nil
@@ -164,23 +173,18 @@ func (r *search) total(before, found, more int, all bool) (tracestore.Total, err
 	return tracestore.Total{Count: counted + found + more, Exact: all && complete}, nil
 }
 
-// scan calls f for the rows of the range until it returns false, and says whether all were seen. It ends with errLimit when
+// scan calls f for the candidates of the range until it returns false, and says whether all were seen. It ends with errLimit when
 // the search has looked at enough.
-func (r *search) scan(rows *searchRange, f func(e entry) (bool, error)) (all bool, err error) {
-	merged := openMerged(r.snapshot, r.partitions(), rows)
-	var failed error
-	all, err = merged.each(func(e entry) bool {
-		if failed = r.spend(); failed != nil {
-			return false
-		}
-		goOn, err := f(e)
-		failed = err
-		return goOn && err == nil
-	})
-	return all, errors.Join(err, failed, merged.close())
+func (r *search) scan(rows searchRange, f func(c *candidate) (bool, error)) (all bool, err error) {
+	w, err := r.openWindow(rows)
+	if err != nil {
+		return false, err
+	}
+	all, err = w.each(f)
+	return all, errors.Join(err, w.close())
 }
 
-// spend takes one row off the search's budget.
+// spend takes one trace off the search's budget.
 func (r *search) spend() error {
 	if r.rows == 0 {
 		return errLimit
@@ -189,6 +193,11 @@ func (r *search) spend() error {
 	if r.rows%64 != 0 && r.decides {
 		return nil
 	}
+	return r.interrupted()
+}
+
+// interrupted says why the search ends here, nil where it goes on.
+func (r *search) interrupted() error {
 	switch {
 	case r.ctx.Err() != nil:
 		return r.ctx.Err()
@@ -200,75 +209,172 @@ func (r *search) spend() error {
 	return nil
 }
 
+// finishJoins waits until every trace of several releases has its row, and says whether some have not, because the time is over or the
+// disk takes no writes.
+func (r *search) finishJoins() (stale bool, err error) {
+	ctx, cancel := context.WithDeadline(r.ctx, r.deadline)
+	defer cancel()
+	if r.store.finishJoins(ctx) == nil {
+		return false, nil
+	}
+	if r.ctx.Err() != nil {
+		return false, r.ctx.Err()
+	}
+	if r.store.ctx.Err() != nil {
+		return false, tracestore.ErrClosed
+	}
+	n, _ := r.store.joins.count()
+	return n > 0, nil
+}
+
 // partitions are those that can hold a trace of the window: a search time is at most an hour behind its release.
-func (r *search) partitions() []partition {
-	list := r.store.partitions.of(tenantPrefix(r.tenant))
+func (r *search) partitions() []*dayInMemory {
 	oldest := dayOf(max(r.window.oldest, 0) - int64(time.Hour))
-	for i, at := range list {
-		if at.day < oldest {
-			return list[:i]
+	for i, d := range r.days {
+		if d.day < oldest {
+			return r.days[:i]
 		}
+	}
+	return r.days
+}
+
+// spanConjuncts lists the span conditions of which each must hold on a span wherever the whole does.
+func spanConjuncts(list []*tracestore.SpanConditions, c *tracestore.Conditions) []*tracestore.SpanConditions {
+	if !c.Span.Empty() {
+		list = append(list, &c.Span)
+	}
+	for i := range c.And {
+		list = spanConjuncts(list, &c.And[i])
 	}
 	return list
 }
 
-// look decides by the row whether the trace may match. A row that cannot be read does not.
-func (r *search) look(e entry) (tracerow.Row, tracestore.Verdict) {
-	row, err := decodeRow(e.place.id, e.value)
+// mayHold says whether the block can hold a match: false is certain.
+func (r *search) mayHold(head *block.Head) bool {
+	for _, conditions := range r.conjuncts {
+		if !head.MayMatch(conditions) {
+			return false
+		}
+	}
+	tokens := r.filter.Tokens()
+	return r.filter.Judge(&tracestore.Facts{Token: func(i int) tracestore.Verdict {
+		if head.MayHold(tokens[i]) {
+			return tracestore.Maybe
+		}
+		return tracestore.No
+	}}) != tracestore.No
+}
+
+// settle says whether the trace matches, by its spans where the row leaves it open. A trace that cannot be read does not match.
+func (r *search) settle(c *candidate) (bool, error) {
+	if c.verdict != tracestore.Maybe {
+		return c.verdict == tracestore.Yes, nil
+	}
+	verify := r.verifyJoined
+	if c.block != nil {
+		verify = r.verify
+	}
+	matches, err := verify(c)
+	if isCorrupt(err) {
+		r.store.corrupt(c.at.TraceID, err)
+		return false, nil
+	}
+	return matches, err
+}
+
+// verify looks at the spans of a trace of one release.
+func (r *search) verify(c *candidate) (bool, error) {
+	b := c.block
+	if err := r.openBody(b); err != nil {
+		return false, err
+	}
+	if !b.asked {
+		if err := b.ask(r.conjuncts); err != nil {
+			return false, err
+		}
+	}
+	if c.number >= len(b.excluded) {
+		return false, errCorrupt
+	}
+	if b.excluded[c.number] {
+		return false, nil
+	}
+	td, err := b.body.Traces(c.number)
 	if err != nil {
-		r.store.corrupt(e.place.id, fmt.Errorf("%w: %w", errCorrupt, err))
-		return tracerow.Row{}, tracestore.No
+		return false, err
 	}
-	return row, row.Judge(r.filter)
+	_, joined := tracetree.Join([]ptrace.Traces{td})
+	return r.filter.Match(&c.row.Summary, joined.Spans), nil
 }
 
-// settle says whether the trace matches, by its spans where the row leaves it open.
-func (r *search) settle(e entry, row *tracerow.Row, verdict tracestore.Verdict) (bool, error) {
-	if verdict != tracestore.Maybe {
-		return verdict == tracestore.Yes, nil
+// maxBodies is how many blocks a search holds open.
+const maxBodies = 4
+
+// openBody opens the block's body, and closes the one that was not used for longest where there are many.
+func (r *search) openBody(b *openedSearchBlock) error {
+	if at := slices.Index(r.bodies, b); at >= 0 {
+		r.bodies = append(slices.Delete(r.bodies, at, at+1), b)
+		return nil
 	}
-	return r.verify(e, row)
-}
-
-// everything says whether the query has no conditions: counting its rows need not read them.
-func (r *search) everything() bool { return r.filter.Judge(&tracestore.Facts{}) == tracestore.Yes }
-
-// verify says whether the conditions hold on the trace's spans. A trace that cannot be read does not match.
-func (r *search) verify(e entry, row *tracerow.Row) (bool, error) {
-	id := e.place.id
-	var stored traceValue
-	found, err := get(r.snapshot, e.at.traceKey(id), func(value []byte) (err error) {
-		stored, err = decodeTraceValue(value)
+	body, err := readBody(r.snapshot, b.at, b.sequence)
+	if err != nil {
 		return err
-	})
-	if err == nil && !found {
-		err = fmt.Errorf("%w: it stands in the search index only", errCorrupt)
 	}
+	if len(r.bodies) == maxBodies {
+		r.bodies[0].body.Close()
+		r.bodies[0].body = nil
+		r.bodies = slices.Delete(r.bodies, 0, 1)
+	}
+	b.body = body
+	r.bodies = append(r.bodies, b)
+	return nil
+}
+
+func (r *search) closeBodies() {
+	for _, b := range r.bodies {
+		b.body.Close()
+	}
+	r.bodies = nil
+}
+
+// ask finds out which releases certainly do not match.
+func (b *openedSearchBlock) ask(conjuncts []*tracestore.SpanConditions) error {
+	b.excluded = make([]bool, b.body.Len())
+	for _, conditions := range conjuncts {
+		list, err := b.body.Candidates(nil, conditions)
+		if err != nil {
+			return err
+		}
+		next := 0
+		for i := range b.excluded {
+			if next < len(list) && list[next] == i {
+				next++
+			} else {
+				b.excluded[i] = true
+			}
+		}
+	}
+	b.asked = true
+	return nil
+}
+
+// verifyJoined looks at the spans of a trace of several releases.
+func (r *search) verifyJoined(c *candidate) (bool, error) {
+	list, err := refs(r.snapshot, r.days, c.at.TraceID, 0)
 	if err != nil {
-		return false, r.skip(e, err)
+		return false, err
 	}
-	refs, err := releaseRefs(r.snapshot, e.at, id, &stored)
-	if err != nil {
-		return false, r.skip(e, err)
-	}
-	releases := make([]ptrace.Traces, len(refs))
-	for i, ref := range refs {
-		if releases[i], err = readSpans(r.snapshot, e.at, ref); err != nil {
-			return false, r.skip(e, err)
+	releases := make([]ptrace.Traces, len(list))
+	reader := bodyReader{reader: r.snapshot}
+	defer reader.close()
+	for i := range list {
+		if releases[i], err = reader.traces(list[i]); err != nil {
+			return false, err
 		}
 		if err := r.ctx.Err(); err != nil {
 			return false, err
 		}
 	}
 	_, joined := tracetree.Join(releases)
-	return r.filter.Match(&row.Summary, joined.Spans), nil
-}
-
-// skip counts a trace that cannot be read, and returns any other error.
-func (r *search) skip(e entry, err error) error {
-	if isCorrupt(err) {
-		r.store.corrupt(e.place.id, err)
-		return nil
-	}
-	return err
+	return r.filter.Match(&c.row.Summary, joined.Spans), nil
 }

@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // counters count since the store was opened.
 type counters struct {
-	calls, repeated, releases, joined, spans, bytes, corrupt, dropped, truncated atomic.Int64
+	calls, repeated, releases, joined, spans, bytes, corrupt, dropped, truncated, rewritten, thinned atomic.Int64
 }
 
 // Stats are what a store counts. Everything but the gauges counts from the opening of the store.
@@ -22,6 +22,11 @@ type Stats struct {
 	// DroppedPartitions were given up by retention.
 	DroppedPartitions int64
 
+	// ThinnedSpans were dropped by worth, or by size out of a day that is not over.
+	ThinnedSpans int64
+	// RewrittenBlocks were merged, or written again without what was deleted or is not to be kept.
+	RewrittenBlocks int64
+
 	// Gauges: bytes of all files, and bytes that compaction has yet to rewrite.
 	DiskBytes, CompactionDebtBytes int64
 }
@@ -38,6 +43,7 @@ func (s *Store) Stats() Stats {
 		Releases: s.counters.releases.Load(), JoinedReleases: s.counters.joined.Load(), Spans: s.counters.spans.Load(),
 		SpanBytes: s.counters.bytes.Load(), CorruptValues: s.counters.corrupt.Load(),
 		TruncatedSearches: s.counters.truncated.Load(), DroppedPartitions: s.counters.dropped.Load(),
+		RewrittenBlocks: s.counters.rewritten.Load(), ThinnedSpans: s.counters.thinned.Load(),
 		DiskBytes:           int64(metrics.DiskSpaceUsage()),
 		CompactionDebtBytes: int64(metrics.Compact.EstimatedDebt),
 	}

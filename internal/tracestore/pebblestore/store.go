@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
@@ -24,7 +23,7 @@ import (
 )
 
 // formatVersion is the version of docs/storage-format.md that this package reads and writes.
-const formatVersion = 1
+const formatVersion = 2
 
 // Limits of one search, where Options names none.
 const (
@@ -42,6 +41,12 @@ type Options struct {
 	// Retention is how long traces are kept at least, counted from their release; a partition is dropped when the whole of
 	// its day is older. 0 keeps them for ever.
 	Retention time.Duration
+	// KeepAll, where above 0, is how long all traces are kept; those whose whole day is older are thinned (Keep).
+	KeepAll time.Duration
+	// Keep says which traces are kept behind KeepAll, until Retention.
+	Keep Keep
+	// MaxBytes, where above 0, bounds the size of the folder, about: the oldest traces are dropped.
+	MaxBytes int64
 	// MaxSearchTraces is the number of rows that one search looks at, by default DefaultMaxSearchTraces.
 	MaxSearchTraces int
 	// MaxSearchTime is how long one search looks, by default DefaultMaxSearchTime.
@@ -60,6 +65,15 @@ type Options struct {
 	FS FS
 }
 
+// Keep says which traces are worth keeping. Those with a span that failed always are. Rollups count every trace all the same.
+type Keep struct {
+	// Slowest is which share of each entry's traces counts as slow, by the durations of their day: 0.05 keeps those above the 95th
+	// percentile.
+	Slowest float64
+	// Share is how much of the rest is kept. It goes by the trace id.
+	Share float64
+}
+
 // Store is an opened folder of traces. It implements tracestore.Backend.
 type Store struct {
 	rollup.Reader // answers aggregates; it is answer
@@ -70,16 +84,27 @@ type Store struct {
 	lockFile   *pebble.Lock
 	disk       *diskState
 	partitions *partitions
+	encoders   blockEncoders
+	openSums   *openSums
 	unfolded   *unfolded
+	joins      *openJoins
 	counters   counters
 
 	upkeepMu sync.Mutex // held while partitions are dropped or rollups folded: one must not undo the other
+	// joining is held, by a value in it, while rows of several releases are made.
+	joining chan struct{}
 
 	// writer is held, by a value in it, while a batch is made and handed to Pebble. It is a channel so that waiting for it
 	// ends with the caller's context.
 	writer chan struct{}
-	// sequence numbers releases. Guarded by writer.
-	sequence uint64
+	// sequence numbers blocks; the rollups of those up to summed are written down. Guarded by writer.
+	sequence, summed uint64
+	// summedNow is summed, for those who do not hold writer.
+	summedNow atomic.Uint64
+
+	rewriteMu sync.Mutex // held while blocks are rewritten
+	// mergedOn is the day of the last merging. Guarded by rewriteMu.
+	mergedOn uint32
 
 	// failure is set once when writing is over until the process starts again.
 	failure atomic.Pointer[error]
@@ -103,7 +128,10 @@ var _ tracestore.Backend = (*Store)(nil)
 // Open opens the folder, or makes it. Close releases it.
 func Open(options Options) (*Store, error) {
 	options = withDefaults(options)
-	s := &Store{options: options, writer: make(chan struct{}, 1), pending: make(map[tracetree.CallID]*pending)}
+	s := &Store{
+		options: options, writer: make(chan struct{}, 1), joining: make(chan struct{}, 1), pending: make(map[tracetree.CallID]*pending),
+		encoders: newBlockEncoders(), openSums: newOpenSums(), joins: newOpenJoins(),
+	}
 	s.Reader = s.answer
 	s.contrast = rollup.Contrast{Attributes: *options.Contrast, Usual: rollup.NewUsual(s.Reader)}
 	s.disk = newDiskState(s.diskChanged, s.fail)
@@ -113,6 +141,8 @@ func Open(options Options) (*Store, error) {
 		return nil, err
 	}
 	s.upkeep.Go(s.keepUp)
+	s.upkeep.Go(s.join)
+	s.upkeep.Go(s.keepMerged)
 	return s, nil
 }
 
@@ -180,8 +210,11 @@ func (s *Store) open() (err error) {
 	if err != nil {
 		return fmt.Errorf("read folder %q: %w", path, err)
 	}
-	if err := s.loadDeltas(); err != nil {
-		return fmt.Errorf("read folder %q: %w", path, err)
+	s.boundFilters()
+	for _, load := range []func() error{s.loadDeltas, s.loadSums, s.loadJoins} {
+		if err := load(); err != nil {
+			return fmt.Errorf("read folder %q: %w", path, err)
+		}
 	}
 	return nil
 }
@@ -198,6 +231,17 @@ func probe(fs vfs.FS, path string) error {
 	return cmp.Or(err, file.Close(), fs.Remove(name)) // the first tells why
 }
 
+// separatedBytes is from which size on a value lies apart from its key: the body of a block that is not to be merged any more.
+const separatedBytes = 128 << 10
+
+// tableCompression is for keys and small values, rollups above all; blocks are compressed.
+var tableCompression = func() *sstable.CompressionProfile {
+	profile := *sstable.ZstdCompression
+	profile.Name = "tables"
+	profile.ValueBlocks, profile.OtherBlocks = sstable.NoCompression.ValueBlocks, sstable.SnappyCompression.OtherBlocks
+	return &profile
+}()
+
 func (s *Store) pebbleOptions() *pebble.Options {
 	options := &pebble.Options{
 		FS:                          &patientFS{FS: s.options.FS, disk: s.disk},
@@ -205,24 +249,29 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		Logger:                      &pebbleLogger{logger: s.options.Logger, fail: s.fail},
 		EventListener:               eventListener(s.options.Logger),
 		FormatMajorVersion:          pebble.FormatValueSeparation,
+		Cleaner:                     cleaner{},
 		CacheSize:                   64 << 20,
-		MemTableSize:                32 << 20,
+		MemTableSize:                16 << 20,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       100,
-		LBaseMaxBytes:               256 << 20,
+		LBaseMaxBytes:               64 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		// A dropped partition's space comes back soon, not with the next full memtable.
 		FlushDelayDeleteRange: 10 * time.Second,
+	}
+	// Bodies, nearly all of the bytes, are written twice: to the log, and to a blob file when a memtable is flushed.
+	// Compactions move their keys alone. Those of small blocks, which are merged soon, stay with their keys.
+	options.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled: true, MinimumSize: separatedBytes, MaxBlobReferenceDepth: 10, RewriteMinimumAge: time.Minute, TargetGarbageRatio: 0.15,
+		}
 	}
 	for i := range options.Levels {
 		level := &options.Levels[i]
 		level.BlockSize = 32 << 10
 		level.IndexBlockSize = 256 << 10
-		// Looking up an id asks every day; the filter answers for the days that do not have it.
-		level.FilterPolicy = bloom.FilterPolicy(10)
-		level.FilterType = pebble.TableFilter
-		level.Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
+		level.Compression = func() *sstable.CompressionProfile { return tableCompression }
 	}
 	return options
 }
@@ -243,6 +292,10 @@ func (s *Store) checkFormat() error {
 	}
 	if version == 0 {
 		return fmt.Errorf("folder %q does not hold a trace store; name another folder", s.options.Path)
+	}
+	if version < formatVersion {
+		return fmt.Errorf("folder %q has storage format %d, which this version of tracewright does not read any more (it reads %d); name another folder",
+			s.options.Path, version, formatVersion)
 	}
 	if version > formatVersion {
 		return fmt.Errorf("folder %q has storage format %d, this version of tracewright reads up to %d; run a newer one or name another folder",
@@ -299,7 +352,11 @@ func (s *Store) Close() error {
 		// Its commit pipeline is locked for ever. Everything acknowledged is in the log.
 		return fmt.Errorf("close folder %q: a write ended in the middle; the folder stays locked until the process ends", s.options.Path)
 	}
-	if err := errors.Join(s.db.Close(), s.lockFile.Close()); err != nil {
+	var err error
+	if s.writable() == nil {
+		err = s.writeSumsLocked() // nobody else is left; what is not written down is read again at the next opening
+	}
+	if err := errors.Join(err, s.db.Close(), s.lockFile.Close()); err != nil {
 		return fmt.Errorf("close folder %q: %w", s.options.Path, err)
 	}
 	return nil

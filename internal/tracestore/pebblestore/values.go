@@ -4,48 +4,146 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/tracewright/tracewright/internal/codec"
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/block"
 	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
 )
 
-// The values of 'm' and 's' keys; docs/storage-format.md describes them. Numbers are varints (zigzag where they are signed),
-// strings are a length and bytes.
+// The values of 'b', 'i', 'j', 'm' and 'x' keys; docs/storage-format.md describes them. Numbers are varints (zigzag where they are
+// signed), strings are a length and bytes.
 
-var errValue = errors.New("value is not of this format")
+var (
+	errValue = errors.New("value is not of this format")
+	// errCorrupt says that what is stored is not what was written.
+	errCorrupt = errors.New("stored value is corrupt")
+)
 
-// traceValue is what stands under a trace's id: where its row stands in the search index, and its releases.
-type traceValue struct {
-	searchTime int64
-	releasedAt int64 // of the first release
-	releases   uint64
-	spans      uint64 // stored ones, duplicates included
-	// first is the first release that was stored; the others stand under release keys.
-	first releaseRef
+// blockValue is what is known of a block without opening it.
+type blockValue struct {
+	// first and last are the least and the largest of its releases' search times without a retention.
+	first, last int64
+	// firstReleased and lastReleased are the least and the largest of their times of release.
+	firstReleased, lastReleased int64
+	releases, spans             uint64
+	size                        uint64 // of head and body, bytes
+	// through is the sequence of the last block that was merged into this one; its own where none was.
+	through uint64
 }
 
-func (v *traceValue) append(buf []byte) []byte {
-	buf = binary.BigEndian.AppendUint64(buf, uint64(v.searchTime))
-	buf = binary.BigEndian.AppendUint64(buf, uint64(v.releasedAt))
-	buf = binary.AppendUvarint(buf, v.releases)
-	buf = binary.AppendUvarint(buf, v.spans)
-	buf = binary.AppendUvarint(buf, uint64(v.first.version))
-	buf = binary.AppendUvarint(buf, uint64(v.first.part))
-	return binary.AppendUvarint(buf, v.first.sequence)
+// add extends the block by a release.
+func (v *blockValue) add(searchTime, releasedAt int64, spans int) {
+	if v.releases == 0 {
+		v.first, v.last, v.firstReleased, v.lastReleased = searchTime, searchTime, releasedAt, releasedAt
+	}
+	v.first, v.last = min(v.first, searchTime), max(v.last, searchTime)
+	v.firstReleased, v.lastReleased = min(v.firstReleased, releasedAt), max(v.lastReleased, releasedAt)
+	v.releases++
+	v.spans += uint64(spans)
 }
 
-func decodeTraceValue(buf []byte) (traceValue, error) {
+// times bounds the search times of the block's releases under a retention.
+func (v *blockValue) times(retention time.Duration) (first, last int64) {
+	if retention <= 0 {
+		return v.first, v.last
+	}
+	return max(v.first, v.firstReleased-int64(retention)), max(v.last, v.lastReleased-int64(retention))
+}
+
+func (v *blockValue) append(buf []byte) []byte {
+	for _, t := range []int64{v.first, v.last, v.firstReleased, v.lastReleased} {
+		buf = binary.AppendVarint(buf, t)
+	}
+	for _, n := range []uint64{v.releases, v.spans, v.size, v.through} {
+		buf = binary.AppendUvarint(buf, n)
+	}
+	return buf
+}
+
+func decodeBlockValue(buf []byte) (blockValue, error) {
 	d := codec.NewReader(buf)
-	v := traceValue{searchTime: int64(d.Fixed64()), releasedAt: int64(d.Fixed64()), releases: d.Uvarint(), spans: d.Uvarint()}
-	version, part := d.Uvarint(), d.Uvarint()
-	v.first = releaseRef{version: uint32(version), part: uint32(part), sequence: d.Uvarint()}
-	if !d.Done() || version > math.MaxUint32 || part > math.MaxUint32 {
-		return traceValue{}, errValue
+	v := blockValue{first: d.Varint(), last: d.Varint(), firstReleased: d.Varint(), lastReleased: d.Varint()}
+	v.releases, v.spans, v.size, v.through = d.Uvarint(), d.Uvarint(), d.Uvarint(), d.Uvarint()
+	if !d.Done() || v.first > v.last || v.firstReleased > v.lastReleased || v.releases > block.MaxReleases {
+		return blockValue{}, errValue
 	}
 	return v, nil
+}
+
+// rank is a release's place among those of its trace.
+type rank struct {
+	version, part uint32
+	// written is the sequence of the block as which the release was written first, where that was merged into another; else 0.
+	written uint64
+}
+
+// append writes nothing for version 1, part 0, where it was written, which most are.
+func (r rank) append(buf []byte) []byte {
+	if r == (rank{version: 1}) {
+		return buf
+	}
+	buf = binary.AppendUvarint(binary.AppendUvarint(buf, uint64(r.version)), uint64(r.part))
+	if r.written != 0 {
+		buf = binary.AppendUvarint(buf, r.written)
+	}
+	return buf
+}
+
+func decodeRank(buf []byte) (rank, error) {
+	if len(buf) == 0 {
+		return rank{version: 1}, nil
+	}
+	d := codec.NewReader(buf)
+	version, part := d.Uvarint(), d.Uvarint()
+	r := rank{version: uint32(version), part: uint32(part)}
+	if d.Len() > 0 {
+		r.written = d.Uvarint()
+	}
+	if !d.Done() || version > math.MaxUint32 || part > math.MaxUint32 {
+		return rank{}, errValue
+	}
+	return r, nil
+}
+
+// mark is what became of a release since its block was written.
+type mark byte
+
+const (
+	// markJoined: the trace has other releases. Searches find it by its joined row.
+	markJoined mark = 1
+	// markDeleted: the trace was deleted. The next rewriting of the block leaves it out.
+	markDeleted mark = 2
+)
+
+func decodeMarkValue(buf []byte) (mark, error) {
+	if len(buf) != 1 || mark(buf[0]) != markJoined && mark(buf[0]) != markDeleted {
+		return 0, errValue
+	}
+	return mark(buf[0]), nil
+}
+
+func appendSequence(buf []byte, sequence uint64) []byte {
+	return binary.BigEndian.AppendUint64(buf, sequence)
+}
+
+// decodeSequenceValue reads the value of the summed key.
+func decodeSequenceValue(buf []byte) (uint64, error) {
+	if len(buf) != 8 {
+		return 0, errValue
+	}
+	return binary.BigEndian.Uint64(buf), nil
+}
+
+// decodeTime reads the value of a join key: the search time under which the joined row stands.
+func decodeTime(buf []byte) (int64, error) {
+	if len(buf) != 8 {
+		return 0, errValue
+	}
+	return int64(binary.BigEndian.Uint64(buf)), nil
 }
 
 const (

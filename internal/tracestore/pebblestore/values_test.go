@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
@@ -28,8 +27,12 @@ var sampleRow = tracerow.Row{
 // TestValueBytes holds the values of docs/storage-format.md to the byte.
 func TestValueBytes(t *testing.T) {
 	compact := func(s string) string { return strings.Join(strings.Fields(s), "") }
-	trace := traceValue{searchTime: 1, releasedAt: 2, releases: 300, spans: 4, first: releaseRef{version: 5, part: 6, sequence: 7}}
-	require.Equal(t, compact("0000000000000001 0000000000000002 ac02 04 05 06 07"), hex.EncodeToString(trace.append(nil)))
+	block := blockValue{first: 1, last: 2, firstReleased: 3, lastReleased: 4, releases: 300, spans: 6, size: 7, through: 8}
+	require.Equal(t, compact("02 04 06 08 ac02 06 07 08"), hex.EncodeToString(block.append(nil)))
+	require.Empty(t, rank{version: 1}.append(nil))
+	require.Equal(t, compact("ac02 03"), hex.EncodeToString(rank{300, 3, 0}.append(nil)))
+	require.Equal(t, compact("01 00 05"), hex.EncodeToString(rank{1, 0, 5}.append(nil)))
+	require.Equal(t, compact("0000000000000005"), hex.EncodeToString(appendSequence(nil, 5)))
 
 	require.Equal(t, compact(`
 		0d 0c 0102030405060708  c801 c601 04 02 06 02
@@ -83,48 +86,57 @@ func FuzzRow(f *testing.F) {
 	})
 }
 
-func FuzzTraceValue(f *testing.F) {
-	f.Add((&traceValue{searchTime: 1, releasedAt: 2, releases: 3, spans: 4, first: releaseRef{5, 6, 7}}).append(nil))
+func FuzzBlockValue(f *testing.F) {
+	f.Add((&blockValue{first: 1, last: 2, firstReleased: 3, lastReleased: 4, releases: 5, spans: 6, size: 7, through: 8}).append(nil))
 	f.Fuzz(func(t *testing.T, value []byte) {
-		v, err := decodeTraceValue(value)
+		v, err := decodeBlockValue(value)
 		if err != nil {
 			return
 		}
-		again, err := decodeTraceValue(v.append(nil))
+		again, err := decodeBlockValue(v.append(nil))
 		require.NoError(t, err)
 		require.Equal(t, v, again)
 	})
 }
 
-func FuzzSpansValue(f *testing.F) {
-	td := ptrace.NewTraces()
-	td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty().SetName("span")
-	otlp, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
-	require.NoError(f, err)
-	f.Add(appendSpans(nil, otlp))
-	f.Add([]byte{codecOTLPZstd})
+// FuzzSmallValues decodes any bytes as each of the values of a few bytes.
+func FuzzSmallValues(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte{1})
+	f.Add(appendSequence(nil, 7))
+	f.Add(rank{2, 3, 0}.append(nil))
+	f.Add(rank{2, 3, 4}.append(nil))
 	f.Fuzz(func(t *testing.T, value []byte) {
-		if _, err := decodeSpans(value); err != nil {
-			require.ErrorIs(t, err, errCorrupt)
+		if r, err := decodeRank(value); err == nil {
+			again, err := decodeRank(r.append(nil))
+			require.NoError(t, err)
+			require.Equal(t, r, again)
 		}
+		if sequence, err := decodeSequenceValue(value); err == nil {
+			require.Equal(t, value, appendSequence(nil, sequence))
+		}
+		if m, err := decodeMarkValue(value); err == nil {
+			require.Equal(t, []byte{byte(m)}, value)
+		}
+		_, _ = decodeTime(value)
 	})
 }
 
-// TestSpansHeader: every changed byte of a value is noticed.
-func TestSpansHeader(t *testing.T) {
-	td := ptrace.NewTraces()
-	td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty().SetName("span")
-	otlp, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
-	require.NoError(t, err)
-	value := appendSpans([]byte("before"), otlp)[len("before"):]
-	require.Equal(t, byte(codecOTLPZstd), value[0])
-	got, err := decodeSpans(value)
-	require.NoError(t, err)
-	require.Equal(t, td, got)
-	for i := range value {
-		broken := append([]byte{}, value...)
-		broken[i] ^= 1
-		_, err := decodeSpans(broken)
-		require.ErrorIs(t, err, errCorrupt, "byte %d", i)
+// TestBlockTimes: a retention moves the bounds of a block's search times as it moves those of its releases.
+func TestBlockTimes(t *testing.T) {
+	const retention = 100
+	var v blockValue
+	var first, last int64
+	for i, release := range []struct{ start, released int64 }{{start: 5, released: 1000}, {950, 960}, {2000, 900}} {
+		v.add(tracestore.SearchTime(release.start, release.released, 0), release.released, 1)
+		at := tracestore.SearchTime(release.start, release.released, retention)
+		if i == 0 {
+			first, last = at, at
+		}
+		first, last = min(first, at), max(last, at)
 	}
+	gotFirst, gotLast := v.times(retention)
+	require.LessOrEqual(t, gotFirst, first)
+	require.GreaterOrEqual(t, gotLast, last)
+	require.EqualValues(t, 3, v.releases)
 }

@@ -34,15 +34,19 @@ func (s *Store) WriteCall(ctx context.Context, td ptrace.Traces) error {
 	if len(releases) == 0 {
 		return nil
 	}
-	call, err := encode(td, releases, s.options.Now().UnixNano(), &s.contrast)
+	call, err := s.encode(releases, s.options.Now().UnixNano())
 	if err != nil {
 		return consumererror.NewPermanent(err)
 	}
+	defer call.done()
 	commit, err := s.commit(ctx, call)
-	if err != nil || commit == nil {
+	if commit == nil || err != nil {
 		return err
 	}
-	return s.await(ctx, commit)
+	if err := s.await(ctx, commit); err != nil {
+		return err
+	}
+	return s.joins.wait(ctx, s.ctx.Done())
 }
 
 // writable says why writing cannot work at this moment, nil if it can.
@@ -99,31 +103,24 @@ func (s *Store) commit(ctx context.Context, call *encodedCall) (*pending, error)
 		s.counters.repeated.Add(1)
 		return nil, nil
 	}
-	batch := s.db.NewBatchWithSize(call.bytes + 512*len(call.releases))
-	w := callWriter{store: s, batch: batch}
-	for i := range call.releases {
-		if err := w.add(&call.releases[i]); err != nil {
-			return nil, errors.Join(err, batch.Close())
+	w := callWriter{store: s, batch: s.db.NewBatchWithSize(call.bytes + 128*call.releases + 256)}
+	for _, b := range call.blocks {
+		if err := w.add(b); err != nil {
+			return nil, errors.Join(err, w.batch.Close())
 		}
 	}
-	for i := range call.deltas {
-		if err := w.addDelta(&call.deltas[i]); err != nil {
-			return nil, errors.Join(err, batch.Close())
-		}
+	if err := w.batch.Set(callKey(dayOf(s.options.Now().UnixNano()), call.id), nil, nil); err != nil {
+		return nil, errors.Join(err, w.batch.Close())
 	}
-	if err := batch.Set(callKey(dayOf(s.options.Now().UnixNano()), call.id), nil, nil); err != nil {
-		return nil, errors.Join(err, batch.Close())
-	}
-	if err := s.apply(batch); err != nil {
+	if err := s.apply(w.batch); err != nil {
 		return nil, err // the batch is Pebble's now
 	}
-	for _, at := range w.partitions {
-		s.partitions.add(at)
+	w.applied()
+	commit := s.sync(w.batch, call, len(w.joined))
+	if s.openSums.add(call.sums, call.spans) {
+		return commit, s.writeSumsLocked()
 	}
-	for i := range call.deltas {
-		s.unfolded.add(call.deltas[i].minute, 1)
-	}
-	return s.sync(batch, call, w.joined), nil
+	return commit, nil
 }
 
 // apply hands the batch to Pebble, which logs and shows it. The writer's lock is held. After nil, batch.SyncWait waits for
@@ -146,11 +143,32 @@ func (s *Store) apply(batch *pebble.Batch) (err error) {
 	return nil
 }
 
+// applyLater hands Pebble a batch that need not be durable at once: it is when the next call is. The writer's lock is held. What it
+// does can be done again from what was there before.
+func (s *Store) applyLater(batch *pebble.Batch) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.wedged.Store(true)
+			err = fmt.Errorf("commit: %v", r)
+			s.fail(err)
+		}
+	}()
+	if err := s.db.Apply(batch, pebble.NoSync); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if failure := s.failure.Load(); failure != nil {
+		return *failure
+	}
+	return batch.Close()
+}
+
 // sync lets the call be waited for. The writer's lock is held.
 func (s *Store) sync(batch *pebble.Batch, call *encodedCall, joined int) *pending {
 	commit := &pending{done: make(chan struct{})}
+	releases, spans, size := int64(call.releases), int64(call.spans), int64(call.bytes) // the call is its maker's
+	id := call.id
 	s.pendingMu.Lock()
-	s.pending[call.id] = commit
+	s.pending[id] = commit
 	s.pendingMu.Unlock()
 	s.upkeep.Go(func() {
 		commit.err = batch.SyncWait()
@@ -160,12 +178,12 @@ func (s *Store) sync(batch *pebble.Batch, call *encodedCall, joined int) *pendin
 			s.fail(commit.err)
 		} else {
 			s.counters.calls.Add(1)
-			s.counters.releases.Add(int64(len(call.releases)))
+			s.counters.releases.Add(releases)
 			s.counters.joined.Add(int64(joined))
-			s.counters.spans.Add(int64(call.spans))
-			s.counters.bytes.Add(int64(call.bytes))
+			s.counters.spans.Add(spans)
+			s.counters.bytes.Add(size)
 			s.pendingMu.Lock()
-			delete(s.pending, call.id)
+			delete(s.pending, id)
 			s.pendingMu.Unlock()
 			_ = batch.Close() // only gives its memory back
 		}

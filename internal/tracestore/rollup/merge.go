@@ -19,6 +19,31 @@ func (s *Sums) Merge(encoded []byte, tables Tables) error {
 	return nil
 }
 
+// Add adds other sums, which stay as they are; none of their strings is kept. Series that are new take what room is left, in the order
+// in which they stand there.
+func (s *Sums) Add(from *Sums) {
+	known := make([]uint32, len(from.strings.list)+1)
+	for t := range from.tables {
+		table := &from.tables[t]
+		for i := range table.keys {
+			var k key
+			for column, id := range table.keys[i] {
+				if id == 0 {
+					continue
+				}
+				if known[id] == 0 {
+					known[id] = s.strings.copyOf(from.strings.text(id))
+				}
+				k[column] = known[id]
+			}
+			s.at(Table(t), &k).merge(&table.rows[i])
+		}
+		if table.other != nil {
+			s.tables[t].beyond().merge(table.other)
+		}
+	}
+}
+
 // translator turns a value's numbers of strings into those of a dictionary.
 type translator struct {
 	from  [][]byte

@@ -25,6 +25,14 @@ func NewSums(limit int) *Sums {
 	return s
 }
 
+// NewUnlimitedSums makes empty sums without limits, for what is added to others later: so series and values are limited there, in the
+// order in which they came.
+func NewUnlimitedSums() *Sums {
+	s := NewSums(math.MaxInt32)
+	s.maxValues = math.MaxInt32
+	return s
+}
+
 // reset empties the sums, which keep their memory.
 func (s *Sums) reset() {
 	s.strings.reset()
@@ -42,6 +50,14 @@ func (s *Sums) Tables() (set Tables) {
 		}
 	}
 	return set
+}
+
+// Series is the number of series of the largest table.
+func (s *Sums) Series() (most int) {
+	for t := range s.tables {
+		most = max(most, len(s.tables[t].keys))
+	}
+	return most
 }
 
 // at is the row of a series. It is valid until the next call.

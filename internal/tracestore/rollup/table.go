@@ -3,6 +3,7 @@ package rollup
 import (
 	"iter"
 	"math"
+	"strings"
 )
 
 // MaxSeries is the number of series that a table of one tenant and minute holds besides "other".
@@ -232,6 +233,14 @@ func (d *dictionary) idOf(b []byte) uint32 {
 		return id
 	}
 	return d.id(string(b))
+}
+
+// copyOf is id for a string of which a copy is kept.
+func (d *dictionary) copyOf(s string) uint32 {
+	if id, ok := d.ids[s]; ok {
+		return id
+	}
+	return d.id(strings.Clone(s))
 }
 
 // reset empties the dictionary, which keeps its memory.

@@ -10,14 +10,15 @@ import (
 )
 
 type checked struct {
-	Sound         bool    `json:"sound"`
-	Format        uint32  `json:"format"`
-	Traces        int64   `json:"traces"`
-	Releases      int64   `json:"releases"`
-	Spans         int64   `json:"spans"`
-	RollupMinutes int64   `json:"rollup_minutes"`
-	FaultCount    int64   `json:"fault_count"`
-	Faults        []fault `json:"faults"` // the first of them
+	Sound      bool    `json:"sound"`
+	Format     uint32  `json:"format"`
+	Traces     int64   `json:"traces"`
+	Releases   int64   `json:"releases"`
+	Spans      int64   `json:"spans"`
+	Rollups    int64   `json:"rollups"`
+	Blocks     int64   `json:"blocks"`
+	FaultCount int64   `json:"fault_count"`
+	Faults     []fault `json:"faults"` // the first of them
 }
 
 type fault struct {
@@ -34,7 +35,7 @@ func check(ctx context.Context, path string) (findings, error) {
 	}
 	c := &checked{
 		Sound: result.FaultCount == 0, Format: result.Format, Traces: result.Traces, Releases: result.Releases, Spans: result.Spans,
-		RollupMinutes: result.RollupMinutes, FaultCount: result.FaultCount, Faults: []fault{},
+		Rollups: result.Rollups, Blocks: result.Blocks, FaultCount: result.FaultCount, Faults: []fault{},
 	}
 	for _, f := range result.Faults {
 		found := fault{Tenant: f.Tenant, What: f.What}
@@ -63,7 +64,7 @@ func (c *checked) write(out io.Writer, path string) error {
 	}
 	lines := []string{
 		fmt.Sprintf("%s: %s", path, verdict),
-		fmt.Sprintf("format %d; read %d spans in %d releases of %d traces, and %d rollups", c.Format, c.Spans, c.Releases, c.Traces, c.RollupMinutes),
+		fmt.Sprintf("format %d; read %d spans in %d releases of %d traces, in %d blocks, and %d rollups", c.Format, c.Spans, c.Releases, c.Traces, c.Blocks, c.Rollups),
 	}
 	for _, f := range c.Faults {
 		var where []string

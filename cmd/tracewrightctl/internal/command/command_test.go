@@ -59,9 +59,9 @@ func TestSoundStore(t *testing.T) {
 	require.Equal(t, statusDone, status)
 	var c checked
 	require.NoError(t, json.Unmarshal([]byte(out), &c))
-	require.Positive(t, c.RollupMinutes)
-	c.RollupMinutes = 0
-	require.Equal(t, checked{Sound: true, Format: 1, Traces: 3, Releases: 3, Spans: 9, Faults: []fault{}}, c)
+	require.Positive(t, c.Rollups)
+	c.Rollups = 0
+	require.Equal(t, checked{Sound: true, Format: 2, Blocks: 3, Traces: 3, Releases: 3, Spans: 9, Faults: []fault{}}, c)
 
 	status, out, _ = run(t, "stats", "--json", path)
 	require.Equal(t, statusDone, status)

@@ -36,8 +36,10 @@ type TelemetryBuilder struct {
 	ExtensionTraceStoreJoinedReleases    metric.Int64ObservableCounter
 	ExtensionTraceStoreReleases          metric.Int64ObservableCounter
 	ExtensionTraceStoreRepeatedCalls     metric.Int64ObservableCounter
+	ExtensionTraceStoreRewrittenBlocks   metric.Int64ObservableCounter
 	ExtensionTraceStoreSpanBytes         metric.Int64ObservableCounter
 	ExtensionTraceStoreSpans             metric.Int64ObservableCounter
+	ExtensionTraceStoreThinnedSpans      metric.Int64ObservableCounter
 	ExtensionTraceStoreTruncatedSearches metric.Int64ObservableCounter
 	ExtensionTraceStoreWriteFailing      metric.Int64ObservableGauge
 }
@@ -173,6 +175,21 @@ func (builder *TelemetryBuilder) RegisterExtensionTraceStoreRepeatedCallsCallbac
 	return nil
 }
 
+// RegisterExtensionTraceStoreRewrittenBlocksCallback sets callback for observable ExtensionTraceStoreRewrittenBlocks metric.
+func (builder *TelemetryBuilder) RegisterExtensionTraceStoreRewrittenBlocksCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionTraceStoreRewrittenBlocks, obs: o})
+		return nil
+	}, builder.ExtensionTraceStoreRewrittenBlocks)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterExtensionTraceStoreSpanBytesCallback sets callback for observable ExtensionTraceStoreSpanBytes metric.
 func (builder *TelemetryBuilder) RegisterExtensionTraceStoreSpanBytesCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -194,6 +211,21 @@ func (builder *TelemetryBuilder) RegisterExtensionTraceStoreSpansCallback(cb met
 		cb(ctx, &observerInt64{inst: builder.ExtensionTraceStoreSpans, obs: o})
 		return nil
 	}, builder.ExtensionTraceStoreSpans)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExtensionTraceStoreThinnedSpansCallback sets callback for observable ExtensionTraceStoreThinnedSpans metric.
+func (builder *TelemetryBuilder) RegisterExtensionTraceStoreThinnedSpansCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExtensionTraceStoreThinnedSpans, obs: o})
+		return nil
+	}, builder.ExtensionTraceStoreThinnedSpans)
 	if err != nil {
 		return err
 	}
@@ -309,6 +341,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{calls}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ExtensionTraceStoreRewrittenBlocks, err = builder.meter.Int64ObservableCounter(
+		"otelcol_extension_trace_store_rewritten_blocks",
+		metric.WithDescription("Blocks that were merged, or written again without what was deleted or is not kept. [Alpha]"),
+		metric.WithUnit("{blocks}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExtensionTraceStoreSpanBytes, err = builder.meter.Int64ObservableCounter(
 		"otelcol_extension_trace_store_span_bytes",
 		metric.WithDescription("Compressed size of the spans stored. [Alpha]"),
@@ -318,6 +356,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ExtensionTraceStoreSpans, err = builder.meter.Int64ObservableCounter(
 		"otelcol_extension_trace_store_spans",
 		metric.WithDescription("Spans stored. [Alpha]"),
+		metric.WithUnit("{spans}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExtensionTraceStoreThinnedSpans, err = builder.meter.Int64ObservableCounter(
+		"otelcol_extension_trace_store_thinned_spans",
+		metric.WithDescription("Spans that were dropped by their worth, or by size out of the day that is running. [Alpha]"),
 		metric.WithUnit("{spans}"),
 	)
 	errs = errors.Join(errs, err)

@@ -1,0 +1,83 @@
+package pebblestore
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.uber.org/zap"
+
+	"github.com/tracewright/tracewright/internal/tracestore/block"
+)
+
+// openedBlock is both halves of a block.
+type openedBlock struct {
+	head *block.Head
+	body *block.Body
+}
+
+func (b *openedBlock) close() { b.body.Close() }
+
+func openBlock(reader pebble.Reader, at partition, sequence uint64) (*openedBlock, error) {
+	head, err := readHead(reader, at, sequence)
+	if err != nil {
+		return nil, err
+	}
+	body, err := readBody(reader, at, sequence)
+	if err != nil {
+		return nil, err
+	}
+	return &openedBlock{head, body}, nil
+}
+
+func readHead(reader pebble.Reader, at partition, sequence uint64) (*block.Head, error) {
+	value, err := getCopy(reader, at.sequenceKey(kindHead, sequence))
+	if err != nil {
+		return nil, err
+	}
+	return block.OpenHead(value)
+}
+
+func readBody(reader pebble.Reader, at partition, sequence uint64) (*block.Body, error) {
+	value, err := getCopy(reader, at.sequenceKey(kindBody, sequence))
+	if err != nil {
+		return nil, err
+	}
+	return block.OpenBody(value)
+}
+
+// getCopy reads a value that must be there.
+func getCopy(reader pebble.Reader, key []byte) (value []byte, err error) {
+	found, err := get(reader, key, func(v []byte) error {
+		value = slices.Clone(v)
+		return nil
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("%w: key %x is missing", errCorrupt, key)
+	}
+	return value, err
+}
+
+// isCorrupt says whether an error is about what is stored, so that only what it is about suffers.
+func isCorrupt(err error) bool {
+	for _, known := range []error{errCorrupt, errValue, errKey, block.ErrCorrupt, block.ErrVersion} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return pebble.IsCorruptionError(err)
+}
+
+// corrupt counts and tells of a trace that cannot be read.
+func (s *Store) corrupt(id pcommon.TraceID, err error) {
+	s.counters.corrupt.Add(1)
+	s.options.Logger.Warn("a stored trace cannot be read", zap.Stringer("trace_id", id), zap.Error(err))
+}
+
+// corruptBlock counts and tells of a block that cannot be read.
+func (s *Store) corruptBlock(at partition, sequence uint64, err error) {
+	s.counters.corrupt.Add(1)
+	s.options.Logger.Warn("a stored block cannot be read", zap.Uint32("day", at.day), zap.Uint64("sequence", sequence), zap.Error(err))
+}

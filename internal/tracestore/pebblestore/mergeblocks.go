@@ -1,0 +1,156 @@
+package pebblestore
+
+import (
+	"time"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+// mergeSteps are how blocks that follow one another are merged: those below a number of spans when they make up the target, or when they are
+// many. A span is written four times at most. What is not small, which calls of a busy system are not, is written once. When a day
+// is over, what is left of it is merged once more.
+var mergeSteps = []struct{ below, target int }{{96, 256}, {512, 1536}, {smallSpans, targetSpans}}
+
+const (
+	// smallSpans is below which number of spans a block is small.
+	smallSpans = 2048
+	// maxMerged bounds how many blocks are open at once.
+	maxMerged = 256
+)
+
+// chooseMerge finds blocks to merge, the oldest first: those at [from, to) of the list. Of a day that is over (closed) all small ones
+// are. summed is the sequence up to which blocks may be rewritten.
+func chooseMerge(blocks []blockInMemory, summed uint64, closed bool) (from, to int) {
+	for _, step := range mergeSteps {
+		start, spans := 0, 0
+		for i, b := range blocks {
+			if b.sequence > summed {
+				break
+			}
+			if b.unreadable || int(b.spans) >= step.below {
+				if closed && step.below == smallSpans && i-start > 1 {
+					return start, i
+				}
+				start, spans = i+1, 0
+				continue
+			}
+			if spans += int(b.spans); i > start && (spans >= step.target || i-start+1 >= maxMerged) {
+				return start, i + 1
+			}
+		}
+		if n := len(blocks); closed && step.below == smallSpans && n-start > 1 && blocks[n-1].sequence <= summed {
+			return start, n
+		}
+	}
+	return 0, 0
+}
+
+// mergeEvery is how often there is looked for blocks to merge.
+const mergeEvery = 5 * time.Second
+
+// keepMerged merges until the store closes.
+func (s *Store) keepMerged() {
+	ticker := time.NewTicker(mergeEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			s.upkeepFailed("merging blocks", s.mergeBlocks())
+			s.upkeepFailed("thinning old traces", s.thin())
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// mergeBlocks merges what there is to merge.
+func (s *Store) mergeBlocks() error {
+	s.rewriteMu.Lock()
+	defer s.rewriteMu.Unlock()
+	today := dayOf(s.options.Now().UnixNano())
+	if today != s.mergedOn {
+		s.mergedOn = today
+		s.partitions.unsettle()
+	}
+	for _, d := range s.partitions.unsettled() {
+		if err := s.mergeDay(d, d.day < today); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) mergeDay(d *dayInMemory, closed bool) error {
+	for {
+		if err := s.writable(); err != nil {
+			return err
+		}
+		if s.ctx.Err() != nil {
+			return tracestore.ErrClosed
+		}
+		summed := s.summedNow.Load() // blocks behind it are read again for their sums when the store is opened
+		blocks := s.partitions.blocksOf(d.partition)
+		from, to := chooseMerge(blocks, summed, closed)
+		if from == to {
+			from, to = chooseDamaged(blocks, summed)
+		}
+		if from == to {
+			if n := len(blocks); n == 0 || blocks[n-1].sequence <= summed {
+				s.partitions.settle(d, n)
+			}
+			return nil
+		}
+		if err := s.rewriteBlocks(d.partition, blocks[from:to], nil); err != nil {
+			return err
+		}
+	}
+}
+
+// chooseDamaged finds a block that has deleted releases.
+func chooseDamaged(blocks []blockInMemory, summed uint64) (from, to int) {
+	for i, b := range blocks {
+		if b.damaged && !b.unreadable && b.sequence <= summed {
+			return i, i + 1
+		}
+	}
+	return 0, 0
+}
+
+// rewriteBlocks rewrites some blocks, or notes that they cannot be read.
+func (s *Store) rewriteBlocks(at partition, blocks []blockInMemory, keep keeper) error {
+	w := rewrite{store: s, at: at, keep: keep}
+	for _, b := range blocks {
+		w.inputs = append(w.inputs, b.sequence)
+	}
+	err := w.run()
+	if err == nil || !isRewritable(err) {
+		return err
+	}
+	if len(blocks) > 1 { // which of them it is shows when each is rewritten alone
+		for i := range blocks {
+			if err := s.rewriteBlocks(at, blocks[i:i+1], keep); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	s.corruptBlock(at, blocks[0].sequence, err)
+	s.partitions.giveUp(at, blocks[0].sequence)
+	return nil
+}
+
+const (
+	// flushEvery is how often flushQuiet looks, and quietLogBytes what the log may hold until then.
+	flushEvery    = time.Minute
+	quietLogBytes = 64 << 10
+)
+
+// flushQuiet writes the memtable out where little comes in: the log has every small block that was merged since, which is more than
+// the data.
+func (s *Store) flushQuiet() error {
+	if s.db.Metrics().WAL.Size < quietLogBytes {
+		return nil
+	}
+	_, err := s.db.AsyncFlush()
+	return err
+}
