@@ -3,8 +3,7 @@ package traceassemblyprocessor
 import (
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
+	"github.com/tracewright/tracewright/internal/otlpwire"
 )
 
 // learnedOperation is what traffic has taught about the spans of one operation.
@@ -148,7 +147,7 @@ func (l *learnedOperations) client(h *heldSpan) *learnedOperation {
 		return o
 	}
 	o := l.make(h.op)
-	if namesDatabase(h.span) {
+	if namesDatabase(h.raw) {
 		o.assumeChildless()
 	}
 	return o
@@ -159,11 +158,9 @@ func (o *learnedOperation) assumeChildless() {
 	o.ok.settle()
 }
 
-func namesDatabase(span ptrace.Span) bool {
-	for _, key := range [...]string{"db.system.name", "db.system"} {
-		if v, ok := span.Attributes().Get(key); ok && v.Type() == pcommon.ValueTypeStr && v.Str() != "" {
-			return true
-		}
-	}
-	return false
+func namesDatabase(raw string) (named bool) {
+	otlpwire.Attributes(raw, func(key string, v otlpwire.Value) {
+		named = named || v.Text != "" && (key == "db.system.name" || key == "db.system")
+	})
+	return named
 }

@@ -13,7 +13,7 @@ type measure struct {
 }
 
 func (m *measure) add(h *heldSpan) {
-	m.size += int64(h.size)
+	m.size += int64(len(h.raw))
 	o := h.origin
 	if o == m.last {
 		return

@@ -21,13 +21,14 @@ func BenchmarkRecord(b *testing.B) {
 		o := &heldOrigin{origin: &origin{resource: &resource{service: fmt.Sprint("service-", service), environment: "production"}}}
 		server := uint64(4*service + 1)
 		for i, kind := range []ptrace.SpanKind{ptrace.SpanKindServer, ptrace.SpanKindClient, ptrace.SpanKindClient, ptrace.SpanKindClient} {
-			h := heldSpan{span: ptrace.NewSpan(), origin: o, id: spanID(server + uint64(i)), parent: spanID(server), kind: kind}
+			h := heldSpan{origin: o, id: spanID(server + uint64(i)), parent: spanID(server), kind: kind}
 			if i == 0 {
 				h.parent = spanID(server - 1) // 0 for the root; the call before
 			}
 			h.op = table.ref(operation{o.resource.service, fmt.Sprint("operation ", i)})
-			h.span.SetKind(kind)
-			attrs := h.span.Attributes()
+			span := ptrace.NewSpan()
+			span.SetKind(kind)
+			attrs := span.Attributes()
 			attrs.PutStr("http.request.method", "GET")
 			attrs.PutStr("server.address", "orders-db.shop.svc.cluster.local")
 			attrs.PutInt("server.port", 5432)
@@ -41,7 +42,8 @@ func BenchmarkRecord(b *testing.B) {
 				attrs.PutStr("db.operation.name", "SELECT")
 				attrs.PutStr("db.query.text", "SELECT * FROM orders WHERE id = $1")
 			}
-			h.call = calls.Read(h.span)
+			h.raw = encodeSpan(b, span)
+			h.call = (&intake{p: &assemblyProcessor{calls: calls}}).call(kind, h.raw)
 			t.held.set(h.id, int32(len(t.spans)))
 			t.spans = append(t.spans, h)
 		}

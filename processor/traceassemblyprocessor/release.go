@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 )
@@ -113,18 +112,18 @@ func (s *shard) emit(t *trace, spans []heldSpan, size int64, outcome string) {
 	r := &release{key: t.key, spans: spans, last: t.last, size: size}
 	for i := range spans {
 		s.origins.unref(spans[i].origin)
-		r.weight += int64(spans[i].weight)
+		r.weight += spans[i].weight()
 	}
 	r.holder = t.entry(spans)
-	attrs := spans[r.holder].span.Attributes()
-	attrs.PutStr(conventions.AttrOutcome, outcome)
-	attrs.PutInt(conventions.AttrVersion, int64(t.version))
+	patch := &spans[r.holder].patch
+	patch.putStr(conventions.AttrOutcome, outcome)
+	patch.putInt(conventions.AttrVersion, int64(t.version))
 	if t.part > 0 {
-		attrs.PutInt(conventions.AttrPart, int64(t.part))
+		patch.putInt(conventions.AttrPart, int64(t.part))
 	}
 	if partial(t, outcome) {
 		if n := t.missingParents(spans); n > 0 {
-			attrs.PutInt(conventions.AttrMissingParents, int64(n))
+			patch.putInt(conventions.AttrMissingParents, int64(n))
 		}
 	}
 	if s.ledger != nil {
@@ -148,19 +147,4 @@ func (t *trace) missingParents(spans []heldSpan) int {
 		}
 	}
 	return len(ids)
-}
-
-// markConflict marks a span whose identity was received before with other times.
-func markConflict(span ptrace.Span) {
-	v, ok := span.Attributes().Get(conventions.AttrViolations)
-	if !ok || v.Type() != pcommon.ValueTypeSlice {
-		v = span.Attributes().PutEmpty(conventions.AttrViolations)
-		v.SetEmptySlice()
-	}
-	for _, name := range v.Slice().All() {
-		if name.Type() == pcommon.ValueTypeStr && name.Str() == conventions.ViolationConflictingSpanID {
-			return
-		}
-	}
-	v.Slice().AppendEmpty().SetStr(conventions.ViolationConflictingSpanID)
 }

@@ -1,6 +1,7 @@
 package traceassemblyprocessor
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -226,7 +227,11 @@ func (s *shard) accept(b *batch) {
 		o    *heldOrigin // its copy in the table
 		t    *trace      // the one of the span before
 	)
+	kept := 0 // arrivals
 	for i := range b.arrivals {
+		if i == kept {
+			kept += b.keep(i)
+		}
 		a := &b.arrivals[i]
 		if a.origin != sent {
 			if o != nil {
@@ -318,15 +323,15 @@ func (s *shard) open(key traceKey, at time.Duration) *trace {
 
 // take adds one span to its trace, or drops it as duplicate.
 func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
-	at, h := b.at, a.held
+	at, h := b.at, &a.held
 	h.origin, h.ref.record, h.at = o, b.record, uint32(max(at-t.first, 0)/time.Millisecond)
-	duplicate, conflicting, compared := t.seen(&h)
+	duplicate, conflicting, compared := t.seen(h)
 	if compared > maxCompared {
 		s.identify(t)
 	}
 	if duplicate {
 		s.duplicates++
-		s.budget.drop(int64(h.weight), 1)
+		s.budget.drop(h.weight(), 1)
 		if s.ledger != nil {
 			s.dropped = append(s.dropped, h.ref)
 		}
@@ -335,18 +340,17 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
 	if conflicting {
 		s.conflicting++
 		h.conflict = true
-		markConflict(h.span)
 	}
 	if t.late {
 		s.telemetry.late(t.history.released.age(at))
-		s.learnLate(t, &h, at)
+		s.learnLate(t, h, at)
 	}
-	t.measure.add(&h)
+	t.measure.add(h)
 	if t.parts && len(t.spans) > 0 && t.measure.exceedsPart(s.cfg.MaxPartBytes) {
 		s.cut(t, conventions.OutcomePart, s.cfg.MaxPartBytes)
-		t.measure.add(&h)
+		t.measure.add(h)
 	}
-	h.op = s.symbols.ref(operation{o.resource.service, conventions.ShortName(h.span.Name())})
+	h.op = s.symbols.ref(operation{o.resource.service, conventions.ShortName(a.name)})
 	o.spans++
 	t.add(h, s.learned)
 	if !t.parts && (t.measure.size > s.cfg.MaxTraceBytes || len(t.spans) > s.cfg.MaxTraceSpans) {
@@ -354,6 +358,37 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
 		s.cut(t, conventions.OutcomePart, s.cfg.MaxPartBytes)
 	}
 }
+
+// keep copies the bytes of a span, and of those behind it that are of the same trace and stand next to it in the request, and says how
+// many they are. What a trace holds must not hold the requests that brought it: most of them is of traces that may be long gone.
+func (b *batch) keep(first int) int {
+	a := &b.arrivals[first]
+	if a.at == elsewhere { // written for it alone
+		return 1
+	}
+	begin, end, n := a.at, a.at+len(a.held.raw), 1
+	for next := first + 1; next < len(b.arrivals); next++ {
+		c := &b.arrivals[next]
+		if c.at < end || c.at > end+maxBetween || c.at+len(c.held.raw) > begin+maxKept || c.trace != a.trace {
+			break
+		}
+		end = c.at + len(c.held.raw)
+		n++
+	}
+	kept := strings.Clone(b.request[begin:end])
+	for i := first; i < first+n; i++ {
+		at := b.arrivals[i].at - begin
+		b.arrivals[i].held.raw = kept[at : at+len(b.arrivals[i].held.raw)]
+	}
+	return n
+}
+
+const (
+	// maxBetween is what stands between two spans of one scope: a tag and a length.
+	maxBetween = 6
+	// maxKept is how many bytes are copied together at most: a part of a large trace must not hold all of it.
+	maxKept = 4 << 10
+)
 
 // reschedule puts a trace that spans came for where it belongs.
 func (s *shard) reschedule(t *trace) {

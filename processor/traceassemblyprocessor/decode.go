@@ -1,0 +1,85 @@
+package traceassemblyprocessor
+
+import (
+	"fmt"
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/otlpwire"
+)
+
+// callDecoder makes pdata of calls. It keeps memory for the next one; it is for one goroutine.
+type callDecoder struct{ buf []byte }
+
+// maxDecoderBytes is the most that it keeps.
+const maxDecoderBytes = 16 << 20
+
+// decode is the call with what assembly writes on it. Every attempt to hand it on has its own: whoever is handed it may change it.
+func (d *callDecoder) decode(c *call) (ptrace.Traces, error) {
+	d.buf = c.encode(d.buf[:0])
+	traces, err := unmarshaler.UnmarshalTraces(d.buf)
+	if cap(d.buf) > maxDecoderBytes {
+		d.buf = nil
+	}
+	if err != nil {
+		return traces, fmt.Errorf("decode what is held: %w", err)
+	}
+	c.write(traces)
+	return traces, nil
+}
+
+// encode writes the call as one request.
+func (c *call) encode(buf []byte) []byte {
+	for i := range c.resources {
+		r := &c.resources[i]
+		var own []byte
+		if r.from.key.tenant != "" {
+			own = otlpwire.AppendTextAttribute(own, conventions.AttrTenant, r.from.key.tenant)
+		}
+		own = otlpwire.AppendIntAttribute(own, conventions.AttrReleasedAt, c.releasedAt)
+		size := otlpwire.SizeOf(len(r.from.body)+len(own)) + otlpwire.SizeOfSchemaURL(r.from.schemaURL)
+		for j := range r.scopes {
+			size += otlpwire.SizeOf(r.scopes[j].bytes())
+		}
+		buf = otlpwire.BeginResourceSpans(slices.Grow(buf, otlpwire.SizeOf(size)), size)
+		buf = append(otlpwire.BeginHead(buf, len(r.from.body)+len(own)), r.from.body...)
+		buf = append(buf, own...)
+		for j := range r.scopes {
+			buf = r.scopes[j].encode(buf)
+		}
+		buf = otlpwire.AppendSchemaURL(buf, r.from.schemaURL)
+	}
+	return buf
+}
+
+func (s *callScope) bytes() int {
+	return otlpwire.SizeOf(len(s.from.body)) + s.size + otlpwire.SizeOfSchemaURL(s.from.schemaURL)
+}
+
+func (s *callScope) encode(buf []byte) []byte {
+	buf = otlpwire.AppendHead(otlpwire.BeginScopeSpans(buf, s.bytes()), s.from.body)
+	for _, h := range s.spans {
+		buf = otlpwire.AppendSpan(buf, h.raw)
+	}
+	return otlpwire.AppendSchemaURL(buf, s.from.schemaURL)
+}
+
+// write writes on the decoded spans what assembly has to say of them.
+func (c *call) write(traces ptrace.Traces) {
+	for i := range c.resources {
+		scopes := traces.ResourceSpans().At(i).ScopeSpans()
+		for j := range c.resources[i].scopes {
+			spans := scopes.At(j).Spans()
+			for k, h := range c.resources[i].scopes[j].spans {
+				if h.conflict {
+					markConflict(spans.At(k))
+				}
+				if len(h.patch) > 0 {
+					h.patch.apply(spans.At(k))
+				}
+			}
+		}
+	}
+}
