@@ -15,7 +15,7 @@ type call struct {
 	decoded    int64            // what it takes more while it is handed on
 	releasedAt int64            // nanoseconds since 1970
 	arrived    segmentCounts    // spans in the journal
-	releases   []*release       // until it is taken
+	releases   []*release       // with a journal, until the intent is written
 	intent     journal.Position // zero until it is written
 	// rest are the calls of the further parts of a cut. What is written on a part presumes all others: they have one intent, and
 	// one mark when all are taken.
@@ -30,9 +30,17 @@ type callResource struct {
 }
 
 type callScope struct {
-	from  *origin
-	spans []*heldSpan // of the releases
-	size  int         // of spans, as parts of a message
+	from    *origin
+	spans   []string // their bytes
+	size    int      // of spans, as parts of a message
+	patched []patchedSpan
+}
+
+// patchedSpan is one on which something is to be written.
+type patchedSpan struct {
+	at       int // among the scope's
+	patch    patches
+	conflict bool
 }
 
 // scopePlace is where a call has a scope.
@@ -167,25 +175,32 @@ func (b *callBuilder) put(r *release) {
 	b.open.spans += len(r.spans)
 	b.open.weight += r.weight
 	b.size += r.size
-	b.open.releases = append(b.open.releases, r)
-	b.move(r.spans)
+	b.move(&r.contents)
+	if b.journaled {
+		b.open.releases = append(b.open.releases, r)
+	} else {
+		r.recycle()
+	}
 }
 
-func (b *callBuilder) move(spans []heldSpan) {
+func (b *callBuilder) move(c *contents) {
 	var (
 		origin *heldOrigin
 		target *callScope
 	)
-	for i := range spans {
-		h := &spans[i]
-		if h.origin != origin {
-			origin = h.origin
+	for i := range c.spans {
+		h := &c.spans[i]
+		if o := c.origin(h); o != origin {
+			origin = o
 			at := b.place(origin)
 			target = &b.open.resources[at.resource].scopes[at.scope]
 		}
-		target.spans = append(target.spans, h)
+		if h.patch != 0 || h.conflict {
+			target.patched = append(target.patched, patchedSpan{len(target.spans), c.patched(h), h.conflict})
+		}
+		target.spans = append(target.spans, c.raw(h))
 		b.open.decoded += int64(h.decoded)
-		target.size += otlpwire.SizeOf(len(h.raw))
+		target.size += otlpwire.SizeOf(int(h.bytes.size))
 		if b.journaled {
 			b.open.arrived.add(h.ref.record.Segment, 1)
 		}
@@ -228,12 +243,21 @@ func (b *callBuilder) hold(weight int64) {
 	b.budget.held.Add(weight)
 }
 
-// forget drops the spans.
-func (c *call) forget() {
-	for _, r := range c.releases {
-		recycleSpans(r.spans)
+// recycle gives back the memory of a release that nobody needs any more.
+func (r *release) recycle() {
+	if !r.part {
+		recycleContents(r.contents)
 	}
-	c.releases, c.resources = nil, nil
+}
+
+// forget drops what only the intent needed.
+func (c *call) forget() {
+	for _, one := range c.calls() {
+		for _, r := range one.releases {
+			r.recycle()
+		}
+		one.releases = nil
+	}
 }
 
 // close stamps the open call and puts it into the list.

@@ -60,8 +60,8 @@ func (s *callScope) bytes() int {
 
 func (s *callScope) encode(buf []byte) []byte {
 	buf = otlpwire.AppendHead(otlpwire.BeginScopeSpans(buf, s.bytes()), s.from.body)
-	for _, h := range s.spans {
-		buf = otlpwire.AppendSpan(buf, h.raw)
+	for _, raw := range s.spans {
+		buf = otlpwire.AppendSpan(buf, raw)
 	}
 	return otlpwire.AppendSchemaURL(buf, s.from.schemaURL)
 }
@@ -72,13 +72,11 @@ func (c *call) write(traces ptrace.Traces) {
 		scopes := traces.ResourceSpans().At(i).ScopeSpans()
 		for j := range c.resources[i].scopes {
 			spans := scopes.At(j).Spans()
-			for k, h := range c.resources[i].scopes[j].spans {
-				if h.conflict {
-					markConflict(spans.At(k))
+			for _, p := range c.resources[i].scopes[j].patched {
+				if p.conflict {
+					markConflict(spans.At(p.at))
 				}
-				if len(h.patch) > 0 {
-					h.patch.apply(spans.At(k))
-				}
+				p.patch.apply(spans.At(p.at))
 			}
 		}
 	}

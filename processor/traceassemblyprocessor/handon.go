@@ -113,7 +113,6 @@ func (h *handOn) done(c *call) {
 	}
 	h.mu.Unlock()
 	h.budget.done(c.weight, int64(c.spans))
-	c.forget()
 }
 
 // work hands on calls until none comes any more. Once ctx ends, what is left is lost, or stays in the journal.
@@ -182,6 +181,7 @@ const intendAttempts = 3
 // intend writes the intent of a call, without which a crash from now on makes other calls of its spans, and counts them twice. On a
 // disk that stays full the call is handed on all the same: what was taken can be removed from the journal, which makes room.
 func (h *handOn) intend(ctx context.Context, c *call) {
+	defer c.forget()
 	if h.ledger == nil || c.intent != (journal.Position{}) {
 		return
 	}

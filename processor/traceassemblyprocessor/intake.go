@@ -31,9 +31,11 @@ var errStopped = errors.New("trace_assembly is not running; send again later")
 type arrival struct {
 	trace  pcommon.TraceID
 	origin *origin
-	name   string   // a part of the request
-	at     int      // of its bytes in the request; elsewhere where they stand in none
-	held   heldSpan // without what the shard knows: its origin, operation, times of arrival
+	name   string            // a part of the request
+	raw    string            // so is this, unless it stands elsewhere
+	at     int               // of raw in the request, or elsewhere
+	call   *conventions.Call // of a virtual peer if nobody answers; nil for most
+	held   heldSpan          // without what the shard knows: its origin, operation, times of arrival
 }
 
 // elsewhere is the place of bytes that were written anew.
@@ -315,9 +317,9 @@ func (in *intake) Span(s *otlpwire.Span) error {
 	}
 	kind := ptrace.SpanKind(s.Kind)
 	start, end := pcommon.Timestamp(s.Start), pcommon.Timestamp(s.Stop)
-	b.arrivals = append(b.arrivals, arrival{trace: trace, origin: in.origin, name: s.Name, at: at, held: heldSpan{
-		raw: raw, id: id, parent: pcommon.SpanID(s.Parent), start: start, end: end, times: hashTimes(start, end),
-		kind: tracetree.KnownKind(kind), failed: s.Failed, call: in.call(kind, raw), ref: spanRef{index: index},
+	b.arrivals = append(b.arrivals, arrival{trace: trace, origin: in.origin, name: s.Name, raw: raw, at: at, call: in.call(kind, raw), held: heldSpan{
+		bytes: spanBytes{size: uint32(len(raw))}, id: id, parent: pcommon.SpanID(s.Parent), start: start, end: end, times: hashTimes(start, end),
+		kind: tracetree.KnownKind(kind), failed: s.Failed, ref: spanRef{index: index},
 		decoded: decodedWeight(s.Shape, len(raw)),
 	}})
 	weight := spanWeight(len(raw))

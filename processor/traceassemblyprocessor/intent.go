@@ -69,8 +69,12 @@ type intendedSpan struct {
 	ref   spanRef
 	bones skeletonSpan // op is not set
 	patch patches
-	held  heldSpan // once it was found in the arrivals
 	found bool
+
+	// Once it was found in the arrivals.
+	held   heldSpan
+	raw    string
+	origin *heldOrigin
 }
 
 func encodeMark(of journal.Position) []byte {
@@ -220,7 +224,7 @@ func (w *intentWriter) release(r *release) {
 	}
 	w.number(len(r.spans))
 	for i := range r.spans {
-		w.span(&r.spans[i], m.operations[i])
+		w.span(&r.spans[i], m.operations[i], r.patched(&r.spans[i]))
 	}
 	w.number(len(m.peers))
 	for _, p := range m.peers {
@@ -229,8 +233,8 @@ func (w *intentWriter) release(r *release) {
 	}
 }
 
-func (w *intentWriter) span(h *heldSpan, op *symbol[operation]) {
-	patched := len(h.patch) > 0
+func (w *intentWriter) span(h *heldSpan, op *symbol[operation], patch patches) {
+	patched := len(patch) > 0
 	w.arrival(h.ref.record)
 	w.number(int(h.ref.index))
 	w.body = append(w.body, h.id[:]...)
@@ -238,7 +242,7 @@ func (w *intentWriter) span(h *heldSpan, op *symbol[operation]) {
 	w.body = append(w.body, byte(h.kind)|flag(patched, patchedBit)|flag(h.failed, failedBit)|flag(h.conflict, conflictBit))
 	w.operation(op)
 	if patched {
-		w.patch(h.patch)
+		w.patch(patch)
 	}
 }
 

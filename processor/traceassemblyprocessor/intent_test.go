@@ -17,24 +17,24 @@ func testCall() *call {
 	held := func(id uint64, record uint32, index uint32, kind ptrace.SpanKind) heldSpan {
 		return heldSpan{id: spanID(id), times: uint32(id) + 7, kind: kind, ref: spanRef{journal.Position{Segment: 3, Offset: record}, index}}
 	}
-	whole := []heldSpan{held(1, 16, 0, ptrace.SpanKindServer), held(2, 16, 5, ptrace.SpanKindClient)}
-	whole[0].patch.putStr(conventions.AttrOutcome, conventions.OutcomeComplete)
-	whole[0].patch.putInt(conventions.AttrVersion, 1)
-	whole[0].patch.put(patch{key: conventions.AttrChildService, kind: pcommon.ValueTypeSlice, list: []patch{{kind: pcommon.ValueTypeStr, str: "shop"}}})
-	late := []heldSpan{held(3, 900, 1, ptrace.SpanKindServer)}
-	late[0].conflict = true
-	late[0].failed = true
-	late[0].patch.putBool(conventions.AttrOrphan, true)
+	whole := contents{spans: []heldSpan{held(1, 16, 0, ptrace.SpanKindServer), held(2, 16, 5, ptrace.SpanKindClient)}}
+	whole.patch(&whole.spans[0]).putStr(conventions.AttrOutcome, conventions.OutcomeComplete)
+	whole.patch(&whole.spans[0]).putInt(conventions.AttrVersion, 1)
+	whole.patch(&whole.spans[0]).put(patch{key: conventions.AttrChildService, kind: pcommon.ValueTypeSlice, list: []patch{{kind: pcommon.ValueTypeStr, str: "shop"}}})
+	late := contents{spans: []heldSpan{held(3, 900, 1, ptrace.SpanKindServer)}}
+	late.spans[0].conflict = true
+	late.spans[0].failed = true
+	late.patch(&late.spans[0]).putBool(conventions.AttrOrphan, true)
 	shop, web := &symbol[operation]{name: operation{"shop", "order"}}, &symbol[operation]{name: operation{"web", "GET /"}}
 	entry := &symbol[endpoint]{name: endpoint{operation: web.name, environment: "prod"}}
 	peer := &symbol[endpoint]{name: endpoint{operation: operation{service: "db"}, kind: "database", protocol: "mysql"}}
 	return &call{releasedAt: 1_700_000_000_000_000_001, spans: 3, releases: []*release{
-		{key: traceKey{"", traceID(1)}, spans: whole, memory: &remembered{
+		{key: traceKey{"", traceID(1)}, contents: whole, memory: &remembered{
 			version: 1, counted: 2, failed: true, rooted: true, rootStart: 5, entry: entry, operations: []*symbol[operation]{web, web},
 			missing: []missedParent{{missingParent{id: spanID(77), duration: -4, calls: 3, failed: true}, entry}},
 			peers:   []knownPeer{{1, peer}},
 		}},
-		{key: traceKey{"tenant-1", traceID(2)}, spans: late, memory: &remembered{
+		{key: traceKey{"tenant-1", traceID(2)}, contents: late, memory: &remembered{
 			partial: true, open: true, version: 4, entry: entry, operations: []*symbol[operation]{shop}, retracted: []retraction{{spanID(9), 3}},
 		}},
 	}}

@@ -97,8 +97,8 @@ func (l *learnedOperations) childCame(e *expectation, after, now time.Duration) 
 }
 
 // waits is how long it pays to wait for the child of a client, from its arrival on.
-func (l *learnedOperations) waits(h *heldSpan, now time.Duration) time.Duration {
-	wait := l.client(h).waits(h.failed)
+func (l *learnedOperations) waits(c *contents, h *heldSpan, now time.Duration) time.Duration {
+	wait := l.client(c, h).waits(h.failed)
 	if wait == unknown {
 		wait = l.usual(now)
 	}
@@ -142,12 +142,12 @@ func (l *learnedOperations) evict() {
 
 // client is what was learned of a CLIENT span's operation. The first time it asks the span whether it calls a database: those have no
 // children until one comes.
-func (l *learnedOperations) client(h *heldSpan) *learnedOperation {
+func (l *learnedOperations) client(c *contents, h *heldSpan) *learnedOperation {
 	if o := l.of(h.op); o != nil && o.ok.total+o.failed.total > 0 {
 		return o
 	}
 	o := l.make(h.op)
-	if namesDatabase(h.raw) {
+	if namesDatabase(c.raw(h)) {
 		o.assumeChildless()
 	}
 	return o

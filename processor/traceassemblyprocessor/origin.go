@@ -90,8 +90,8 @@ type heldResource struct {
 
 type heldOrigin struct {
 	*origin
-	held  *heldResource
-	spans int // held
+	held    *heldResource
+	holders int // that have spans of it
 
 	// Of the callBuilder: whether the open call has spans of this origin, and where.
 	inCall bool
@@ -102,7 +102,7 @@ func newOriginTable() *originTable {
 	return &originTable{resources: make(map[resourceKey]*heldResource), origins: make(map[originKey]*heldOrigin)}
 }
 
-// intern is the table's copy of o. The caller counts in spans what it hangs on it, and gives it back with unref.
+// intern is the table's copy of o. The caller counts itself among its holders, and gives it back with unref.
 func (t *originTable) intern(o *origin) *heldOrigin {
 	if held := t.origins[o.key]; held != nil {
 		return held
@@ -126,13 +126,13 @@ func (t *originTable) intern(o *origin) *heldOrigin {
 }
 
 func (t *originTable) unref(o *heldOrigin) {
-	o.spans--
+	o.holders--
 	t.sweep(o)
 }
 
 // sweep forgets an origin on which nothing hangs.
 func (t *originTable) sweep(o *heldOrigin) {
-	if o.spans > 0 {
+	if o.holders > 0 {
 		return
 	}
 	delete(t.origins, o.key)

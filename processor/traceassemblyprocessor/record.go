@@ -103,7 +103,7 @@ func (r *recorder) enter(first bool) {
 	before := sk.entry
 	sk.entry = r.endpointOf(root)
 	if sk.counted != 0 && before != sk.entry && !root.conflict {
-		was, attrs := r.skeletons.endpoints.at(before), &root.patch
+		was, attrs := r.skeletons.endpoints.at(before), t.patch(root)
 		r.putEntryCount(attrs)
 		attrs.putStr(conventions.AttrRetractedEntryService, was.service)
 		attrs.putStr(conventions.AttrRetractedEntryOperation, was.name)
@@ -122,7 +122,7 @@ func (r *recorder) putEntryCount(attrs *patches) {
 // endpointOf is a span's operation as the entry of its trace; one reference.
 func (r *recorder) endpointOf(h *heldSpan) uint32 {
 	return r.skeletons.endpoints.ref(endpoint{
-		operation: r.symbols.at(h.op), environment: h.origin.resource.environment,
+		operation: r.symbols.at(h.op), environment: r.t.origin(h).resource.environment,
 	})
 }
 
@@ -134,7 +134,7 @@ func (r *recorder) connect() {
 	for i := range t.spans {
 		h := &t.spans[i]
 		if r.partial {
-			entry, attrs := r.skeletons.endpoints.at(sk.entry), &h.patch
+			entry, attrs := r.skeletons.endpoints.at(sk.entry), t.patch(h)
 			attrs.putStr(conventions.AttrEntryService, entry.service)
 			attrs.putStr(conventions.AttrEntryOperation, entry.name)
 		}
@@ -152,10 +152,12 @@ func (r *recorder) connect() {
 		}
 	}
 	for i := range t.spans {
-		if h := &t.spans[i]; h.call != nil && !r.answered[i] && !h.conflict {
-			h.peer = r.skeletons.peer(h.op, h.call, h.origin.resource.environment)
-			sk.spans[r.base+i].peer = h.peer
+		h := &t.spans[i]
+		if r.answered[i] || h.conflict {
+			r.skeletons.endpoints.unref(h.peer)
+			h.peer = 0
 		}
+		sk.spans[r.base+i].peer = h.peer
 	}
 }
 
@@ -170,7 +172,7 @@ func (r *recorder) fail(i int) {
 		if r.sk.counted != 0 {
 			outcome = r.sk.outcome()
 		}
-		attrs := &r.t.spans[i].patch
+		attrs := r.t.patch(&r.t.spans[i])
 		attrs.putBool(conventions.AttrEntryError, true)
 		attrs.putStr(conventions.AttrEntryOutcome, outcome)
 		putStr(attrs, conventions.AttrEntryEnvironment, r.skeletons.endpoints.at(r.sk.entry).environment)
@@ -239,13 +241,13 @@ func (r *recorder) call(i, at int) {
 	if j := at - r.base; j >= 0 {
 		r.answered[j] = true
 		if r.part(j) != r.part(i) {
-			r.t.spans[j].patch.putBool(conventions.AttrAnswered, true)
+			r.t.patch(&r.t.spans[j]).putBool(conventions.AttrAnswered, true)
 		}
 	}
 	if !r.partial { // analysis sees both
 		return
 	}
-	attrs := &h.patch
+	attrs := r.t.patch(h)
 	attrs.putStr(conventions.AttrParentService, caller.service)
 	attrs.putStr(conventions.AttrParentOperation, caller.name)
 	if parent.peer == 0 {
@@ -268,10 +270,10 @@ func (r *recorder) call(i, at int) {
 func (r *recorder) orphan(h *heldSpan, failed bool) {
 	r.orphans++
 	if r.partial {
-		h.patch.putBool(conventions.AttrOrphan, true)
+		r.t.patch(h).putBool(conventions.AttrOrphan, true)
 	}
 	child := r.skeletons.endpoints.ref(endpoint{
-		operation: r.symbols.at(h.op), protocol: conventions.ReadProtocol(decodeSpan(h.raw)), environment: h.origin.resource.environment,
+		operation: r.symbols.at(h.op), protocol: conventions.ReadProtocol(decodeSpan(r.t.raw(h))), environment: r.t.origin(h).resource.environment,
 	})
 	m := missingParent{duration: int64(tracestore.DurationBetween(h.start, h.end)), id: h.parent, child: child, calls: 1, failed: failed}
 	if !r.sk.miss(m) {
@@ -289,7 +291,7 @@ func (r *recorder) adopt(i int) {
 		at := r.half(h.id, ptrace.SpanKindServer)
 		if at != noSpan && int(at) < r.base && r.symbols.at(r.sk.spans[at].op).service != r.symbols.at(h.op).service {
 			r.answered[i] = true
-			h.patch.putBool(conventions.AttrAnswered, true)
+			r.t.patch(h).putBool(conventions.AttrAnswered, true)
 		}
 	}
 	if len(more.missing) == 0 || int(r.index[h.id]) != r.base+i { // children belong to the innermost of the id
@@ -313,10 +315,10 @@ func (r *recorder) adopt(i int) {
 	if repaired == 0 {
 		return
 	}
-	h.patch.putInt(conventions.AttrRepaired, int64(repaired))
+	r.t.patch(h).putInt(conventions.AttrRepaired, int64(repaired))
 	if len(others) > 0 {
 		r.answered[i] = true
-		r.putChildren(&h.patch, others)
+		r.putChildren(r.t.patch(h), others)
 	}
 }
 

@@ -393,10 +393,8 @@ func (r *replay) pick(in *intake, at journal.Position) (found []wantedSpan, weig
 // take is given the span that was intended.
 func (s *intendedSpan) take(a *arrival, o *heldOrigin, record journal.Position) {
 	s.held = a.held
-	s.held.raw = strings.Clone(s.held.raw)
-	s.held.origin, s.held.ref.record = o, record
-	s.held.patch, s.held.conflict = s.patch, s.bones.conflict
-	s.found = true
+	s.held.ref.record, s.held.conflict = record, s.bones.conflict
+	s.raw, s.origin, s.found = strings.Clone(a.raw), o, true
 }
 
 // reservePause is how long replay waits for room before it asks again.
@@ -433,9 +431,9 @@ func (r *replay) repeat(at journal.Position, in *intent) {
 		out := &release{key: rel.key, last: r.p.now()}
 		for j := range rel.spans {
 			if s := &rel.spans[j]; s.found {
-				out.spans = append(out.spans, s.held)
-				out.size += int64(len(s.held.raw))
+				out.size += int64(len(s.raw))
 				out.weight += s.held.weight()
+				out.take(s)
 			} else {
 				delete(r.wanted, s.ref)
 			}
@@ -454,4 +452,15 @@ func (r *replay) repeat(at journal.Position, in *intent) {
 	}
 	first.intent = at
 	r.p.handOn.push(first)
+}
+
+// take adds a span that was found to what is handed on.
+func (c *contents) take(s *intendedSpan) {
+	h := s.held
+	h.bytes.run, h.bytes.at = c.runOf(s.raw), 0
+	h.origin, _ = c.originOf(s.origin)
+	if len(s.patch) > 0 {
+		*c.patch(&h) = s.patch
+	}
+	c.spans = append(c.spans, h)
 }
