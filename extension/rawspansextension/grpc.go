@@ -34,13 +34,7 @@ func (c *codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if reflect.TypeOf(v) != c.traceRequest {
 		return c.CodecV2.Unmarshal(data, v)
 	}
-	buf, request := rawspans.Placeholder(data.Len())
-	data.CopyTo(request)
-	placeholder, ok := rawspans.Wrap(buf)
-	if !ok {
-		return c.CodecV2.Unmarshal(data, v)
-	}
-	return v.(decoder).UnmarshalProto(placeholder)
+	return rawspans.Decode(data.Len(), func(request []byte) { data.CopyTo(request) }, v.(decoder).UnmarshalProto)
 }
 
 var errCodec = errors.New("the collector's gRPC codec is not what raw_spans was made for; remove it from middlewares")

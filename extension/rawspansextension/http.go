@@ -43,12 +43,12 @@ func replaced(from io.Reader) io.Reader {
 	if err != nil {
 		return io.MultiReader(bytes.NewReader(data), failing{err})
 	}
-	buf, request := rawspans.Placeholder(len(data))
-	copy(request, data)
-	if placeholder, ok := rawspans.Wrap(buf); ok {
-		data = placeholder
-	}
-	return bytes.NewReader(data)
+	var replaced []byte
+	_ = rawspans.Decode(len(data), func(request []byte) { copy(request, data) }, func(data []byte) error { // which has no error of its own
+		replaced = bytes.Clone(data)
+		return nil
+	})
+	return bytes.NewReader(replaced)
 }
 
 type failing struct{ err error }

@@ -6,6 +6,8 @@ package rawspans
 import (
 	"crypto/rand"
 	"errors"
+	"slices"
+	"sync"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -36,15 +38,33 @@ func appendKey(buf []byte) []byte {
 	return append(append(buf, keyTag, byte(len(key))), key...)
 }
 
-// Placeholder is a buffer for the placeholder of a request of size bytes, with the place where the request is to be written.
-func Placeholder(size int) (buf, request []byte) {
-	buf = make([]byte, headBytes+size, headBytes+size+size/32+64)
-	return buf, buf[headBytes:]
+// buffers are those of placeholders.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxPooled is the largest that is kept.
+const maxPooled = 1 << 20
+
+// Decode has decode make of a request what it makes of a placeholder for it, as OTLP protobuf: of the request itself where its frame is
+// broken, or unusual, or it has no span. write writes the request of size bytes; decode must not keep what it is given.
+func Decode(size int, write func(request []byte), decode func(data []byte) error) error {
+	pooled := buffers.Get().(*[]byte)
+	buf := slices.Grow((*pooled)[:0], headBytes+size+size/32+64)[:headBytes+size]
+	write(buf[headBytes:])
+	data := buf[headBytes:]
+	placeholder, ok := wrap(buf)
+	if ok {
+		data, buf = placeholder, placeholder
+	}
+	err := decode(data)
+	if cap(buf) <= maxPooled {
+		*pooled = buf
+		buffers.Put(pooled)
+	}
+	return err
 }
 
-// Wrap completes a placeholder, as OTLP protobuf, once the request stands in it. ok is false where the request's frame is broken, or
-// unusual, or it has no span: then it is to be decoded.
-func Wrap(buf []byte) (placeholder []byte, ok bool) {
+// wrap writes a placeholder around the request that stands behind its head.
+func wrap(buf []byte) (placeholder []byte, ok bool) {
 	request := len(buf) - headBytes
 	spans, ok := otlpwire.Count(otlpwire.String(buf[headBytes:]))
 	if !ok || spans == 0 || request > 1<<30 {

@@ -20,21 +20,19 @@ func request(t *testing.T, spans int) []byte {
 	return data
 }
 
-func wrap(t *testing.T, data []byte) ptrace.Traces {
-	buf, place := Placeholder(len(data))
-	require.Equal(t, len(data), copy(place, data))
-	placeholder, ok := Wrap(buf)
-	require.True(t, ok)
-	var u ptrace.ProtoUnmarshaler
-	td, err := u.UnmarshalTraces(placeholder)
-	require.NoError(t, err)
+func placeholder(t *testing.T, data []byte) ptrace.Traces {
+	var td ptrace.Traces
+	require.NoError(t, Decode(len(data), func(request []byte) { copy(request, data) }, func(data []byte) (err error) {
+		td, err = (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
+		return err
+	}))
 	return td
 }
 
 func TestWrap(t *testing.T) {
 	for _, spans := range []int{1, 2, 63, 64, 8192} {
 		data := request(t, spans)
-		td := wrap(t, data)
+		td := placeholder(t, data)
 		require.Equal(t, spans, td.SpanCount())
 		got, err := Unwrap(td)
 		require.NoError(t, err)
@@ -45,20 +43,20 @@ func TestWrap(t *testing.T) {
 
 func TestNothingToWrap(t *testing.T) {
 	for _, data := range [][]byte{nil, request(t, 0), []byte("no request"), request(t, 3)[:20]} {
-		buf, place := Placeholder(len(data))
-		copy(place, data)
-		_, ok := Wrap(buf)
-		require.False(t, ok)
+		require.NoError(t, Decode(len(data), func(request []byte) { copy(request, data) }, func(got []byte) error {
+			require.Equal(t, string(data), string(got))
+			return nil
+		}))
 	}
 }
 
 func TestUnwrapAmongOthers(t *testing.T) {
 	first, second := request(t, 2), request(t, 3)
-	td := wrap(t, first)
+	td := placeholder(t, first)
 	other := td.ResourceSpans().AppendEmpty()
 	other.Resource().Attributes().PutStr("tracewright.raw.", "guessed")
 	other.ScopeSpans().AppendEmpty().Spans().AppendEmpty().SetName("other")
-	wrap(t, second).ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
+	placeholder(t, second).ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
 	got, err := Unwrap(td)
 	require.NoError(t, err)
 	require.Equal(t, string(first)+string(second), got)
@@ -67,7 +65,7 @@ func TestUnwrapAmongOthers(t *testing.T) {
 }
 
 func TestSpansTakenOut(t *testing.T) {
-	td := wrap(t, request(t, 3))
+	td := placeholder(t, request(t, 3))
 	removed := false
 	td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().RemoveIf(func(ptrace.Span) bool {
 		defer func() { removed = true }()

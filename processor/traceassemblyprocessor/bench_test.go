@@ -106,12 +106,12 @@ func BenchmarkAssembly(b *testing.B) {
 		return td
 	}
 	raw := func(i int) ptrace.Traces {
-		buf, place := rawspans.Placeholder(len(requests[i%len(requests)].request))
-		request(i, place)
-		placeholder, ok := rawspans.Wrap(buf)
-		require.True(b, ok)
-		td, err := unmarshaler.UnmarshalTraces(placeholder)
-		require.NoError(b, err)
+		var td ptrace.Traces
+		size := len(requests[i%len(requests)].request)
+		require.NoError(b, rawspans.Decode(size, func(to []byte) { request(i, to) }, func(data []byte) (err error) {
+			td, err = unmarshaler.UnmarshalTraces(data)
+			return err
+		}))
 		return td
 	}
 	b.Run("decode alone", func(b *testing.B) {
