@@ -14,44 +14,46 @@ import (
 type callDecoder struct{ buf []byte }
 
 // maxDecoderBytes is the most that it keeps.
-const maxDecoderBytes = 16 << 20
+const maxDecoderBytes = 4 << 20
 
-// decode is the call with what assembly writes on it. Every attempt to hand it on has its own: whoever is handed it may change it.
+// decode is the call with what assembly writes on it. Every attempt to hand it on has its own: whoever is handed it may change it. It goes
+// resource by resource: the bytes of one are in the processor's cache when they are decoded.
 func (d *callDecoder) decode(c *call) (ptrace.Traces, error) {
-	d.buf = c.encode(d.buf[:0])
-	traces, err := unmarshaler.UnmarshalTraces(d.buf)
+	all := ptrace.NewTraces()
+	all.ResourceSpans().EnsureCapacity(len(c.resources))
+	for i := range c.resources {
+		d.buf = c.resources[i].encode(d.buf[:0], c.releasedAt)
+		one, err := unmarshaler.UnmarshalTraces(d.buf)
+		if err != nil {
+			return all, fmt.Errorf("decode what is held: %w", err)
+		}
+		one.ResourceSpans().MoveAndAppendTo(all.ResourceSpans())
+	}
 	if cap(d.buf) > maxDecoderBytes {
 		d.buf = nil
 	}
-	if err != nil {
-		return traces, fmt.Errorf("decode what is held: %w", err)
-	}
-	c.write(traces)
-	return traces, nil
+	c.write(all)
+	return all, nil
 }
 
-// encode writes the call as one request.
-func (c *call) encode(buf []byte) []byte {
-	for i := range c.resources {
-		r := &c.resources[i]
-		var own []byte
-		if r.from.key.tenant != "" {
-			own = otlpwire.AppendTextAttribute(own, conventions.AttrTenant, r.from.key.tenant)
-		}
-		own = otlpwire.AppendIntAttribute(own, conventions.AttrReleasedAt, c.releasedAt)
-		size := otlpwire.SizeOf(len(r.from.body)+len(own)) + otlpwire.SizeOfSchemaURL(r.from.schemaURL)
-		for j := range r.scopes {
-			size += otlpwire.SizeOf(r.scopes[j].bytes())
-		}
-		buf = otlpwire.BeginResourceSpans(slices.Grow(buf, otlpwire.SizeOf(size)), size)
-		buf = append(otlpwire.BeginHead(buf, len(r.from.body)+len(own)), r.from.body...)
-		buf = append(buf, own...)
-		for j := range r.scopes {
-			buf = r.scopes[j].encode(buf)
-		}
-		buf = otlpwire.AppendSchemaURL(buf, r.from.schemaURL)
+// encode writes the spans of a resource as one request.
+func (r *callResource) encode(buf []byte, releasedAt int64) []byte {
+	var own []byte
+	if r.from.key.tenant != "" {
+		own = otlpwire.AppendTextAttribute(own, conventions.AttrTenant, r.from.key.tenant)
 	}
-	return buf
+	own = otlpwire.AppendIntAttribute(own, conventions.AttrReleasedAt, releasedAt)
+	size := otlpwire.SizeOf(len(r.from.body)+len(own)) + otlpwire.SizeOfSchemaURL(r.from.schemaURL)
+	for j := range r.scopes {
+		size += otlpwire.SizeOf(r.scopes[j].bytes())
+	}
+	buf = otlpwire.BeginResourceSpans(slices.Grow(buf, otlpwire.SizeOf(size)), size)
+	buf = append(otlpwire.BeginHead(buf, len(r.from.body)+len(own)), r.from.body...)
+	buf = append(buf, own...)
+	for j := range r.scopes {
+		buf = r.scopes[j].encode(buf)
+	}
+	return otlpwire.AppendSchemaURL(buf, r.from.schemaURL)
 }
 
 func (s *callScope) bytes() int {

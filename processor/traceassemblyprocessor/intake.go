@@ -95,11 +95,12 @@ func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces)
 		return err
 	}
 	request, err := requestBytes(td)
-	if err != nil {
-		return err
+	var in *intake
+	if err == nil {
+		in, err = p.read(request, tenant)
 	}
-	in, err := p.read(request, tenant)
 	if err != nil {
+		p.telemetry.refused(refusedMalformed)
 		return err
 	}
 	if !p.budget.reserve(in.weight+in.shared, in.spans) {
