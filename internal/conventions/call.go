@@ -58,7 +58,9 @@ func Calling(kind ptrace.SpanKind) bool {
 }
 
 // Clues begins to gather what names the call of a span of the kind.
-func (c *Calls) Clues(kind ptrace.SpanKind) CallClues { return CallClues{seed: c.seed, hash: uint64(kind)} }
+func (c *Calls) Clues(kind ptrace.SpanKind) CallClues {
+	return CallClues{seed: c.seed, hash: uint64(kind)}
+}
 
 // Of is the call that the clues name, nil where it has no peer. It is not to be changed. read gives the span, where such a call was
 // not seen lately.

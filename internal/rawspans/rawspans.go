@@ -135,4 +135,3 @@ func Unwrap(td ptrace.Traces) (requests string, err error) {
 	}
 	return requests, nil
 }
-

@@ -85,6 +85,17 @@ func (c *contents) originOf(o *heldOrigin) (at uint32, added bool) {
 	return uint32(last + 1), true
 }
 
+// first is something of each list but spans, 0 where there is none.
+func (c *contents) first() (read int) {
+	if n := len(c.runs); n > 0 {
+		read += len(c.runs[n-1])
+	}
+	if n := len(c.origins); n > 0 && c.origins[n-1] != nil {
+		read++
+	}
+	return read
+}
+
 // contentsPool recycles lists: shards take them, the callBuilder gives them back.
 var contentsPool = sync.Pool{New: func() any { return new(contents) }}
 

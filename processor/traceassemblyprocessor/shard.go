@@ -282,7 +282,7 @@ func (s *shard) fetch(b *batch) {
 		if n := len(t.spans); n < cap(t.spans) {
 			read += int(t.spans[:n+1][n].next)
 		}
-		read += t.held.first() + t.measure.first()
+		read += t.held.first() + t.measure.first() + t.contents.first()
 	}
 	s.read = read // so that reading is not for nothing
 }
