@@ -98,6 +98,8 @@ func FuzzOTLPToAnswer(f *testing.F) {
 			return // the receiver answers that the request is bad
 		}
 		want := expected(td)
+		td, err = asItCame(body)
+		require.NoError(t, err)
 		name := fmt.Sprintf("input-%d", inputs.Add(1))
 		require.NoError(t, p.entry.ConsumeTraces(withTenant(t.Context(), name), td))
 		p.settle()
