@@ -244,6 +244,9 @@ func TestScan(t *testing.T) {
 	require.False(t, c.irregular)
 	require.Len(t, c.spans, 6)
 	check(t, request)
+	td := ptrace.NewTraces()
+	fillSpan(td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty(), 1)
+	request = marshal(t, td)
 	for i := range request { // cut, and with every byte changed
 		check(t, request[:i])
 		check(t, request[:i]+string(request[i]^1)+request[i+1:])
