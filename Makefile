@@ -7,7 +7,7 @@ BUILD_FLAGS := -trimpath -ldflags '-s -w'
 # Written by `make test`, read by .ci/run: one JSON line for every event of every test.
 TEST_REPORT := .cache/test.json
 
-.PHONY: all build run demo test test-long bench-arrival bench-assembly bench-kill lint golangci fmt generate check-generated clean help
+.PHONY: all build build-agent run demo test test-long bench-analysis bench-arrival bench-assembly bench-kill lint golangci fmt generate check-generated clean help
 
 all: lint test build
 
@@ -18,9 +18,12 @@ help:
 	@echo "make test-long run those again that take long at full size"
 	@echo "make bench-arrival"
 	@echo "               how soon and how whole traces are released, for six ways in which spans arrive; fails on a miss"
+	@echo "make bench-analysis  hold trace_analysis to its targets: CPU and allocations a span; takes a minute"
 	@echo "make bench-assembly  hold trace_assembly to its targets: cost, arrival patterns, kill rounds; takes 25 minutes"
 	@echo "make bench-kill      kill -9 and power loss, many times: nothing acknowledged is lost, every sum is right"
-	@echo "make build     build bin/tracewright"
+	@echo "make build     build bin/tracewright and bin/tracewrightctl"
+	@echo "make build-agent"
+	@echo "               build bin/tracewright-agent, the lean binary for config/agent.yaml"
 	@echo "make lint      vet, staticcheck, format, rules of the house"
 	@echo "make generate  write generated code anew"
 
@@ -31,6 +34,14 @@ _build/main.go: builder-config.yaml go.mod go.sum
 
 build: _build/main.go
 	cd _build && CGO_ENABLED=0 go build $(BUILD_FLAGS) -o ../bin/tracewright .
+	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o bin/tracewrightctl ./cmd/tracewrightctl
+
+_build-agent/main.go: builder-config.agent.yaml go.mod go.sum
+	@rm -rf _build-agent
+	CGO_ENABLED=0 $(TOOL) builder --config builder-config.agent.yaml --skip-compilation
+
+build-agent: _build-agent/main.go
+	cd _build-agent && CGO_ENABLED=0 go build $(BUILD_FLAGS) -o ../bin/tracewright-agent .
 
 run: build
 	@echo
@@ -45,8 +56,8 @@ run: build
 demo:
 	@./examples/demo/run.sh
 
-# -race needs cgo; the product is built without. The end-to-end test starts bin/tracewright.
-test: build
+# -race needs cgo; the product is built without. The end-to-end test starts bin/tracewright and bin/tracewright-agent.
+test: build build-agent
 	@mkdir -p $(dir $(TEST_REPORT))
 	CGO_ENABLED=1 $(TOOL) gotestsum --format pkgname --jsonfile $(TEST_REPORT) -- -race -timeout 15m ./...
 
@@ -82,6 +93,10 @@ bench-assembly: _bench/main.go
 	$(MAKE) bench-kill || status=1; \
 	exit $$status
 
+# Prints figure, target, PASS or FAIL; fails where one is missed. BENCH_FLAGS: see go run ./test/bench analysis --help.
+bench-analysis:
+	@go run ./test/bench analysis $(BENCH_FLAGS)
+
 lint:
 	go vet ./...
 	$(TOOL) staticcheck ./...
@@ -104,4 +119,4 @@ check-generated: generate
 	@git diff --exit-code -- '*generated_*' '*/documentation.md' || { echo "generated code is not current: run make generate and commit"; exit 1; }
 
 clean:
-	rm -rf _build _bench bin .cache
+	rm -rf _build _build-agent _bench bin .cache

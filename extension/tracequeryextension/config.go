@@ -36,6 +36,13 @@ type Config struct {
 	// whoever reaches the endpoint can read.
 	Auth *component.ID `mapstructure:"auth"`
 
+	// ManageAuth names an authenticator extension that requests which change something (deletions, backups) have to satisfy in
+	// place of Auth. Default none: whoever may read may change, but only while http::endpoint is a loopback address.
+	ManageAuth *component.ID `mapstructure:"manage_auth"`
+
+	// BackupDir is the folder below which backups are made; it is made with the first. Default none: no backups.
+	BackupDir string `mapstructure:"backup_dir"`
+
 	// Tenant says whose traces a request asks for.
 	Tenant TenantConfig `mapstructure:"tenant"`
 

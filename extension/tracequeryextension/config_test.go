@@ -34,6 +34,8 @@ func TestDefaultConfig(t *testing.T) {
 	require.Equal(t, 2*time.Minute, config.HTTP.WriteTimeout)
 	require.Equal(t, "main", config.Storage)
 	require.Nil(t, config.Auth)
+	require.Nil(t, config.ManageAuth)
+	require.Empty(t, config.BackupDir)
 	require.Equal(t, "x-tracewright-tenant", config.Tenant.Header)
 	require.Equal(t, 30*time.Second, config.QueryTimeout)
 }
@@ -44,6 +46,8 @@ func TestFullConfig(t *testing.T) {
 	require.Equal(t, int64(65536), config.HTTP.MaxRequestBodySize)
 	require.Equal(t, "archive", config.Storage)
 	require.Equal(t, component.MustNewIDWithName("bearertokenauth", "readers"), *config.Auth)
+	require.Equal(t, component.MustNewIDWithName("bearertokenauth", "managers"), *config.ManageAuth)
+	require.Equal(t, "/srv/backups", config.BackupDir)
 	require.Equal(t, "x-team", config.Tenant.Header)
 	require.Equal(t, 5*time.Second, config.QueryTimeout)
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -54,34 +56,44 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 	if err != nil {
 		return err
 	}
-	authenticator, err := e.findAuthenticator(host)
-	if err != nil {
-		return err
-	}
-	handler := api.NewHandler(api.Settings{
+	settings := api.Settings{
 		Service: &query.Service{
-			Storage:  func() (tracestore.Reader, error) { return provider.Backend(e.config.Storage) },
+			Storage:  func() (tracestore.Backend, error) { return provider.Backend(e.config.Storage) },
 			InFlight: &e.inFlight,
 			Timeout:  e.config.QueryTimeout,
 		},
-		Logger:            e.set.Logger,
-		TenantHeader:      e.config.Tenant.Header,
-		ReadAuthenticator: authenticator,
-	})
-	return e.serve(ctx, host, handler)
+		Logger:       e.set.Logger,
+		TenantHeader: e.config.Tenant.Header,
+	}
+	if cors := e.config.HTTP.CORS.Get(); cors != nil {
+		settings.TrustedOrigins = cors.AllowedOrigins
+	}
+	if settings.ReadAuthenticator, err = e.findAuthenticator(host, "auth", e.config.Auth); err != nil {
+		return err
+	}
+	if settings.ManageAuthenticator, err = e.findAuthenticator(host, "manage_auth", e.config.ManageAuth); err != nil {
+		return err
+	}
+	if e.config.BackupDir != "" {
+		if settings.BackupDir, err = filepath.Abs(e.config.BackupDir); err != nil {
+			return fmt.Errorf("%s: %w", e.key("backup_dir"), err)
+		}
+	}
+	return e.serve(ctx, host, settings)
 }
 
-func (e *queryExtension) serve(ctx context.Context, host component.Host, handler http.Handler) error {
+func (e *queryExtension) serve(ctx context.Context, host component.Host, settings api.Settings) error {
 	httpConfig := e.config.HTTP // ToServer fills in defaults
-	server, err := httpConfig.ToServer(ctx, host.GetExtensions(), e.set.TelemetrySettings, handler,
-		confighttp.WithErrorHandler(api.WriteServerProblem))
-	if err != nil {
-		return fmt.Errorf("%s: make the server: %w", e.key("http"), err)
-	}
 	listener, err := httpConfig.ToListener(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: listen on %q: %w; free it or name another",
 			e.key("http::endpoint"), httpConfig.NetAddr.Endpoint, err)
+	}
+	settings.Loopback = loopback(listener.Addr())
+	server, err := httpConfig.ToServer(ctx, host.GetExtensions(), e.set.TelemetrySettings, api.NewHandler(settings),
+		confighttp.WithErrorHandler(api.WriteServerProblem))
+	if err != nil {
+		return fmt.Errorf("%s: make the server: %w", e.key("http"), errors.Join(err, listener.Close()))
 	}
 	e.server = server
 	e.wg.Go(func() {
@@ -93,19 +105,30 @@ func (e *queryExtension) serve(ctx context.Context, host component.Host, handler
 	return nil
 }
 
-func (e *queryExtension) findAuthenticator(host component.Host) (extensionauth.Server, error) {
-	if e.config.Auth == nil {
+// loopback says whether an address is one that only this host reaches.
+func loopback(addr net.Addr) bool {
+	switch addr := addr.(type) {
+	case *net.TCPAddr:
+		return addr.IP.IsLoopback()
+	case *net.UnixAddr:
+		return true
+	}
+	return false
+}
+
+// findAuthenticator finds the extension that a configuration key names; nil where it names none.
+func (e *queryExtension) findAuthenticator(host component.Host, key string, id *component.ID) (extensionauth.Server, error) {
+	if id == nil {
 		return nil, nil
 	}
-	ext, ok := host.GetExtensions()[*e.config.Auth]
+	ext, ok := host.GetExtensions()[*id]
 	if !ok {
-		return nil, fmt.Errorf("%s: unknown extension %q; configure it and add it to service::extensions",
-			e.key("auth"), e.config.Auth)
+		return nil, fmt.Errorf("%s: unknown extension %q; configure it and add it to service::extensions", e.key(key), id)
 	}
 	server, ok := ext.(extensionauth.Server)
 	if !ok {
 		return nil, fmt.Errorf("%s: extension %q does not authenticate clients; name one that does, such as bearertokenauth",
-			e.key("auth"), e.config.Auth)
+			e.key(key), id)
 	}
 	return server, nil
 }

@@ -36,9 +36,11 @@ const traceID = "0102030405060708090a0b0c0d0e0f10"
 type testStorage struct {
 	component.StartFunc
 	component.ShutdownFunc
-	tracestore.AggregateReader // nil: nobody asks
-	opened                     bool
-	trace                      func(ctx context.Context) error
+	tracestore.AggregateReader // nil: nobody asks, nor below
+	tracestore.CatalogueReader
+	tracestore.Deleter
+	opened bool
+	trace  func(ctx context.Context) error
 }
 
 func (s *testStorage) HasBackend(name string) bool { return name == "main" }
@@ -233,6 +235,10 @@ func TestStartFailsNamingTheKey(t *testing.T) {
 		"no authenticator": {
 			newHost(&testStorage{}), func(c *Config) { c.Auth = &storageID },
 			`extensions::trace_query::auth: extension "trace_store" does not authenticate`,
+		},
+		"unknown authenticator of managers": {
+			newHost(&testStorage{}), func(c *Config) { c.ManageAuth = &other },
+			`extensions::trace_query::manage_auth: unknown extension "nobody"; configure it`,
 		},
 		"bad endpoint": {
 			newHost(&testStorage{}), func(c *Config) { c.HTTP.NetAddr.Endpoint = "nowhere" },

@@ -6,10 +6,14 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
 // defaultRetention keeps a week.
@@ -34,7 +38,22 @@ type PebbleConfig struct {
 	// Retention is how long traces are kept, counted from their release. They are dropped by whole days (UTC), so at most
 	// a day later. 0 keeps them for ever. Default 168h.
 	Retention time.Duration `mapstructure:"retention"`
+	// Contrast are the attributes by which traces are told apart in sums over many.
+	Contrast ContrastConfig `mapstructure:"contrast"`
 }
+
+// ContrastConfig names attributes, each of which should have few values: of each key of a service 50 are told apart in a minute.
+// Together at most 16. An empty list is none.
+type ContrastConfig struct {
+	// EntryAttributes are looked up on the span by which a request entered, then on its resource. Default
+	// http.response.status_code, k8s.node.name, cloud.availability_zone, user.tier.
+	EntryAttributes []string `mapstructure:"entry_attributes"`
+	// ServiceAttributes are looked up on the resources of all services of a trace. Default service.version.
+	ServiceAttributes []string `mapstructure:"service_attributes"`
+}
+
+// maxContrastAttributes bounds what a trace costs.
+const maxContrastAttributes = 16
 
 var (
 	_ component.Config    = (*Config)(nil)
@@ -47,7 +66,36 @@ func createDefaultConfig() component.Config { return &Config{} }
 // Unmarshal sets the defaults, which a map's values cannot have otherwise.
 func (c *PebbleConfig) Unmarshal(conf *confmap.Conf) error {
 	c.Retention = defaultRetention
+	contrast := tracestore.DefaultContrastAttributes()
+	c.Contrast = ContrastConfig{EntryAttributes: contrast.Entry, ServiceAttributes: contrast.Services}
 	return conf.Unmarshal(c)
+}
+
+func (c *ContrastConfig) attributes() tracestore.ContrastAttributes {
+	return tracestore.ContrastAttributes{Entry: c.EntryAttributes, Services: c.ServiceAttributes}
+}
+
+// validate reports all faults; key is where the section stands.
+func (c *ContrastConfig) validate(key string) (errs []error) {
+	for _, list := range []struct {
+		name       string
+		attributes []string
+	}{{"entry_attributes", c.EntryAttributes}, {"service_attributes", c.ServiceAttributes}} {
+		for i, attribute := range list.attributes {
+			switch {
+			case attribute == "":
+				errs = append(errs, fmt.Errorf("%s::%s: has an empty key; name an attribute", key, list.name))
+			case strings.HasPrefix(attribute, conventions.Prefix):
+				errs = append(errs, fmt.Errorf("%s::%s: %q is one of Tracewright's own; name one of the senders'", key, list.name, attribute))
+			case slices.Contains(list.attributes[:i], attribute):
+				errs = append(errs, fmt.Errorf("%s::%s: %q stands twice; name it once", key, list.name, attribute))
+			}
+		}
+	}
+	if n := len(c.EntryAttributes) + len(c.ServiceAttributes); n > maxContrastAttributes {
+		errs = append(errs, fmt.Errorf("%s: names %d attributes; at most %d are counted", key, n, maxContrastAttributes))
+	}
+	return errs
 }
 
 // Validate reports all faults, one line each.
@@ -79,6 +127,7 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s::retention: %s is negative; use a duration such as 168h, or 0 to keep traces for ever",
 				key, pebble.Retention))
 		}
+		errs = append(errs, pebble.Contrast.validate(key+"::contrast")...)
 	}
 	return errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package tracestoreextension
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,15 +13,19 @@ import (
 )
 
 func TestLoadConfig(t *testing.T) {
+	usual := createPebbleConfig(t, map[string]any{}).Contrast
+	require.Equal(t, []string{"service.version"}, usual.ServiceAttributes)
 	files, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
 	for id, want := range map[string]*Config{
-		"trace_store": {Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "./data/traces", Retention: 168 * time.Hour}}}},
+		"trace_store": {Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "./data/traces", Retention: 168 * time.Hour, Contrast: usual}}}},
 		"trace_store/short": {Backends: map[string]BackendConfig{
-			"main":    {Pebble: &PebbleConfig{Path: "./data", Retention: 48 * time.Hour}},
-			"archive": {Pebble: &PebbleConfig{Path: "/var/lib/archive"}},
+			"main": {Pebble: &PebbleConfig{Path: "./data", Retention: 48 * time.Hour, Contrast: ContrastConfig{
+				EntryAttributes: []string{"user.tier"}, ServiceAttributes: []string{},
+			}}},
+			"archive": {Pebble: &PebbleConfig{Path: "/var/lib/archive", Contrast: usual}},
 		}},
-		"trace_store/default_retention": {Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "./data", Retention: 168 * time.Hour}}}},
+		"trace_store/default_retention": {Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "./data", Retention: 168 * time.Hour, Contrast: usual}}}},
 	} {
 		t.Run(id, func(t *testing.T) {
 			config := createDefaultConfig()
@@ -31,6 +36,12 @@ func TestLoadConfig(t *testing.T) {
 			require.Equal(t, component.Config(want), config)
 		})
 	}
+}
+
+func createPebbleConfig(t *testing.T, section map[string]any) *PebbleConfig {
+	config := new(PebbleConfig)
+	require.NoError(t, confmap.NewFromStringMap(section).Unmarshal(config))
+	return config
 }
 
 func TestValidate(t *testing.T) {
@@ -52,6 +63,15 @@ func TestValidate(t *testing.T) {
 			"backends::a::pebble::path: is empty; name a folder for the data\n" +
 				"backends::a::pebble::retention: -1h0m0s is negative; use a duration such as 168h, or 0 to keep traces for ever\n" +
 				"backends::c::pebble::path: \"x/\" is the folder of backends::b::pebble too; give each its own",
+		},
+		"contrast": {
+			map[string]BackendConfig{"a": {Pebble: &PebbleConfig{Path: "x", Contrast: ContrastConfig{
+				EntryAttributes: []string{"", "k", "k"}, ServiceAttributes: append(strings.Split("abcdefghijklm", ""), "tracewright.tenant"),
+			}}}},
+			"backends::a::pebble::contrast::entry_attributes: has an empty key; name an attribute\n" +
+				"backends::a::pebble::contrast::entry_attributes: \"k\" stands twice; name it once\n" +
+				"backends::a::pebble::contrast::service_attributes: \"tracewright.tenant\" is one of Tracewright's own; name one of the senders'\n" +
+				"backends::a::pebble::contrast: names 17 attributes; at most 16 are counted",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -71,8 +71,9 @@ func (e *storeExtension) Start(_ context.Context, host component.Host) error {
 
 func (e *storeExtension) open(name string, health *health) (*pebblestore.Store, error) {
 	config := e.config.Backends[name].Pebble
+	contrast := config.Contrast.attributes()
 	store, err := pebblestore.Open(pebblestore.Options{
-		Path: config.Path, Retention: config.Retention,
+		Path: config.Path, Retention: config.Retention, Contrast: &contrast,
 		Logger:   e.telemetry.Logger.With(zap.String("backend", name)),
 		OnHealth: func(err error) { health.report(name, err) },
 	})

@@ -2,10 +2,9 @@ package analysis
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
-	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
@@ -39,6 +38,8 @@ type Result struct {
 	Spans []SpanResult
 
 	holder int // the span that carries what concerns the release, -1 if it is empty
+	reads  []spanRead
+	calls  atomic.Pointer[calls]
 }
 
 // SpanResult is what is known of one span.
@@ -53,6 +54,8 @@ type SpanResult struct {
 	ParentService, ParentOperation string
 	// Orphan says that the span's parent was not released before the span, nor with it.
 	Orphan bool
+	// Weight is the adjusted count: how many spans this one stands for, by its sampling. 1 where the sender does not say.
+	Weight float64
 	// SelfTime is the time in which none of the span's blocking children ran.
 	SelfTime int64
 	// CriticalPathTime is the time for which the span itself holds the critical path.
@@ -74,13 +77,19 @@ type SpanResult struct {
 // Analyze explains a release. It changes nothing. The result refers to the release's spans.
 func Analyze(release *tracetree.Release) *Result { return new(Analyzer).Analyze(release) }
 
-// Analyzer explains one release after the other in the same memory. The zero value is ready. It is not safe for concurrent use.
+// Analyzer explains one release after the other in the same memory. It remembers what resources and scopes say: they must not change
+// between two releases that share them, unless Reset stands between. The zero value is ready. It is not safe for concurrent use.
 type Analyzer struct {
+	// Business are the attributes that name a business operation, besides business.operation.
+	Business []string
+
+	reader   spanReader
 	builder  tracetree.Builder
 	result   Result
 	marks    []mark
 	walker   pathWalker
 	services []string
+	peers    conventions.PeerNames
 	message  []byte // a message while it is normalised
 }
 
@@ -92,9 +101,30 @@ type mark struct {
 
 // Analyze is like the function Analyze, but the result lives in the analyzer's memory: it is valid until the next call.
 func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
+	return a.explain(release, a.reader.read(release.Spans, a.Business))
+}
+
+// Annotate explains a release whose Assembly is not read yet, and writes on its spans what the function Annotate does.
+func (a *Analyzer) Annotate(release *tracetree.Release) {
+	reads := a.reader.read(release.Spans, a.Business)
+	for i := range reads {
+		if !reads[i].annotated {
+			continue
+		}
+		if release.Assembly = tracetree.ReadAssembly(release.Spans[i]); release.Version != 0 {
+			break
+		}
+	}
+	Annotate(release, a.explain(release, reads))
+}
+
+// explain works on what was read of the release's spans.
+func (a *Analyzer) explain(release *tracetree.Release, reads []spanRead) *Result {
+	tree := a.builder.BuildMarked(release.Spans, func(i int) bool { return reads[i].conflict })
+	clear(a.marks)
+	a.result.Spans = slices.Grow(a.result.Spans[:0], len(reads))[:len(reads)]
+	a.marks = slices.Grow(a.marks[:0], len(reads))[:len(reads)]
 	r := &a.result
-	tree := a.builder.Build(release.Spans)
-	clear(r.Spans)
 	*r = Result{
 		Tree:           tree,
 		Start:          tree.Start,
@@ -103,13 +133,11 @@ func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
 		Services:       r.Services[:0],
 		Path:           r.Path[:0],
 		Bottleneck:     -1,
-		Spans:          slices.Grow(r.Spans[:0], len(tree.Nodes))[:len(tree.Nodes)],
+		Spans:          r.Spans,
 		holder:         holder(release, tree),
+		reads:          reads,
 	}
-	a.marks = slices.Grow(a.marks[:0], len(tree.Nodes))[:len(tree.Nodes)]
-	clear(a.marks)
-	a.name(tree)
-	a.link(tree)
+	a.link(reads)
 	if tree.Entry >= 0 {
 		entry := &r.Spans[tree.Entry]
 		r.EntryService, r.EntryOperation = entry.Service, entry.Operation
@@ -122,12 +150,8 @@ func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
 	} else {
 		a.takeFromAssembly()
 	}
-	a.describe(tree)
-	a.findOrigins(tree)
 	for i := range tree.Nodes {
-		if tree.Nodes[i].InTree() {
-			r.Spans[i].SelfTime = selfTime(tree, i)
-		}
+		a.conclude(i, &reads[i], release.ReleasedAt)
 	}
 	if release.Whole() {
 		a.criticalPath(tree)
@@ -135,28 +159,30 @@ func (a *Analyzer) Analyze(release *tracetree.Release) *Result {
 	return r
 }
 
-// Reset lets go of the last release, which the analyzer's memory otherwise keeps alive.
+// Reset lets go of the releases, which the analyzer's memory otherwise keeps alive.
 func (a *Analyzer) Reset() {
+	a.reader.reset()
 	a.builder.Reset()
 	clear(a.result.Spans)
 	clear(a.result.Services)
 	clear(a.services[:cap(a.services)])
 }
 
-// name finds every span's service and operation, the services, and the counts.
-func (a *Analyzer) name(tree *tracetree.Tree) {
+// link looks at every parent and child, and adds up what is in the tree.
+func (a *Analyzer) link(reads []spanRead) {
 	r := &a.result
-	var resource pcommon.Resource // spans of one resource mostly stand together
-	service, renamed := "", false
-	a.services = a.services[:0]
-	for i := range tree.Nodes {
-		n, s := &tree.Nodes[i], &r.Spans[i]
-		if i == 0 || n.Resource != resource {
-			resource = n.Resource
-			service, renamed = serviceOf(resource)
+	nodes, spans := r.Tree.Nodes, r.Spans
+	for i := range spans {
+		read := &reads[i]
+		source := &a.reader.sources.list[read.source]
+		spans[i] = SpanResult{
+			Service: source.service, renamed: source.renamed, Operation: read.operation, Category: read.category, Failed: read.failed,
+			Failing: read.failing, Weight: read.weight,
 		}
-		s.Service, s.renamed, s.Operation = service, renamed, conventions.ShortName(n.Name())
-		s.Failed = failed(n)
+	}
+	a.services = a.services[:0]
+	for i := range nodes {
+		n, s := &nodes[i], &spans[i]
 		if !n.Duplicate {
 			r.SpanCount++
 		}
@@ -166,70 +192,43 @@ func (a *Analyzer) name(tree *tracetree.Tree) {
 		if s.Failed {
 			r.ErrorCount++
 		}
-		if len(a.services) == 0 || a.services[len(a.services)-1] != service {
-			a.services = append(a.services, service)
+		if len(a.services) == 0 || a.services[len(a.services)-1] != s.Service {
+			a.services = append(a.services, s.Service)
+		}
+		if n.Parent < 0 {
+			continue
+		}
+		above, parent := &a.marks[n.Parent], &spans[n.Parent]
+		above.failedBelow = above.failedBelow || s.Failing
+		if s.Service != parent.Service {
+			above.answered = true
+			s.ParentService, s.ParentOperation = parent.Service, parent.Operation
 		}
 	}
 	slices.Sort(a.services)
 	r.Services = append(r.Services, slices.Compact(a.services)...)
 }
 
-// serviceOf is the name that aggregates use, and whether it is another one than the resource's service.name.
-func serviceOf(resource pcommon.Resource) (service string, renamed bool) {
-	given := conventions.ServiceName(resource)
-	service = conventions.ShortName(given)
-	return service, len(service) != len(given) ||
-		given == conventions.UnknownService && conventions.Str(resource.Attributes(), string(semconv.ServiceNameKey)) != given
-}
-
-// link looks at every parent and child: calls between services.
-func (a *Analyzer) link(tree *tracetree.Tree) {
-	spans := a.result.Spans
-	for i := range tree.Nodes {
-		p := tree.Nodes[i].Parent
-		if p < 0 {
-			continue
-		}
-		s, parent := &spans[i], &spans[p]
-		if s.Service != parent.Service {
-			a.marks[p].answered = true
-			s.ParentService, s.ParentOperation = parent.Service, parent.Operation
-		}
+// conclude finds what hangs on the span's place in the tree, and in time.
+func (a *Analyzer) conclude(i int, read *spanRead, releasedAt int64) {
+	n, s, m := &a.result.Tree.Nodes[i], &a.result.Spans[i], &a.marks[i]
+	if m.answered {
+		s.Category = conventions.Answered(s.Category)
 	}
-}
-
-// describe finds what each span says of itself: category, virtual peer, failure, violations.
-func (a *Analyzer) describe(tree *tracetree.Tree) {
-	var (
-		resource pcommon.Resource
-		scope    pcommon.InstrumentationScope
-		shared   faults // of the two; spans of one scope mostly stand together
-		states   stateReader
-	)
-	for i := range tree.Nodes {
-		n, s := &tree.Nodes[i], &a.result.Spans[i]
-		if i == 0 || n.Resource != resource || n.Scope != scope {
-			resource, scope = n.Resource, n.Scope
-			shared = resourceFaults(resource) | attributeFaults(scope.Attributes())
-		}
-		facts := conventions.ReadSpan(n.Span.Span)
-		answered := a.marks[i].answered
-		s.Category = facts.Category(s.Service, n.Scope.Name(), answered)
-		if kind := n.Kind(); n.InTree() && !answered &&
-			(kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer) {
-			s.PeerService, s.PeerKind = facts.Peer()
-			s.PeerService = conventions.ShortName(s.PeerService)
-		}
-		found := shared
-		s.Failing = s.Failed || failsUnsaid(n, &facts.Response)
-		if s.Failing && n.Parent >= 0 {
-			a.marks[n.Parent].failedBelow = true
-		}
-		if facts.WrongType() {
-			found |= wrongAttributeType
-		}
-		s.Violations = violations(n, found, &states)
+	if found := read.faults | placeFaults(n, releasedAt); found != 0 || read.annotated {
+		s.Violations = violations(n.Span.Span, found, read.annotated)
 	}
+	if !n.InTree() {
+		return
+	}
+	if !m.answered {
+		s.PeerService, s.PeerKind = a.peers.Short(read.peer), read.peer.Kind
+	}
+	if s.Failing && !m.failedBelow { // here a failure began
+		s.ErrorOrigin = true
+		s.Fingerprint = a.fingerprint(n, s)
+	}
+	s.SelfTime = selfTime(a.result.Tree, i)
 }
 
 // takeFromAssembly takes what trace_assembly wrote on a release that holds only a part of its trace: it remembers the other
@@ -243,6 +242,9 @@ func (a *Analyzer) takeFromAssembly() {
 	entry := false
 	for i := range r.Tree.Nodes {
 		attrs, s := r.Tree.Nodes[i].Attributes(), &r.Spans[i]
+		if !r.reads[i].annotated {
+			continue
+		}
 		if service := conventions.Str(attrs, conventions.AttrEntryService); service != "" && !entry {
 			entry = true
 			r.EntryService, r.EntryOperation = service, conventions.Str(attrs, conventions.AttrEntryOperation)

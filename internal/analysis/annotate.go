@@ -3,7 +3,6 @@ package analysis
 import (
 	"encoding/hex"
 	"slices"
-	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -26,21 +25,32 @@ func Annotate(release *tracetree.Release, result *Result) {
 	}
 }
 
-// usualCount is how many annotations most spans get, with some to spare.
-const usualCount = 7
-
 func annotateSpan(release *tracetree.Release, r *Result, i int) {
 	n, s := &r.Tree.Nodes[i], &r.Spans[i]
 	attrs := n.Attributes()
 	entryService, entryOperation := r.EntryService, r.EntryOperation
-	if annotated(attrs) {
+	if r.reads[i].annotated {
 		if service := conventions.Str(attrs, conventions.AttrEntryService); service != "" && !release.Whole() {
 			entryService, entryOperation = service, conventions.Str(attrs, conventions.AttrEntryOperation)
 		}
 		joined := release.Joined
 		attrs.RemoveIf(func(key string, _ pcommon.Value) bool { return replaced(key, joined) })
 	}
-	attrs.EnsureCapacity(attrs.Len() + usualCount)
+	service, operation := "", ""
+	if s.renamed {
+		service = s.Service
+	}
+	if s.Operation != n.Name() {
+		operation = s.Operation
+	}
+	// Room for what follows, made once: to make it costs more than all else here.
+	room := attrs.Len() + count(entryService != "", entryOperation != "", s.ParentService != "", s.ParentOperation != "", s.Orphan,
+		service != "", operation != "", s.PeerService != "", s.PeerKind != "", s.Category != "", s.SelfTime != 0, s.CriticalPathTime != 0,
+		i == r.Bottleneck, s.ErrorOrigin, s.Fingerprint != "", n.Shift != 0, s.Violations != nil)
+	if i == r.holder {
+		room += releaseAnnotations
+	}
+	attrs.EnsureCapacity(room)
 	if i == r.holder {
 		annotateRelease(release, r, attrs)
 	}
@@ -48,15 +58,9 @@ func annotateSpan(release *tracetree.Release, r *Result, i int) {
 	putStr(attrs, conventions.AttrEntryOperation, entryOperation)
 	putStr(attrs, conventions.AttrParentService, s.ParentService)
 	putStr(attrs, conventions.AttrParentOperation, s.ParentOperation)
-	if s.Orphan {
-		attrs.PutBool(conventions.AttrOrphan, true)
-	}
-	if s.renamed {
-		putStr(attrs, conventions.AttrService, s.Service)
-	}
-	if s.Operation != n.Name() {
-		putStr(attrs, conventions.AttrOperation, s.Operation)
-	}
+	putTrue(attrs, conventions.AttrOrphan, s.Orphan)
+	putStr(attrs, conventions.AttrService, service)
+	putStr(attrs, conventions.AttrOperation, operation)
 	putStr(attrs, conventions.AttrPeerService, s.PeerService)
 	putStr(attrs, conventions.AttrPeerKind, s.PeerKind)
 	putStr(attrs, conventions.AttrCategory, s.Category)
@@ -65,13 +69,27 @@ func annotateSpan(release *tracetree.Release, r *Result, i int) {
 	if i == r.Bottleneck {
 		attrs.PutDouble(conventions.AttrBottleneck, r.BottleneckShare)
 	}
-	if s.ErrorOrigin {
-		attrs.PutBool(conventions.AttrErrorOrigin, true)
-	}
+	putTrue(attrs, conventions.AttrErrorOrigin, s.ErrorOrigin)
 	putStr(attrs, conventions.AttrErrorFingerprint, s.Fingerprint)
 	putInt(attrs, conventions.AttrClockSkew, n.Shift)
 	putStrs(attrs, conventions.AttrViolations, s.Violations)
+	if s.Weight != 1 {
+		attrs.PutDouble(conventions.AttrWeight, s.Weight)
+	}
 }
+
+func count(given ...bool) int {
+	n := 0
+	for _, is := range given {
+		if is {
+			n++
+		}
+	}
+	return n
+}
+
+// releaseAnnotations is how many annotateRelease writes at most.
+const releaseAnnotations = 14
 
 // annotateRelease writes the release as a row of its own.
 func annotateRelease(release *tracetree.Release, r *Result, attrs pcommon.Map) {
@@ -97,16 +115,6 @@ func annotateRelease(release *tracetree.Release, r *Result, attrs pcommon.Map) {
 	}
 }
 
-// annotated says whether any annotation stands on the span.
-func annotated(attrs pcommon.Map) bool {
-	for key := range attrs.All() {
-		if strings.HasPrefix(key, conventions.Prefix) {
-			return true
-		}
-	}
-	return false
-}
-
 // replaced says whether analysis writes the attribute itself.
 func replaced(key string, joined bool) bool {
 	switch key {
@@ -118,7 +126,7 @@ func replaced(key string, joined bool) bool {
 		conventions.AttrOperation, conventions.AttrPeerService, conventions.AttrPeerKind, conventions.AttrCategory,
 		conventions.AttrSelfTime, conventions.AttrCriticalPathTime, conventions.AttrBottleneck,
 		conventions.AttrErrorOrigin, conventions.AttrErrorFingerprint, conventions.AttrClockSkew,
-		conventions.AttrViolations:
+		conventions.AttrViolations, conventions.AttrWeight:
 		return true
 	case conventions.AttrOutcome, conventions.AttrVersion, conventions.AttrPart:
 		return joined
@@ -129,6 +137,12 @@ func replaced(key string, joined bool) bool {
 func putStr(attrs pcommon.Map, key, value string) {
 	if value != "" {
 		attrs.PutStr(key, value)
+	}
+}
+
+func putTrue(attrs pcommon.Map, key string, value bool) {
+	if value {
+		attrs.PutBool(key, true)
 	}
 }
 

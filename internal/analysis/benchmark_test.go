@@ -142,3 +142,18 @@ func BenchmarkFindOrigins(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkAnalyzeLarge explains traces of 100,000 spans: a chain, calls one after the other, calls all at once.
+func BenchmarkAnalyzeLarge(b *testing.B) {
+	for _, name := range []string{"chain", "one after the other", "all at once"} {
+		b.Run(name, func(b *testing.B) {
+			release := tracetree.Releases(largeTrace(name))[0]
+			b.ReportAllocs()
+			for b.Loop() {
+				if len(analysis.Analyze(&release).Path) == 0 {
+					b.Fatal("no path")
+				}
+			}
+		})
+	}
+}

@@ -40,6 +40,16 @@ type calls struct {
 
 const noCall = -1
 
+// callsOf reads the calls of a result once, for whoever asks for them.
+func callsOf(r *Result) *calls {
+	if c := r.calls.Load(); c != nil {
+		return c
+	}
+	c := readCalls(r)
+	r.calls.Store(c)
+	return c
+}
+
 func readCalls(r *Result) *calls {
 	n := len(r.Tree.Nodes)
 	c := &calls{

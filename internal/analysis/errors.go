@@ -12,14 +12,14 @@ import (
 )
 
 // failed says whether a span is an error: its status says so. Aggregates count nothing else.
-func failed(n *tracetree.Node) bool { return n.Status().Code() == ptrace.StatusCodeError }
+func failed(span ptrace.Span) bool { return span.Status().Code() == ptrace.StatusCodeError }
 
 // failsUnsaid says whether a span failed although its status is unset: by the code of the answer where there is one, else by an
 // exception that is not known to have been handled within the span. The status ok is the application's word that all is well.
-func failsUnsaid(n *tracetree.Node, response *conventions.Response) bool {
-	failed, known := response.Failed(n.Kind())
-	events := n.Events()
-	if known && !failed || !known && events.Len() == 0 || n.Status().Code() != ptrace.StatusCodeUnset {
+func failsUnsaid(span ptrace.Span, response *conventions.Response) bool {
+	failed, known := response.Failed(span.Kind())
+	events := span.Events()
+	if known && !failed || !known && events.Len() == 0 || span.Status().Code() != ptrace.StatusCodeUnset {
 		return false
 	}
 	if known {
@@ -37,20 +37,6 @@ func failsUnsaid(n *tracetree.Node, response *conventions.Response) bool {
 }
 
 const exceptionEvent = "exception"
-
-// findOrigins finds where failures began: failing spans none of whose children fail.
-func (a *Analyzer) findOrigins(tree *tracetree.Tree) {
-	for i := range a.result.Spans {
-		s := &a.result.Spans[i]
-		if !s.Failing || a.marks[i].failedBelow {
-			continue
-		}
-		if n := &tree.Nodes[i]; n.InTree() {
-			s.ErrorOrigin = true
-			s.Fingerprint = a.fingerprint(n, s)
-		}
-	}
-}
 
 // whatFailed appends what a failing span says of its failure, without what differs from case to case: the message or, where there is
 // none, the status code. exception is the type of the error.

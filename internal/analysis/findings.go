@@ -64,7 +64,7 @@ func (f *Finding) weight() float64 { return float64(f.CriticalPathTime) * f.Conf
 // and first span. It takes O(n log n)
 // time and changes nothing. What it answers depends on the result alone, not on the order of the spans.
 func FindPatterns(r *Result) []Finding {
-	f := finder{calls: readCalls(r), taken: make([]bool, len(r.Tree.Nodes)), pauses: make(map[pauseEnd]struct{})}
+	f := finder{calls: callsOf(r), taken: make([]bool, len(r.Tree.Nodes)), pauses: make(map[pauseEnd]struct{})}
 	f.repeatedQueries()
 	f.siblings()
 	f.missingInstrumentation()

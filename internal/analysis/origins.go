@@ -67,7 +67,7 @@ func FindOrigins(r *Result) []Origin {
 	if count == 0 {
 		return nil
 	}
-	o := originFinder{calls: readCalls(r), ways: make([]errorWay, len(r.Spans)), targets: make([]callTarget, len(r.Spans))}
+	o := originFinder{calls: callsOf(r), ways: make([]errorWay, len(r.Spans)), targets: make([]callTarget, len(r.Spans))}
 	o.readTargets()
 	origins := make([]Origin, 0, count)
 	for _, i := range o.order { // parents before children
@@ -292,7 +292,7 @@ func (o *originFinder) noAnswer(facts *conventions.SpanFacts, i int) bool {
 		return false
 	}
 	named, _ := facts.Peer()
-	return facts.HTTPCall() || facts.RPC() || o.sends(named) || inside(facts.Host())
+	return facts.HTTPCall() || facts.RPC() || o.sends(named) || conventions.InsideHost(facts.Host())
 }
 
 var (

@@ -22,7 +22,7 @@ func hostOf(resource pcommon.Resource) string {
 	if name := conventions.Host(resource); name != "" {
 		return conventions.ShortName(name)
 	}
-	return conventions.ShortName(conventions.ServiceName(resource))
+	return conventions.Service(resource)
 }
 
 // skewedHosts finds hosts whose server spans had to be moved into their client spans, by the median of the shifts. It costs no time;

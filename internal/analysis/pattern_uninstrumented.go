@@ -2,7 +2,6 @@ package analysis
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -15,9 +14,6 @@ const (
 	uninstrumentedNamed = 0.6 // the caller names the service
 	uninstrumentedHost  = 0.4 // the host's name is one of the inside
 )
-
-// insideHosts end the names of hosts that are not the internet's.
-var insideHosts = []string{".svc", ".cluster.local", ".local", ".internal"}
 
 // missingInstrumentation finds client spans without a server span to a service that is named: what it did with the time cannot
 // be seen. Calls of databases, queues, object stores and hosts of the internet are no such calls, nor is one that failed: it may
@@ -81,14 +77,14 @@ func (f *finder) unseen(i int) (peer string, confidence float64) {
 	peer = conventions.ShortName(named)
 	if named == "" {
 		peer = conventions.ShortName(host)
-		if label, _, _ := strings.Cut(host, "."); inside(host) && f.sends(label) {
+		if label, _, _ := strings.Cut(host, "."); conventions.InsideHost(host) && f.sends(label) {
 			peer = label
 		}
 	}
 	switch {
 	case f.sends(peer):
 		return peer, uninstrumentedKnown
-	case !inside(host) && (named == "" || host != ""):
+	case !conventions.InsideHost(host) && (named == "" || host != ""):
 		return "", 0
 	case named != "":
 		return peer, uninstrumentedNamed
@@ -100,13 +96,4 @@ func (f *finder) unseen(i int) (peer string, confidence float64) {
 func (c *calls) sends(service string) bool {
 	_, ok := slices.BinarySearch(c.result.Services, service)
 	return ok
-}
-
-// inside says whether a host's name is one that the internet does not know.
-func inside(host string) bool {
-	if _, err := netip.ParseAddr(host); err == nil || host == "" || host == "localhost" {
-		return false
-	}
-	return !strings.Contains(host, ".") ||
-		slices.ContainsFunc(insideHosts, func(end string) bool { return strings.HasSuffix(host, end) })
 }

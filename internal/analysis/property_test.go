@@ -304,7 +304,7 @@ func marshal(t *testing.T, td ptrace.Traces) []byte {
 	return data
 }
 
-// annotate does what the processor does.
+// annotate explains a call, release by release.
 func annotate(td ptrace.Traces) {
 	for _, release := range tracetree.Releases(td) {
 		analysis.Annotate(&release, analysis.Analyze(&release))
@@ -334,10 +334,47 @@ func checkHostile(t *testing.T, src source, n int) {
 			require.Equal(t, wantOrigins, originsOf(result), "nor for the origins of failures")
 		}
 	}
+	checkAnnotations(t, td)
+}
+
+// checkAnnotations annotates the spans in their order and in another one, afresh and in memory that was used before.
+func checkAnnotations(t *testing.T, td ptrace.Traces) {
+	t.Helper()
+	sent := marshal(t, td)
 	annotate(td)
 	once := marshal(t, td)
 	annotate(td)
 	require.Equal(t, once, marshal(t, td), "to annotate again changes nothing")
+
+	again, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(sent)
+	require.NoError(t, err)
+	var (
+		grouper  tracetree.Grouper
+		analyzer analysis.Analyzer
+	)
+	other := treetest.Traces(t, shop)
+	for _, call := range []ptrace.Traces{other, again} {
+		releases := grouper.Group(call)
+		for i := range releases {
+			analyzer.Annotate(&releases[i])
+		}
+	}
+	require.Equal(t, once, marshal(t, again), "as the processor does it")
+
+	turned, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(sent)
+	require.NoError(t, err)
+	for _, release := range tracetree.Releases(turned) {
+		slices.Reverse(release.Spans)
+		result := analysis.Analyze(&release)
+		// Duplicates may differ in attributes, and which is kept hangs on their order.
+		if slices.ContainsFunc(result.Tree.Nodes, func(n tracetree.Node) bool { return n.Duplicate }) {
+			return
+		}
+		analysis.Annotate(&release, result)
+	}
+	if tracetree.Build(tracetree.Releases(td)[0].Spans).Entry >= 0 { // else the first span speaks for the release
+		require.Equal(t, once, marshal(t, turned), "in any order")
+	}
 }
 
 func TestHostileTrees(t *testing.T) {
@@ -360,6 +397,77 @@ func FuzzHostileTrees(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		checkHostile(t, &bytesSource{data}, 1+min(len(data)/8, 60))
 	})
+}
+
+// A span that joins a trace beside its critical path changes nothing on it: below a span that is not on the path, without time, as
+// a consumer of a producer, or ending while a sibling on the path runs that ends after it.
+func TestSpanJoinsBesideThePath(t *testing.T) {
+	joined := make(map[string]int)
+	for seed := range uint64(2_000) {
+		src := random{rand.New(rand.NewPCG(seed, 3))}
+		release := tracetree.Releases(hostile(src, 1+src.intn(25)))[0]
+		before := analysis.Analyze(&release)
+		if len(before.Path) == 0 {
+			continue
+		}
+		// Of each span, for how long it and all below it hold the path.
+		held := make([]int64, len(before.Spans))
+		for i := range held {
+			for at := i; at >= 0; at = before.Tree.Nodes[at].Parent {
+				held[at] += before.Spans[i].CriticalPathTime
+			}
+		}
+		parent := src.intn(len(held))
+		p := &before.Tree.Nodes[parent]
+		if !p.InTree() || p.SpanID().IsEmpty() || p.Shift != 0 {
+			continue
+		}
+		span := ptrace.NewSpan()
+		span.SetSpanID(treetest.ID(1000))
+		span.SetKind(ptrace.SpanKindInternal)
+		place := func(from, until int64) {
+			span.SetStartTimestamp(pcommon.Timestamp(from))
+			span.SetEndTimestamp(pcommon.Timestamp(until))
+		}
+		children := before.Tree.Children(parent)
+		kind := ""
+		switch {
+		case held[parent] == 0:
+			kind = "below a span that is not on the path"
+			place(p.Start, p.End)
+		case p.Kind() == ptrace.SpanKindProducer:
+			kind = "consumer"
+			span.SetKind(ptrace.SpanKindConsumer)
+			place(p.Start, p.End)
+		case src.intn(2) == 0:
+			kind = "without time"
+			place(p.Start, p.Start)
+		default:
+			for _, c := range children {
+				child := &before.Tree.Nodes[c]
+				if from, until := max(p.Start, child.Start), min(p.End, child.End); held[c] > 0 && until-from > 1 {
+					kind = "behind a sibling"
+					place(p.Start, from+1)
+				}
+			}
+		}
+		if kind == "" {
+			continue
+		}
+		span.SetParentSpanID(p.SpanID())
+		joined[kind]++
+		after := release
+		after.Spans = append(slices.Clone(release.Spans), tracetree.Span{Span: span, Resource: p.Resource, Scope: p.Scope})
+		r := analysis.Analyze(&after)
+		if r.Tree.Nodes[len(after.Spans)-1].Parent != parent {
+			joined[kind]-- // another span holds the parent's id
+			continue
+		}
+		require.Equal(t, before.Path, r.Path, "seed %d: %s", seed, kind)
+	}
+	for _, kind := range []string{"below a span that is not on the path", "consumer", "without time", "behind a sibling"} {
+		require.Greater(t, joined[kind], 20, kind)
+	}
 }
 
 // A span beside the critical path changes nothing on it.
@@ -392,50 +500,58 @@ func TestAnalyzerReuse(t *testing.T) {
 	}
 }
 
-// Shapes that a recursive or quadratic walk would not survive.
-func TestLargeTraces(t *testing.T) {
-	const n = 100_000
-	for name, f := range map[string]func(i int, span ptrace.Span){
-		"chain": func(i int, span ptrace.Span) {
-			span.SetParentSpanID(treetest.ID(uint64(i)))
-			span.SetStartTimestamp(pcommon.Timestamp(i))
-			span.SetEndTimestamp(pcommon.Timestamp(3*n - i))
-		},
-		"one after the other": func(i int, span ptrace.Span) {
-			if i == 0 {
-				span.SetEndTimestamp(3 * n)
-				return
-			}
+const largeSpans = 100_000
+
+// largeShapes are those that a recursive or quadratic walk would not survive.
+var largeShapes = map[string]func(i int, span ptrace.Span){
+	"chain": func(i int, span ptrace.Span) {
+		span.SetParentSpanID(treetest.ID(uint64(i)))
+		span.SetStartTimestamp(pcommon.Timestamp(i))
+		span.SetEndTimestamp(pcommon.Timestamp(3*largeSpans - i))
+	},
+	"one after the other": func(i int, span ptrace.Span) {
+		if i == 0 {
+			span.SetEndTimestamp(3 * largeSpans)
+			return
+		}
+		span.SetParentSpanID(treetest.ID(1))
+		span.SetStartTimestamp(pcommon.Timestamp(2 * i))
+		span.SetEndTimestamp(pcommon.Timestamp(2*i + 1))
+	},
+	"all at once": func(i int, span ptrace.Span) {
+		span.SetEndTimestamp(3 * largeSpans)
+		if i > 0 {
 			span.SetParentSpanID(treetest.ID(1))
-			span.SetStartTimestamp(pcommon.Timestamp(2 * i))
-			span.SetEndTimestamp(pcommon.Timestamp(2*i + 1))
-		},
-		"all at once": func(i int, span ptrace.Span) {
-			span.SetEndTimestamp(3 * n)
-			if i > 0 {
-				span.SetParentSpanID(treetest.ID(1))
-			}
-		},
-	} {
+		}
+	},
+}
+
+func largeTrace(shape string) ptrace.Traces {
+	td := ptrace.NewTraces()
+	ss := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty()
+	for i := range largeSpans {
+		span := ss.Spans().AppendEmpty()
+		span.SetSpanID(treetest.ID(uint64(i + 1)))
+		if i%3 < 2 || shape == "chain" {
+			span.Status().SetCode(ptrace.StatusCodeError)
+		}
+		largeShapes[shape](i, span)
+	}
+	return td
+}
+
+func TestLargeTraces(t *testing.T) {
+	for name := range largeShapes {
 		t.Run(name, func(t *testing.T) {
-			td := ptrace.NewTraces()
-			ss := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty()
-			for i := range n {
-				span := ss.Spans().AppendEmpty()
-				span.SetSpanID(treetest.ID(uint64(i + 1)))
-				if i%3 < 2 || name == "chain" {
-					span.Status().SetCode(ptrace.StatusCodeError)
-				}
-				f(i, span)
-			}
+			td := largeTrace(name)
 			release := tracetree.Releases(td)[0]
 			r := analysis.Analyze(&release)
 			sum := int64(0)
 			for _, s := range r.Path {
 				sum += s.End - s.Start
 			}
-			require.Equal(t, int64(3*n), sum)
-			require.Equal(t, int64(3*n), r.RootDuration)
+			require.Equal(t, int64(3*largeSpans), sum)
+			require.Equal(t, int64(3*largeSpans), r.RootDuration)
 			checkFindings(t, r)
 			checkOrigins(t, r)
 			checkLeewayBounds(t, r)

@@ -22,8 +22,13 @@ const (
 	duplicateAttributeKey
 	duplicateTracestateKey
 	emptyAttributeKey
+	futureStart
+	inconsistentSampling
+	invalidSamplingRandomness
+	invalidSamplingThreshold
 	invalidTracestate
 	longName
+	missingEventName
 	missingEventTime
 	missingServiceName
 	missingSpanName
@@ -49,8 +54,13 @@ var faultNames = [...]string{
 	conventions.ViolationDuplicateAttributeKey,
 	conventions.ViolationDuplicateTracestateKey,
 	conventions.ViolationEmptyAttributeKey,
+	conventions.ViolationFutureStart,
+	conventions.ViolationInconsistentSampling,
+	conventions.ViolationInvalidSamplingRandomness,
+	conventions.ViolationInvalidSamplingThreshold,
 	conventions.ViolationInvalidTracestate,
 	conventions.ViolationLongName,
+	conventions.ViolationMissingEventName,
 	conventions.ViolationMissingEventTime,
 	conventions.ViolationMissingServiceName,
 	conventions.ViolationMissingSpanName,
@@ -69,24 +79,52 @@ var faultNames = [...]string{
 	conventions.ViolationZeroLinkID,
 }
 
-// violations are the rules that a span breaks, sorted: those that stand on it, for an earlier stage may have seen what cannot be
-// seen here, those found already, as of its resource and scope, and those found here. Nil for most spans.
-func violations(n *tracetree.Node, found faults, states *stateReader) []string {
-	found |= spanFaults(n) | states.read(n.TraceState()) | attributeFaults(n.Attributes())
-	if n.Events().Len() > 0 {
-		for _, event := range n.Events().All() {
-			found |= attributeFaults(event.Attributes())
+// readFaults are those that a span, its events and its links have by themselves, whatever stands around it. Those of its attributes
+// and of its tracestate are not among them.
+func readFaults(span ptrace.Span, states *stateReader) faults {
+	found := spanFaults(span)
+	if span.Events().Len() > 0 {
+		for _, event := range span.Events().All() {
+			found |= attributeFaults(conventions.ReadAttributeFaults(event.Attributes()))
 			if conventions.Nanoseconds(event.Timestamp()) == 0 {
 				found |= missingEventTime
 			}
+			if event.Name() == "" {
+				found |= missingEventName
+			}
 		}
 	}
-	if n.Links().Len() > 0 {
-		for _, link := range n.Links().All() {
-			found |= linkFaults(link) | states.read(link.TraceState()) | attributeFaults(link.Attributes())
+	if span.Links().Len() > 0 {
+		for _, link := range span.Links().All() {
+			found |= linkFaults(link) | states.read(link.TraceState()) | attributeFaults(conventions.ReadAttributeFaults(link.Attributes()))
 		}
 	}
-	standing, ok := n.Attributes().Get(conventions.AttrViolations)
+	return found
+}
+
+// placeFaults are those of a span's place in the tree and in time. releasedAt is 0 where it is not known.
+func placeFaults(n *tracetree.Node, releasedAt int64) faults {
+	var found faults
+	if n.Conflict {
+		found |= conflictingSpanID
+	}
+	if n.Parent < 0 && n.InTree() && !n.MissingParent && !n.ParentSpanID().IsEmpty() {
+		found |= parentCycle
+	}
+	if releasedAt > 0 && n.Start-int64(conventions.FutureStart) > releasedAt {
+		found |= futureStart
+	}
+	return found
+}
+
+// violations are the names of the rules that a span breaks, sorted: those that were found, and those that stand on it if it is
+// annotated, for an earlier stage may have seen what cannot be seen here. Nil for most spans.
+func violations(span ptrace.Span, found faults, annotated bool) []string {
+	var standing pcommon.Value
+	ok := false
+	if annotated {
+		standing, ok = span.Attributes().Get(conventions.AttrViolations)
+	}
 	if !ok && found == 0 {
 		return nil
 	}
@@ -106,16 +144,10 @@ func violations(n *tracetree.Node, found faults, states *stateReader) []string {
 	return names
 }
 
-// spanFaults are those of the span's own fields and of its place in the tree.
-func spanFaults(n *tracetree.Node) faults {
+// spanFaults are those of the span's own fields.
+func spanFaults(span ptrace.Span) faults {
 	var found faults
-	if n.Conflict {
-		found |= conflictingSpanID
-	}
-	if n.Parent < 0 && n.InTree() && !n.MissingParent && !n.ParentSpanID().IsEmpty() {
-		found |= parentCycle
-	}
-	start, end := n.StartTimestamp(), n.EndTimestamp()
+	start, end := span.StartTimestamp(), span.EndTimestamp()
 	if start == 0 || end == 0 {
 		found |= missingTime
 	}
@@ -125,23 +157,23 @@ func spanFaults(n *tracetree.Node) faults {
 	if start > math.MaxInt64 || end > math.MaxInt64 {
 		found |= timeOutOfRange
 	}
-	if size := len(n.Name()); size == 0 {
+	if size := len(span.Name()); size == 0 {
 		found |= missingSpanName
 	} else if size > conventions.MaxNameBytes {
 		found |= longName
 	}
-	if kind := n.Kind(); kind < ptrace.SpanKindUnspecified || kind > ptrace.SpanKindConsumer {
+	if kind := span.Kind(); kind < ptrace.SpanKindUnspecified || kind > ptrace.SpanKindConsumer {
 		found |= unknownSpanKind
 	}
-	if code := n.Status().Code(); code < ptrace.StatusCodeUnset || code > ptrace.StatusCodeError {
+	if code := span.Status().Code(); code < ptrace.StatusCodeUnset || code > ptrace.StatusCodeError {
 		found |= unknownStatusCode
 	}
-	if n.Links().Len() > conventions.MaxLinks {
+	if span.Links().Len() > conventions.MaxLinks {
 		found |= tooManyLinks
 	}
-	found |= flagFaults(n.Flags())
+	found |= flagFaults(span.Flags())
 	const remote = conventions.FlagRemoteKnown | conventions.FlagRemote
-	if n.Flags()&remote == remote && n.ParentSpanID().IsEmpty() {
+	if span.Flags()&remote == remote && span.ParentSpanID().IsEmpty() {
 		found |= remoteWithoutParent
 	}
 	return found
@@ -167,11 +199,12 @@ func flagFaults(flags uint32) faults {
 type stateReader struct {
 	last   string
 	faults faults
+	weight float64 // 0 for 1
 }
 
 func (r *stateReader) read(state pcommon.TraceState) faults {
 	if raw := state.AsRaw(); raw != r.last {
-		read := conventions.ReadTracestate(raw)
+		read, ot := conventions.ReadTracestate(raw)
 		*r = stateReader{last: raw}
 		if read.Invalid {
 			r.faults |= invalidTracestate
@@ -182,13 +215,30 @@ func (r *stateReader) read(state pcommon.TraceState) faults {
 		if read.TooManyMembers {
 			r.faults |= tooManyTracestateMembers
 		}
+		if ot != "" {
+			r.readSampling(ot)
+		}
 	}
 	return r.faults
 }
 
+func (r *stateReader) readSampling(ot string) {
+	sampling := conventions.ReadSampling(ot)
+	r.weight = sampling.Weight
+	if sampling.BadThreshold {
+		r.faults |= invalidSamplingThreshold
+	}
+	if sampling.BadRandomness {
+		r.faults |= invalidSamplingRandomness
+	}
+	if sampling.Inconsistent {
+		r.faults |= inconsistentSampling
+	}
+}
+
 // resourceFaults are those of what spans share.
 func resourceFaults(resource pcommon.Resource) faults {
-	found := attributeFaults(resource.Attributes())
+	found := attributeFaults(conventions.ReadAttributeFaults(resource.Attributes()))
 	if conventions.WrongResourceType(resource) {
 		found |= wrongAttributeType
 	}
@@ -204,77 +254,24 @@ func resourceFaults(resource pcommon.Resource) faults {
 	return found
 }
 
-func attributeFaults(attrs pcommon.Map) faults {
-	if attrs.Len() == 0 {
-		return 0
+// attributeFaults are those of attributes whatever they mean.
+func attributeFaults(found conventions.AttributeFaults) faults {
+	if found == 0 {
+		return 0 // nearly always
 	}
-	var (
-		found faults
-		seen  uint64 // a bit for each key; a bit that is set already may be another key's
-		again bool
-	)
-	for key, value := range attrs.All() {
-		if key == "" {
-			again = again || found&emptyAttributeKey != 0
-			found |= emptyAttributeKey
-		} else {
-			bit := uint64(1) << ((uint(len(key))*29 + uint(key[len(key)-1])*5 + uint(key[len(key)/2])) & 63)
-			again = again || seen&bit != 0
-			seen |= bit
-		}
-		if value.Type() == pcommon.ValueTypeStr {
-			if len(value.Str()) > conventions.MaxAttributeBytes {
-				found |= oversizeAttribute
-			}
-			continue
-		}
-		found |= valueFaults(value)
-	}
-	if again && repeatsKey(attrs) {
-		found |= duplicateAttributeKey
-	}
-	return found
-}
-
-func valueFaults(value pcommon.Value) faults {
-	var found faults
-	switch value.Type() {
-	case pcommon.ValueTypeBytes:
-		if value.Bytes().Len() > conventions.MaxAttributeBytes {
-			found |= oversizeAttribute
-		}
-	case pcommon.ValueTypeMap, pcommon.ValueTypeSlice:
-		extent := conventions.ExtentOf(value)
-		if extent.Depth > conventions.MaxNesting {
-			found |= deepNesting
-		}
-		if extent.Bytes > conventions.MaxAttributeBytes {
-			found |= oversizeAttribute
+	var f faults
+	for _, known := range [...]struct {
+		of  conventions.AttributeFaults
+		bit faults
+	}{
+		{conventions.EmptyKey, emptyAttributeKey},
+		{conventions.DuplicateKey, duplicateAttributeKey},
+		{conventions.OversizeValue, oversizeAttribute},
+		{conventions.DeepValue, deepNesting},
+	} {
+		if found&known.of != 0 {
+			f |= known.bit
 		}
 	}
-	return found
-}
-
-// fewKeys is how many keys are compared one by one.
-const fewKeys = 32
-
-// repeatsKey says whether a key stands more than once.
-func repeatsKey(attrs pcommon.Map) bool {
-	if attrs.Len() > fewKeys {
-		seen := make(map[string]struct{}, attrs.Len())
-		for key := range attrs.All() {
-			seen[key] = struct{}{}
-		}
-		return len(seen) < attrs.Len()
-	}
-	var keys [fewKeys]string
-	n := 0
-	for key := range attrs.All() {
-		if slices.Contains(keys[:n], key) {
-			return true
-		}
-		keys[n] = key
-		n++
-	}
-	return false
+	return f
 }

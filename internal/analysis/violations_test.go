@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -83,6 +84,7 @@ func TestViolations(t *testing.T) {
 		"event of 0":                 {func(s tracetree.Span) { addEvent(s, 6); addEvent(s, 0) }, "missing_event_time"},
 		"largest time of an event":   {func(s tracetree.Span) { addEvent(s, math.MaxInt64) }, ""},
 		"event out of range":         {func(s tracetree.Span) { addEvent(s, math.MaxInt64+1) }, "missing_event_time"},
+		"event without a name":       {func(s tracetree.Span) { addEvent(s, 6).SetName("") }, "missing_event_name"},
 		"large in a link":            {func(s tracetree.Span) { addLinks(s, 1).Attributes().PutStr("k", large+"v") }, "oversize_attribute"},
 		"deepest":                    {func(s tracetree.Span) { nest(s.Attributes().PutEmpty("k"), 64) }, ""},
 		"too deep":                   {func(s tracetree.Span) { nest(s.Attributes().PutEmpty("k"), 65) }, "deep_nesting"},
@@ -110,6 +112,7 @@ func TestViolations(t *testing.T) {
 
 func addEvent(s tracetree.Span, at uint64) ptrace.SpanEvent {
 	event := s.Events().AppendEmpty()
+	event.SetName("event")
 	event.SetTimestamp(pcommon.Timestamp(at))
 	return event
 }
@@ -139,6 +142,10 @@ func TestContextViolations(t *testing.T) {
 		"invalid tracestate":                  {func(s tracetree.Span) { s.TraceState().FromRaw("Ot=th:c") }, "invalid_tracestate"},
 		"key twice":                           {func(s tracetree.Span) { s.TraceState().FromRaw("a=1,a=2") }, "duplicate_tracestate_key"},
 		"33 members":                          {func(s tracetree.Span) { s.TraceState().FromRaw(many.String()) }, "too_many_tracestate_members"},
+		"malformed threshold":                 {func(s tracetree.Span) { s.TraceState().FromRaw("ot=th:x") }, "invalid_sampling_threshold"},
+		"malformed randomness":                {func(s tracetree.Span) { s.TraceState().FromRaw("a=1,ot=th:c;rv:1") }, "invalid_sampling_randomness"},
+		"sampled against its threshold":       {func(s tracetree.Span) { s.TraceState().FromRaw("ot=th:c;rv:00000000000001") }, "inconsistent_sampling"},
+		"link's malformed threshold":          {func(s tracetree.Span) { addLinks(s, 1).TraceState().FromRaw("ot=th:x") }, "invalid_sampling_threshold"},
 		"link's tracestate":                   {func(s tracetree.Span) { addLinks(s, 1).TraceState().FromRaw("a=1") }, ""},
 		"link's invalid tracestate":           {func(s tracetree.Span) { addLinks(s, 1).TraceState().FromRaw("a") }, "invalid_tracestate"},
 		"an invalid one and the link's valid": {func(s tracetree.Span) { s.TraceState().FromRaw("a"); addLinks(s, 2).TraceState().FromRaw("a=1") }, "invalid_tracestate"},
@@ -174,6 +181,59 @@ func TestContextViolations(t *testing.T) {
 			require.Equal(t, test.want, strings.Join(result.Spans[0].Violations, " "))
 			require.Empty(t, result.Spans[1].Violations)
 		})
+	}
+}
+
+// A span counts for as many as its own tracestate says, whatever that of a link, or of the span before it, is.
+func TestWeight(t *testing.T) {
+	release := treetest.Release(t, `
+		a 1 - server 5 100
+		a 2 1 server 5 100
+		a 3 1 server 5 100
+		a 4 1 server 5 100
+		a 5 1 server 5 100`)
+	states := []string{"ot=th:c", "", "ot=th:8", "x=1,ot=th:8;rv:0", "ot=th:0"}
+	for i, state := range states {
+		release.Spans[i].TraceState().FromRaw(state)
+	}
+	addLinks(release.Spans[1], 1).TraceState().FromRaw("ot=th:c")
+	release.Spans[4].Attributes().PutDouble(conventions.AttrWeight, 7) // of an earlier stage
+	for range 2 {
+		result := analysis.Analyze(release)
+		var got []float64
+		for _, s := range result.Spans {
+			got = append(got, s.Weight)
+		}
+		require.Equal(t, []float64{4, 1, 2, 2, 1}, got)
+		analysis.Annotate(release, result)
+		for i, s := range release.Spans {
+			weight, ok := s.Attributes().Get(conventions.AttrWeight)
+			require.Equal(t, got[i] != 1, ok)
+			if ok {
+				require.InDelta(t, got[i], weight.Double(), 0)
+			}
+		}
+	}
+}
+
+// A start is in the future where a search would not find it under its own time. Without trace_assembly nobody knows.
+func TestFutureStart(t *testing.T) {
+	const released = int64(1_700_000_000_000_000_000)
+	for _, test := range []struct {
+		releasedAt, start int64
+		want              bool
+	}{
+		{released, released + int64(time.Hour), false},
+		{released, released + int64(time.Hour) + 1, true},
+		{released, math.MaxInt64, true},
+		{released, 0, false},
+		{0, released, false},
+	} {
+		release := treetest.Release(t, "a 1 - server 5 100")
+		release.ReleasedAt = test.releasedAt
+		release.Spans[0].SetStartTimestamp(pcommon.Timestamp(test.start))
+		release.Spans[0].SetEndTimestamp(pcommon.Timestamp(test.start))
+		require.Equal(t, test.want, slices.Contains(analysis.Analyze(release).Spans[0].Violations, "future_start"), "%+v", test)
 	}
 }
 

@@ -69,7 +69,8 @@ const (
 	AttrClockSkew = Prefix + "clock_skew"
 	// AttrViolations is the slice of the names of the rules that the span breaks.
 	AttrViolations = Prefix + "violations"
-	AttrWeight     = Prefix + "weight"
+	// AttrWeight is the span's adjusted count, a double: how many spans it stands for. Left out where it is 1.
+	AttrWeight = Prefix + "weight"
 )
 
 // What late spans, parts and interim releases make good. Sums over releases are those over whole traces: what an earlier release
@@ -187,11 +188,22 @@ const (
 	ViolationDuplicateTracestateKey = "duplicate_tracestate_key"
 	// ViolationEmptyAttributeKey marks an attribute without a key.
 	ViolationEmptyAttributeKey = "empty_attribute_key"
+	// ViolationFutureStart marks a start, after skew correction, more than FutureStart after the release; searches find the span as if it had begun at that
+	// limit.
+	ViolationFutureStart = "future_start"
+	// ViolationInconsistentSampling marks a tracestate by which the span would not have been sampled; its weight is not known.
+	ViolationInconsistentSampling = "inconsistent_sampling"
+	// ViolationInvalidSamplingRandomness and ViolationInvalidSamplingThreshold mark an rv, a th of OpenTelemetry's member of the
+	// tracestate that is not as it has them, see ReadSampling.
+	ViolationInvalidSamplingRandomness = "invalid_sampling_randomness"
+	ViolationInvalidSamplingThreshold  = "invalid_sampling_threshold"
 	// ViolationInvalidTracestate marks a tracestate, of a span or of a link, that is not as W3C Trace Context has it, see
 	// ReadTracestate.
 	ViolationInvalidTracestate = "invalid_tracestate"
 	// ViolationLongName marks a service or span name above MaxNameBytes; aggregates use its beginning.
 	ViolationLongName = "long_name"
+	// ViolationMissingEventName marks an event without a name.
+	ViolationMissingEventName = "missing_event_name"
 	// ViolationMissingEventTime marks an event whose time is 0, or one that int64 cannot hold, which counts as 0.
 	ViolationMissingEventTime = "missing_event_time"
 	// ViolationMissingServiceName marks a resource without a service.name.

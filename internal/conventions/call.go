@@ -86,7 +86,7 @@ type CallClues struct {
 	seed  maphash.Seed
 	hash  uint64
 	named bool      // by something that goes before the following
-	last  [4]string // what counts where nothing else names the peer: addresses are many
+	last  [8]string // what counts where nothing else names the peer: addresses are many
 }
 
 // Int takes an attribute.
@@ -111,18 +111,28 @@ func (c *CallClues) Text(key, text string) {
 		name = 3
 	case "db.name":
 		name = 4
-	case "messaging.destination.name":
+	case "db.cassandra.keyspace":
 		name = 5
-	case "messaging.destination":
+	case "db.hbase.namespace":
 		name = 6
-	case "server.address":
+	case "db.instance":
 		name = 7
-	case "net.peer.name":
+	case "messaging.destination.name":
 		name = 8
-	case "http.host":
+	case "messaging.destination":
 		name = 9
-	case "peer.hostname":
+	case "messaging.source.name":
 		name = 10
+	case "message_bus.destination":
+		name = 11
+	case "server.address":
+		name = 12
+	case "net.peer.name":
+		name = 13
+	case "http.host":
+		name = 14
+	case "peer.hostname":
+		name = 15
 	case "db.system.name":
 		name = maxNamed + 1
 	case "db.system":
@@ -133,23 +143,44 @@ func (c *CallClues) Text(key, text string) {
 		name = maxNamed + 4
 	case "rpc.system":
 		name = maxNamed + 5
+	case "rpc.service", "rpc.method": // that etcd is called counts
+		if text != "" {
+			etcd := uint64(0)
+			if strings.HasPrefix(text, etcdServices) {
+				etcd = 1
+			}
+			c.hash = mix(c.hash, 400+uint64(len(key)), etcd)
+		}
+		return
 	case "db.query.text", "db.statement", "http.request.method", "http.method": // that they are there counts
 		c.hash = mix(c.hash, 100+uint64(len(key)), min(1, uint64(len(text))))
 		return
 	case "server.port", "net.peer.port":
 		c.Int(key, textPort(text))
 		return
-	case "network.peer.address":
+	case "server.socket.domain":
 		c.setLast(0, text)
 		return
-	case "net.peer.ip":
+	case "net.sock.peer.name":
 		c.setLast(1, text)
 		return
-	case "url.full":
+	case "network.peer.address":
 		c.setLast(2, text)
 		return
-	case "http.url":
+	case "server.socket.address":
 		c.setLast(3, text)
+		return
+	case "net.sock.peer.addr":
+		c.setLast(4, text)
+		return
+	case "net.peer.ip":
+		c.setLast(5, text)
+		return
+	case "url.full":
+		c.setLast(6, text)
+		return
+	case "http.url":
+		c.setLast(7, text)
 		return
 	default:
 		return
@@ -171,7 +202,7 @@ func (c *CallClues) sum() uint64 {
 	hash := c.hash
 	if !c.named {
 		for i, text := range c.last {
-			if i >= 2 {
+			if i >= 6 {
 				text = urlHost(text)
 			}
 			hash = mix(hash, 300+uint64(i), maphash.String(c.seed, text))
@@ -181,7 +212,7 @@ func (c *CallClues) sum() uint64 {
 }
 
 // maxNamed is the last of the attributes in hash that name a peer before addresses and URLs do.
-const maxNamed = 10
+const maxNamed = 15
 
 // mix adds what an attribute says, in their order.
 func mix(hash, name, value uint64) uint64 {

@@ -80,11 +80,13 @@ func TestCallsAreThoseOfReadCall(t *testing.T) {
 				"db.query.text", "db.statement", "messaging.system", "messaging.destination.name", "messaging.destination",
 				"rpc.system.name", "rpc.system", "rpc.service", "rpc.method", "server.address", "net.peer.name", "http.host",
 				"peer.hostname", "network.peer.address", "net.peer.ip", "url.full", "http.url", "component", "server.port",
-				"net.peer.port", "http.request.method", "http.method", "other")
+				"net.peer.port", "http.request.method", "http.method", "db.cassandra.keyspace", "db.hbase.namespace", "db.instance",
+				"messaging.source.name", "message_bus.destination", "server.socket.domain", "net.sock.peer.name",
+				"server.socket.address", "net.sock.peer.addr", "other")
 			if rng.IntN(4) == 0 {
 				span.Attributes().PutInt(key, int64(rng.IntN(3)))
 			} else {
-				span.Attributes().PutStr(key, pick("", "1", "2", "http://a/1", "http://a:2/2"))
+				span.Attributes().PutStr(key, pick("", "1", "2", "http://a/1", "http://a:2/2", "etcdserverpb.KV"))
 			}
 		}
 		got := callOf(calls, span)

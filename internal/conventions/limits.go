@@ -2,6 +2,7 @@ package conventions
 
 import (
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -13,6 +14,8 @@ const (
 	MaxAttributeBytes = 64 << 10
 	// MaxNesting is how deep the arrays and maps of one value are nested.
 	MaxNesting = 64
+	// FutureStart is how long after its release a span may begin, by clocks that are off.
+	FutureStart = time.Hour
 	// MaxLinks is the number of links of a span.
 	MaxLinks = 1000
 )
@@ -62,7 +65,8 @@ type nestedValue struct {
 // ExtentOf measures a value, however deep it is nested.
 func ExtentOf(value pcommon.Value) Extent {
 	var e Extent
-	var todo []nestedValue
+	var few [4]nestedValue // an array of plain values costs no memory
+	todo := few[:0]
 	look := func(v pcommon.Value, depth int) {
 		switch v.Type() {
 		case pcommon.ValueTypeStr:

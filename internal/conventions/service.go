@@ -1,6 +1,8 @@
 package conventions
 
 import (
+	"strings"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
 )
@@ -14,6 +16,72 @@ func ServiceName(resource pcommon.Resource) string {
 		}
 	}
 	return UnknownService
+}
+
+// serviceKeys name a service whose sender names none, the best first: Kubernetes' workloads in the order of the semantic conventions
+// for service.name there (docs/non-normative/k8s-attributes.md), then other platforms', then the program, then its host.
+var serviceKeys = [...]string{
+	"k8s.deployment.name", "k8s.replicaset.name", "k8s.statefulset.name", "k8s.daemonset.name", "k8s.cronjob.name", "k8s.job.name",
+	"k8s.pod.name", "k8s.container.name", "faas.name", "aws.ecs.task.family", "container.name", "process.executable.name", "host.name",
+}
+
+// Places in serviceKeys.
+const (
+	byReplicaSet = 1
+	byJob        = 5
+	byPod        = 6
+	byExecutable = 11
+	byHost       = 12
+)
+
+// Service is the name of the resource's service for aggregates and annotations, of at most MaxNameBytes: its service.name. Where that
+// is absent, or "unknown_service" with or without the program behind it, as SDKs write where nobody named the service, it is the first
+// of serviceKeys that is there: of a replica set, a job and a pod the name of what they belong to; of a program
+// "unknown_service:" and its name, as SDKs have it; a host's only if it holds no id, for a container's hosts are many.
+func Service(resource pcommon.Resource) string {
+	given := ServiceName(resource)
+	if !strings.HasPrefix(given, UnknownService) || len(given) > len(UnknownService) && given[len(UnknownService)] != ':' {
+		return ShortName(given)
+	}
+	best, name := len(serviceKeys), ""
+	for key, value := range resource.Attributes().All() {
+		for i := range best {
+			if serviceKeys[i] == key {
+				if value.Type() == pcommon.ValueTypeStr && value.Str() != "" {
+					best, name = i, value.Str()
+				}
+				break
+			}
+		}
+	}
+	switch best {
+	case len(serviceKeys):
+		return ShortName(given)
+	case byReplicaSet, byJob:
+		name = ownerName(name, false)
+	case byPod:
+		name = ownerName(name, true)
+	case byExecutable:
+		if given != UnknownService {
+			return ShortName(given)
+		}
+		name = UnknownService + ":" + name
+	case byHost:
+		if given != UnknownService || holdsID(name) {
+			return ShortName(given)
+		}
+	}
+	return ShortName(name)
+}
+
+// holdsID says whether a part of the name is an id.
+func holdsID(name string) bool {
+	for part := range strings.FieldsFuncSeq(name, func(r rune) bool { return r == '-' || r == '_' || r == '.' }) {
+		if idPart(part, false, false) {
+			return true
+		}
+	}
+	return false
 }
 
 // ServiceVersion is the resource's service.version; empty if it names none.

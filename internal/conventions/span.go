@@ -1,6 +1,7 @@
 package conventions
 
 import (
+	"math/bits"
 	"strconv"
 	"strings"
 
@@ -11,9 +12,18 @@ import (
 // SpanFacts is what the look-ups need of one span, gathered in a single pass over its attributes. Current names of the
 // semantic conventions go before previous ones, whatever their order on the span. Values of another type than the conventions'
 // count as absent.
+//
+// The zero value is ready, and one after the other may be read into the same.
 type SpanFacts struct {
-	kind    ptrace.SpanKind
-	values  [factCount]string
+	kind   ptrace.SpanKind
+	values [factCount]string
+	given  factSet // those of values that are not empty
+
+	read
+}
+
+// read is what starts afresh with each span.
+type read struct {
 	port    int64 // server.port
 	oldPort int64 // net.peer.port
 
@@ -23,9 +33,11 @@ type SpanFacts struct {
 	Response Response
 
 	wrongType bool
+	annotated bool
+	faults    AttributeFaults
 
-	// Attributes under the prefixes of category.go.
-	s3, container, orchestration, network, business bool
+	// Attributes of category.go. business says that the span has details of the business, businessOperation that it names an operation.
+	s3, container, orchestration, network, business, businessOperation bool
 }
 
 // fact is one value that a look-up wants; the facts that follow each other under one comment are names for the same thing,
@@ -42,6 +54,9 @@ const (
 	// the database within the system
 	factDBNamespace
 	factDBName
+	factDBCassandraKeyspace
+	factDBHBaseNamespace
+	factDBInstance
 	// what is asked of the database
 	factDBQueryText
 	factDBStatement
@@ -49,6 +64,8 @@ const (
 	// the queue or topic
 	factMessagingDestinationName
 	factMessagingDestination
+	factMessagingSourceName
+	factMessageBusDestination
 	// the RPC system
 	factRPCSystemName
 	factRPCSystem
@@ -59,119 +76,115 @@ const (
 	factNetPeerName
 	factHTTPHost
 	factPeerHostname
+	// the other end of the connection, which may be a pod or a proxy
+	factServerSocketDomain
+	factNetSockPeerName
 	factNetworkPeerAddress
+	factServerSocketAddress
+	factNetSockPeerAddr
 	factNetPeerIP
 	// the URL that is called
 	factURLFull
 	factHTTPURL
 	// Envoy's component
 	factComponent
+	// what tells an object store
+	factUserAgent
+	factAzureProvider
+	factAzureNamespace
 	factCount
 )
 
+// factSet is a set of facts, one bit each; the first of those that are names for the same thing is the current one.
+type factSet uint64
+
+const (
+	servicePeer factSet = 1<<factServicePeerName | 1<<factPeerService
+	dbSystem    factSet = 1<<factDBSystemName | 1<<factDBSystem
+	dbName      factSet = 1<<factDBNamespace | 1<<factDBName | 1<<factDBCassandraKeyspace | 1<<factDBHBaseNamespace | 1<<factDBInstance
+	dbQuery     factSet = 1<<factDBQueryText | 1<<factDBStatement
+	destination factSet = 1<<factMessagingDestinationName | 1<<factMessagingDestination | 1<<factMessagingSourceName |
+		1<<factMessageBusDestination
+	rpcSystem  factSet = 1<<factRPCSystemName | 1<<factRPCSystem
+	address    factSet = 1<<factServerAddress | 1<<factNetPeerName | 1<<factHTTPHost | 1<<factPeerHostname
+	connection factSet = 1<<factServerSocketDomain | 1<<factNetSockPeerName | 1<<factNetworkPeerAddress |
+		1<<factServerSocketAddress | 1<<factNetSockPeerAddr | 1<<factNetPeerIP
+	rpcCall factSet = 1<<factRPCService | 1<<factRPCMethod
+	url     factSet = 1<<factURLFull | 1<<factHTTPURL
+	azure   factSet = 1<<factAzureProvider | 1<<factAzureNamespace
+)
+
 // ReadSpan gathers the facts of a span.
-func ReadSpan(span ptrace.Span) SpanFacts {
-	f := SpanFacts{kind: span.Kind()}
-	for key, value := range span.Attributes().All() {
-		switch key {
-		case "service.peer.name":
-			f.set(factServicePeerName, value)
-		case "peer.service":
-			f.set(factPeerService, value)
-		case "db.system.name":
-			f.set(factDBSystemName, value)
-		case "db.system":
-			f.set(factDBSystem, value)
-		case "db.namespace":
-			f.set(factDBNamespace, value)
-		case "db.name":
-			f.set(factDBName, value)
-		case "db.query.text":
-			f.set(factDBQueryText, value)
-		case "db.statement":
-			f.set(factDBStatement, value)
-		case "messaging.system":
-			f.set(factMessagingSystem, value)
-		case "messaging.destination.name":
-			f.set(factMessagingDestinationName, value)
-		case "messaging.destination":
-			f.set(factMessagingDestination, value)
-		case "rpc.system.name":
-			f.set(factRPCSystemName, value)
-		case "rpc.system":
-			f.set(factRPCSystem, value)
-		case "rpc.service":
-			f.set(factRPCService, value)
-		case "rpc.method":
-			f.set(factRPCMethod, value)
-		case "server.address":
-			f.set(factServerAddress, value)
-		case "net.peer.name":
-			f.set(factNetPeerName, value)
-		case "http.host":
-			f.set(factHTTPHost, value)
-		case "peer.hostname":
-			setText(&f.values[factPeerHostname], value) // OpenTracing's, not in the conventions
-		case "network.peer.address":
-			f.set(factNetworkPeerAddress, value)
-		case "net.peer.ip":
-			f.set(factNetPeerIP, value)
-		case "url.full":
-			f.set(factURLFull, value)
-		case "http.url":
-			f.set(factHTTPURL, value)
-		case "component":
-			setText(&f.values[factComponent], value)
-		case "http.request.method", "http.method":
-			f.http = f.http || value.Type() == pcommon.ValueTypeStr
-			f.expect(pcommon.ValueTypeStr, value)
-		case "server.port":
-			f.port = port(value)
-			f.expect(pcommon.ValueTypeInt, value)
-		case "net.peer.port":
-			f.oldPort = port(value)
-			f.expect(pcommon.ValueTypeInt, value)
-		case "http.response.status_code":
-			setInt(&f.Response.http, value)
-			f.expect(pcommon.ValueTypeInt, value)
-		case "http.status_code":
-			setInt(&f.Response.oldHTTP, value)
-			f.expect(pcommon.ValueTypeInt, value)
-		case "rpc.grpc.status_code":
-			if f.Response.grpc == 0 && value.Type() == pcommon.ValueTypeInt {
-				f.Response.grpc = value.Int() + 1
-			}
-			f.expect(pcommon.ValueTypeInt, value)
-		case "rpc.response.status_code":
-			setText(&f.Response.rpc, value)
-			f.expect(pcommon.ValueTypeStr, value)
-		case "http.request.body.size", "http.response.body.size",
-			"http.request_content_length", "http.response_content_length", "http.request.resend_count", "http.resend_count",
-			"client.port", "net.host.port", "network.peer.port", "network.local.port",
-			"db.response.returned_rows", "db.operation.batch.size", "messaging.batch.message_count", "messaging.message.body.size",
-			"thread.id":
-			f.expect(pcommon.ValueTypeInt, value)
-		case "http.route", "http.target", "http.scheme", "url.path", "url.query", "url.scheme", "user_agent.original",
-			"client.address", "network.protocol.name", "network.protocol.version", "error.type",
-			"db.response.status_code", "db.operation.name", "db.operation", "db.collection.name", "messaging.operation.name",
-			"messaging.operation.type", "messaging.message.id", "session.id", "user.id", "enduser.id":
-			f.expect(pcommon.ValueTypeStr, value)
-		default:
-			f.readPrefix(key)
-		}
-	}
+func ReadSpan(span ptrace.Span) (f SpanFacts) {
+	f.Read(span)
 	return f
 }
 
-// set takes the first of repeated attributes, as pcommon.Map.Get does.
-func (f *SpanFacts) set(at fact, value pcommon.Value) {
-	setText(&f.values[at], value)
-	f.expect(pcommon.ValueTypeStr, value)
+// Read gathers the facts of a span in the place of those of another.
+func (f *SpanFacts) Read(span ptrace.Span) {
+	for ; f.given != 0; f.given &= f.given - 1 {
+		f.values[bits.TrailingZeros64(uint64(f.given))] = ""
+	}
+	f.kind, f.read = span.Kind(), read{}
+	attrs := span.Attributes()
+	var (
+		known [2]uint64 // a bit for each of spanKeys that was there
+		other keySet
+		again bool // a key that is none of spanKeys, or another with the same bit
+	)
+	for key, value := range attrs.All() {
+		typ := value.Type()
+		f.faults |= valueFaults(value, typ)
+		hash := keyHash(key)
+		at := findKey(key, hash)
+		if at < 0 {
+			again = other.add(hash) || again
+			f.readOther(key, value)
+			continue
+		}
+		word, bit := &known[at/64], uint64(1)<<(at%64)
+		if *word&bit != 0 {
+			f.faults |= DuplicateKey
+		}
+		*word |= bit
+		k := &spanKeys[at]
+		if typ != k.want && k.want != pcommon.ValueTypeEmpty && typ != pcommon.ValueTypeEmpty {
+			f.wrongType = true
+		}
+		if k.take != takeNothing {
+			f.take(k, value, typ)
+		}
+	}
+	if again && f.faults&DuplicateKey == 0 && repeatsKey(attrs) {
+		f.faults |= DuplicateKey
+	}
 }
 
-// expect notes whether the value has the type that the conventions give to its key.
-func (f *SpanFacts) expect(want pcommon.ValueType, value pcommon.Value) {
-	f.wrongType = f.wrongType || wrongType(want, value)
+// take takes the first of repeated attributes, as pcommon.Map.Get does.
+func (f *SpanFacts) take(k *spanKey, value pcommon.Value, typ pcommon.ValueType) {
+	switch k.take {
+	case takeText:
+		if f.given>>k.to&1 == 0 && typ == pcommon.ValueTypeStr && value.Str() != "" {
+			f.values[k.to] = value.Str()
+			f.given |= 1 << k.to
+		}
+	case takeHTTP:
+		f.http = f.http || typ == pcommon.ValueTypeStr
+	case takePort:
+		f.port = port(value)
+	case takeOldPort:
+		f.oldPort = port(value)
+	case takeHTTPStatus:
+		setInt(&f.Response.http, value)
+	case takeOldHTTPStatus:
+		setInt(&f.Response.oldHTTP, value)
+	case takeGRPCStatus:
+		if f.Response.grpc == 0 && typ == pcommon.ValueTypeInt {
+			f.Response.grpc = value.Int() + 1
+		}
+	case takeRPCStatus:
+		setText(&f.Response.rpc, value)
+	}
 }
 
 // wrongType says whether the value has another type. One that is empty is none.
@@ -179,6 +192,12 @@ func wrongType(want pcommon.ValueType, value pcommon.Value) bool {
 	got := value.Type()
 	return got != want && got != pcommon.ValueTypeEmpty
 }
+
+// Annotated says whether an attribute under Prefix stands on the span.
+func (f *SpanFacts) Annotated() bool { return f.annotated }
+
+// Faults are those of the span's attributes.
+func (f *SpanFacts) Faults() AttributeFaults { return f.faults }
 
 // WrongType says whether a value has another type than the conventions, current or previous, give to its key. Only the keys
 // that ReadSpan knows are looked at.
@@ -203,63 +222,66 @@ func textPort(text string) int64 {
 }
 
 // first is the first of the facts that is there.
-func (f *SpanFacts) first(facts ...fact) string {
-	for _, at := range facts {
-		if f.values[at] != "" {
-			return f.values[at]
-		}
+func (f *SpanFacts) first(of factSet) string {
+	if given := f.given & of; given != 0 {
+		return f.values[bits.TrailingZeros64(uint64(given))]
 	}
 	return ""
 }
+
+func (f *SpanFacts) any(of factSet) bool { return f.given&of != 0 }
 
 // HTTPCall says whether the span is a request of HTTP.
 func (f *SpanFacts) HTTPCall() bool { return f.http }
 
 // RPC says whether the span is a call of an RPC system.
-func (f *SpanFacts) RPC() bool { return f.first(factRPCSystemName, factRPCSystem) != "" }
+func (f *SpanFacts) RPC() bool { return f.any(rpcSystem) }
 
 // DBSystem is the database system, such as "postgresql"; empty if the span names none.
-func (f *SpanFacts) DBSystem() string { return f.first(factDBSystemName, factDBSystem) }
+func (f *SpanFacts) DBSystem() string {
+	if system := f.first(dbSystem); system != "" || !f.etcd() {
+		return system
+	}
+	return "etcd"
+}
+
+// etcdServices begins the names of etcd's services, which speak gRPC and say nothing of a database.
+const etcdServices = "etcdserverpb."
+
+func (f *SpanFacts) etcd() bool { return f.rpcOf(etcdServices) }
+
+// rpcOf says whether the span calls, or serves, a method of a service whose full name begins so. The conventions write that name in
+// rpc.method; before 1.39 in rpc.service.
+func (f *SpanFacts) rpcOf(prefix string) bool {
+	return f.any(rpcCall) && (strings.HasPrefix(f.values[factRPCService], prefix) || strings.HasPrefix(f.values[factRPCMethod], prefix))
+}
 
 // Database says whether the span is an operation of a database.
-func (f *SpanFacts) Database() bool {
-	return f.first(factDBSystemName, factDBSystem, factDBQueryText, factDBStatement) != ""
-}
+func (f *SpanFacts) Database() bool { return f.any(dbSystem|dbName|dbQuery) || f.etcd() }
 
 // Messaging says whether the span sends, receives or processes a message.
 func (f *SpanFacts) Messaging() bool {
-	return f.kind == ptrace.SpanKindProducer || f.kind == ptrace.SpanKindConsumer ||
-		f.first(factMessagingSystem, factMessagingDestinationName, factMessagingDestination) != ""
+	return f.kind == ptrace.SpanKindProducer || f.kind == ptrace.SpanKindConsumer || f.namesQueue()
 }
 
-// Storage says whether the span is a call of an object store: S3 and what speaks its protocol, Google's and Azure's.
-func (f *SpanFacts) Storage() bool {
-	if f.s3 || f.values[factRPCService] == "S3" || strings.HasPrefix(f.values[factRPCMethod], "S3/") {
-		return true
-	}
-	return f.kind == ptrace.SpanKindClient && objectStoreHost(f.Host())
-}
+// namesQueue says whether the span names what messages go through.
+func (f *SpanFacts) namesQueue() bool { return f.any(1<<factMessagingSystem | destination) }
 
 // Host is the host that the span calls, without a port; empty if the span names none.
 func (f *SpanFacts) Host() string {
-	host := f.address()
+	host := f.first(address)
 	if host == "" {
-		host = urlHost(f.first(factURLFull, factHTTPURL))
+		host = urlHost(f.first(url))
 	}
-	// A colon that is the only one, or follows a bracket, stands before a port; others belong to an IPv6 address.
-	if i := strings.LastIndexByte(host, ':'); i > 0 && (host[i-1] == ']' || strings.IndexByte(host, ':') == i) {
-		host = host[:i]
+	if host == "" {
+		host = f.first(connection)
 	}
-	return strings.Trim(host, "[]")
-}
-
-func (f *SpanFacts) address() string {
-	return f.first(factServerAddress, factNetPeerName, factHTTPHost, factPeerHostname, factNetworkPeerAddress, factNetPeerIP)
+	return HostOf(host)
 }
 
 // urlHost is the host and port of a URL, without the user information, which may be a secret.
-func urlHost(url string) string {
-	_, rest, ok := strings.Cut(url, "://")
+func urlHost(u string) string {
+	_, rest, ok := strings.Cut(u, "://")
 	if !ok {
 		return ""
 	}

@@ -83,13 +83,42 @@ func TestCategory(t *testing.T) {
 		{name: "Istio", kind: client, attrs: attrs{"istio.mesh_id": "m"}, answered: true, want: "network"},
 		{name: "another component", kind: server, attrs: attrs{"component": "grpc"}, want: "service_call"},
 
+		{name: "DNS", kind: internal, attrs: attrs{"dns.question.name": "orders.example"}, want: "network"},
+		{name: "TLS by its scope", kind: internal, scope: "Experimental.System.Net.Security", want: "network"},
+		{name: "a proxy by its service", kind: server, service: "unknown_service:envoy", want: "network"},
+		{name: "a container by a client", kind: client, service: "kubelet", attrs: attrs{"rpc.system": "grpc", "rpc.service": "runtime.v1.RuntimeService"}, want: "container"},
+		{name: "a container by a client, current name", kind: client, answered: true, attrs: attrs{"rpc.system.name": "grpc", "rpc.method": "containerd.services.tasks.v1.Tasks/Create"}, want: "container"},
+		{name: "another service of such a name", kind: client, attrs: attrs{"rpc.service": "runtime.v10.X"}, want: "external_call"},
+		{name: "etcd", kind: client, service: "apiserver", attrs: attrs{"rpc.system": "grpc", "rpc.service": "etcdserverpb.KV"}, want: "database_operation"},
+		{name: "Kubernetes' API", kind: client, attrs: attrs{"http.request.method": "GET", "url.full": "https://10.96.0.1:443/api/v1/namespaces/shop/pods"}, want: "orchestration"},
+		{name: "a group of Kubernetes' API", kind: client, attrs: attrs{"http.method": "GET", "http.url": "https://10.96.0.1/apis/apps/v1/deployments"}, want: "orchestration"},
+		{name: "Kubernetes' API by its host", kind: client, attrs: attrs{"http.method": "GET", "server.address": "kubernetes.default.svc"}, want: "orchestration"},
+		{name: "another host of such a name", kind: client, attrs: attrs{"http.method": "GET", "server.address": "kubernetes.default.example"}, want: "external_call"},
+		{name: "another API", kind: client, attrs: attrs{"http.method": "GET", "http.url": "https://api.example/api/v1/orders"}, want: "external_call"},
+		{name: "apis of somebody else", kind: client, attrs: attrs{"http.method": "GET", "http.url": "https://api.example/apis/list"}, want: "external_call"},
+		{name: "a producer of Argo", kind: producer, service: "workflows-controller", want: "orchestration"},
+		{name: "a producer of Argo that names a queue", kind: producer, service: "argo-server", attrs: attrs{"messaging.system": "nats"}, want: "messaging"},
+		{name: "MinIO by its user agent", kind: client, attrs: attrs{"user_agent.original": "MinIO (linux; amd64) minio-go/v7.0.95"}, want: "storage"},
+		{name: "S3 by its URL", kind: client, attrs: attrs{"url.full": "https://objects.corp.example/photos/7?x-id=GetObject"}, want: "storage"},
+		{name: "Azure by its SDK", kind: client, attrs: attrs{"az.namespace": "Microsoft.Storage"}, want: "storage"},
+		{name: "another one of Azure", kind: client, attrs: attrs{"az.namespace": "Microsoft.KeyVault"}, want: "external_call"},
+		{name: "Google's by its SDK", kind: internal, scope: "cloud.google.com/go/storage", want: "storage"},
+		{name: "a database by its name", kind: client, attrs: attrs{"db.name": "shop"}, want: "database_operation"},
+
+		{name: "business operation on a server", kind: server, attrs: attrs{"business.operation": "checkout"}, want: "business_operation"},
+		{name: "business operation on a consumer", kind: consumer, attrs: attrs{"business.operation": "checkout", "messaging.system": "kafka"}, want: "business_operation"},
+		{name: "business operation on a client", kind: client, attrs: attrs{"business.operation": "checkout"}, want: "external_call"},
+		{name: "business operation on a producer", kind: producer, attrs: attrs{"business.operation": "checkout"}, want: "messaging"},
+		{name: "business operation found before", kind: server, attrs: attrs{"tracewright.category": "business_operation"}, want: "business_operation"},
+		{name: "another category found before", kind: server, attrs: attrs{"tracewright.category": "network"}, want: "service_call"},
+
 		{name: "business", kind: internal, attrs: attrs{"business.order": "o"}, want: "business_operation"},
 		{name: "business on a server", kind: server, attrs: attrs{"business.order": "o"}, want: "service_call"},
 		{name: "an empty key", kind: internal, attrs: attrs{"": "x"}, want: "internal"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := facts(t, tt.kind, tt.attrs)
-			got := f.Category(tt.service, tt.scope, tt.answered)
+			got := f.Category(conventions.ReadOrigin(tt.service, tt.scope), tt.answered)
 			require.Equal(t, tt.want, got)
 			require.Contains(t, conventions.Categories, got)
 		})
@@ -112,6 +141,15 @@ func TestPeer(t *testing.T) {
 		{"namespace alone", client, attrs{"db.namespace": "shop", "db.query.text": "q"}, "shop", "database"},
 		{"database without a namespace", client, attrs{"db.system": "redis", "server.address": "cache", "server.port": 6379}, "cache:6379", "database"},
 		{"database that names only itself", client, attrs{"db.system": "sqlite"}, "sqlite", "database"},
+		{"Cassandra's keyspace", client, attrs{"db.system": "cassandra", "db.cassandra.keyspace": "shop"}, "cassandra:shop", "database"},
+		{"OpenTracing's database", client, attrs{"db.instance": "shop", "db.statement": "q"}, "shop", "database"},
+		{"etcd", client, attrs{"rpc.system": "grpc", "rpc.service": "etcdserverpb.KV", "server.address": "etcd", "server.port": 2379}, "etcd:2379", "database"},
+		{"etcd that names no host", client, attrs{"rpc.method": "etcdserverpb.KV/Range"}, "etcd", "database"},
+		{"queue, name of a source", client, attrs{"messaging.source.name": "mails"}, "mails", "queue"},
+		{"OpenTracing's queue", producer, attrs{"message_bus.destination": "mails"}, "mails", "queue"},
+		{"URL before the connection", client, attrs{"url.full": "http://reviews:9080/x", "network.peer.address": "10.1.2.3"}, "reviews:9080", "external"},
+		{"connection, names of 1.21", client, attrs{"server.socket.address": "10.1.2.3", "server.port": 80}, "10.1.2.3:80", "external"},
+		{"connection, names of 1.13", client, attrs{"net.sock.peer.addr": "10.1.2.3", "net.sock.peer.name": "proxy", "net.peer.port": 80}, "proxy:80", "external"},
 		{"queue", producer, attrs{"messaging.system": "kafka", "messaging.destination.name": "mails", "server.address": "k"}, "mails", "queue"},
 		{"queue, previous name", producer, attrs{"messaging.destination": "mails"}, "mails", "queue"},
 		{"queue that names only its system", producer, attrs{"messaging.system": "kafka"}, "kafka", "queue"},
@@ -180,6 +218,6 @@ func FuzzPeer(f *testing.F) {
 		read = conventions.ReadSpan(span)
 		service, kind := read.Peer()
 		require.Equal(t, service == "", kind == "")
-		require.Contains(t, conventions.Categories, read.Category(url, address, false))
+		require.Contains(t, conventions.Categories, read.Category(conventions.ReadOrigin(url, address), false))
 	})
 }

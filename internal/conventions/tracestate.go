@@ -29,9 +29,10 @@ type TracestateFaults struct {
 //
 // OWS is any number of spaces and tabs. Level 1 allowed one "@" in a key, between tenant and system, and no digit at the start of
 // a key without it: whatever it allowed is still allowed. Keys are compared as they are.
-func ReadTracestate(tracestate string) TracestateFaults {
+//
+// ot is the value of OpenTelemetry's member, the first if there are several; see ReadSampling.
+func ReadTracestate(tracestate string) (found TracestateFaults, ot string) {
 	var (
-		found  TracestateFaults
 		keys   [MaxTracestateMembers]string
 		hashes [MaxTracestateMembers]uint32 // of the keys, which are compared where these are equal
 		n      int
@@ -54,10 +55,13 @@ func ReadTracestate(tracestate string) TracestateFaults {
 		for i := range n {
 			found.DuplicateKey = found.DuplicateKey || hashes[i] == hash && keys[i] == key
 		}
+		if key == "ot" && ot == "" {
+			ot = member[len("ot="):]
+		}
 		keys[n], hashes[n] = key, hash
 		n++
 	}
-	return found
+	return found, ot
 }
 
 // tracestateKey is the key of a member that has no blanks around it, with a hash, and whether key and value are valid.

@@ -87,8 +87,18 @@ func TestReadTracestate(t *testing.T) {
 		"invalid, and twice, and many ": {"a=1,a=1,=," + members(30), conventions.TracestateFaults{Invalid: true, DuplicateKey: true, TooManyMembers: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Equal(t, test.want, conventions.ReadTracestate(test.tracestate))
+			found, _ := conventions.ReadTracestate(test.tracestate)
+			require.Equal(t, test.want, found)
 		})
+	}
+}
+
+func TestOpenTelemetrysMember(t *testing.T) {
+	for tracestate, want := range map[string]string{
+		"": "", "a=1": "", "ot=th:c": "th:c", "a=1, ot=th:c;rv:1 ,b=2": "th:c;rv:1", "ot=1,ot=2": "1", "ott=1,o=2": "", "ot=\xff,b=1": "",
+	} {
+		_, ot := conventions.ReadTracestate(tracestate)
+		require.Equal(t, want, ot, "%q", tracestate)
 	}
 }
 
@@ -130,7 +140,9 @@ func FuzzReadTracestate(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, tracestate string) {
-		require.Equal(t, slowTracestate(tracestate), conventions.ReadTracestate(tracestate))
+		found, ot := conventions.ReadTracestate(tracestate)
+		require.Equal(t, slowTracestate(tracestate), found)
+		require.True(t, ot == "" || strings.Contains(tracestate, "ot="+ot))
 	})
 }
 

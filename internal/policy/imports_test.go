@@ -36,8 +36,10 @@ var importRules = []importRule{
 	},
 	{
 		"internal/tracestore/storetest",
-		[]string{"internal/analysis", "internal/conventions", "internal/tracetree", "internal/tracestore"},
-		"the suite drives backends through the contract",
+		[]string{
+			"internal/analysis", "internal/conventions", "internal/tracetree", "internal/tracestore", "internal/tracestore/memstore",
+		},
+		"the suite drives backends through the contract, and holds them against the reference",
 	},
 	{"internal/tracestore/memstore", backendImports, "a backend knows the contract"},
 	{"internal/tracestore/pebblestore", backendImports, "a backend knows the contract"},
@@ -76,22 +78,25 @@ var importRules = []importRule{
 		"the only place that wires a backend in",
 	},
 	{"extension/rawspansextension", []string{"internal/rawspans"}, "it makes placeholders of requests and looks into nothing"},
+	{"extension/goruntimeextension", nil, "it sets the process and knows nothing of traces"},
 	{
 		"extension/tracequeryextension",
 		[]string{"internal/analysis", "internal/conventions", "internal/tenant", "internal/tracetree", "internal/tracestore"},
 		"queries read through the contract",
 	},
 	{"internal/tracegen", nil, "the traffic and its truth know nothing of the product that they check"},
+	{"cmd/tracewrightctl", []string{"internal/tracestore/pebblestore"}, "it opens folders of the embedded store, and nothing of the pipeline"},
 	{"cmd/tracegen", []string{"internal/tracegen"}, "the generator knows the wire and the API, not the product's inside"},
 	{"test/arrival", nil, "the package is its tests, which play the generator's traffic to the factory"},
 	{"test/hostile", nil, "tests of the pipeline made of its factories; it holds no code"},
+	{"test/propagation", nil, "the package is its tests, which wire the components together and play the generator's traffic"},
 	{"test/late", nil, "the package is its tests, which wire the components together"},
 	{"test/e2e", nil, "the end-to-end tests know the built binary only"},
 	{"test/hostile", nil, "the package is its tests, which wire the components together"},
 	{
 		"test/bench",
-		[]string{"processor/traceassemblyprocessor"},
-		"benchmarks know built binaries, and the factory of what they drive without a receiver",
+		[]string{"internal/tracegen", "processor/traceassemblyprocessor", "processor/traceanalysisprocessor"},
+		"benchmarks know built binaries, the factories of what they drive without a receiver, and the traffic",
 	},
 }
 

@@ -1,5 +1,5 @@
 // Package tracestore is the contract between the stages that produce and consume traces and the storages that keep them:
-// what a storage can do (Reader, Writer), in which words it is asked (SearchQuery), and what it answers (Summary). The
+// what a storage can do (Reader, Writer, Deleter), in which words it is asked (SearchQuery), and what it answers (Summary). The
 // suite in storetest is its specification; every backend passes it.
 package tracestore
 
@@ -39,11 +39,31 @@ type Reader interface {
 	// sequence. The sequence may be used once.
 	Trace(ctx context.Context, tenant string, id pcommon.TraceID) iter.Seq2[ptrace.Traces, error]
 
-	// Search answers one page of the traces that match, newest start first (of equals the larger trace id first). A
-	// trace with several releases is one row, and matches as if it had been stored in one piece.
+	// Search answers one page of the traces that match, in the order of the query. A trace with several releases is one row,
+	// and matches as if it had been stored in one piece.
 	Search(ctx context.Context, tenant string, query *SearchQuery) (SearchPage, error)
 
 	AggregateReader
+	CatalogueReader
+}
+
+// Deleter removes what a tenant wants gone. It is safe for concurrent use, also with readers and writers.
+type Deleter interface {
+	// Delete removes one trace: every release of it whose WriteCall returned before. When it returns nil, the trace is found
+	// by no reader, and durably so. The error is ErrNotFound where nothing is stored under the id.
+	//
+	// Aggregates go on counting the trace, and the catalogue may go on naming what stood in it. The calls that brought it stay
+	// known: repeating one brings nothing back. A release in a call that was never stored, such as a late fragment, is stored as
+	// the first of a new trace.
+	Delete(ctx context.Context, tenant string, id pcommon.TraceID) error
+}
+
+// Backuper is implemented by a storage that can be copied while it is used.
+type Backuper interface {
+	// Backup writes a copy of everything that is durable at one moment into the folder dir, which must not exist; folders
+	// above it are made. Its size in bytes is returned. The copy is a folder that the same kind of storage opens. Where it fails,
+	// nothing is left of it. The error is fs.ErrExist (errors.Is) where dir exists.
+	Backup(ctx context.Context, dir string) (bytes int64, err error)
 }
 
 // AggregateReader answers sums over many traces. Each sequence yields every key once, in no particular order, and may be used
@@ -54,6 +74,8 @@ type AggregateReader interface {
 	Entries(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[EntryAggregate, error]
 	EntryOperations(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[EntryOperationAggregate, error]
 	Errors(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[ErrorAggregate, error]
+	Contexts(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[ContextAggregate, error]
+	Contrasts(ctx context.Context, tenant string, query *AggregateQuery) iter.Seq2[ContrastAggregate, error]
 	// Completeness says how far the answers over this window can be trusted.
 	Completeness(ctx context.Context, tenant string, query *AggregateQuery) (Completeness, error)
 }
@@ -62,6 +84,7 @@ type AggregateReader interface {
 type Backend interface {
 	Reader
 	Writer
+	Deleter
 }
 
 // Provider is implemented by the extension that owns the backends.

@@ -17,11 +17,9 @@ import (
 // tellApart decides which spans stand in the tree. A span's identity is its span id and its kind: Zipkin gives both halves of
 // a call one id. Of spans with one identity and the same times one is kept and the others are duplicates. Of those with
 // other times the first that assembly did not mark is kept and the others conflict.
-func (b *Builder) tellApart() {
+func (b *Builder) tellApart(marked func(i int) bool) {
 	for i := range b.tree.Nodes {
-		if mark, ok := b.tree.Nodes[i].Attributes().Get(conventions.AttrViolations); ok {
-			b.tree.Nodes[i].Conflict = contains(mark, conventions.ViolationConflictingSpanID)
-		}
+		b.tree.Nodes[i].Conflict = marked(i)
 	}
 	for i := range b.tree.Nodes {
 		k := &b.keys[i]
@@ -35,6 +33,12 @@ func (b *Builder) tellApart() {
 			s.head = slotOutside
 		}
 	}
+}
+
+// MarkedConflict says whether an earlier stage marked the span with these attributes as one that conflicts with another.
+func MarkedConflict(attrs pcommon.Map) bool {
+	violations, ok := attrs.Get(conventions.AttrViolations)
+	return ok && contains(violations, conventions.ViolationConflictingSpanID)
 }
 
 // tellApartShared does so for the spans of one span id, and leaves in the chain the kept ones by ParentRank.

@@ -65,7 +65,7 @@ func releaseAssembly(td ptrace.Traces) Assembly {
 	for _, rs := range td.ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
-				if a := readAssembly(span); a.Version != 0 {
+				if a := ReadAssembly(Span{Span: span}); a.Version != 0 {
 					return a
 				}
 			}

@@ -49,48 +49,8 @@ func (r *Release) Whole() bool {
 		r.Outcome != conventions.OutcomeLate
 }
 
-type traceKey struct {
-	tenant string
-	id     pcommon.TraceID
-}
-
-// Releases groups the spans of a call by tenant and trace id, in the order in which the traces first occur. Nothing is
-// copied: the releases refer into td.
-func Releases(td ptrace.Traces) []Release {
-	var releases []Release
-	index := make(map[traceKey]int)
-	for _, rs := range td.ResourceSpans().All() {
-		resource := rs.Resource()
-		tenant := conventions.Str(resource.Attributes(), conventions.AttrTenant)
-		releasedAt := conventions.Int(resource.Attributes(), conventions.AttrReleasedAt)
-		for _, ss := range rs.ScopeSpans().All() {
-			scope := ss.Scope()
-			// Spans of one trace mostly stand together: remember the last one.
-			last, lastID := -1, pcommon.TraceID{}
-			for _, span := range ss.Spans().All() {
-				id := span.TraceID()
-				if last < 0 || id != lastID {
-					key := traceKey{tenant, id}
-					at, ok := index[key]
-					if !ok {
-						at = len(releases)
-						index[key] = at
-						releases = append(releases, Release{Tenant: tenant, TraceID: id, ReleasedAt: releasedAt})
-					}
-					last, lastID = at, id
-				}
-				r := &releases[last]
-				r.Spans = append(r.Spans, Span{Span: span, Resource: resource, Scope: scope, SchemaURL: rs.SchemaUrl()})
-				if r.Version == 0 {
-					r.Assembly = readAssembly(span)
-				}
-			}
-		}
-	}
-	return releases
-}
-
-func readAssembly(span ptrace.Span) Assembly {
+// ReadAssembly is what trace_assembly wrote on a span; the zero value where it is not the one that speaks for its release.
+func ReadAssembly(span Span) Assembly {
 	attrs := span.Attributes()
 	version := conventions.Int(attrs, conventions.AttrVersion)
 	if version == 0 {

@@ -93,8 +93,13 @@ type key struct {
 
 // Build is like the function Build, but the tree lives in the builder's memory: it is valid until the next call.
 func (b *Builder) Build(spans []Span) *Tree {
+	return b.BuildMarked(spans, func(i int) bool { return MarkedConflict(spans[i].Attributes()) })
+}
+
+// BuildMarked is Build for who has read the attributes: marked says what MarkedConflict says of a span's.
+func (b *Builder) BuildMarked(spans []Span, marked func(i int) bool) *Tree {
 	b.load(spans)
-	b.tellApart()
+	b.tellApart(marked)
 	b.findParents()
 	b.breakCycles()
 	b.groupChildren()

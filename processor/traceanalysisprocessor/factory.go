@@ -22,7 +22,7 @@ func createDefaultConfig() component.Config { return &Config{} }
 func createTraces(ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Traces) (
 	processor.Traces, error,
 ) {
-	p, err := newAnalysisProcessor(set.TelemetrySettings)
+	p, err := newAnalysisProcessor(set.TelemetrySettings, cfg.(*Config))
 	if err != nil {
 		return nil, err
 	}

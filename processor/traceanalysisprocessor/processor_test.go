@@ -2,11 +2,11 @@ package traceanalysisprocessor
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
@@ -127,9 +127,59 @@ func TestConcurrentCalls(t *testing.T) {
 func TestLoadConfig(t *testing.T) {
 	conf, err := confmaptest.LoadConf("testdata/config.yaml")
 	require.NoError(t, err)
-	sub, err := conf.Sub(component.NewID(typ).String())
+	for name, want := range map[string]*Config{
+		"trace_analysis":          {},
+		"trace_analysis/business": {Business: BusinessConfig{Attributes: []string{"transfer.id", "app.workflow"}}},
+	} {
+		sub, err := conf.Sub(name)
+		require.NoError(t, err)
+		cfg := NewFactory().CreateDefaultConfig()
+		require.NoError(t, sub.Unmarshal(cfg))
+		require.Equal(t, want, cfg)
+		require.NoError(t, cfg.(*Config).Validate())
+	}
+}
+
+func TestInvalidConfig(t *testing.T) {
+	for name, test := range map[string]struct {
+		attributes []string
+		want       string
+	}{
+		"empty": {[]string{"a", " "}, "business::attributes[1] is empty: name an attribute of spans, or remove it"},
+		"ours": {
+			[]string{"tracewright.category"},
+			`business::attributes[0] is "tracewright.category": name an attribute that senders write; those under tracewright. are ours`,
+		},
+		"many": {strings.Split(strings.Repeat("a,", 17)+"a", ","), "business::attributes has 18 names: give at most 16"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.EqualError(t, (&Config{BusinessConfig{test.attributes}}).Validate(), test.want)
+		})
+	}
+}
+
+// What the configuration makes a business operation still is one where the spans are read again without it.
+func TestBusinessOperations(t *testing.T) {
+	sink := new(consumertest.TracesSink)
+	f := NewFactory()
+	p, err := f.CreateTraces(t.Context(), processortest.NewNopSettings(typ),
+		&Config{BusinessConfig{[]string{"transfer.id"}}}, sink)
 	require.NoError(t, err)
-	cfg := NewFactory().CreateDefaultConfig()
-	require.NoError(t, sub.Unmarshal(cfg))
-	require.Equal(t, &Config{}, cfg)
+	require.NoError(t, p.Start(t.Context(), componenttest.NewNopHost()))
+	t.Cleanup(func() { require.NoError(t, p.Shutdown(context.WithoutCancel(t.Context()))) })
+	require.NoError(t, p.ConsumeTraces(t.Context(), treetest.Traces(t, `
+		bank 1 - server   0 100 transfer.id=17
+		bank 2 1 client   10 60 transfer.id=17 server.address=other
+		bank 3 1 internal 70 80`)))
+	again := start(t, processortest.NewNopSettings(typ), sink)
+	td := ptrace.NewTraces()
+	sink.AllTraces()[0].CopyTo(td)
+	require.NoError(t, again.ConsumeTraces(t.Context(), td))
+	for _, td := range sink.AllTraces() {
+		var got []string
+		for _, span := range td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
+			got = append(got, conventions.Str(span.Attributes(), conventions.AttrCategory))
+		}
+		require.Equal(t, []string{"business_operation", "external_call", "internal"}, got)
+	}
 }

@@ -338,7 +338,7 @@ func TestQuietPeriodWidens(t *testing.T) {
 		return testSpan{trace: trace, id: 9, parent: 2, service: "mail", kind: ptrace.SpanKindConsumer}
 	}
 	lacking := func(trace uint64) []testSpan { // of a name each, lest it is learned that they have no parent
-		return []testSpan{webRoot(trace), {trace: trace, id: 2, parent: 5, service: "web", name: fmt.Sprint(trace)}}
+		return []testSpan{webRoot(trace), {trace: trace, id: 2, parent: 5, service: "web", name: fmt.Sprintf("page %c%c", 'a'+trace%26, 'a'+trace/26%26)}}
 	}
 	for name, late := range map[string]func(trace uint64) []testSpan{
 		"parent":   func(trace uint64) []testSpan { return []testSpan{{trace: trace, id: 5, parent: 1, service: "web"}} },

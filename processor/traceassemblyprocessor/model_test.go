@@ -148,7 +148,7 @@ func randomTrace(rng *rand.Rand, trace uint64) []arrived {
 	}
 	for id := range uint64(n) {
 		s := testSpan{
-			trace: trace, id: 1 + id, name: fmt.Sprint([]string{"leaf", "call"}[rng.IntN(2)], trace, "-", id), service: fmt.Sprint("s", rng.IntN(4)), kind: ptrace.SpanKind(rng.IntN(6)),
+			trace: trace, id: 1 + id, name: fmt.Sprint([]string{"leaf", "call"}[rng.IntN(2)], trace, "x", id), service: fmt.Sprint("s", rng.IntN(4)), kind: ptrace.SpanKind(rng.IntN(6)),
 			start: rng.Uint64N(100), end: 100 + rng.Uint64N(100),
 		}
 		if id > 0 {

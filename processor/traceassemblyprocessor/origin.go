@@ -54,7 +54,7 @@ func newResource(tenant, body, schemaURL string, content pcommon.Resource, value
 	attrs := content.Attributes()
 	r.key = resourceKey{tenant, hashContent(attrs, content.DroppedAttributesCount(), r.schemaURL)}
 	// The name stands in every skeleton, and on every late span.
-	r.service = conventions.ShortName(conventions.ServiceName(content))
+	r.service = conventions.Service(content)
 	r.environment = conventions.Environment(content)
 	r.extent = extentOf(body, schemaURL, values)
 	return r

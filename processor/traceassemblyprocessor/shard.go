@@ -33,6 +33,7 @@ type shard struct {
 	ready      traceList
 	origins    *originTable
 	symbols    *symbols[operation]
+	operations conventions.Operations
 	skeletons  *skeletons
 	quiet      *quietPeriods
 	learned    *learnedOperations
@@ -354,7 +355,7 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch, in *run) {
 	if h.origin, added = t.originOf(o); added {
 		o.holders++
 	}
-	h.op = s.symbols.ref(operation{o.resource.service, conventions.ShortName(a.name)})
+	h.op = s.symbols.ref(operation{o.resource.service, s.operations.Named(a.name, h.kind, func() string { return routeOf(a.raw) })})
 	if a.call != nil && !h.conflict {
 		h.peer = s.skeletons.peer(h.op, a.call, o.resource.environment)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/otlpwire"
 )
 
@@ -109,4 +110,15 @@ func encodeHeads(rs ptrace.ResourceSpans) (resource, scope string, err error) {
 	var one oneMessage
 	err = new(otlpwire.Scanner).Scan(request, &one)
 	return one.resource, one.scope, err
+}
+
+// routeOf is the template of the path that a span serves or calls.
+func routeOf(raw string) string {
+	var r conventions.Route
+	otlpwire.Attributes(raw, func(key string, v otlpwire.Value) {
+		if v.Type == otlpwire.Text {
+			r.Text(key, v.Text)
+		}
+	})
+	return r.Template()
 }

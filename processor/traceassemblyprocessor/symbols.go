@@ -2,7 +2,7 @@ package traceassemblyprocessor
 
 import "strings"
 
-// operation names a service and one of its span names, as they were sent.
+// operation names a service and one of its operations, as aggregates do.
 type operation struct {
 	service string
 	name    string

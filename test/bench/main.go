@@ -1,10 +1,11 @@
-// Bench measures what the built binary costs, stage by stage, and holds the figures to their targets.
+// Bench measures what stages cost and holds the figures to their targets.
 //
 //	go run ./test/bench assembly [flags]
+//	go run ./test/bench analysis [flags]
 //
-// It starts the collector with one configuration after the other, sends each the same traffic, and reads the kernel's
-// account of the process: what it does costs what the system paid for it, garbage collection included. Make targets build
-// the binaries that it starts.
+// assembly starts the built collector with one configuration after the other and sends each the same traffic; analysis drives the
+// processor in its own process. Both read the kernel's account of the process: what it does costs what the system paid for it,
+// garbage collection included. Make targets build the binaries that assembly starts.
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 )
 
 const usageText = `usage: bench assembly [flags]     trace_assembly against otlp → nop and against contrib's processors
+       bench analysis [flags]     trace_analysis against a processor that hands calls on, in this process
        bench COMMAND --help`
 
 // errMissed says that the run is complete and a figure misses its target; it has been printed.
@@ -44,6 +46,8 @@ func run(ctx context.Context, args []string) error {
 	switch command, args := args[0], args[1:]; command {
 	case "assembly":
 		return assembly(ctx, args)
+	case "analysis":
+		return analysis(ctx, args)
 	case holdCommand:
 		return hold(ctx, args)
 	default:

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,6 +24,7 @@ func TestConfigurationThatCannotWork(t *testing.T) {
 		"negative max_wait":   {"processors.trace_assembly.max_wait=-1s", []string{"max_wait", "-1s"}},
 		"quiet upside down":   {"processors.trace_assembly.quiet.min=20s", []string{"quiet::min", "quiet::max"}},
 		"unknown key":         {"processors.trace_assembly.lingr=1s", []string{"lingr"}},
+		"no attribute":        {"processors.trace_analysis.business.attributes=['']", []string{"business::attributes[0]", "name an attribute"}},
 		"data folder a file":  {"extensions.trace_store.backends.main.pebble.path=" + aFile, []string{"backends::main::pebble::path", aFile, "is a file"}},
 		"below a file":        {"extensions.trace_store.backends.main.pebble.path=" + aFile + "/x", []string{"backends::main::pebble::path", aFile}},
 		"no path":             {"extensions.trace_store.backends.main.pebble.path=", []string{"backends::main::pebble::path"}},
@@ -60,14 +62,19 @@ func oneLineHas(text string, parts []string) bool {
 	return false
 }
 
-// Every file that users start is valid.
+// Every file that users start is valid; name.more.yaml is for beside name.yaml.
 func TestConfigurationsAreValid(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, "config", "*.yaml"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range files {
-		cmd := newInstance(t).command(t.Context(), "validate", "--config", file)
-		cmd.Args = []string{cmd.Args[0], "validate", "--config", file}
+		name, more, _ := strings.Cut(filepath.Base(file), ".")
+		args := []string{"validate", "--config", filepath.Join(root, "config", name+".yaml")}
+		if more != "yaml" {
+			args = append(args, "--config", file)
+		}
+		cmd := exec.CommandContext(t.Context(), binary(t, "tracewright"), args...)
+		cmd.Env = append(os.Environ(), "KUBE_NODE_NAME=node")
 		output, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s: %s", file, output)
 	}

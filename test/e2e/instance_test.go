@@ -26,19 +26,21 @@ const (
 	timeout = 30 * time.Second // for what takes a moment on a busy machine
 )
 
-// binary is the built distribution; make test builds it first.
-func binary(t *testing.T) string {
+// binary is a built distribution; make test builds it first.
+func binary(t *testing.T, name string) string {
 	t.Helper()
-	path, err := filepath.Abs(filepath.Join(root, "bin", "tracewright"))
+	path, err := filepath.Abs(filepath.Join(root, "bin", name))
 	require.NoError(t, err)
 	_, err = os.Stat(path)
-	require.NoError(t, err, "run make build first")
+	require.NoError(t, err, "run make build build-agent first")
 	return path
 }
 
-// instance is one running process of config/tracewright.yaml, on ports of its own.
+// instance is one running process of a binary and its configuration in config/, on ports of its own.
 type instance struct {
 	t     *testing.T
+	name  string // of the binary
+	file  string // the configuration
 	ports map[string]int
 	data  string
 	logs  syncBuffer
@@ -49,7 +51,8 @@ type instance struct {
 // newInstance chooses ports and a data folder; start and kill may then be called in turn.
 func newInstance(t *testing.T) *instance {
 	t.Helper()
-	return &instance{t: t, ports: freePorts(t, "OTLP_GRPC", "OTLP_HTTP", "JAEGER_GRPC", "JAEGER_HTTP", "ZIPKIN", "QUERY", "HEALTH", "METRICS"), data: t.TempDir()}
+	ports := freePorts(t, "OTLP_GRPC", "OTLP_HTTP", "JAEGER_GRPC", "JAEGER_HTTP", "ZIPKIN", "QUERY", "HEALTH", "METRICS")
+	return &instance{t: t, name: "tracewright", file: "tracewright.yaml", ports: ports, data: t.TempDir()}
 }
 
 func startInstance(t *testing.T, args ...string) *instance {
@@ -68,8 +71,8 @@ func (i *instance) environment() []string {
 }
 
 func (i *instance) command(ctx context.Context, args ...string) *exec.Cmd {
-	config := filepath.Join(root, "config", "tracewright.yaml")
-	cmd := exec.CommandContext(ctx, binary(i.t), append([]string{"--config", config}, args...)...)
+	config := filepath.Join(root, "config", i.file)
+	cmd := exec.CommandContext(ctx, binary(i.t, i.name), append([]string{"--config", config}, args...)...)
 	cmd.Env = i.environment()
 	return cmd
 }

@@ -18,8 +18,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// exampleID is the trace that the document's examples ask for.
-const exampleID = "4bf92f3577b34da6a3ce929d0e0e4736"
+// The traces of the document's examples: one that is asked for, and one to delete.
+const (
+	exampleID = "4bf92f3577b34da6a3ce929d0e0e4736"
+	doomedID  = "00000000000000000000000000c0ffee"
+)
 
 // checkout is a trace of now that has something for every part of an answer: storefront calls checkout, which fails in its
 // database and puts a message in a queue.
@@ -85,20 +88,40 @@ func checkout() ptrace.Traces {
 // everyOperation has a request for each operation of the document, and the members of its answer that must not be empty.
 var everyOperation = map[string]struct {
 	target, body string
+	status       int
 	full         []string
 }{
-	"get /openapi.yaml":      {"/openapi.yaml", "", nil},
-	"get /traces/{id}":       {"/traces/" + exampleID, "", []string{"services", "critical_path", "bottleneck", "error_origins", "resources", "spans"}},
-	"post /traces/search":    {"/traces/search", `{"service": "checkout", "errors": true}`, []string{"traces"}},
-	"get /traces/services":   {"/traces/services?service=checkout", "", []string{"services", "edges"}},
-	"get /traces/operations": {"/traces/operations?service=checkout&environment=", "", []string{"operations"}},
+	"get /openapi.yaml":      {"/openapi.yaml", "", 200, nil},
+	"get /traces/{id}":       {"/traces/" + exampleID, "", 200, []string{"services", "critical_path", "bottleneck", "error_origins", "resources", "spans"}},
+	"delete /traces/{id}":    {"/traces/" + doomedID, "", 204, nil},
+	"post /traces/search":    {"/traces/search", tree, 200, []string{"traces"}},
+	"get /traces/services":   {"/traces/services?service=checkout", "", 200, []string{"services", "edges"}},
+	"get /traces/operations": {"/traces/operations?service=checkout&environment=", "", 200, []string{"operations"}},
+	"get /traces/attributes": {"/traces/attributes", "", 200, []string{"attributes"}},
+	"get /traces/attributes/{key}/values": {
+		"/traces/attributes/resource.service.name/values?prefix=check", "", 200, []string{"values"},
+	},
+	"post /admin/backup": {"/admin/backup", `{"name": "by-hand"}`, 201, []string{"path", "bytes"}},
 }
+
+// tree finds the trace of checkout by all kinds of conditions.
+const tree = `{"service": "checkout", "errors": true, "order": "duration", "services": ["storefront"],
+	"structure": [{"above": {"service": "storefront"}, "below": {"attributes": [{"key": "db.namespace", "op": "=", "value": "orders"}]}}],
+	"where": {"not": {"span": {"service": "payment"}}, "or": [{"trace": {"errors": {"min": 2}}}, {"span": {"kind": "producer"}}]}}`
 
 // TestAPIKeepsToItsDocument sends what the OpenAPI document allows, and what it does not, to the running API.
 func TestAPIKeepsToItsDocument(t *testing.T) {
 	i := startInstance(t, "--set=processors.trace_assembly.linger=200ms")
 	i.send(checkout(), nil)
+	doomed := checkout()
+	for _, rs := range doomed.ResourceSpans().All() {
+		for _, span := range rs.ScopeSpans().At(0).Spans().All() {
+			span.SetTraceID(pcommon.TraceID{13: 0xc0, 14: 0xff, 15: 0xee})
+		}
+	}
+	i.send(doomed, nil)
 	i.trace(exampleID, nil)
+	i.trace(doomedID, nil)
 	i.await("the trace on the map", func() error {
 		content, err := i.get(i.url("QUERY", "/traces/services"), http.StatusOK)
 		if err == nil && !strings.Contains(string(content), `"postgresql:orders"`) {
@@ -133,9 +156,9 @@ func (i *instance) requireData(t *testing.T, method, path string) {
 	if operation.body != "" {
 		body = []byte(operation.body)
 	}
-	content, err := i.do(strings.ToUpper(method), i.url("QUERY", operation.target), body, http.StatusOK, nil)
+	content, err := i.do(strings.ToUpper(method), i.url("QUERY", operation.target), body, operation.status, nil)
 	require.NoError(t, err)
-	require.NotEmpty(t, content)
+	require.Equal(t, operation.status == http.StatusNoContent, len(content) == 0)
 	if operation.full == nil {
 		return
 	}

@@ -139,8 +139,7 @@ func checkShopTrace(t *testing.T, request shopRequest, trace *traceAnswer) {
 	case "slow":
 		require.Equal(t, "inventory", trace.Bottleneck.Service, name)
 		require.Equal(t, "SELECT", trace.Bottleneck.Operation, name)
-		require.Greater(t, trace.Bottleneck.Share, 0.5, name)
-		require.Equal(t, "database_operation", byID[trace.Bottleneck.SpanID].Category, name)
+		checkSlowQuery(t, trace, byID[trace.Bottleneck.SpanID], name)
 	case "failing":
 		require.Len(t, trace.ErrorOrigins, 1, name)
 		require.Equal(t, "inventory", trace.ErrorOrigins[0].Service, name)
@@ -148,6 +147,28 @@ func checkShopTrace(t *testing.T, request shopRequest, trace *traceAnswer) {
 	default:
 		require.Empty(t, trace.ErrorOrigins, name)
 	}
+}
+
+// slowQuery is the least that the slow query takes: the database function in it sleeps 300 ms, by a clock that may be set meanwhile.
+const slowQuery = 290 * time.Millisecond
+
+// checkSlowQuery: the bottleneck is the very query that sleeps, and its share is the time for which it holds the critical path, of the
+// request's.
+func checkSlowQuery(t *testing.T, trace *traceAnswer, query spanAnswer, name string) {
+	t.Helper()
+	require.Equal(t, "database_operation", query.Category, name)
+	statement, _ := query.Attributes["db.query.text"].(string)
+	require.Contains(t, statement, "slow_lookup", name)
+	require.GreaterOrEqual(t, query.DurationNS, slowQuery.Nanoseconds(), name)
+	held := int64(0)
+	for _, segment := range trace.CriticalPath {
+		if segment.SpanID == query.SpanID {
+			held += segment.EndNS - segment.StartNS
+		}
+	}
+	require.Equal(t, query.DurationNS, held, "%s: it calls nobody", name)
+	require.InDelta(t, float64(held)/float64(trace.RootDurationNS), trace.Bottleneck.Share, 1e-9, name)
+	require.Greater(t, trace.Bottleneck.Share, 0.5, name)
 }
 
 // checkPathOrder: segments are disjoint and in time order.

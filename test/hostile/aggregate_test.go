@@ -60,20 +60,20 @@ func TestAggregatesOfOddSpans(t *testing.T) {
 	ranged.SetName("out of range")
 	ranged.SetStartTimestamp(math.MaxUint64)
 	ranged.SetEndTimestamp(math.MaxUint64)
-	r.span(spans, 5, 5, 99, 10, 20).SetName("its own parent, of kind 99")
+	r.span(spans, 5, 5, 99, 10, 20).SetName("its own parent, of an unknown kind")
 	p.send(encode(t, r.td))
 	p.settle()
 	got := make(map[string]operationRow)
 	for _, row := range p.operations("") {
 		got[row.Operation] = row
 	}
-	require.Equal(t, []string{"child", "its own parent, of kind 99", "negative", "out of range", "work"}, slices.Sorted(maps.Keys(got)))
+	require.Equal(t, []string{"child", "its own parent, of an unknown kind", "negative", "out of range", "work"}, slices.Sorted(maps.Keys(got)))
 	for name, row := range got {
 		require.EqualValues(t, 1, row.Calls, name)
 		require.GreaterOrEqual(t, row.P50NS, int64(0), name)
 		require.GreaterOrEqual(t, row.SelfTimeNS, int64(0), name)
 	}
-	require.Equal(t, "unspecified", got["its own parent, of kind 99"].Kind)
+	require.Equal(t, "unspecified", got["its own parent, of an unknown kind"].Kind)
 	require.InEpsilon(t, 100*ms, got["work"].P50NS, 0.01)
 	require.Equal(t, 60*ms, got["work"].CriticalPathNS, "the child holds 40 of the 100")
 }

@@ -44,6 +44,13 @@ const (
 	ms  = int64(1_000_000)
 )
 
+// event adds an event to a span.
+func event(s ptrace.Span) ptrace.SpanEvent {
+	e := s.Events().AppendEmpty()
+	e.SetName("event")
+	return e
+}
+
 // violate checks that these are the violations of the span 1, and that no other span has any.
 func violate(names ...string) func(t *testing.T, a *trace) {
 	return func(t *testing.T, a *trace) {
@@ -377,8 +384,8 @@ func timeCases() map[string]hostileCase {
 			span := r.span(r.service("shop"), 1, 0, server, 0, 100)
 			span.SetStartTimestamp(pcommon.Timestamp(start))
 			span.SetEndTimestamp(pcommon.Timestamp(end))
-			span.Events().AppendEmpty().SetTimestamp(math.MaxUint64) // missing_event_time
-			span.Events().AppendEmpty().SetTimestamp(math.MaxInt64)
+			event(span).SetTimestamp(math.MaxUint64) // missing_event_time
+			event(span).SetTimestamp(math.MaxInt64)
 		}
 	}
 	lasts := func(start string, duration int64) func(t *testing.T, a *trace) {
@@ -406,8 +413,8 @@ func timeCases() map[string]hostileCase {
 		"times of 0":       {fill: set(0, 0), counts: complete(1), check: all(violate("missing_event_time", "missing_time"), lasts(epoch, 0))},
 		"times of 2^64-1":  {fill: set(math.MaxUint64, math.MaxUint64), counts: complete(1), check: all(violate("missing_event_time", "time_out_of_range"), lasts(epoch, 0))},
 		"times of 2^63":    {fill: set(1<<63, 1<<63), counts: complete(1), check: all(violate("missing_event_time", "time_out_of_range"), lasts(epoch, 0))},
-		"times of 2^63-1":  {fill: set(math.MaxInt64, math.MaxInt64), counts: complete(1), check: all(violate("missing_event_time"), lasts(largest, 0))},
-		"from 0 to 2^63-1": {fill: set(0, math.MaxInt64), counts: complete(1), check: all(violate("missing_event_time", "missing_time"), lasts(largest, 0))},
+		"times of 2^63-1":  {fill: set(math.MaxInt64, math.MaxInt64), counts: complete(1), check: all(violate("future_start", "missing_event_time"), lasts(largest, 0))},
+		"from 0 to 2^63-1": {fill: set(0, math.MaxInt64), counts: complete(1), check: all(violate("future_start", "missing_event_time", "missing_time"), lasts(largest, 0))},
 		"from 2^64-1 to 0": {fill: set(math.MaxUint64, 0), counts: complete(1), check: all(violate("missing_event_time", "missing_time", "negative_duration", "time_out_of_range"), lasts(epoch, 0))},
 		// It stands at its parent's start, so that the trace keeps its own.
 		"a child without times": {
@@ -432,8 +439,8 @@ func timeCases() map[string]hostileCase {
 				callee := r.span(r.service("b"), 2, 1, server, 0, 0)
 				callee.SetStartTimestamp(math.MaxInt64 - 10)
 				callee.SetEndTimestamp(math.MaxInt64)
-				callee.Events().AppendEmpty().SetTimestamp(math.MaxInt64)
-				callee.Events().AppendEmpty().SetTimestamp(0)
+				event(callee).SetTimestamp(math.MaxInt64)
+				event(callee).SetTimestamp(0)
 			},
 			counts: complete(2),
 			check: func(t *testing.T, a *trace) {
@@ -451,7 +458,7 @@ func timeCases() map[string]hostileCase {
 				callee := r.span(r.service("b"), 2, 1, server, 0, 0)
 				callee.SetStartTimestamp(1)
 				callee.SetEndTimestamp(11)
-				callee.Events().AppendEmpty().SetTimestamp(math.MaxInt64)
+				event(callee).SetTimestamp(math.MaxInt64)
 			},
 			counts: complete(2),
 			check: all(violate(), func(t *testing.T, a *trace) {
@@ -580,7 +587,7 @@ func attributeCases() map[string]hostileCase {
 				rs := r.td.ResourceSpans().At(0)
 				places := []pcommon.Map{
 					rs.Resource().Attributes(), rs.ScopeSpans().At(0).Scope().Attributes(), root.Attributes(),
-					root.Events().AppendEmpty().Attributes(), root.Links().AppendEmpty().Attributes(),
+					event(root).Attributes(), root.Links().AppendEmpty().Attributes(),
 				}
 				for _, attrs := range places {
 					attrs.PutStr("kept", "yes")
@@ -768,7 +775,7 @@ func sizeCases() map[string]hostileCase {
 			check:  violate("oversize_attribute"),
 		},
 		"attribute of 1 MB in an event": {
-			fill:   func(r *request) { root, _ := r.pair(); root.Events().AppendEmpty().Attributes().PutStr("k", text) },
+			fill:   func(r *request) { root, _ := r.pair(); event(root).Attributes().PutStr("k", text) },
 			counts: complete(2),
 			check:  violate("missing_event_time", "oversize_attribute"),
 		},

@@ -51,7 +51,12 @@ func request(spans ...span) ptrace.Traces {
 	td := ptrace.NewTraces()
 	for _, s := range spans {
 		rs := td.ResourceSpans().AppendEmpty()
-		rs.Resource().Attributes().PutStr("service.name", s.service)
+		if s.service == unnamed {
+			rs.Resource().Attributes().PutStr("service.name", "unknown_service:java")
+			rs.Resource().Attributes().PutStr("k8s.replicaset.name", s.service+"-6d4b75cb6d")
+		} else {
+			rs.Resource().Attributes().PutStr("service.name", s.service)
+		}
 		if s.env != "" {
 			rs.Resource().Attributes().PutStr("deployment.environment.name", s.env)
 		}

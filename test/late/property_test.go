@@ -12,6 +12,9 @@ import (
 	"github.com/tracewright/tracewright/processor/traceassemblyprocessor"
 )
 
+// unnamed is a service whose sender names none: its name comes from its workload.
+const unnamed = "s44"
+
 // shop makes random traces of services that call services, databases and queues with consumers. Some fail, some calls are not
 // answered, some spans never come.
 type shop struct {
@@ -58,7 +61,7 @@ func (r *shop) service() string {
 func (r *shop) serve(trace, parent byte, service string, depth int) {
 	kind := []span{{kind: server}, {kind: server}, {kind: consume}, {kind: internal}}[r.IntN(4)]
 	protocol := []string{"", "http.request.method=GET", "rpc.system=grpc"}[r.IntN(3)]
-	id := r.add(trace, parent, service, fmt.Sprint("op", r.IntN(3)), kind, protocol)
+	id := r.add(trace, parent, service, []string{"op", "other op", fmt.Sprint("GET /carts/", r.IntN(100))}[r.IntN(3)], kind, protocol)
 	for range r.IntN(4) {
 		switch r.IntN(6) {
 		case 0:

@@ -3,7 +3,6 @@
 package memstore
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"iter"
@@ -27,6 +26,7 @@ type Store struct {
 
 	retention time.Duration
 	now       func() time.Time
+	contrast  rollup.Contrast
 
 	mu      sync.RWMutex // guards the fields below
 	calls   map[tracetree.CallID]struct{}
@@ -49,6 +49,7 @@ type trace struct {
 
 type release struct {
 	version, part int
+	releasedAt    int64
 	td            ptrace.Traces
 }
 
@@ -61,6 +62,7 @@ func New(retention time.Duration, now func() time.Time) *Store {
 		rollups: make(map[minuteKey]*rollup.Sums),
 	}
 	s.Reader = s.answer
+	s.contrast = rollup.Contrast{Attributes: tracestore.DefaultContrastAttributes(), Usual: rollup.NewUsual(s.Reader)}
 	return s
 }
 
@@ -70,6 +72,12 @@ func (s *Store) WriteCall(ctx context.Context, td ptrace.Traces) error {
 		return err
 	}
 	releases := tracetree.Releases(td)
+	sums := rollup.Call{Contrast: &s.contrast}
+	explained := make([]*tracetree.Release, len(releases))
+	for i := range releases {
+		explained[i] = tracerow.Explained(&releases[i])
+		sums.Add(explained[i], s.releaseTime(&releases[i])) // may read the hour before
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := tracetree.NewCallID(releases)
@@ -77,23 +85,23 @@ func (s *Store) WriteCall(ctx context.Context, td ptrace.Traces) error {
 		return nil
 	}
 	s.calls[id] = struct{}{}
-	var sums rollup.Call
 	for i := range releases {
-		r := tracerow.Explained(&releases[i])
-		releasedAt := r.ReleasedAt
-		if releasedAt <= 0 {
-			releasedAt = s.now().UnixNano()
-		}
-		s.addLocked(td, r, releasedAt)
-		sums.Add(r, releasedAt)
+		s.addLocked(td, explained[i], s.releaseTime(&releases[i]))
 	}
 	return s.addSumsLocked(sums.Deltas())
+}
+
+func (s *Store) releaseTime(release *tracetree.Release) int64 {
+	if release.ReleasedAt > 0 {
+		return release.ReleasedAt
+	}
+	return s.now().UnixNano()
 }
 
 // addLocked adds a release of the call; r is explained, td is as it was written.
 func (s *Store) addLocked(td ptrace.Traces, r *tracetree.Release, releasedAt int64) {
 	key := traceKey{r.Tenant, r.TraceID}
-	stored := release{version: r.Version, part: r.Part, td: cut(td, key)}
+	stored := release{version: r.Version, part: r.Part, releasedAt: releasedAt, td: cut(td, key)}
 	at, known := s.traces[key]
 	if !known {
 		at = &trace{releasedAt: releasedAt, row: tracerow.FromRelease(r), releases: []release{stored}}
@@ -162,72 +170,17 @@ func (s *Store) Trace(ctx context.Context, tenant string, id pcommon.TraceID) it
 	}
 }
 
-// Search implements tracestore.Reader. It looks at every trace, so its totals are exact.
-func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.SearchQuery) (tracestore.SearchPage, error) {
+// Delete implements tracestore.Deleter.
+func (s *Store) Delete(ctx context.Context, tenant string, id pcommon.TraceID) error {
 	if err := ctx.Err(); err != nil {
-		return tracestore.SearchPage{}, err
+		return err
 	}
-	var cursor *tracestore.Position
-	if query.Cursor != "" {
-		position, err := tracestore.DecodeCursor(tenant, query)
-		if err != nil {
-			return tracestore.SearchPage{}, err
-		}
-		cursor = &position
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := traceKey{tenant, id}
+	if _, stored := s.traces[key]; !stored {
+		return tracestore.ErrNotFound
 	}
-	found := s.matching(tenant, query)
-	page := tracestore.SearchPage{Total: tracestore.Total{Count: len(found), Exact: true}}
-	if cursor != nil {
-		found = slices.DeleteFunc(found, func(m match) bool { return !m.behind(cursor.Time, cursor.TraceID) })
-	}
-	for i, m := range found {
-		if i == query.Limit {
-			last := found[i-1]
-			page.NextCursor = tracestore.EncodeCursor(tenant, query,
-				tracestore.Position{Time: last.searchTime, TraceID: last.row.TraceID})
-			break
-		}
-		page.Traces = append(page.Traces, m.row)
-	}
-	return page, nil
-}
-
-type match struct {
-	searchTime int64
-	row        tracestore.Summary
-}
-
-// behind says whether the match comes after the place in a search's order.
-func (m *match) behind(searchTime int64, id pcommon.TraceID) bool {
-	if m.searchTime != searchTime {
-		return m.searchTime < searchTime
-	}
-	return bytes.Compare(m.row.TraceID[:], id[:]) < 0
-}
-
-// matching lists all matches in a search's order.
-func (s *Store) matching(tenant string, query *tracestore.SearchQuery) []match {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	var found []match
-	for key, at := range s.traces {
-		searchTime := tracestore.SearchTime(at.row.Start, at.releasedAt, s.retention)
-		when := time.Unix(0, searchTime)
-		if key.tenant != tenant || when.Before(query.Start) || !when.Before(query.End) || !query.Trace.Match(&at.row.Summary) {
-			continue
-		}
-		spansMatch := query.Span.Empty() || slices.ContainsFunc(at.releases, func(r release) bool { return query.Span.MatchAny(r.td) })
-		if spansMatch {
-			row := at.row.Summary
-			row.Services = slices.Clone(row.Services)
-			found = append(found, match{searchTime, row})
-		}
-	}
-	slices.SortFunc(found, func(a, b match) int {
-		if a.behind(b.searchTime, b.row.TraceID) {
-			return 1
-		}
-		return -1
-	})
-	return found
+	delete(s.traces, key)
+	return nil
 }

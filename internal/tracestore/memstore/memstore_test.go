@@ -13,3 +13,11 @@ func TestStore(t *testing.T) {
 		return memstore.New(settings.Retention, settings.Now)
 	})
 }
+
+// TestModel: the suite's steps are sound where the model is held against itself.
+func TestModel(t *testing.T) {
+	storetest.RunModel(t, func(_ *testing.T, settings storetest.Settings) (tracestore.Backend, func() tracestore.Backend) {
+		store := memstore.New(settings.Retention, settings.Now)
+		return store, func() tracestore.Backend { return store }
+	}, 1, 100)
+}

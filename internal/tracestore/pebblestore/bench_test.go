@@ -129,9 +129,9 @@ func BenchmarkSearch(b *testing.B) {
 	store := filled(b)
 	for name, query := range map[string]tracestore.SearchQuery{
 		"newest":         {},
-		"service":        {Span: tracestore.SpanConditions{Service: "service-1"}},
-		"span":           {Span: tracestore.SpanConditions{Service: "service-1", Operation: "GET /resource/4"}},
-		"rare attribute": {Span: tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{{Key: "user.id", Op: tracestore.OpEqual, Text: "nobody"}}}},
+		"service":        {Where: tracestore.Conditions{Span: tracestore.SpanConditions{Service: "service-1"}}},
+		"span":           {Where: tracestore.Conditions{Span: tracestore.SpanConditions{Service: "service-1", Operation: "GET /resource/4"}}},
+		"rare attribute": {Where: tracestore.Conditions{Span: tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{{Key: "user.id", Op: tracestore.OpEqual, Text: "nobody"}}}}},
 	} {
 		b.Run(name, func(b *testing.B) {
 			query.Start, query.End, query.Limit = noon.Add(-time.Hour), noon.Add(time.Hour), 20

@@ -42,7 +42,7 @@ type encodedRelease struct {
 var calls = sync.Pool{New: func() any { return new(rollup.Call) }}
 
 // encode cuts and compresses a call. now stands in for the time of release where the call names none. An error is permanent.
-func encode(td ptrace.Traces, releases []tracetree.Release, now int64) (*encodedCall, error) {
+func encode(td ptrace.Traces, releases []tracetree.Release, now int64, contrast *rollup.Contrast) (*encodedCall, error) {
 	wire, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
 	if err != nil {
 		return nil, fmt.Errorf("marshal call: %w", err)
@@ -54,6 +54,7 @@ func encode(td ptrace.Traces, releases []tracetree.Release, now int64) (*encoded
 	call := &encodedCall{id: tracetree.NewCallID(releases), releases: make([]encodedRelease, len(releases))}
 	var otlp []byte
 	sums := calls.Get().(*rollup.Call)
+	sums.Contrast = contrast
 	defer func() {
 		sums.Reset()
 		calls.Put(sums)

@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sync"
@@ -100,4 +101,13 @@ func loadPartitions(db *pebble.DB) (*partitions, uint64, error) {
 		valid = iter.SeekGE(end)
 	}
 	return found, highest, iter.Error()
+}
+
+// sorted lists the partitions of all tenants, by tenant and day.
+func (p *partitions) sorted() []partition {
+	list := p.all()
+	slices.SortFunc(list, func(a, b partition) int {
+		return cmp.Or(cmp.Compare(tenantName(a.tenant), tenantName(b.tenant)), cmp.Compare(a.day, b.day))
+	})
+	return list
 }

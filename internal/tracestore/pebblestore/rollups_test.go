@@ -100,8 +100,8 @@ func TestFold(t *testing.T) {
 	requireKeys(3, 0)
 	// The minute is over. All tables but Errors have something.
 	clock.set(noon.Add(time.Minute))
-	requireKeys(0, 5)
-	requireKeys(0, 5)
+	requireKeys(0, 7)
+	requireKeys(0, 7)
 	require.Empty(t, store.unfolded.minutes)
 
 	// A late call's delta is added to what is folded, after a restart too.
@@ -111,7 +111,7 @@ func TestFold(t *testing.T) {
 	require.NoError(t, store.Close())
 	store = openStore(t, Options{Path: path, Now: clock.now})
 	require.Equal(t, want, aggregates(t, store, dayAround(noon)))
-	requireKeys(0, 5)
+	requireKeys(0, 7)
 
 	// Many deltas of the minute that is running.
 	for n := range maxDeltas {
@@ -123,7 +123,7 @@ func TestFold(t *testing.T) {
 		}
 	}
 	want = aggregates(t, store, dayAround(noon))
-	requireKeys(0, 10)
+	requireKeys(0, 14)
 }
 
 // TestSequenceBehindDeltas: the partition of the spans is gone, that of the rollups is not; the sequence goes on behind both.
@@ -247,5 +247,26 @@ func TestAggregatesAgainstReference(t *testing.T) {
 		require.ElementsMatch(t, want.entries, got.entries)
 		require.ElementsMatch(t, want.through, got.through)
 		require.ElementsMatch(t, want.edges, got.edges)
+	}
+}
+
+// TestContrastAttributes: traces are contrasted by the attributes that are configured, and by none where there are none.
+func TestContrastAttributes(t *testing.T) {
+	for _, attributes := range []tracestore.ContrastAttributes{{}, {Entry: []string{"n"}, Services: []string{"service.name"}}} {
+		store := openStore(t, Options{Path: t.TempDir(), Now: newClock(noon).now, Contrast: &attributes})
+		td := newCall(noon, 1, 1, 3)
+		for _, span := range td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
+			span.Attributes().PutInt("n", 7)
+		}
+		require.NoError(t, store.WriteCall(t.Context(), td))
+		values := make(map[string]string)
+		for c, err := range store.Contrasts(t.Context(), "", dayAround(noon)) {
+			require.NoError(t, err)
+			values[c.Key] = c.Value
+		}
+		require.Len(t, values, len(attributes.Entry)+len(attributes.Services))
+		if len(values) > 0 {
+			require.Equal(t, "7", values["n"])
+		}
 	}
 }

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
+	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // errLimit ends a search that has looked long enough.
@@ -27,14 +29,18 @@ func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.Sea
 	if err := ctx.Err(); err != nil {
 		return tracestore.SearchPage{}, err
 	}
-	if query.Limit < 1 {
-		return tracestore.SearchPage{}, fmt.Errorf("search: limit is %d, must be at least 1", query.Limit)
+	if query.Limit < 1 || !query.Order.Valid() {
+		return tracestore.SearchPage{}, fmt.Errorf("search: limit is %d, must be at least 1; order is %q", query.Limit, query.Order)
 	}
+	filter := tracestore.NewFilter(&query.Where)
 	run := search{
-		store: s, ctx: ctx, query: query, tenant: tenant, decides: tracerow.Decides(query),
+		store: s, ctx: ctx, query: query, tenant: tenant, filter: filter, decides: filter.Decided(tracerow.Exact),
 		window:   searchRange{newest: unixNano(query.End.Add(-1)), oldest: unixNano(query.Start)},
 		rows:     s.options.MaxSearchTraces,
 		deadline: time.Now().Add(s.options.MaxSearchTime),
+	}
+	if !query.Deadline.IsZero() && query.Deadline.Before(run.deadline) {
+		run.deadline = query.Deadline
 	}
 	if query.Cursor != "" {
 		position, err := tracestore.DecodeCursor(tenant, query)
@@ -45,7 +51,11 @@ func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.Sea
 	}
 	run.snapshot = s.db.NewSnapshot()
 	defer func() { _ = run.snapshot.Close() }() // fails only if closed before
-	page, err := run.page()
+	answer := run.page
+	if query.Order != tracestore.OrderRecency {
+		answer = run.ranked
+	}
+	page, err := answer()
 	if err != nil {
 		return tracestore.SearchPage{}, fmt.Errorf("search: %w", err)
 	}
@@ -63,6 +73,7 @@ type search struct {
 	tenant   string
 	snapshot *pebble.Snapshot
 	window   searchRange
+	filter   *tracestore.Filter
 	cursor   *tracestore.Position // nil on the first page
 	decides  bool                 // rows alone answer the query
 
@@ -89,16 +100,14 @@ func (r *search) page() (tracestore.SearchPage, error) {
 			more++
 			return true, nil
 		}
-		row, matches := r.look(e)
-		if full && matches {
+		row, verdict := r.look(e)
+		if full && verdict != tracestore.No {
 			more++
 			return r.decides, nil // go on only for the sake of the count
 		}
-		if matches && !r.decides {
-			var err error
-			if matches, err = r.verify(e); err != nil {
-				return false, err
-			}
+		matches, err := r.settle(e, &row, verdict)
+		if err != nil {
+			return false, err
 		}
 		if matches {
 			page.Traces = append(page.Traces, row.Summary)
@@ -141,7 +150,7 @@ func (r *search) total(before, found, more int, all bool) (tracestore.Total, err
 		}
 		if r.everything() {
 			counted++
-		} else if _, matches := r.look(e); matches {
+		} else if _, verdict := r.look(e); verdict == tracestore.Yes {
 			counted++
 		}
 		return true, nil
@@ -204,20 +213,28 @@ func (r *search) partitions() []partition {
 }
 
 // look decides by the row whether the trace may match. A row that cannot be read does not.
-func (r *search) look(e entry) (tracerow.Row, bool) {
+func (r *search) look(e entry) (tracerow.Row, tracestore.Verdict) {
 	row, err := decodeRow(e.place.id, e.value)
 	if err != nil {
 		r.store.corrupt(e.place.id, fmt.Errorf("%w: %w", errCorrupt, err))
-		return tracerow.Row{}, false
+		return tracerow.Row{}, tracestore.No
 	}
-	return row, row.MayMatch(r.query)
+	return row, row.Judge(r.filter)
+}
+
+// settle says whether the trace matches, by its spans where the row leaves it open.
+func (r *search) settle(e entry, row *tracerow.Row, verdict tracestore.Verdict) (bool, error) {
+	if verdict != tracestore.Maybe {
+		return verdict == tracestore.Yes, nil
+	}
+	return r.verify(e, row)
 }
 
 // everything says whether the query has no conditions: counting its rows need not read them.
-func (r *search) everything() bool { return r.query.Span.Empty() && r.query.Trace.Empty() }
+func (r *search) everything() bool { return r.filter.Judge(&tracestore.Facts{}) == tracestore.Yes }
 
-// verify says whether the span conditions hold on one of the trace's spans. A trace that cannot be read does not match.
-func (r *search) verify(e entry) (bool, error) {
+// verify says whether the conditions hold on the trace's spans. A trace that cannot be read does not match.
+func (r *search) verify(e entry, row *tracerow.Row) (bool, error) {
 	id := e.place.id
 	var stored traceValue
 	found, err := get(r.snapshot, e.at.traceKey(id), func(value []byte) (err error) {
@@ -234,19 +251,17 @@ func (r *search) verify(e entry) (bool, error) {
 	if err != nil {
 		return false, r.skip(e, err)
 	}
-	for _, ref := range refs {
-		td, err := readSpans(r.snapshot, e.at, ref)
-		if err != nil {
+	releases := make([]ptrace.Traces, len(refs))
+	for i, ref := range refs {
+		if releases[i], err = readSpans(r.snapshot, e.at, ref); err != nil {
 			return false, r.skip(e, err)
-		}
-		if r.query.Span.MatchAny(td) {
-			return true, nil
 		}
 		if err := r.ctx.Err(); err != nil {
 			return false, err
 		}
 	}
-	return false, nil
+	_, joined := tracetree.Join(releases)
+	return r.filter.Match(&row.Summary, joined.Spans), nil
 }
 
 // skip counts a trace that cannot be read, and returns any other error.

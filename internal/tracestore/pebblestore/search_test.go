@@ -20,7 +20,7 @@ func TestSearchLimits(t *testing.T) {
 
 	// What matches lies behind three times the limit.
 	rare := aroundNoon()
-	rare.Span.Attributes = []tracestore.AttributeCondition{{Key: "user.id", Op: tracestore.OpEqual, Text: "user-4"}}
+	rare.Where.Span.Attributes = []tracestore.AttributeCondition{{Key: "user.id", Op: tracestore.OpEqual, Text: "user-4"}}
 	var pages, found int
 	for {
 		page := mustSearch(t, store, rare)
@@ -51,14 +51,14 @@ func TestSearchTime(t *testing.T) {
 	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon, MaxSearchTime: time.Nanosecond})
 	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 0, 100, 2)))
 	query := aroundNoon()
-	query.Span.Operation = "nothing"
+	query.Where.Span.Operation = "nothing"
 	require.True(t, mustSearch(t, store, query).Truncated)
 }
 
 // TestCorruptValues: a trace whose value is broken answers an error that names it; searches go on without it.
 func TestCorruptValues(t *testing.T) {
 	query := aroundNoon()
-	query.Span.Operation = "GET /resource/1"
+	query.Where.Span.Operation = "GET /resource/1"
 	for name, break_ := range map[string]func(store *Store, at partition, stored traceValue) error{
 		"spans": func(store *Store, at partition, stored traceValue) error {
 			return store.db.Set(at.spansKey(stored.first.sequence), []byte("broken value"), pebble.Sync)
@@ -123,7 +123,7 @@ func TestHugeTrace(t *testing.T) {
 	row := page.Traces[0]
 	require.Equal(t, parts*spans, row.SpanCount)
 	require.Equal(t, []string{"service-0", "service-1", "service-2"}, row.Services)
-	require.Equal(t, tracestore.Operation{Service: "service-0", Operation: "GET /resource/0"}, row.Entry)
+	require.Equal(t, tracestore.Operation{Service: "service-0", Operation: "GET /resource/{id}"}, row.Entry)
 	require.Equal(t, noon.UnixNano(), row.Start)
 	require.GreaterOrEqual(t, row.Duration, int64((parts-1)*time.Second))
 	counts, err := spanCounts(t, store, traceID(1))
@@ -157,11 +157,11 @@ func TestAgainstReference(t *testing.T) {
 		query := &tracestore.SearchQuery{Start: noon.Add(-time.Duration(r.IntN(90)) * time.Hour), End: noon, Limit: 1 + r.IntN(80)}
 		switch r.IntN(4) {
 		case 0:
-			query.Span.Service = "service-1"
+			query.Where.Span.Service = "service-1"
 		case 1:
-			query.Span.Operation, query.Trace.MaxDuration = "GET /resource/4", time.Hour
+			query.Where.Span.Operation, query.Where.Trace.MaxDuration = "GET /resource/4", time.Hour
 		case 2:
-			query.Span.MinDuration = 999 * time.Microsecond
+			query.Where.Span.MinDuration = 999 * time.Microsecond
 		}
 		want, err := reference.Search(t.Context(), "", query)
 		require.NoError(t, err)

@@ -46,6 +46,9 @@ type Options struct {
 	MaxSearchTraces int
 	// MaxSearchTime is how long one search looks, by default DefaultMaxSearchTime.
 	MaxSearchTime time.Duration
+	// Contrast are the attributes by which traces are contrasted (tracestore.ContrastAggregate), by default
+	// tracestore.DefaultContrastAttributes.
+	Contrast *tracestore.ContrastAttributes
 	// Logger is told of changes of state; nil is silent.
 	Logger *zap.Logger
 	// OnHealth is called when writing begins to fail (with the reason), and with nil when it works again. It must not
@@ -62,6 +65,7 @@ type Store struct {
 	rollup.Reader // answers aggregates; it is answer
 
 	options    Options
+	contrast   rollup.Contrast
 	db         *pebble.DB
 	lockFile   *pebble.Lock
 	disk       *diskState
@@ -101,6 +105,7 @@ func Open(options Options) (*Store, error) {
 	options = withDefaults(options)
 	s := &Store{options: options, writer: make(chan struct{}, 1), pending: make(map[tracetree.CallID]*pending)}
 	s.Reader = s.answer
+	s.contrast = rollup.Contrast{Attributes: *options.Contrast, Usual: rollup.NewUsual(s.Reader)}
 	s.disk = newDiskState(s.diskChanged, s.fail)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
@@ -112,6 +117,9 @@ func Open(options Options) (*Store, error) {
 }
 
 func withDefaults(options Options) Options {
+	if options.Contrast == nil {
+		options.Contrast = new(tracestore.DefaultContrastAttributes())
+	}
 	if options.MaxSearchTraces <= 0 {
 		options.MaxSearchTraces = DefaultMaxSearchTraces
 	}

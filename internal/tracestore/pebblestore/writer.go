@@ -34,7 +34,7 @@ func (s *Store) WriteCall(ctx context.Context, td ptrace.Traces) error {
 	if len(releases) == 0 {
 		return nil
 	}
-	call, err := encode(td, releases, s.options.Now().UnixNano())
+	call, err := encode(td, releases, s.options.Now().UnixNano(), &s.contrast)
 	if err != nil {
 		return consumererror.NewPermanent(err)
 	}

@@ -13,8 +13,10 @@ func (a *Answer) Operations() iter.Seq[tracestore.OperationAggregate] {
 	return func(yield func(tracestore.OperationAggregate) bool) {
 		a.each(func(k *key, r *row) bool {
 			return yield(tracestore.OperationAggregate{
-				Operation: a.operation(k, operationService, operationName), Kind: a.text(k, operationKind),
-				Calls: signed(r.numbers[numCount]), Errors: signed(r.numbers[numErrors]),
+				Operation: a.operation(k, operationService, operationName), Version: a.text(k, operationVersion),
+				Kind:  a.text(k, operationKind),
+				Calls: signed(r.numbers[numCount]), Errors: signed(r.numbers[numErrors]), Roots: signed(r.numbers[numRoots]),
+				Weight:   float64(r.numbers[numCount]) + float64(r.numbers[numExcess])/weightUnit,
 				SelfTime: signed(r.numbers[numSelfTime]), CriticalPathTime: signed(r.numbers[numPathTime]),
 				Durations: r.durations.distribution(),
 			})
@@ -32,7 +34,8 @@ func (a *Answer) Edges() iter.Seq[tracestore.EdgeAggregate] {
 				return true
 			}
 			return yield(tracestore.EdgeAggregate{
-				Parent: a.text(k, edgeParent), Child: a.text(k, edgeChild), ChildKind: a.text(k, edgeKind),
+				Parent: a.text(k, edgeParent), ParentOperation: a.text(k, edgeParentOperation),
+				Child: a.text(k, edgeChild), ChildOperation: a.text(k, edgeChildOperation), ChildKind: a.text(k, edgeKind),
 				Protocol: a.text(k, edgeProtocol), Calls: calls, Errors: failed, Durations: r.durations.distribution(),
 			})
 		})
@@ -103,6 +106,20 @@ func (a *Answer) Errors() iter.Seq[tracestore.ErrorAggregate] {
 	}
 }
 
+// Contrasts yields the series of an answer from Contrasts.
+func (a *Answer) Contrasts() iter.Seq[tracestore.ContrastAggregate] {
+	return func(yield func(tracestore.ContrastAggregate) bool) {
+		a.each(func(k *key, r *row) bool {
+			return yield(tracestore.ContrastAggregate{
+				Entry:   a.operation(k, contrastEntryService, contrastEntryOperation),
+				Service: a.text(k, contrastService), Key: a.text(k, contrastKey), Value: a.text(k, contrastValue),
+				Traces: signed(r.numbers[numCount]), Errors: signed(r.numbers[numErrors]),
+				Slow: signed(r.numbers[numSlow]), Judged: signed(r.numbers[numJudged]),
+			})
+		})
+	}
+}
+
 // Completeness is an answer from Spans. Its Other is that of the table that counted most in its "other"; it is known for all
 // environments together only.
 func (a *Answer) Completeness() tracestore.Completeness {
@@ -115,9 +132,12 @@ func (a *Answer) Completeness() tracestore.Completeness {
 		Spans: signed(total.numbers[numCount]), Partial: signed(total.numbers[numPartial]),
 		Unrepaired: difference(total.numbers[numOrphans], total.numbers[numRepaired]),
 	}
-	for _, count := range a.beyond {
-		c.Other = max(c.Other, signed(count))
+	for t, count := range a.beyond {
+		if Table(t) != Contrasts { // which counts traces, many times each
+			c.Other = max(c.Other, signed(count))
+		}
 	}
+	c.Other = min(c.Other, c.Spans) // a span counts more than once in Contexts
 	return c
 }
 

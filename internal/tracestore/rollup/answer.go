@@ -23,14 +23,25 @@ type Answer struct {
 	table  Table
 	sums   *Sums
 	beyond [others]uint64 // what each table counted in its "other"
+	// dropped are the columns that are summed away.
+	dropped []int
+	// peers are, of Contexts, the names under which a parent calls a child.
+	peers map[link]map[uint32]bool
 }
 
 // NewAnswer makes an empty answer from the table. The caller merges the values of the query's window (see Window).
 func NewAnswer(table Table, query *tracestore.AggregateQuery) *Answer {
-	return &Answer{query: query, table: table, sums: NewSums(maxAnswerSeries)}
+	a := &Answer{query: query, table: table, sums: NewSums(maxAnswerSeries), dropped: []int{colEnvironment}}
+	switch {
+	case table == Operations && !query.ByVersion:
+		a.dropped = append(a.dropped, operationVersion)
+	case table == Edges && !query.ByOperation:
+		a.dropped = append(a.dropped, edgeParentOperation, edgeChildOperation)
+	}
+	return a
 }
 
-// Merge adds a value that Sums.Append wrote. After ErrValue the answer is what it was before.
+// Merge adds a value that Sums.Append wrote: all of a minute. After ErrValue the answer is what it was before.
 func (a *Answer) Merge(encoded []byte) error {
 	v, err := open(encoded)
 	if err != nil {
@@ -38,6 +49,10 @@ func (a *Answer) Merge(encoded []byte) error {
 	}
 	filter := a.filter(v)
 	names := translator{from: v.strings, to: &a.sums.strings}
+	if a.table == Contexts {
+		a.mergeContexts(v, &filter, &names)
+		return nil
+	}
 	into := &a.sums.tables[a.table]
 	v.visit(Of(a.table), func(t Table, k *key, r *row) {
 		if k == nil {
@@ -50,8 +65,7 @@ func (a *Answer) Merge(encoded []byte) error {
 			return
 		}
 		own := *k
-		own[colEnvironment] = 0
-		for _, column := range shapes[t].dropped {
+		for _, column := range a.dropped {
 			own[column] = 0
 		}
 		own = names.key(t, &own)
@@ -130,10 +144,10 @@ func (a *Answer) each(f func(k *key, r *row) bool) {
 }
 
 func (a *Answer) otherKey() (k key) {
-	for column := 1; column < shapes[a.table].columns; column++ {
+	for column := range shapes[a.table].columns {
 		k[column] = a.sums.strings.id(otherName)
 	}
-	for _, column := range shapes[a.table].dropped {
+	for _, column := range a.dropped {
 		k[column] = 0
 	}
 	switch a.table {

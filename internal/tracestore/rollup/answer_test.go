@@ -44,7 +44,7 @@ func TestOther(t *testing.T) {
 	require.Len(t, operations, 1)
 	require.Equal(t, 1, int(operations[0].Durations.GetCount()))
 	operations[0].Durations = nil
-	require.Equal(t, tracestore.OperationAggregate{Operation: other, Kind: "unspecified", Calls: 6}, operations[0])
+	require.Equal(t, tracestore.OperationAggregate{Operation: other, Kind: "unspecified", Calls: 6, Weight: 6}, operations[0])
 	require.Equal(t, []tracestore.EdgeAggregate{
 		{Parent: "other", Child: "other", ChildKind: "service", Protocol: "unknown", Calls: 6},
 	}, slices.Collect(answer(Edges).Edges()))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/rollup"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
@@ -35,7 +36,7 @@ func shopCall() ptrace.Traces {
 			span := services[service].AppendEmpty()
 			span.SetTraceID(pcommon.TraceID{14: byte(trace >> 8), 15: byte(trace)})
 			span.SetSpanID(pcommon.SpanID{7: byte(i + 1)})
-			span.SetName(fmt.Sprintf("GET /service-%d/operation-%d", service, (shape+i)%12))
+			span.SetName(fmt.Sprintf("GET /service-%c/operation-%c", 'a'+service, 'a'+(shape+i)%12))
 			span.SetKind(ptrace.SpanKindClient)
 			if i%2 == 0 {
 				span.SetKind(ptrace.SpanKindServer)
@@ -75,7 +76,7 @@ func BenchmarkCall(b *testing.B) {
 	perSpan := func(b *testing.B) {
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/spans, "ns/span")
 	}
-	var call rollup.Call
+	call := rollup.Call{Contrast: &rollup.Contrast{Attributes: tracestore.DefaultContrastAttributes()}}
 	sum := func() *rollup.Sums {
 		call.Reset()
 		for i := range releases {

@@ -15,6 +15,9 @@ type Delta struct {
 
 // Call sums the releases of one call, and of the next after Reset. The zero value is ready. It is not safe for concurrent use.
 type Call struct {
+	// Contrast is set before the first Add; nil counts no contrasts.
+	Contrast *Contrast
+
 	collectors []*collector
 	index      map[deltaKey]*collector
 	spare      []*collector // of earlier calls
@@ -45,9 +48,9 @@ func (c *Call) collector(at deltaKey) *collector {
 	if n := len(c.spare); n > 0 {
 		to, c.spare = c.spare[n-1], c.spare[:n-1]
 	} else {
-		to = &collector{resources: make(map[pcommon.Resource]resource), Delta: Delta{Sums: NewSums(MaxSeries)}}
+		to = &collector{resources: make(map[pcommon.Resource]int), Delta: Delta{Sums: NewSums(MaxSeries)}}
 	}
-	to.start(at)
+	to.start(at, c.Contrast)
 	if c.index == nil {
 		c.index = make(map[deltaKey]*collector)
 	}
@@ -69,10 +72,11 @@ func (c *Call) Reset() {
 	clear(c.index)
 }
 
-// Deltas are what the releases add, in the order in which their tenants and minutes came.
+// Deltas are what the releases add, in the order in which their tenants and minutes came. Nothing is added after it.
 func (c *Call) Deltas() []Delta {
 	deltas := make([]Delta, len(c.collectors))
 	for i, from := range c.collectors {
+		from.finish()
 		deltas[i] = from.Delta
 	}
 	return deltas

@@ -2,6 +2,7 @@ package rollup
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -16,15 +17,24 @@ import (
 // collector makes a delta.
 type collector struct {
 	Delta
-	resources map[pcommon.Resource]resource
+	resources map[pcommon.Resource]int // their places in described
+	described []resource
 	kinds     [len(kinds)]uint32
 	called    uint32 // conventions.KindService
 	release   uint32 // counts them
+	finished  bool
+
+	// Of the release that is being added.
+	seen       []int            // places in described
+	clients    [callSlots]int32 // client spans that were answered, see learnPeers
+	answered   []answered
+	learned    int // how many were looked at in this call
+	contraster contraster
 
 	// Of the span that is being added.
 	span      *tracetree.Span
 	read      annotations
-	resource  resource
+	resource  names
 	operation uint32
 	failed    bool
 	duration  int64
@@ -33,12 +43,19 @@ type collector struct {
 }
 
 // resource is what the spans of one resource share.
-type resource struct{ environment, service, version uint32 }
+type resource struct {
+	names
+	values  []uint32 // see contraster
+	release uint32   // the last one that it was seen in
+}
+
+// names are those of a span's resource; the service may be the span's own.
+type names struct{ environment, service, version uint32 }
 
 // remembered is what was looked up last: spans that follow each other mostly want the same.
 type remembered struct {
 	of           pcommon.Resource
-	resource     resource
+	resource     names
 	entry        tracestore.Operation
 	entryService uint32
 	entryName    uint32
@@ -49,33 +66,43 @@ type remembered struct {
 }
 
 // start makes the empty collector ready.
-func (c *collector) start(at deltaKey) {
+func (c *collector) start(at deltaKey, contrast *Contrast) {
 	c.Tenant, c.Minute = at.tenant, at.minute
 	for kind, name := range kinds {
 		c.kinds[kind] = c.id(name)
 	}
 	c.called = c.id(conventions.KindService)
+	if c.contraster.Contrast = contrast; contrast != nil && contrast.Usual != nil {
+		c.contraster.usual = contrast.Usual.before(at.tenant, at.minute)
+	}
 }
 
 // reset empties the collector, which keeps its memory and nothing of the call.
 func (c *collector) reset() {
 	c.Sums.reset()
 	clear(c.resources)
-	*c = collector{Delta: Delta{Sums: c.Sums}, resources: c.resources}
+	c.contraster.reset()
+	*c = collector{
+		Delta: Delta{Sums: c.Sums}, resources: c.resources, described: c.described[:0], seen: c.seen[:0], answered: c.answered[:0], contraster: c.contraster,
+	}
 }
 
 func (c *collector) add(release *tracetree.Release) {
 	c.release++
+	c.last.of, c.seen = pcommon.Resource{}, c.seen[:0]
 	whole := release.Whole()
 	var root rootSpan
 	failed := false
 	for i := range release.Spans {
 		c.span = &release.Spans[i]
 		c.read.read(c.span.Attributes())
+		c.describe()
+		if c.read.violated {
+			c.addViolations()
+		}
 		if c.read.conflicting {
 			continue
 		}
-		c.describe()
 		failed = failed || c.failed
 		c.addOperation()
 		c.addEdges()
@@ -85,13 +112,32 @@ func (c *collector) add(release *tracetree.Release) {
 		if c.read.repairs != nil {
 			c.addRepairs()
 		}
+		if c.span.Kind() == ptrace.SpanKindClient && c.read.peer == "" {
+			id := c.span.SpanID()
+			c.clients[id[len(id)-1]] = int32(i)
+		}
 		if release.First() {
 			root.consider(c)
 		}
 	}
 	if root.found {
-		c.addEntry(&root, release.Outcome, failed)
+		entry := entryKey{root.environment, c.id(root.entry.Service), c.id(root.entry.Operation)}
+		c.addEntry(&root, entry, release.Outcome, failed)
+		c.addContrasts(&root, entry, failed)
 	}
+	if len(c.answered) > 0 {
+		c.learnPeers(release.Spans)
+	}
+}
+
+// finish adds what is made of the sums of all releases.
+func (c *collector) finish() {
+	if c.finished {
+		return
+	}
+	c.finished = true
+	c.deriveContexts()
+	c.writeContrasts()
 }
 
 // describe finds what the tables need of the span.
@@ -112,17 +158,34 @@ func (c *collector) describe() {
 	}
 }
 
-func (c *collector) findResource() resource {
-	r, ok := c.resources[c.span.Resource]
-	if !ok {
-		r = resource{
+func (c *collector) findResource() names {
+	at, known := c.resources[c.span.Resource]
+	if !known {
+		at = c.describeResource()
+	}
+	r := &c.described[at]
+	if r.release != c.release {
+		r.release = c.release
+		c.seen = append(c.seen, at)
+	}
+	return r.names
+}
+
+func (c *collector) describeResource() (at int) {
+	at = len(c.described)
+	c.resources[c.span.Resource] = at
+	c.described = slices.Grow(c.described, 1)[:at+1]
+	r := &c.described[at]
+	*r = resource{
+		names: names{
 			environment: c.id(conventions.Environment(c.span.Resource)),
 			service:     c.id(c.span.Service()),
 			version:     c.id(conventions.ServiceVersion(c.span.Resource)),
-		}
-		c.resources[c.span.Resource] = r
+		},
+		values: r.values[:0],
 	}
-	return r
+	c.contrastResource(r)
+	return at
 }
 
 // maxName is the length in bytes to which names are cut in keys: a minute holds many of them, and a sender may write anything.
@@ -173,6 +236,12 @@ func (c *collector) addOperation() {
 	c.count(r)
 	r.numbers[numSelfTime] = sum(r.numbers[numSelfTime], c.read.selfTime)
 	r.numbers[numPathTime] = sum(r.numbers[numPathTime], c.read.pathTime)
+	if c.span.ParentSpanID().IsEmpty() {
+		r.numbers[numRoots] = sum(r.numbers[numRoots], 1)
+	}
+	if c.read.excess > 0 {
+		r.numbers[numExcess] = sum(r.numbers[numExcess], c.read.excess)
+	}
 	r.durations.add(c.duration)
 }
 
@@ -191,7 +260,11 @@ func (c *collector) addEdges() {
 		k[edgeParent], k[edgeParentOperation] = c.id(read.parent.Service), c.id(read.parent.Operation)
 		k[edgeChild], k[edgeChildOperation] = c.resource.service, c.operation
 		k[edgeKind] = c.called
-		c.addCall(&k)
+		if r := c.addCall(&k); r.release == 0 && c.learned < maxLearned { // the first that is answered on this edge
+			r.release = c.release
+			c.learned++
+			c.answered = append(c.answered, answered{c.span.ParentSpanID(), c.resource.environment, c.resource.service})
+		}
 	}
 	own[edgeParent], own[edgeParentOperation] = c.resource.service, c.operation
 	if kind := c.span.Kind(); read.peer != "" && (kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer) {
@@ -201,10 +274,11 @@ func (c *collector) addEdges() {
 	}
 }
 
-func (c *collector) addCall(k *key) {
+func (c *collector) addCall(k *key) *row {
 	r := c.Sums.at(Edges, k)
 	c.count(r)
 	r.durations.add(c.duration)
+	return r
 }
 
 // addEntryOperation counts what the span does for its entry, and its trace once for every operation of the release.

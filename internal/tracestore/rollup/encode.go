@@ -6,7 +6,7 @@ import (
 
 // How sums are written down. Numbers are uvarints where nothing else is said.
 //
-//	value    version (1 byte: 2) ‖ number of strings ‖ strings ‖ section …
+//	value    version (1 byte: 3) ‖ number of strings ‖ strings ‖ section …
 //	string   length ‖ bytes
 //	section  table (1 byte) ‖ length in bytes ‖ other (1 byte: 0, or 1 and its sums) ‖ number of series ‖ series
 //	series   key: a number for each column, 0 = the empty string, 1 = the first string, … ‖ sums
@@ -14,8 +14,8 @@ import (
 //	durations    zeros ‖ number of bins ‖ (distance of the bin's index from that of the one before ‖ count) …
 //	occurrences  first minute ‖ last minute − first minute ‖ number of traces ‖ trace ids (16 bytes each)
 //
-// The last section, of table 7, is written where AllTables are: what each table counted in its "other", Operations first.
-const valueVersion = 2
+// The last section, of table 9, is written where AllTables are: what each table counted in its "other", Operations first.
+const valueVersion = 3
 
 // Append appends the tables to buf as a value. Series stand in it in the order in which they came.
 func (s *Sums) Append(buf []byte, tables Tables) []byte {

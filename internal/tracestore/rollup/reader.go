@@ -48,6 +48,20 @@ func (r Reader) Errors(
 	return stream(r.ask(ctx, tenant, query, Errors), (*Answer).Errors)
 }
 
+// Contexts implements tracestore.AggregateReader.
+func (r Reader) Contexts(
+	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
+) iter.Seq2[tracestore.ContextAggregate, error] {
+	return stream(r.ask(ctx, tenant, query, Contexts), (*Answer).Contexts)
+}
+
+// Contrasts implements tracestore.AggregateReader.
+func (r Reader) Contrasts(
+	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
+) iter.Seq2[tracestore.ContrastAggregate, error] {
+	return stream(r.ask(ctx, tenant, query, Contrasts), (*Answer).Contrasts)
+}
+
 // Completeness implements tracestore.AggregateReader.
 func (r Reader) Completeness(
 	ctx context.Context, tenant string, query *tracestore.AggregateQuery,

@@ -6,6 +6,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // What a release adds besides its spans.
@@ -19,6 +20,7 @@ type rootSpan struct {
 	environment   uint32
 	entry         tracestore.Operation
 	duration      int64
+	span          *tracetree.Span
 }
 
 func (r *rootSpan) consider(c *collector) {
@@ -32,14 +34,13 @@ func (r *rootSpan) consider(c *collector) {
 	}
 	*r = rootSpan{
 		found: true, rooted: rooted, start: start, id: id, environment: c.resource.environment, entry: c.read.entry,
-		duration: c.duration,
+		duration: c.duration, span: c.span,
 	}
 }
 
-func (c *collector) addEntry(root *rootSpan, outcome string, failed bool) {
+func (c *collector) addEntry(root *rootSpan, entry entryKey, outcome string, failed bool) {
 	r := c.Sums.at(Entries, &key{
-		colEnvironment: root.environment, entryService: c.id(root.entry.Service), entryOperation: c.id(root.entry.Operation),
-		entryOutcome: c.id(outcome),
+		colEnvironment: entry.environment, entryService: entry.service, entryOperation: entry.operation, entryOutcome: c.id(outcome),
 	})
 	r.numbers[numCount] = sum(r.numbers[numCount], 1)
 	if failed {

@@ -1,7 +1,6 @@
 package rollup
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -50,12 +49,23 @@ func (s *sketch) add(duration int64) {
 		return
 	}
 	index := uint32(indexes.Index(float64(duration)))
-	at, found := slices.BinarySearchFunc(s.bins, index, func(b bin, index uint32) int { return cmp.Compare(b.index, index) })
-	if found {
-		s.bins[at].count = sum(s.bins[at].count, 1)
-		return
+	// The last bin that is not above the index. slices.BinarySearchFunc takes three times as long, and this is done for each span.
+	at := 0
+	for n := len(s.bins); n > 1; {
+		half := n / 2
+		if s.bins[at+half].index <= index {
+			at += half
+		}
+		n -= half
 	}
-	s.bins = slices.Insert(s.bins, at, bin{index, 1})
+	switch {
+	case len(s.bins) == 0 || s.bins[at].index > index:
+		s.bins = slices.Insert(s.bins, at, bin{index, 1})
+	case s.bins[at].index == index:
+		s.bins[at].count = sum(s.bins[at].count, 1)
+	default:
+		s.bins = slices.Insert(s.bins, at+1, bin{index, 1})
+	}
 }
 
 // merge adds a sketch, which stays as it is.

@@ -23,6 +23,10 @@ type annotations struct {
 	conflicting        bool // its identity was seen before with other times: it is not counted
 	protocol           conventions.ProtocolFacts
 
+	violations pcommon.Slice // where violated
+	violated   bool
+	excess     uint64 // of the weight above 1, in 1/weightUnit
+
 	orphan bool
 
 	summary bool     // the span carries what concerns its release
@@ -33,6 +37,12 @@ type annotations struct {
 func (a *annotations) read(attrs pcommon.Map) {
 	*a = annotations{}
 	for key, value := range attrs.All() {
+		if !strings.HasPrefix(key, conventions.Prefix) {
+			if key != "" && protocolKeys[key[0]] { // few are
+				a.protocol.Read(key, value)
+			}
+			continue
+		}
 		switch key {
 		case conventions.AttrService:
 			a.service = text(value)
@@ -59,21 +69,22 @@ func (a *annotations) read(attrs pcommon.Map) {
 		case conventions.AttrErrorFingerprint:
 			a.fingerprint = text(value)
 		case conventions.AttrViolations:
-			a.conflicting = conflicting(value)
+			a.readViolations(value)
+		case conventions.AttrWeight:
+			a.excess = excess(value)
 		case conventions.AttrSpanCount:
 			a.summary = true
 		case conventions.AttrCategory: // on every span, in no sum
 		case conventions.AttrOrphan:
 			a.orphan = isTrue(value)
 		default:
-			if strings.HasPrefix(key, conventions.Prefix) {
-				a.repairs = a.repairs.read(key, value)
-			} else {
-				a.protocol.Read(key, value)
-			}
+			a.repairs = a.repairs.read(key, value)
 		}
 	}
 }
+
+// protocolKeys are the first letters of what ProtocolFacts reads: db, http, messaging, rpc.
+var protocolKeys = [256]bool{'d': true, 'h': true, 'm': true, 'r': true}
 
 func text(value pcommon.Value) string {
 	if value.Type() == pcommon.ValueTypeStr {
@@ -91,16 +102,36 @@ func number(value pcommon.Value) uint64 {
 	return 0
 }
 
-func conflicting(violations pcommon.Value) bool {
-	if violations.Type() != pcommon.ValueTypeSlice {
-		return false
+func (a *annotations) readViolations(value pcommon.Value) {
+	if value.Type() != pcommon.ValueTypeSlice {
+		return
 	}
-	for _, name := range violations.Slice().All() {
-		if text(name) == conventions.ViolationConflictingSpanID {
-			return true
-		}
+	a.violations, a.violated = value.Slice(), true
+	for _, name := range a.violations.All() {
+		a.conflicting = a.conflicting || text(name) == conventions.ViolationConflictingSpanID
 	}
-	return false
+}
+
+const (
+	// weightUnit is what a weight is rounded to. Calls that stand for themselves, as most do, take no room.
+	weightUnit = 1024
+	// maxWeight is above any probability that somebody samples with.
+	maxWeight = 1 << 40
+)
+
+// excess is what a weight is above 1. A weight below 1 is none.
+func excess(value pcommon.Value) uint64 {
+	weight := 1.0
+	switch value.Type() {
+	case pcommon.ValueTypeDouble:
+		weight = value.Double()
+	case pcommon.ValueTypeInt:
+		weight = float64(value.Int())
+	}
+	if !(weight > 1) { // NaN is none either
+		return 0
+	}
+	return uint64(math.Round((min(weight, maxWeight) - 1) * weightUnit))
 }
 
 // kinds are span kinds as the API spells them.

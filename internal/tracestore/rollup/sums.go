@@ -11,11 +11,14 @@ import (
 type Sums struct {
 	strings dictionary
 	tables  [others]table
+	// values counts the values of Contrasts that are told apart, by their key without the value.
+	values    map[key]int
+	maxValues int
 }
 
 // NewSums makes empty sums with a limit of series for each table.
 func NewSums(limit int) *Sums {
-	s := &Sums{}
+	s := &Sums{maxValues: tracestore.MaxContrastValues}
 	for t := range s.tables {
 		s.tables[t].limit = limit
 	}
@@ -25,6 +28,7 @@ func NewSums(limit int) *Sums {
 // reset empties the sums, which keep their memory.
 func (s *Sums) reset() {
 	s.strings.reset()
+	clear(s.values)
 	for t := range s.tables {
 		s.tables[t].reset()
 	}
@@ -40,7 +44,13 @@ func (s *Sums) Tables() (set Tables) {
 	return set
 }
 
-func (s *Sums) at(t Table, k *key) *row { return s.tables[t].at(k) }
+// at is the row of a series. It is valid until the next call.
+func (s *Sums) at(t Table, k *key) *row {
+	if t == Contrasts {
+		return s.contrast(k)
+	}
+	return s.tables[t].at(k)
+}
 
 // MinuteOf counts the minutes since 1970-01-01 UTC.
 func MinuteOf(unixNano int64) uint32 {

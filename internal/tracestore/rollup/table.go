@@ -18,6 +18,8 @@ const (
 	EntryOperations
 	Errors
 	Spans
+	Contexts
+	Contrasts
 	// others is no table: it says of each table what went to "other".
 	others
 )
@@ -26,7 +28,7 @@ const (
 type Tables uint16
 
 // AllTables is what one call adds to, and what is kept of a minute.
-const AllTables Tables = 1<<Operations | 1<<Edges | 1<<Entries | 1<<EntryOperations | 1<<Errors | 1<<Spans
+const AllTables Tables = 1<<others - 1<<Operations
 
 // Of is the set of the tables.
 func Of(tables ...Table) (set Tables) {
@@ -58,11 +60,15 @@ const (
 	entryService, entryOperation, entryOutcome                                             = 1, 2, 3
 	entryOpEntryService, entryOpEntryOperation, entryOpService, entryOpOperation           = 1, 2, 3, 4
 	errorFingerprint, errorService, errorOperation, errorEntryService, errorEntryOperation = 1, 2, 3, 4, 5
+	// Of Contexts, see contexts.go.
+	contextParent, contextChild, contextViolation, contextPeer = 1, 2, 3, 4
+
+	contrastEntryService, contrastEntryOperation, contrastService, contrastKey, contrastValue = 1, 2, 3, 4, 5
 
 	maxColumns = 7
 )
 
-// Numbers of the rows. The first counts spans (of Entries: traces) in every table.
+// Numbers of the rows. The first counts spans (of Entries and Contrasts: traces) in every table.
 const (
 	numCount = 0
 
@@ -70,6 +76,9 @@ const (
 	numSelfTime = 2
 	numPathTime = 3
 	numTraces   = 4
+	// Of Operations.
+	numRoots  = 4
+	numExcess = 5 // what the weights are above the calls, in 1/weightUnit
 
 	// Of Edges and Entries: what was counted and is not to be. They are sums of their own, so that sums only grow.
 	numRetracted       = 2
@@ -79,7 +88,15 @@ const (
 	numOrphans  = 2
 	numRepaired = 3 // orphans whose parent came
 
-	maxNumbers = 5
+	// Of Contexts.
+	numUnanswered = 1
+	numTakenBack  = 2 // unanswered calls that were answered late
+
+	// Of Contrasts.
+	numSlow   = 2
+	numJudged = 3
+
+	maxNumbers = 6
 )
 
 // shape says what a table's series are made of.
@@ -87,22 +104,17 @@ type shape struct {
 	columns, numbers       int
 	durations, occurrences bool
 	services               []int // the columns that a query's service is compared with
-	dropped                []int // the columns that answers sum away, besides the environment
 }
 
 var shapes = [others]shape{
-	Operations: {
-		columns: 5, numbers: 4, durations: true,
-		services: []int{operationService}, dropped: []int{operationVersion},
-	},
-	Edges: {
-		columns: 7, numbers: 4, durations: true,
-		services: []int{edgeParent, edgeChild}, dropped: []int{edgeParentOperation, edgeChildOperation},
-	},
+	Operations:      {columns: 5, numbers: 6, durations: true, services: []int{operationService}},
+	Edges:           {columns: 7, numbers: 4, durations: true, services: []int{edgeParent, edgeChild}},
 	Entries:         {columns: 4, numbers: 4, durations: true, services: []int{entryService}},
 	EntryOperations: {columns: 5, numbers: 5, services: []int{entryOpService}},
 	Errors:          {columns: 6, numbers: 1, occurrences: true, services: []int{errorService}},
 	Spans:           {columns: 1, numbers: 4},
+	Contexts:        {columns: 5, numbers: 3}, // the services of an answer are known when its peers are
+	Contrasts:       {columns: 6, numbers: 4, services: []int{contrastService}},
 }
 
 // key is a series' key: a number for each column's string, see dictionary. Columns that a table does not have are 0.
@@ -113,7 +125,7 @@ type row struct {
 	numbers     [maxNumbers]uint64
 	durations   sketch
 	occurrences *occurrences // of Errors
-	// release is the last one that was counted into numTraces, while a call is summed.
+	// release is, while a call is summed, the last one that was counted into numTraces, or the first that answered a call.
 	release uint32
 }
 

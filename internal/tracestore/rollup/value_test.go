@@ -20,7 +20,7 @@ func sample() *Sums {
 	id := s.strings.id
 	for _, operation := range []string{"GET /", "POST /"} {
 		r := s.at(Operations, &key{id("prod"), id("shop"), 0, id(operation), id("server")})
-		r.numbers = [maxNumbers]uint64{3, 1, 300, 128}
+		r.numbers = [maxNumbers]uint64{3, 1, 300, 128, 2}
 		r.durations.add(0)
 		r.durations.add(1)
 		r.durations.add(1)
@@ -34,20 +34,20 @@ func sample() *Sums {
 
 // TestValueBytes holds docs/storage-format.md to the byte.
 func TestValueBytes(t *testing.T) {
-	operation := "03 01 ac02 8001  01 01 00 02" // numbers; one zero, one bin: at distance 0, count 2
-	want := "02" +                              // version
+	operation := "03 01 ac02 8001 02 00  01 01 00 02" // numbers; one zero, one bin: at distance 0, count 2
+	want := "03" +                                    // version
 		"05" + " 04 70726f64" + " 04 73686f70" + " 05 474554202f" + " 06 736572766572" + " 01 66" + // prod, shop, GET /, server, f
-		"01 1b 01" + operation + // Operations, 27 bytes, other
+		"01 1f 01" + operation + // Operations, 31 bytes, other
 		"01" + "01 02 00 03 04" + operation + // one series: prod, shop, no version, GET /, server
 		"05 1c 00 01" + "01 05 02 03 02 03" + "01 05 00 01" + "aa0000000000000000000000000000bb" +
 		"06 07 00 01" + "01 06 02 01 00" +
-		"07 06 03 00 00 00 00 00" // others: 3 of Operations
+		"09 08 03 00 00 00 00 00 00 00" // others: 3 of Operations
 	require.Equal(t, strings.ReplaceAll(want, " ", ""), hex.EncodeToString(sample().Append(nil, AllTables)))
 
-	want = "02 01 04 70726f64 06 07 00 01 01 06 02 01 00 07 06 03 00 00 00 00 00" // only the strings that it needs
+	want = "03 01 04 70726f64 06 07 00 01 01 06 02 01 00 09 08 03 00 00 00 00 00 00 00" // only the strings that it needs
 	require.Equal(t, strings.ReplaceAll(want, " ", ""), hex.EncodeToString(sample().Append(nil, Of(Spans))))
 	require.Equal(t, Of(Operations, Errors, Spans), sample().Tables())
-	require.Equal(t, []byte{2, 0}, NewSums(1).Append(nil, AllTables))
+	require.Equal(t, []byte{3, 0}, NewSums(1).Append(nil, AllTables))
 }
 
 func TestMergeRoundTrip(t *testing.T) {
@@ -59,7 +59,7 @@ func TestMergeRoundTrip(t *testing.T) {
 	// Twice the value is twice the sums, and the same series.
 	require.NoError(t, again.Merge(value, AllTables))
 	r := again.tables[Operations].rows[0]
-	require.Equal(t, [maxNumbers]uint64{6, 2, 600, 256}, r.numbers)
+	require.Equal(t, [maxNumbers]uint64{6, 2, 600, 256, 4}, r.numbers)
 	require.Equal(t, sketch{zeros: 2, bins: []bin{{0, 4}}}, r.durations)
 	require.EqualValues(t, 6, again.tables[Operations].other.numbers[numCount])
 
@@ -97,7 +97,7 @@ func TestBrokenValues(t *testing.T) {
 func FuzzMerge(f *testing.F) {
 	f.Add(sample().Append(nil, AllTables))
 	f.Add(NewSums(1).Append(nil, AllTables))
-	f.Add([]byte{2, 0xff, 0xff, 0xff, 0xff, 0xff})
+	f.Add([]byte{3, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, value []byte) {
 		sums := NewSums(MaxSeries)
 		err := sums.Merge(value, AllTables)
@@ -122,15 +122,23 @@ func FuzzMerge(f *testing.F) {
 func TestFoldingIsInvisible(t *testing.T) {
 	const limit = 7
 	r := rand.New(rand.NewPCG(1, 2))
+	sums := func() *Sums {
+		s := NewSums(limit)
+		s.maxValues = 2
+		return s
+	}
 	for range 200 {
-		straight, folded := NewSums(limit), NewSums(limit)
+		straight, folded := sums(), sums()
 		for range 1 + r.IntN(8) {
-			delta := NewSums(limit)
+			delta := sums()
 			for range r.IntN(12) {
 				table := Operations + Table(r.IntN(int(others)-1))
 				k := key{delta.strings.id(string(rune('a' + r.IntN(4)))), delta.strings.id(string(rune('a' + r.IntN(4))))}
 				if table == Spans {
 					k[1] = 0
+				}
+				if table == Contrasts {
+					k = key{0, 1, contrastValue: delta.strings.id(string(rune('a' + r.IntN(5))))}
 				}
 				row := delta.at(table, &k)
 				row.numbers[numCount]++
@@ -145,7 +153,7 @@ func TestFoldingIsInvisible(t *testing.T) {
 			require.NoError(t, straight.Merge(value, AllTables))
 			require.NoError(t, folded.Merge(value, AllTables))
 			if r.IntN(2) == 0 { // table by table, as a backend may keep them
-				read := NewSums(limit)
+				read := sums()
 				for table := range folded.Tables().All() {
 					require.NoError(t, read.Merge(folded.Append(nil, Of(table)), Of(table)))
 				}

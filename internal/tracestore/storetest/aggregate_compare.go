@@ -15,11 +15,12 @@ func (m *model) compare(t *testing.T, store tracestore.Backend, tenant string) {
 	var operations []tracestore.OperationAggregate
 	for key, want := range m.operations {
 		key.Calls, key.Errors, key.SelfTime, key.CriticalPathTime = want.calls, want.errors, want.self, want.path
+		key.Roots, key.Weight = want.roots, want.weight
 		operations = append(operations, key)
 	}
 	got := collect(t, store.Operations(t.Context(), tenant, m.query))
 	for i := range got {
-		want := m.operations[tracestore.OperationAggregate{Operation: got[i].Operation, Kind: got[i].Kind}]
+		want := m.operations[tracestore.OperationAggregate{Operation: got[i].Operation, Version: got[i].Version, Kind: got[i].Kind}]
 		distributed(t, want, &got[i].Durations)
 	}
 	require.ElementsMatch(t, operations, got)
@@ -34,9 +35,19 @@ func (m *model) compare(t *testing.T, store tracestore.Backend, tenant string) {
 	gotEdges := collect(t, store.Edges(t.Context(), tenant, m.query))
 	for i := range gotEdges {
 		e := &gotEdges[i]
-		distributed(t, m.edges[tracestore.EdgeAggregate{Parent: e.Parent, Child: e.Child, ChildKind: e.ChildKind, Protocol: e.Protocol}], &e.Durations)
+		key := *e
+		key.Calls, key.Errors, key.Durations = 0, 0, nil
+		distributed(t, m.edges[key], &e.Durations)
 	}
 	require.ElementsMatch(t, edges, gotEdges)
+
+	require.ElementsMatch(t, m.contextList(), collect(t, store.Contexts(t.Context(), tenant, m.query)))
+	var contrasts []tracestore.ContrastAggregate
+	for key, want := range m.contrasts {
+		key.Traces, key.Errors = want.traces, want.errors
+		contrasts = append(contrasts, key)
+	}
+	require.ElementsMatch(t, contrasts, collect(t, store.Contrasts(t.Context(), tenant, m.query)))
 	m.compareTraces(t, store, tenant)
 }
 

@@ -37,6 +37,7 @@ func testAggregateModel(t *testing.T, store tracestore.Backend) {
 		if random.IntN(2) == 0 {
 			query.Service = pick(random, services)
 		}
+		query.ByVersion, query.ByOperation = random.IntN(2) == 0, random.IntN(2) == 0
 		tenant := pick(random, tenants)
 		m := newModel(query)
 		for _, td := range calls {
@@ -55,6 +56,8 @@ type model struct {
 	through    map[[2]tracestore.Operation]*tally
 	errors     map[errorKey]*tally
 	spans      tracestore.Completeness
+	contexts   contextModel
+	contrasts  map[tracestore.ContrastAggregate]*tally
 }
 
 type errorKey struct {
@@ -63,7 +66,8 @@ type errorKey struct {
 }
 
 type tally struct {
-	traces, calls, errors, self, path int64
+	traces, calls, errors, self, path, roots int64
+	weight                                   float64
 	// Of edges and entries: what is taken back.
 	retracted, retractedErrors int64
 	retractedOutcomes          map[string]int64
@@ -77,14 +81,19 @@ func newModel(query *tracestore.AggregateQuery) *model {
 	return &model{
 		query: query, operations: make(map[tracestore.OperationAggregate]*tally), edges: make(map[tracestore.EdgeAggregate]*tally),
 		entries: make(map[tracestore.Operation]*tally), through: make(map[[2]tracestore.Operation]*tally), errors: make(map[errorKey]*tally),
+		contexts: newContextModel(), contrasts: make(map[tracestore.ContrastAggregate]*tally),
 	}
 }
 
 func at[K comparable](m map[K]*tally, key K) *tally {
 	if m[key] == nil {
-		m[key] = &tally{outcomes: make(map[string]int64), retractedOutcomes: make(map[string]int64), ids: make(map[string]bool)}
+		m[key] = newTally()
 	}
 	return m[key]
+}
+
+func newTally() *tally {
+	return &tally{outcomes: make(map[string]int64), retractedOutcomes: make(map[string]int64), ids: make(map[string]bool)}
 }
 
 // count adds a span.
@@ -96,6 +105,10 @@ func (c *tally) count(s *modelSpan) {
 	c.self += s.number(conventions.AttrSelfTime)
 	c.path += s.number(conventions.AttrCriticalPathTime)
 	c.durations = append(c.durations, s.duration)
+	if s.ParentSpanID().IsEmpty() {
+		c.roots++
+	}
+	c.weight += s.weight()
 }
 
 // modelSpan is a span and what it says.
@@ -118,6 +131,18 @@ func (s *modelSpan) number(key string) int64 {
 		return 0
 	}
 	return v.Int()
+}
+
+// weight is the adjusted count, 1 where there is none.
+func (s *modelSpan) weight() float64 {
+	v, ok := s.Attributes().Get(conventions.AttrWeight)
+	switch {
+	case !ok:
+		return 1
+	case v.Type() == pcommon.ValueTypeInt:
+		return float64(v.Int())
+	}
+	return v.Double()
 }
 
 func (s *modelSpan) flag(key string) bool {
@@ -154,6 +179,7 @@ func readModelSpan(from tracetree.Span) *modelSpan {
 
 // add counts a call of the tenant's, if it is in the window.
 func (m *model) add(tenant string, td ptrace.Traces) {
+	m.contexts.call()
 	for _, release := range tracetree.Releases(td) {
 		minute := time.Unix(0, release.ReleasedAt).Truncate(time.Minute)
 		outside := !minute.Before(m.query.End) || !minute.Add(time.Minute).After(m.query.Start) || !m.query.Start.Before(m.query.End)
@@ -168,18 +194,23 @@ func (m *model) addRelease(release *tracetree.Release, minute time.Time) {
 	var spans []*modelSpan
 	for _, from := range release.Spans {
 		s := readModelSpan(from)
-		if _, conflicting := from.Attributes().Get(conventions.AttrViolations); !conflicting {
+		m.addViolations(s, minute)
+		if !s.conflicting() {
 			failed = failed || s.failed
 			spans = append(spans, s)
 		}
 	}
 	seen := make(map[[2]tracestore.Operation]bool)
 	for i, s := range spans {
-		m.addRepairs(s)
-		if m.query.Environment != nil && *m.query.Environment != s.environment {
+		m.addRepairs(s, minute)
+		if s.ParentSpanID().IsEmpty() && release.First() && i == 0 {
+			m.addContrasts(release, s, failed)
+		}
+		if !m.in(s.environment) {
 			continue
 		}
 		m.addSpan(release, s, minute, seen)
+		m.contexts.addAnswer(release, s, minute)
 		if s.flag(conventions.AttrOrphan) {
 			m.spans.Unrepaired++
 		}
@@ -206,12 +237,16 @@ func (m *model) addSpan(release *tracetree.Release, s *modelSpan, minute time.Ti
 	if !release.Whole() {
 		m.spans.Partial++
 	}
-	m.addEdges(s)
+	m.addEdges(s, minute)
 	if !m.of(s.operation.Service) {
 		return
 	}
 	kind := []string{"unspecified", "internal", "server", "client", "producer", "consumer"}[s.Kind()]
-	at(m.operations, tracestore.OperationAggregate{Operation: s.operation, Kind: kind}).count(s)
+	version := ""
+	if v, ok := s.Resource.Attributes().Get("service.version"); ok && m.query.ByVersion {
+		version = v.Str()
+	}
+	at(m.operations, tracestore.OperationAggregate{Operation: s.operation, Version: version, Kind: kind}).count(s)
 	entry := s.named(conventions.AttrEntryService, conventions.AttrEntryOperation)
 	through := at(m.through, [2]tracestore.Operation{entry, s.operation})
 	through.count(s)
@@ -234,23 +269,37 @@ func (m *model) addSpan(release *tracetree.Release, s *modelSpan, minute time.Ti
 	}
 }
 
-func (m *model) addEdges(s *modelSpan) {
+func (m *model) addEdges(s *modelSpan, minute time.Time) {
 	protocol := "unknown"
 	for _, key := range []string{"http.method", "rpc.system", "db.system"} { // the last goes first
 		if s.text(key) != "" {
 			protocol = protocols[key]
 		}
 	}
-	edge := func(parent, child, kind string) *tally {
-		if parent == "" || child == "" || !m.of(parent, child) {
-			return &tally{}
+	if caller := s.named(conventions.AttrParentService, conventions.AttrParentOperation); caller.Service != "" {
+		m.edge(caller, s.operation, conventions.KindService, protocol).count(s)
+		m.contexts.calls(minute, caller.Service, s.operation.Service)[0]++
+	}
+	peer := s.text(conventions.AttrPeerService)
+	if peer != "" && (s.Kind() == ptrace.SpanKindClient || s.Kind() == ptrace.SpanKindProducer) {
+		kind := s.text(conventions.AttrPeerKind)
+		m.edge(s.operation, tracestore.Operation{Service: peer}, kind, protocol).count(s)
+		if kind == conventions.KindExternal {
+			m.contexts.calls(minute, s.operation.Service, peer)[1]++
 		}
-		return at(m.edges, tracestore.EdgeAggregate{Parent: parent, Child: child, ChildKind: kind, Protocol: protocol})
 	}
-	edge(s.text(conventions.AttrParentService), s.operation.Service, conventions.KindService).count(s)
-	if s.Kind() == ptrace.SpanKindClient || s.Kind() == ptrace.SpanKindProducer {
-		edge(s.operation.Service, s.text(conventions.AttrPeerService), conventions.KindExternal).count(s)
+}
+
+// edge is a tally that is not looked at where the query does not ask for the edge.
+func (m *model) edge(parent, child tracestore.Operation, kind, protocol string) *tally {
+	if !m.of(parent.Service, child.Service) {
+		return newTally()
 	}
+	key := tracestore.EdgeAggregate{Parent: parent.Service, Child: child.Service, ChildKind: kind, Protocol: protocol}
+	if m.query.ByOperation {
+		key.ParentOperation, key.ChildOperation = parent.Operation, child.Operation
+	}
+	return at(m.edges, key)
 }
 
 // in says whether the query asks for the environment.
@@ -259,30 +308,34 @@ func (m *model) in(environment string) bool {
 }
 
 // addRepairs counts what the span says of earlier releases, in environments of their own.
-func (m *model) addRepairs(s *modelSpan) {
+func (m *model) addRepairs(s *modelSpan, minute time.Time) {
 	if children, ok := s.Attributes().Get(conventions.AttrChildService); ok {
 		for i := range children.Slice().Len() {
-			child := children.Slice().At(i).Str()
-			if !m.in(s.element(conventions.AttrChildEnvironment, i).Str()) || !m.of(s.operation.Service, child) {
+			if !m.in(s.element(conventions.AttrChildEnvironment, i).Str()) {
 				continue
 			}
+			child := tracestore.Operation{
+				Service: children.Slice().At(i).Str(), Operation: s.element(conventions.AttrChildOperation, i).Str(),
+			}
 			protocol := cmp.Or(s.element(conventions.AttrChildProtocol, i).Str(), "unknown")
-			edge := at(m.edges, tracestore.EdgeAggregate{
-				Parent: s.operation.Service, Child: child, ChildKind: conventions.KindService, Protocol: protocol,
-			})
+			edge := m.edge(s.operation, child, conventions.KindService, protocol)
 			calls := max(1, s.element(conventions.AttrChildCalls, i).Int())
 			edge.calls += calls
 			if s.element(conventions.AttrChildError, i).Bool() {
 				edge.errors += calls
 			}
 			edge.durations = append(edge.durations, s.element(conventions.AttrChildDuration, i).Int())
+			m.contexts.calls(minute, s.operation.Service, child.Service)[0] += calls
 		}
 	}
-	parent, peer := s.text(conventions.AttrParentService), s.text(conventions.AttrRetractedPeerService)
-	if peer != "" && m.in(s.text(conventions.AttrRetractedEnvironment)) && m.of(parent, peer) {
+	parent := s.named(conventions.AttrParentService, conventions.AttrParentOperation)
+	peer := tracestore.Operation{Service: s.text(conventions.AttrRetractedPeerService)}
+	if peer.Service != "" && m.in(s.text(conventions.AttrRetractedEnvironment)) {
 		protocol := cmp.Or(s.text(conventions.AttrRetractedProtocol), "unknown")
-		at(m.edges, tracestore.EdgeAggregate{Parent: parent, Child: peer, ChildKind: conventions.KindExternal, Protocol: protocol}).
-			retract("", s.flag(conventions.AttrRetractedError))
+		m.edge(parent, peer, conventions.KindExternal, protocol).retract("", s.flag(conventions.AttrRetractedError))
+		if parent.Service != "" {
+			m.contexts.calls(minute, parent.Service, peer.Service)[2]++
+		}
 	}
 	if outcome := s.text(conventions.AttrEntryOutcome); outcome != "" {
 		m.correctEntry(s, outcome)

@@ -16,8 +16,12 @@ var (
 	tenants      = []string{"", "tenant"}
 	environments = []string{"", "production", "staging"}
 	services     = []string{"a", "b", "c"}
-	names        = []string{"GET /", "POST /", "work"}
-	protocols    = map[string]string{"": "unknown", "http.method": "http", "rpc.system": "grpc", "db.system": "mysql"}
+	peers        = []string{"a", "b", "a:80", "b.shop.svc", "c.shop.svc:80", "lb.example.com", "api.example.com"}
+	broken       = []string{
+		conventions.ViolationConflictingSpanID, conventions.ViolationMissingTime, conventions.ViolationNegativeDuration,
+	}
+	names     = []string{"GET /", "POST /", "work"}
+	protocols = map[string]string{"": "unknown", "http.method": "http", "rpc.system": "grpc", "db.system": "mysql"}
 )
 
 func pick[T any](random *rand.Rand, list []T) T { return list[random.IntN(len(list))] }
@@ -46,6 +50,7 @@ func (r callMaker) release(td ptrace.Traces, tenant string, released int64, trac
 		putText(resource, conventions.AttrTenant, tenant)
 		putText(resource, pick(r.Rand, []string{"deployment.environment", "deployment.environment.name"}), pick(r.Rand, environments))
 		putText(resource, "service.version", pick(r.Rand, []string{"", "1", "2"}))
+		putText(resource, "k8s.node.name", pick(r.Rand, []string{"", "n1", "n2"}))
 		span := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
 		span.SetTraceID(traceID(trace))
 		span.SetSpanID(pcommon.SpanID{byte(r.IntN(256)), byte(r.IntN(256)), 7: byte(i + 1)})
@@ -96,8 +101,20 @@ func (r callMaker) describe(span ptrace.Span) {
 		attrs.PutBool(conventions.AttrOrphan, true)
 	}
 	if r.IntN(3) == 0 {
-		attrs.PutStr(conventions.AttrPeerService, pick(r.Rand, services))
-		attrs.PutStr(conventions.AttrPeerKind, conventions.KindExternal)
+		attrs.PutStr(conventions.AttrPeerService, pick(r.Rand, peers))
+		attrs.PutStr(conventions.AttrPeerKind, pick(r.Rand, []string{conventions.KindExternal, conventions.KindExternal, conventions.KindQueue}))
+	} else if r.IntN(3) == 0 {
+		attrs.PutStr("server.address", pick(r.Rand, peers))
+	}
+	switch r.IntN(6) {
+	case 0:
+		attrs.PutInt(conventions.AttrWeight, 4)
+	case 1:
+		attrs.PutDouble(conventions.AttrWeight, 2.5)
+	}
+	if r.IntN(3) == 0 {
+		attrs.PutInt("http.response.status_code", int64(200+r.IntN(2)))
+		attrs.PutStr("user.tier", pick(r.Rand, []string{"gold", "silver"}))
 	}
 	if r.IntN(5) == 0 {
 		attrs.PutStr(conventions.AttrOperation, "normalised")
@@ -109,8 +126,11 @@ func (r callMaker) describe(span ptrace.Span) {
 			attrs.PutStr(conventions.AttrErrorFingerprint, fmt.Sprint("fingerprint ", r.IntN(3)))
 		}
 	}
-	if r.IntN(8) == 0 {
-		attrs.PutEmptySlice(conventions.AttrViolations).AppendEmpty().SetStr(conventions.ViolationConflictingSpanID)
+	if r.IntN(6) == 0 {
+		violations := attrs.PutEmptySlice(conventions.AttrViolations)
+		for _, i := range r.Perm(len(broken))[:1+r.IntN(2)] {
+			violations.AppendEmpty().SetStr(broken[i])
+		}
 	}
 	putInt(attrs, conventions.AttrSelfTime, int64(r.IntN(1000)))
 	putInt(attrs, conventions.AttrCriticalPathTime, int64(r.IntN(1000)))
@@ -140,7 +160,7 @@ func (r callMaker) children(attrs pcommon.Map) {
 // retract takes back a call of a virtual peer, an entry, or both.
 func (r callMaker) retract(attrs pcommon.Map, entry tracestore.Operation) {
 	if r.IntN(2) == 0 {
-		attrs.PutStr(conventions.AttrRetractedPeerService, pick(r.Rand, services))
+		attrs.PutStr(conventions.AttrRetractedPeerService, pick(r.Rand, peers))
 		attrs.PutStr(conventions.AttrRetractedPeerKind, conventions.KindExternal)
 		putText(attrs, conventions.AttrRetractedEnvironment, pick(r.Rand, environments))
 		putText(attrs, conventions.AttrRetractedProtocol, pick(r.Rand, []string{"", "http", "grpc"}))

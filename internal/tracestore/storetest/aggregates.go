@@ -131,10 +131,10 @@ func testOperations(t *testing.T, store tracestore.Backend) {
 		lasting(t, &list[i].Durations, want...)
 	}
 	require.ElementsMatch(t, []tracestore.OperationAggregate{
-		{Operation: cartOperation, Kind: "server", Calls: 4, Errors: 1, SelfTime: int64(950 * ms), CriticalPathTime: int64(950 * ms)},
-		{Operation: postOperation, Kind: "client", Calls: 2, SelfTime: int64(90 * ms), CriticalPathTime: int64(20 * ms)},
-		{Operation: takeOperation, Kind: "server", Calls: 2, Errors: 1, SelfTime: int64(60 * ms), CriticalPathTime: int64(10 * ms)},
-		{Operation: readOperation, Kind: "client", Calls: 1, Errors: 1, SelfTime: int64(20 * ms), CriticalPathTime: int64(20 * ms)},
+		{Operation: cartOperation, Kind: "server", Calls: 4, Errors: 1, Roots: 4, Weight: 4, SelfTime: int64(950 * ms), CriticalPathTime: int64(950 * ms)},
+		{Operation: postOperation, Kind: "client", Calls: 2, Weight: 2, SelfTime: int64(90 * ms), CriticalPathTime: int64(20 * ms)},
+		{Operation: takeOperation, Kind: "server", Calls: 2, Errors: 1, Weight: 2, SelfTime: int64(60 * ms), CriticalPathTime: int64(10 * ms)},
+		{Operation: readOperation, Kind: "client", Calls: 1, Errors: 1, Weight: 1, SelfTime: int64(20 * ms), CriticalPathTime: int64(20 * ms)},
 	}, list)
 
 	list = collect(t, store.Operations(t.Context(), "other tenant", bothMinutes()))

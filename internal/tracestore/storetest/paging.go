@@ -17,8 +17,8 @@ import (
 // match every lone trace.
 func threeQueries() map[string]*tracestore.SearchQuery {
 	row, spans := wholeDay(), wholeDay()
-	row.Span.Service = "shop"
-	spans.Span = tracestore.SpanConditions{Service: "shop", Operation: "GET /"}
+	row.Where.Span.Service = "shop"
+	spans.Where.Span = tracestore.SpanConditions{Service: "shop", Operation: "GET /"}
 	return map[string]*tracestore.SearchQuery{"all": wholeDay(), "row": row, "spans": spans}
 }
 
@@ -83,7 +83,7 @@ func testCursors(t *testing.T, store tracestore.Backend) {
 	require.Equal(t, []byte{2, 1}, found(search(t, store, "", &moved)))
 
 	other := *query
-	other.Cursor, other.Span.Service = cursor, "shop"
+	other.Cursor, other.Where.Span.Service = cursor, "shop"
 	_, err := store.Search(t.Context(), "", &other)
 	require.ErrorIs(t, err, tracestore.ErrCursor)
 	foreign := *query

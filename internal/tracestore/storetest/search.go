@@ -74,7 +74,7 @@ func testSpanConditions(t *testing.T, store tracestore.Backend) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			query := wholeDay()
-			query.Span = test.span
+			query.Where.Span = test.span
 			page := search(t, store, "", query)
 			require.Equal(t, test.want, found(page))
 			require.Equal(t, tracestore.Total{Count: len(test.want), Exact: true}, page.Total)
@@ -113,7 +113,7 @@ func testAttributeConditions(t *testing.T, store tracestore.Backend) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			query := wholeDay()
-			query.Span.Attributes = []tracestore.AttributeCondition{test.attr}
+			query.Where.Span.Attributes = []tracestore.AttributeCondition{test.attr}
 			page := search(t, store, "", query)
 			require.Equal(t, test.want, found(page))
 			require.Equal(t, tracestore.Total{Count: len(test.want), Exact: true}, page.Total)
@@ -151,7 +151,7 @@ func testSameSpan(t *testing.T, store tracestore.Backend) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			query := wholeDay()
-			query.Span = test.span
+			query.Where.Span = test.span
 			require.Equal(t, test.want, found(search(t, store, "", query)))
 		})
 	}
@@ -179,7 +179,7 @@ func testTraceConditions(t *testing.T, store tracestore.Backend) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			query := wholeDay()
-			query.Trace, query.Span = test.trace, test.span
+			query.Where.Trace, query.Where.Span = test.trace, test.span
 			page := search(t, store, "", query)
 			require.Equal(t, test.want, found(page))
 			require.Equal(t, tracestore.Total{Count: len(test.want), Exact: true}, page.Total)

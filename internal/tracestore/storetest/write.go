@@ -186,8 +186,8 @@ func testOneRow(t *testing.T, store tracestore.Backend) {
 	// It matches by spans of either release.
 	for _, service := range []string{"shop", "stock"} {
 		query := wholeDay()
-		query.Span = tracestore.SpanConditions{Service: service, MinDuration: 100 * time.Millisecond}
-		query.Trace.MinDuration = 150 * time.Millisecond
+		query.Where.Span = tracestore.SpanConditions{Service: service, MinDuration: 100 * time.Millisecond}
+		query.Where.Trace.MinDuration = 150 * time.Millisecond
 		require.Equal(t, []byte{1}, found(search(t, store, "", query)), service)
 	}
 }

@@ -2,6 +2,7 @@ package tracerow
 
 import (
 	"slices"
+	"strconv"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -26,10 +27,13 @@ type Row struct {
 	LongestSpan int64
 }
 
-// kindBit is the bit of a span kind in Row.Kinds; kinds that the protocol does not know yet share the last one.
+// unknownKinds is the bit of all kinds that the protocol does not know yet.
+const unknownKinds = 1 << 7
+
+// kindBit is the bit of a span kind in Row.Kinds.
 func kindBit(kind ptrace.SpanKind) uint8 {
 	if kind < 0 || kind > 6 {
-		return 1 << 7
+		return unknownKinds
 	}
 	return 1 << uint(kind)
 }
@@ -69,33 +73,56 @@ func (r *Row) addAlias(service string) {
 	}
 }
 
-// MayMatch says whether the trace can match: false is certain.
-func (r *Row) MayMatch(query *tracestore.SearchQuery) bool {
-	if !query.Trace.Match(&r.Summary) {
-		return false
-	}
-	span := &query.Span
-	if span.Service != "" && !slices.Contains(r.Services, span.Service) && !slices.Contains(r.Aliases, span.Service) {
-		return false
-	}
-	if span.Kind != nil && r.Kinds&kindBit(*span.Kind) == 0 {
-		return false
-	}
-	if span.Errors != nil && (*span.Errors && !r.Failed || !*span.Errors && !r.Fine) {
-		return false
-	}
-	return span.MinDuration <= 0 || r.LongestSpan >= int64(span.MinDuration)
+// Judge says what the row says of the conditions (tracestore.Filter.Judge).
+func (r *Row) Judge(filter *tracestore.Filter) tracestore.Verdict {
+	tokens := filter.Tokens()
+	return filter.Judge(&tracestore.Facts{
+		Row: &r.Summary, LongestSpan: &r.LongestSpan,
+		Token: func(i int) tracestore.Verdict { return r.has(&tokens[i]) },
+	})
 }
 
-// Decides says whether MayMatch is the whole answer to the query, so that no span has to be looked at: without span
-// conditions, or with a single one on which MayMatch is exact.
-func Decides(query *tracestore.SearchQuery) bool {
-	span := &query.Span
-	if span.Empty() {
-		return true
+// has says whether the token occurs: Maybe where it is not Exact.
+func (r *Row) has(token *tracestore.Token) tracestore.Verdict {
+	occurs := false
+	switch token.Kind {
+	case tracestore.TokenService:
+		_, normalised := slices.BinarySearch(r.Services, token.Value)
+		_, alias := slices.BinarySearch(r.Aliases, token.Value)
+		occurs = normalised || alias
+	case tracestore.TokenSpanKind:
+		bit := kindBit(parseKind(token.Value))
+		if occurs = r.Kinds&bit != 0; occurs && bit == unknownKinds {
+			return tracestore.Maybe
+		}
+	case tracestore.TokenFailed:
+		occurs = token.Value == "true" && r.Failed || token.Value == "false" && r.Fine
+	default:
+		return tracestore.Maybe
 	}
-	knownKind := span.Kind != nil && kindBit(*span.Kind) != 1<<7
-	return span.Single() && (span.Service != "" || knownKind || span.Errors != nil || span.MinDuration > 0)
+	if occurs {
+		return tracestore.Yes
+	}
+	return tracestore.No
+}
+
+// Exact says whether a row always knows of the token.
+func Exact(token tracestore.Token) bool {
+	switch token.Kind {
+	case tracestore.TokenService, tracestore.TokenFailed:
+		return true
+	case tracestore.TokenSpanKind:
+		return kindBit(parseKind(token.Value)) != unknownKinds
+	}
+	return false
+}
+
+func parseKind(text string) ptrace.SpanKind {
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		return -1
+	}
+	return ptrace.SpanKind(n)
 }
 
 // Merge adds a further release to the row of a trace that is too large to be analysed again for each of its releases:

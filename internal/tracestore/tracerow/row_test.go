@@ -94,6 +94,10 @@ func TestFromTrace(t *testing.T) {
 	require.Equal(t, sampleRow, row)
 }
 
+func filterOf(span tracestore.SpanConditions) *tracestore.Filter {
+	return tracestore.NewFilter(&tracestore.Conditions{Span: span})
+}
+
 func TestAliases(t *testing.T) {
 	td := sample()
 	td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().PutStr(conventions.AttrService, "stock-normalised")
@@ -102,12 +106,12 @@ func TestAliases(t *testing.T) {
 	row.addSpans(release.Spans)
 	require.Equal(t, []string{"stock"}, row.Aliases)
 	for _, service := range []string{"shop", "stock", "stock-normalised"} {
-		require.True(t, row.MayMatch(&tracestore.SearchQuery{Span: tracestore.SpanConditions{Service: service}}), service)
+		require.Equal(t, tracestore.Yes, row.Judge(filterOf(tracestore.SpanConditions{Service: service})), service)
 	}
-	require.False(t, row.MayMatch(&tracestore.SearchQuery{Span: tracestore.SpanConditions{Service: "mail"}}))
+	require.Equal(t, tracestore.No, row.Judge(filterOf(tracestore.SpanConditions{Service: "mail"})))
 }
 
-func TestDecides(t *testing.T) {
+func TestDecided(t *testing.T) {
 	server, future, yes := ptrace.SpanKindServer, ptrace.SpanKind(9), true
 	for name, test := range map[string]struct {
 		span tracestore.SpanConditions
@@ -126,7 +130,7 @@ func TestDecides(t *testing.T) {
 		"two":          {tracestore.SpanConditions{Service: "a", Errors: &yes}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Equal(t, test.want, Decides(&tracestore.SearchQuery{Span: test.span}))
+			require.Equal(t, test.want, filterOf(test.span).Decided(Exact))
 		})
 	}
 }

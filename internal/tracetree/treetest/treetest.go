@@ -5,7 +5,7 @@
 //	shop     2   1       client  10     60   server.address=db.example
 //
 // Ids are hex numbers, start and end nanoseconds, "-" as a parent is none and as a service no service.name. Further words are
-// "name=…", "error", "error=message" and "ok" (status), "exception=type" and "exception=type:message", "key=value" for string
+// "name=…", "error", "error=message" and "ok" (status), "exception=type" and "exception=type:message", "link=id" (to a span of the trace), "key=value" for string
 // attributes and "key:number" for integers; an underscore in a value is a space. A span is named "op" and its id unless it is given a name.
 package treetest
 
@@ -118,6 +118,10 @@ func read(tb testing.TB, span ptrace.Span, words []string) {
 			if given {
 				event.Attributes().PutStr("exception.message", message)
 			}
+		case "link":
+			link := span.Links().AppendEmpty()
+			link.SetTraceID(TraceID)
+			link.SetSpanID(ID(hex(tb, value)))
 		case "ok":
 			span.Status().SetCode(ptrace.StatusCodeOk)
 		default:

@@ -5,31 +5,34 @@ import (
 	"net/http"
 
 	"go.opentelemetry.io/collector/client"
-	"go.opentelemetry.io/collector/extension/extensionauth"
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/internal/tenant"
 )
 
-// authenticated lets a request pass that the authenticator knows. It stands inside the route, so that reading and
-// changing can have two, and so that the server's metrics keep the route.
-func (h *handler) authenticated(authenticator extensionauth.Server, next http.Handler) http.Handler {
-	if authenticator == nil {
+// reading lets a request pass that the authenticator for reading knows. It stands inside the route, so that reading and changing
+// can have two, and so that the server's metrics keep the route.
+func (h *handler) reading(next http.Handler) http.Handler {
+	if h.ReadAuthenticator == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, err := authenticator.Authenticate(r.Context(), r.Header)
+		ctx, err := h.ReadAuthenticator.Authenticate(r.Context(), r.Header)
 		if err != nil {
-			h.Logger.Debug("a request was not authenticated", zap.Error(err))
-			// RFC 9110 wants a challenge; the collector's authenticators for servers take bearer tokens.
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			newProblem(http.StatusUnauthorized, fault{
-				Field: "Authorization", Detail: "missing or not accepted by the configured authenticator",
-			}).write(w)
+			h.unauthorized(w, err)
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+func (h *handler) unauthorized(w http.ResponseWriter, err error) {
+	h.Logger.Debug("a request was not authenticated", zap.Error(err))
+	// RFC 9110 wants a challenge; the collector's authenticators for servers take bearer tokens.
+	w.Header().Set("WWW-Authenticate", "Bearer")
+	newProblem(http.StatusUnauthorized, fault{
+		Field: "Authorization", Detail: "missing or not accepted by the configured authenticator",
+	}).write(w)
 }
 
 // tenant is the tenant that the request asks as.

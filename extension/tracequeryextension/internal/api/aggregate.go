@@ -1,8 +1,10 @@
 package api
 
 import (
+	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -42,6 +44,7 @@ func (h *handler) GetOperations(w http.ResponseWriter, r *http.Request) {
 	var parameters openapi.GetOperationsParams
 	p := requestParser{now: h.now().UTC(), faults: bindParameters(r, &parameters)}
 	asked, cursor := p.aggregate(&parameters)
+	asked.ByVersion = parameters.ByVersion != nil && *parameters.ByVersion
 	limit := p.limit(parameters.Limit, defaultOperations, maxOperations)
 	tenant, ok := h.accepted(w, r, p.faults)
 	if !ok {
@@ -97,16 +100,31 @@ func newServicesAnswer(asked *tracestore.AggregateQuery, found *query.ServiceMap
 		answer.Services = append(answer.Services, openapi.ServiceNode{
 			Name: n.Name, Kind: openapi.NodeKind(n.Kind), Calls: n.Calls, Errors: n.Errors,
 			P50Ns: quantile(n.Durations, 0.5), P95Ns: quantile(n.Durations, 0.95), P99Ns: quantile(n.Durations, 0.99),
+			Violations: violationCounts(n.Violations),
 		})
 	}
 	for i := range found.Edges {
 		e := &found.Edges[i]
-		answer.Edges = append(answer.Edges, openapi.Edge{
+		edge := openapi.Edge{
 			Parent: e.Parent, Child: e.Child, Protocol: e.Protocol, Calls: e.Calls, Errors: e.Errors, Unanswered: e.Unanswered,
 			P50Ns: quantile(e.Durations, 0.5), P95Ns: quantile(e.Durations, 0.95), P99Ns: quantile(e.Durations, 0.99),
-		})
+		}
+		if context := e.Context; context != nil {
+			edge.ContextAccuracy, edge.Violations = context.Accuracy, violationCounts(context.Violations)
+			if context.Loss != "" {
+				edge.UnansweredReason = new(openapi.EdgeUnansweredReason(context.Loss))
+			}
+		}
+		answer.Edges = append(answer.Edges, edge)
 	}
 	return answer
+}
+
+func violationCounts(violations map[string]int64) (counts []openapi.ViolationCount) {
+	for _, name := range slices.Sorted(maps.Keys(violations)) {
+		counts = append(counts, openapi.ViolationCount{Violation: name, Spans: violations[name]})
+	}
+	return counts
 }
 
 func newOperationsAnswer(asked *tracestore.AggregateQuery, page *query.OperationsPage) openapi.OperationsAnswer {
@@ -118,8 +136,13 @@ func newOperationsAnswer(asked *tracestore.AggregateQuery, page *query.Operation
 	}
 	for i := range page.Operations {
 		o := &page.Operations[i]
+		var version *string
+		if o.Version != "" {
+			version = &o.Version
+		}
 		answer.Operations = append(answer.Operations, openapi.OperationStatistics{
-			Service: o.Service, Operation: o.Operation.Operation, Kind: openapi.SpanKind(o.Kind), Calls: o.Calls, Errors: o.Errors,
+			Service: o.Service, Operation: o.Operation.Operation, Version: version, Kind: openapi.SpanKind(o.Kind),
+			Calls: o.Calls, Weight: o.Weight, Errors: o.Errors,
 			P50Ns: quantile(o.Durations, 0.5), P95Ns: quantile(o.Durations, 0.95), P99Ns: quantile(o.Durations, 0.99),
 			SelfTimeNS: o.SelfTime, CriticalPathNS: o.CriticalPathTime,
 		})

@@ -18,6 +18,7 @@ import (
 func operationOf(service, name, kind string, calls, failed int64) tracestore.OperationAggregate {
 	return tracestore.OperationAggregate{
 		Operation: tracestore.Operation{Service: service, Operation: name}, Kind: kind, Calls: calls, Errors: failed,
+		Weight: float64(calls),
 	}
 }
 
@@ -37,9 +38,15 @@ func TestServicesAnswer(t *testing.T) {
 		operations: []tracestore.OperationAggregate{
 			operationOf("shop", "GET /", "server", 10, 1),
 			operationOf("shop", "GET", "client", 20, 5),
+			operationOf("stock", "take", "server", 3, 0),
 		},
 		edges: []tracestore.EdgeAggregate{
 			{Parent: "shop", Child: "postgresql:orders", ChildKind: "database", Protocol: "postgresql", Calls: 7, Errors: 2},
+			{Parent: "shop", Child: "stock:80", ChildKind: "external", Protocol: "http", Calls: 25, Errors: 25},
+		},
+		contexts: []tracestore.ContextAggregate{
+			{Parent: "shop", Child: "stock", Calls: 75, Unanswered: 25, Peers: []string{"stock:80"}, Violations: map[string]int64{"missing_time": 2, "long_name": 1}},
+			{Child: "stock", Violations: map[string]int64{"long_name": 4}},
 		},
 		completeness: tracestore.Completeness{Spans: 80, Partial: 40, Unrepaired: 8, Other: 4},
 	})
@@ -48,10 +55,15 @@ func TestServicesAnswer(t *testing.T) {
 	require.JSONEq(t, `{
 		"services": [
 			{"name": "postgresql:orders", "kind": "database", "calls": 7, "errors": 2},
-			{"name": "shop", "kind": "service", "calls": 10, "errors": 1}
+			{"name": "shop", "kind": "service", "calls": 10, "errors": 1},
+			{"name": "stock", "kind": "service", "calls": 3, "errors": 0,
+				"violations": [{"violation": "long_name", "spans": 5}, {"violation": "missing_time", "spans": 2}]}
 		],
 		"edges": [
-			{"parent": "shop", "child": "postgresql:orders", "protocol": "postgresql", "calls": 7, "errors": 2, "unanswered": 0}
+			{"parent": "shop", "child": "postgresql:orders", "protocol": "postgresql", "calls": 7, "errors": 2, "unanswered": 0},
+			{"parent": "shop", "child": "stock", "protocol": "http", "calls": 0, "errors": 0, "unanswered": 25,
+				"context_accuracy": 0.75, "unanswered_reason": "spans_missing",
+				"violations": [{"violation": "long_name", "spans": 1}, {"violation": "missing_time", "spans": 2}]}
 		],
 		"window": {"start": "2026-01-02T11:00:00.000000000Z", "end": "2026-01-02T12:00:00.000000000Z"},
 		"completeness": {
@@ -64,13 +76,17 @@ func TestServicesAnswer(t *testing.T) {
 func TestOperationsAnswer(t *testing.T) {
 	busy := operationOf("shop", "GET /", "server", 10, 1)
 	busy.SelfTime, busy.CriticalPathTime = 300, 200
-	h := testHandler(&fakeStorage{operations: []tracestore.OperationAggregate{operationOf("db", "SELECT", "client", 2, 0), busy}})
-	response := do(h, get("/traces/operations?start=-90s"))
+	busy.Version, busy.Weight = "1.2", 12.5
+	storage := &fakeStorage{operations: []tracestore.OperationAggregate{operationOf("db", "SELECT", "client", 2, 0), busy}}
+	response := do(testHandler(storage), get("/traces/operations?start=-90s&by_version=true"))
+	require.True(t, storage.asked.ByVersion)
 	requireSafe(t, response)
 	require.JSONEq(t, `{
 		"operations": [
-			{"service": "shop", "operation": "GET /", "kind": "server", "calls": 10, "errors": 1, "self_time_ns": 300, "critical_path_ns": 200},
-			{"service": "db", "operation": "SELECT", "kind": "client", "calls": 2, "errors": 0, "self_time_ns": 0, "critical_path_ns": 0}
+			{"service": "shop", "operation": "GET /", "version": "1.2", "kind": "server", "calls": 10, "weight": 12.5, "errors": 1,
+				"self_time_ns": 300, "critical_path_ns": 200},
+			{"service": "db", "operation": "SELECT", "kind": "client", "calls": 2, "weight": 2, "errors": 0,
+				"self_time_ns": 0, "critical_path_ns": 0}
 		],
 		"window": {"start": "2026-01-02T11:58:00.000000000Z", "end": "2026-01-02T12:00:00.000000000Z"},
 		"completeness": {
@@ -111,6 +127,9 @@ func TestAggregateQuestions(t *testing.T) {
 				continue
 			}
 			require.Equal(t, http.StatusOK, response.Code, path+query)
+			if path == "/traces/services" {
+				storage.asked.Service = want.Service // who calls under a host's name shows in all contexts only
+			}
 			require.Equal(t, want, storage.asked, path+query)
 			require.Equal(t, "blue", storage.askedTenant)
 		}
@@ -145,7 +164,7 @@ func TestBadAggregateQuestions(t *testing.T) {
 	}
 	for query, field := range map[string]string{
 		"?limit=0": "limit", "?limit=10001": "limit", "?limit=1.5": "limit", "?limit=": "limit", "?limit=ten": "limit",
-		"?limit=%2010": "limit", "?cursor=": "cursor", "?cursor=nonsense": "cursor", "?limit=-1": "limit",
+		"?limit=%2010": "limit", "?by_version=": "by_version", "?by_version=yes": "by_version", "?cursor=": "cursor", "?cursor=nonsense": "cursor", "?limit=-1": "limit",
 	} {
 		require.Equal(t, field, requireProblem(t, http.StatusBadRequest, do(h, get("/traces/operations"+query))).Field, query)
 		name, _, _ := strings.Cut(query[1:], "=")
@@ -182,7 +201,7 @@ func TestPagesOfOperations(t *testing.T) {
 	require.Equal(t, []string{"a", "b", "c", "d", "e"}, names)
 
 	first := answerTo[openapi.OperationsAnswer](t, h, "/traces/operations?limit=2")
-	for _, other := range []string{"&service=s", "&environment=", "&end=2026-01-02T12:00:00Z"} {
+	for _, other := range []string{"&service=s", "&environment=", "&by_version=true", "&end=2026-01-02T12:00:00Z"} {
 		p := requireProblem(t, http.StatusBadRequest, do(h, get("/traces/operations?cursor="+*first.NextCursor+other)))
 		require.Equal(t, "cursor", p.Field, other)
 	}

@@ -3,7 +3,9 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -51,7 +53,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 		}
 	}
 	h := &handler{Settings: settings(nil)}
-	router := h.newRouter(nil)
+	router := h.newRouter()
 	openapi.Register(router, h)
 	for path, handlers := range router.routes {
 		for method := range handlers {
@@ -61,7 +63,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 		}
 	}
 	require.ElementsMatch(t, documented, served)
-	require.Len(t, served, 5)
+	require.Len(t, served, 9)
 }
 
 // walk visits each schema of the document once.
@@ -170,8 +172,25 @@ func TestDocumentSpeaksAsTheCode(t *testing.T) {
 
 	search := doc.Components.Schemas["SearchRequest"].Value.Properties
 	requireBounds(t, search["limit"].Value, 1, maxLimit, defaultLimit)
-	require.EqualValues(t, maxConditions, *search["attributes"].Value.MaxItems)
-	require.Equal(t, []any{orderRecency}, search["order"].Value.Enum)
+	for _, list := range []*openapi3.Schema{
+		search["attributes"].Value, search["services"].Value, search["structure"].Value,
+		doc.Components.Schemas["Condition"].Value.Properties["structure"].Value,
+		doc.Components.Schemas["SpanCondition"].Value.Properties["attributes"].Value,
+		doc.Components.Schemas["TraceCondition"].Value.Properties["services"].Value,
+	} {
+		require.EqualValues(t, maxListed, *list.MaxItems)
+	}
+	require.Equal(t, orderNames, texts(search["order"].Value.Enum))
+	require.Equal(t, relationNames, texts(doc.Components.Schemas["Structure"].Value.Properties["relation"].Value.Enum))
+	require.EqualValues(t, maxCount, *doc.Components.Schemas["CountRange"].Value.Properties["max"].Value.Max)
+	bounds := doc.Components.Schemas["Condition"].Value.Description
+	require.Contains(t, bounds, fmt.Sprintf("nested %d deep", tracestore.MaxDepth))
+	require.Contains(t, bounds, fmt.Sprintf("may hold %d of them", maxConditions))
+	require.Equal(t, backupName.String(), doc.Components.Schemas["BackupRequest"].Value.Properties["name"].Value.Pattern)
+	require.Len(t, doc.Components.Schemas["AttributeKey"].Value.Properties["types"].Value.Items.Value.Enum, len(valueTypes))
+	require.Contains(t, doc.Paths.Value("/traces/attributes/{key}/values").Get.Description, fmt.Sprint(tracestore.MaxCatalogueValue))
+	requireBounds(t, doc.Components.Parameters["CatalogueLimit"].Value.Schema.Value, 1, maxAttributes, defaultAttributes)
+	require.EqualValues(t, maxNameLength, *doc.Components.Parameters["Prefix"].Value.Schema.Value.MaxLength)
 	ops := doc.Components.Schemas["AttributeCondition"].Value.Properties["op"].Value.Enum
 	require.Len(t, ops, len(operators))
 	for i, op := range operators {
@@ -185,6 +204,13 @@ func TestDocumentSpeaksAsTheCode(t *testing.T) {
 			require.EqualValues(t, maxNameLength, *p.Value.Schema.Value.MaxLength)
 		}
 	}
+}
+
+func texts(values []any) (texts []string) {
+	for _, value := range values {
+		texts = append(texts, value.(string))
+	}
+	return texts
 }
 
 func requireBounds(t *testing.T, schema *openapi3.Schema, minimum, maximum, otherwise int) {
@@ -218,6 +244,10 @@ func (c *checker) check(t *testing.T, r *http.Request, response *httptest.Respon
 	t.Helper()
 	path, parameters := r.URL.Path, map[string]string{}
 	item := c.doc.Paths.Value(path)
+	if key, ok := strings.CutPrefix(path, "/traces/attributes/"); ok {
+		path, parameters = "/traces/attributes/{key}/values", map[string]string{"key": strings.TrimSuffix(key, "/values")}
+		item = c.doc.Paths.Value(path)
+	}
 	if item == nil {
 		path, parameters = "/traces/{id}", map[string]string{"id": strings.TrimPrefix(path, "/traces/")}
 		item = c.doc.Paths.Value(path)
@@ -248,9 +278,12 @@ func TestAnswersFitTheDocument(t *testing.T) {
 	requests := func() []*http.Request {
 		return []*http.Request{
 			get("/openapi.yaml"), get("/traces/" + knownID), postSearch("{}"), get("/traces/services"), get("/traces/operations"),
+			get("/traces/attributes"), get("/traces/attributes/http.route/values"), deleteTrace(knownID),
 		}
 	}
 	ask(shop, requests()...)
+	shop = storedHandler(t, storedShop()) // the last request has deleted the trace
+	ask(shop, deleteTrace(strings.Repeat("a", 32)))
 	ask(shop, get("/traces/"+knownID+"?format=otlp"), get("/traces/operations?limit=1"), get("/traces/services?service=orders"),
 		get("/traces/"+strings.Repeat("a", 32)), postSearch(`{"limit": 1}`))
 	ask(testHandler(stores(retriedTrace)), get("/traces/"+knownID))
@@ -261,19 +294,21 @@ func TestAnswersFitTheDocument(t *testing.T) {
 	s := settings(&fakeStorage{})
 	s.ReadAuthenticator = tokens{"Bearer two": {tenant.Claim: []string{"a", "b"}}}
 	ask(NewHandler(s), requests()...) // 401
+	ask(NewHandler(s), postBackup("{}"))
 	for _, r := range requests()[1:] {
 		r.Header.Set("Authorization", "Bearer two")
 		ask(NewHandler(s), r) // 403
 	}
 	for status, err := range map[int]error{500: errors.New("broken"), 503: tracestore.ErrClosed, 504: context.DeadlineExceeded} {
 		s := settings(nil)
-		s.Service.Storage = func() (tracestore.Reader, error) { return nil, err }
+		s.Service.Storage = func() (tracestore.Backend, error) { return nil, err }
 		for _, r := range requests()[1:] {
 			response := do(NewHandler(s), r)
 			require.Equal(t, status, response.Code)
 			c.check(t, r, response)
 		}
 	}
+	askForBackups(t, ask)
 	h := &handler{Settings: settings(nil)}
 	ask(h.recovered(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a bug") })), get("/openapi.yaml"))
 
@@ -290,6 +325,28 @@ func TestAnswersFitTheDocument(t *testing.T) {
 			}
 		}
 	}
+}
+
+// askForBackups asks for a backup in every way that has an answer of its own.
+func askForBackups(t *testing.T, ask func(h http.Handler, requests ...*http.Request)) {
+	t.Helper()
+	backups := func(err error) http.Handler {
+		s := settings(nil)
+		s.Service.Storage = func() (tracestore.Backend, error) { return backuper{err: err}, nil }
+		return NewHandler(s)
+	}
+	ask(backups(nil), postBackup("{}"), postBackup(`{"name": "one"}`), postBackup(`{"name": "../one"}`))
+	ask(backups(fs.ErrExist), postBackup(`{"name": "one"}`))
+	ask(backups(errors.New("broken")), postBackup("{}"))
+	ask(backups(tracestore.ErrClosed), postBackup("{}"))
+	ask(testHandler(&fakeStorage{}), postBackup("{}")) // which cannot
+	s := settings(nil)
+	s.BackupDir = ""
+	text := postBackup("{}")
+	text.Header.Set("Content-Type", "text/plain")
+	large := postBackup(strings.Repeat(" ", 100))
+	large.Body = http.MaxBytesReader(nil, large.Body, 99)
+	ask(NewHandler(s), postBackup("{}"), text, large)
 }
 
 // What the document calls a time or a duration is what is taken for one.

@@ -24,6 +24,15 @@ type Settings struct {
 	TenantHeader string
 	// ReadAuthenticator is asked for every request; nil lets everybody read.
 	ReadAuthenticator extensionauth.Server
+	// ManageAuthenticator is asked for requests that change something, in place of ReadAuthenticator. nil lets everybody change who
+	// may read, but only while Loopback.
+	ManageAuthenticator extensionauth.Server
+	// Loopback says that nobody reaches the server from another host.
+	Loopback bool
+	// TrustedOrigins are those of pages, besides the server's own, from which browsers may send changes.
+	TrustedOrigins []string
+	// BackupDir is the folder below which backups are made; empty allows none.
+	BackupDir string
 }
 
 // statusClientClosedRequest is nginx's code for a client that left before its answer. Nobody receives it; the server's
@@ -43,7 +52,7 @@ func NewHandler(settings Settings) http.Handler { return newHandler(settings, ti
 
 func newHandler(settings Settings, now func() time.Time) http.Handler {
 	h := &handler{Settings: settings, now: now}
-	routes := h.newRouter(h.ReadAuthenticator)
+	routes := h.newRouter()
 	openapi.Register(routes, h)
 	return gzhttp.GzipHandler(h.recovered(routes))
 }

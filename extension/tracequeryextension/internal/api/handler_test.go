@@ -46,9 +46,12 @@ func TestRoutes(t *testing.T) {
 		"insights":             {"GET", "/traces/insights", 404, ""},
 		"reading the search":   {"GET", "/traces/search", 405, "POST"},
 		"head of the search":   {"HEAD", "/traces/search", 405, "POST"},
-		"posting to a trace":   {"POST", "/traces/" + knownID, 405, "GET, HEAD"},
-		"deleting a trace":     {"DELETE", "/traces/" + knownID, 405, "GET, HEAD"},
-		"a method of nobody's": {"BREW", "/traces/" + knownID, 405, "GET, HEAD"},
+		"posting to a trace":   {"POST", "/traces/" + knownID, 405, "DELETE, GET, HEAD"},
+		"a method of nobody's": {"BREW", "/traces/" + knownID, 405, "DELETE, GET, HEAD"},
+		"deleting the search":  {"DELETE", "/traces/search", 405, "POST"},
+		"reading a backup":     {"GET", "/admin/backup", 405, "POST"},
+		"below attributes":     {"GET", "/traces/attributes/a", 404, ""},
+		"values of nothing":    {"GET", "/traces/attributes//values", 404, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			response := do(h, httptest.NewRequestWithContext(t.Context(), test.method, test.target, http.NoBody))
@@ -167,7 +170,7 @@ func TestFailures(t *testing.T) {
 
 func TestStorageNotStarted(t *testing.T) {
 	s := settings(nil)
-	s.Service.Storage = func() (tracestore.Reader, error) { return nil, tracestore.ErrClosed }
+	s.Service.Storage = func() (tracestore.Backend, error) { return nil, tracestore.ErrClosed }
 	response := do(NewHandler(s), get("/traces/"+knownID))
 	require.Equal(t, "1", response.Header().Get("Retry-After"))
 	requireProblem(t, http.StatusServiceUnavailable, response)

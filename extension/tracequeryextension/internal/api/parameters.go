@@ -42,15 +42,22 @@ func bindParameters(r *http.Request, target any) []fault {
 	return faults
 }
 
-// bindParameter sets a pointer to text or to an integer; it returns what is wrong.
+// bindParameter sets a pointer to text, to an integer or to a truth value; it returns what is wrong.
 func bindParameter(v reflect.Value, text string) string {
 	if !utf8.ValidString(text) {
 		return "must be UTF-8"
 	}
 	v.Set(reflect.New(v.Type().Elem()))
 	v = v.Elem()
-	if v.Kind() == reflect.String {
+	switch v.Kind() {
+	case reflect.String:
 		v.SetString(text)
+		return ""
+	case reflect.Bool:
+		if text != "true" && text != "false" {
+			return "must be true or false"
+		}
+		v.SetBool(text == "true")
 		return ""
 	}
 	if err := setScalar(v, json.Number(text)); err != nil {

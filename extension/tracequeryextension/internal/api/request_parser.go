@@ -19,6 +19,8 @@ type requestParser struct {
 	// now is what relative times count from.
 	now    time.Time
 	faults []fault
+	// conditions is how many a search has asked for.
+	conditions int
 }
 
 func (p *requestParser) fault(field, format string, args ...any) {

@@ -6,8 +6,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"go.opentelemetry.io/collector/extension/extensionauth"
 )
 
 // reservedSegments are first segments below /traces/ that belong to endpoints to come and are never ids.
@@ -19,18 +17,21 @@ type router struct {
 	mux      *http.ServeMux
 	routes   map[string]route // by path, as patterns of the mux
 	notFound http.Handler
-	guard    func(next http.Handler) http.Handler
+	// reading and changing stand before the operations that read and those that change something.
+	reading, changing func(next http.Handler) http.Handler
 }
 
 // route is the handlers of one path by method.
-type route map[string]http.HandlerFunc
+type route map[string]http.Handler
+
+// readingPosts read although they are sent by POST. Whatever else is not GET changes something.
+var readingPosts = []string{"/traces/search"}
 
 // newRouter makes a router that knows no operation yet. Every request has to satisfy the authenticator, where there is one,
 // before it is told anything.
-func (h *handler) newRouter(authenticator extensionauth.Server) *router {
-	t := &router{mux: http.NewServeMux(), routes: make(map[string]route)}
-	t.guard = func(next http.Handler) http.Handler { return h.authenticated(authenticator, next) }
-	t.notFound = t.guard(http.HandlerFunc(notFound))
+func (h *handler) newRouter() *router {
+	t := &router{mux: http.NewServeMux(), routes: make(map[string]route), reading: h.reading, changing: h.changing}
+	t.notFound = t.reading(http.HandlerFunc(notFound))
 	for _, segment := range reservedSegments {
 		t.mux.Handle("/traces/"+segment, t.notFound)
 	}
@@ -45,11 +46,15 @@ func (t *router) HandleFunc(pattern string, serve func(http.ResponseWriter, *htt
 	if !known {
 		handlers = make(route)
 		t.routes[target] = handlers
-		t.mux.Handle(target, t.guard(handlers))
+		t.mux.Handle(target, t.dispatch(handlers))
 	}
-	handlers[method] = serve
+	if method != http.MethodGet && !slices.Contains(readingPosts, target) {
+		handlers[method] = t.changing(http.HandlerFunc(serve))
+		return
+	}
+	handlers[method] = t.reading(http.HandlerFunc(serve))
 	if method == http.MethodGet {
-		handlers[http.MethodHead] = serve
+		handlers[http.MethodHead] = handlers[method]
 	}
 }
 
@@ -63,15 +68,20 @@ func (t *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.mux.ServeHTTP(w, r)
 }
 
-func (handlers route) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	serve, ok := handlers[r.Method]
-	if !ok {
+// dispatch finds the handler of a path by the request's method.
+func (t *router) dispatch(handlers route) http.Handler {
+	other := t.reading(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		allow := strings.Join(slices.Sorted(maps.Keys(handlers)), ", ")
 		w.Header().Set("Allow", allow)
 		newProblem(http.StatusMethodNotAllowed, fault{Detail: "allowed here: " + allow}).write(w)
-		return
-	}
-	serve(w, r)
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if serve, ok := handlers[r.Method]; ok {
+			serve.ServeHTTP(w, r)
+			return
+		}
+		other.ServeHTTP(w, r)
+	})
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {

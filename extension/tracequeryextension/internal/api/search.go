@@ -36,7 +36,20 @@ func (h *handler) parseSearchRequest(r *http.Request) (*search, *problem) {
 	if faults := bindParameters(r, &struct{}{}); len(faults) > 0 {
 		return nil, newProblem(http.StatusBadRequest, faults...)
 	}
-	if given := r.Header.Get("Content-Type"); given != "" {
+	body, refused := readJSON(r, false)
+	if refused != nil {
+		return nil, refused
+	}
+	parsed, faults := parseSearch(body, h.now().UTC())
+	if len(faults) > 0 {
+		return nil, newProblem(http.StatusBadRequest, faults...)
+	}
+	return parsed, nil
+}
+
+// readJSON reads the body of a request that says it is JSON, or says nothing unless it has to.
+func readJSON(r *http.Request, mustSay bool) ([]byte, *problem) {
+	if given := r.Header.Get("Content-Type"); given != "" || mustSay {
 		if media, _, err := mime.ParseMediaType(given); err != nil || media != "application/json" {
 			return nil, newProblem(http.StatusUnsupportedMediaType, fault{"Content-Type", "must be application/json"})
 		}
@@ -51,11 +64,7 @@ func (h *handler) parseSearchRequest(r *http.Request) (*search, *problem) {
 	case err != nil:
 		return nil, newProblem(http.StatusBadRequest, fault{Detail: "the body could not be read: " + err.Error()})
 	}
-	parsed, faults := parseSearch(body, h.now().UTC())
-	if len(faults) > 0 {
-		return nil, newProblem(http.StatusBadRequest, faults...)
-	}
-	return parsed, nil
+	return body, nil
 }
 
 func newSearchAnswer(asked *tracestore.SearchQuery, page tracestore.SearchPage, next *query.Cursor) openapi.SearchAnswer {

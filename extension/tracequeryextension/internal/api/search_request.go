@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,16 +13,24 @@ import (
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
-	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
 const (
 	defaultLimit = 20
 	maxLimit     = 1000
-	// maxConditions bounds what one search costs per span.
-	maxConditions = 64
-	orderRecency  = "recency"
+	// maxListed bounds each list of conditions.
+	maxListed = 64
+	// maxConditions bounds all conditions of a search together, and so what it costs per span.
+	maxConditions = 128
+	maxRegex      = 4096 // bytes
+)
+
+var (
+	orders = map[string]tracestore.Order{
+		"recency": tracestore.OrderRecency, "duration": tracestore.OrderDuration, "errors": tracestore.OrderErrors,
+	}
+	orderNames = []string{"recency", "duration", "errors"}
 )
 
 // search is a parsed request.
@@ -60,26 +69,19 @@ func parseSearch(body []byte, now time.Time) (*search, []fault) {
 
 func (p *requestParser) search(r *openapi.SearchRequest) *search {
 	s := new(search)
-	span, trace := &s.query.Span, &s.query.Trace
-	span.Service = p.text("service", r.Service)
-	span.Operation = p.text("operation", r.Operation)
-	if r.Kind != nil {
-		kind := kinds[oneOf(p, "kind", r.Kind, kindNames)]
-		span.Kind = &kind
+	where := &s.query.Where
+	where.Span = p.onSpan("", &openapi.SpanCondition{
+		Service: r.Service, Operation: r.Operation, Kind: r.Kind, Category: r.Category, Attributes: r.Attributes,
+		MinDuration: r.MinDuration, MaxDuration: r.MaxDuration, Errors: r.Errors,
+	}, 0)
+	where.Trace = p.onTrace("", "trace_duration", &openapi.TraceCondition{
+		Entry: r.Entry, Outcome: r.Outcome, Duration: r.TraceDuration, Services: r.Services,
+	})
+	where.Structure = p.structure("structure", r.Structure, 1)
+	if r.Where != nil {
+		where.And = append(where.And, p.condition("where", r.Where, 1))
 	}
-	span.Category = oneOf(p, "category", r.Category, conventions.Categories)
-	span.Attributes = p.attributes(r.Attributes)
-	span.MinDuration, span.MaxDuration = p.durations("min_duration", r.MinDuration, "max_duration", r.MaxDuration)
-	span.Errors = r.Errors
-	trace.Outcome = oneOf(p, "outcome", r.Outcome, conventions.Outcomes)
-	if r.Entry != nil {
-		trace.Entry.Service = p.text("entry.service", r.Entry.Service)
-		trace.Entry.Operation = p.text("entry.operation", r.Entry.Operation)
-	}
-	if d := r.TraceDuration; d != nil {
-		trace.MinDuration, trace.MaxDuration = p.durations("trace_duration.min", d.Min, "trace_duration.max", d.Max)
-	}
-	oneOf(p, "order", r.Order, []string{orderRecency})
+	s.query.Order = orders[oneOf(p, "order", r.Order, orderNames)]
 	s.query.Limit = p.limit(r.Limit, defaultLimit, maxLimit)
 	s.query.Start, s.query.End, s.cursor = p.window(r.Start, r.End, r.Cursor)
 	return s
@@ -109,44 +111,6 @@ func (p *requestParser) duration(field string, value *string) time.Duration {
 	return d
 }
 
-func (p *requestParser) attributes(requests []openapi.AttributeCondition) []tracestore.AttributeCondition {
-	if len(requests) > maxConditions {
-		p.fault("attributes", "must not be more than %d", maxConditions)
-		return nil
-	}
-	var conditions []tracestore.AttributeCondition
-	for i := range requests {
-		conditions = append(conditions, p.attribute(fmt.Sprintf("attributes[%d]", i), &requests[i]))
-	}
-	return conditions
-}
-
-func (p *requestParser) attribute(path string, r *openapi.AttributeCondition) tracestore.AttributeCondition {
-	var c tracestore.AttributeCondition
-	if r.Key == nil {
-		p.fault(path+".key", "is required")
-	} else {
-		c.Scope, c.Key = splitKey(*r.Key)
-		if c.Key == "" {
-			p.fault(path+".key", "must name an attribute")
-		}
-	}
-	if r.Op == nil {
-		p.fault(path+".op", "is required; one of: %s", strings.Join(operators, ", "))
-		return c
-	}
-	c.Op = tracestore.AttributeOp(oneOf(p, path+".op", r.Op, operators))
-	if err := setOperand(&c, r.Value); err != nil {
-		p.fault(path+".value", "%s", err)
-	}
-	return c
-}
-
-var operators = []string{
-	string(tracestore.OpEqual), string(tracestore.OpNotEqual), string(tracestore.OpLess), string(tracestore.OpGreater),
-	string(tracestore.OpExists), string(tracestore.OpRegex),
-}
-
 func splitKey(key string) (tracestore.AttributeScope, string) {
 	if name, ok := strings.CutPrefix(key, "span."); ok {
 		return tracestore.ScopeSpan, name
@@ -160,25 +124,29 @@ func splitKey(key string) (tracestore.AttributeScope, string) {
 // setOperand gives the condition the value that its operator uses.
 func setOperand(c *tracestore.AttributeCondition, value *openapi.Scalar) (err error) {
 	switch c.Op {
-	case tracestore.OpExists:
+	case tracestore.OpExists, tracestore.OpNotExists:
 		if value != nil {
-			return errors.New("must be left out with exists")
+			return fmt.Errorf("must be left out with %s", c.Op)
 		}
 		return nil
-	case tracestore.OpEqual, tracestore.OpNotEqual, tracestore.OpLess, tracestore.OpGreater, tracestore.OpRegex:
+	default:
+		if !slices.Contains(tracestore.Operators, c.Op) {
+			return nil // which is reported as such
+		}
 		if value == nil {
 			return errors.New("is required")
 		}
-	default: // an unknown operator is reported as such
-		return nil
 	}
 	switch c.Op {
-	case tracestore.OpLess, tracestore.OpGreater:
+	case tracestore.OpLess, tracestore.OpLessEqual, tracestore.OpGreater, tracestore.OpGreaterEqual:
 		c.Number, err = scalarNumber(*value)
 	case tracestore.OpRegex:
 		text, ok := (*value).(string)
 		if !ok {
 			return errors.New("must be a string that holds a regular expression")
+		}
+		if len(text) > maxRegex {
+			return fmt.Errorf("must not be longer than %d bytes", maxRegex)
 		}
 		if c.Regex, err = regexp.Compile(text); err != nil {
 			return fmt.Errorf("must be a regular expression in RE2 syntax: %w", err)

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 func TestBadSearches(t *testing.T) {
@@ -28,7 +29,7 @@ func TestBadSearches(t *testing.T) {
 		"trailing brace":         {`{}}`, "", "behind the JSON object"},
 		"not UTF-8":              {"{\"service\": \"\xff\"}", "", "not UTF-8"},
 		"unknown field":          {`{"servise": "a"}`, "servise", "known: service, operation"},
-		"not built":              {`{"structure": {"child": [{"deep": 1}]}}`, "structure", "unknown field"},
+		"not built":              {`{"environment": {"child": [{"deep": 1}]}}`, "environment", "unknown field"},
 		"wrong case":             {`{"Service": "a"}`, "Service", "unknown field"},
 		"repeated":               {`{"service": "a", "service": "b"}`, "service", "more than once"},
 		"unknown field inside":   {`{"attributes": [{"key": "a", "ops": "="}]}`, "attributes[0].ops", "known: key, op, value"},
@@ -57,7 +58,7 @@ func TestBadSearches(t *testing.T) {
 		"end":                    {`{"end": "2026-01-02"}`, "end", "RFC 3339"},
 		"start is end":           {`{"start": "-1h", "end": "-1h"}`, "start", "before end"},
 		"start after end":        {`{"end": "-2h"}`, "start", "before end"},
-		"order":                  {`{"order": "duration"}`, "order", "must be one of: recency"},
+		"order":                  {`{"order": "taste"}`, "order", "must be one of: recency, duration, errors"},
 		"limit 0":                {`{"limit": 0}`, "limit", "between 1 and 1000"},
 		"limit 1001":             {`{"limit": 1001}`, "limit", "between 1 and 1000"},
 		"limit fraction":         {`{"limit": 1.5}`, "limit", "must be an integer"},
@@ -67,8 +68,8 @@ func TestBadSearches(t *testing.T) {
 		"no key":                 {`{"attributes": [{"op": "exists"}]}`, "attributes[0].key", "is required"},
 		"empty key":              {`{"attributes": [{"key": "", "op": "exists"}]}`, "attributes[0].key", "must name"},
 		"only a prefix":          {`{"attributes": [{"key": "span.", "op": "exists"}]}`, "attributes[0].key", "must name"},
-		"no op":                  {`{"attributes": [{"key": "a", "value": 1}]}`, "attributes[0].op", "one of: =, !=, <, >, exists, regex"},
-		"op":                     {`{"attributes": [{"key": "a", "op": ">=", "value": 1}]}`, "attributes[0].op", "must be one of"},
+		"no op":                  {`{"attributes": [{"key": "a", "value": 1}]}`, "attributes[0].op", "one of: =, !=, <, <=, >, >=, exists, not exists, regex"},
+		"op":                     {`{"attributes": [{"key": "a", "op": "~", "value": 1}]}`, "attributes[0].op", "must be one of"},
 		"no value":               {`{"attributes": [{"key": "a", "op": "="}]}`, "attributes[0].value", "is required"},
 		"value null":             {`{"attributes": [{"key": "a", "op": "=", "value": null}]}`, "attributes[0].value", "leave it out"},
 		"value object":           {`{"attributes": [{"key": "a", "op": "=", "value": {}}]}`, "attributes[0].value", "must be a string, a number or a boolean, not an object"},
@@ -80,7 +81,7 @@ func TestBadSearches(t *testing.T) {
 		"regex":                  {`{"attributes": [{"key": "a", "op": "regex", "value": "("}]}`, "attributes[0].value", "RE2"},
 		"regex number":           {`{"attributes": [{"key": "a", "op": "regex", "value": 1}]}`, "attributes[0].value", "string"},
 		"too many attributes": {
-			`{"attributes": [` + strings.Repeat(`{"key": "a", "op": "exists"},`, maxConditions) + `{"key": "a", "op": "exists"}]}`,
+			`{"attributes": [` + strings.Repeat(`{"key": "a", "op": "exists"},`, maxListed) + `{"key": "a", "op": "exists"}]}`,
 			"attributes", "not be more than 64",
 		},
 	} {
@@ -115,7 +116,7 @@ func TestParseSearch(t *testing.T) {
 		return q
 	}
 	attribute := func(c tracestore.AttributeCondition) tracestore.SearchQuery {
-		return with(func(q *tracestore.SearchQuery) { q.Span.Attributes = []tracestore.AttributeCondition{c} })
+		return with(func(q *tracestore.SearchQuery) { q.Where.Span.Attributes = []tracestore.AttributeCondition{c} })
 	}
 	for name, test := range map[string]struct {
 		body string
@@ -132,24 +133,28 @@ func TestParseSearch(t *testing.T) {
 			tracestore.SearchQuery{
 				Start: time.Date(2026, 1, 1, 0, 0, 0, 500_000_000, time.UTC),
 				End:   testNow,
-				Span: tracestore.SpanConditions{
-					Service: "s", Operation: "o", Kind: &kind, Category: "messaging",
-					MinDuration: 250 * time.Millisecond, MaxDuration: 2 * time.Second, Errors: &yes,
-					Attributes: []tracestore.AttributeCondition{{Key: "a", Op: tracestore.OpExists}},
-				},
-				Trace: tracestore.TraceConditions{
-					Outcome: "quiet", Entry: tracestore.Operation{Service: "es", Operation: "eo"},
-					MinDuration: time.Second, MaxDuration: time.Minute,
+				Where: tracestore.Conditions{
+					Span: tracestore.SpanConditions{
+						Service: "s", Operation: "o", Kind: &kind, Category: "messaging",
+						MinDuration: 250 * time.Millisecond, MaxDuration: 2 * time.Second, Errors: &yes,
+						Attributes: []tracestore.AttributeCondition{{Key: "a", Op: tracestore.OpExists}},
+					},
+					Trace: tracestore.TraceConditions{
+						Outcome: "quiet", Entry: tracestore.Operation{Service: "es", Operation: "eo"},
+						MinDuration: time.Second, MaxDuration: time.Minute,
+					},
 				},
 				Limit: 1000,
 			},
 		},
-		"no errors":        {`{"errors": false}`, with(func(q *tracestore.SearchQuery) { q.Span.Errors = &no })},
-		"unspecified kind": {`{"kind": "unspecified"}`, with(func(q *tracestore.SearchQuery) { q.Span.Kind = &unspecified })},
+		"no errors":        {`{"errors": false}`, with(func(q *tracestore.SearchQuery) { q.Where.Span.Errors = &no })},
+		"unspecified kind": {`{"kind": "unspecified"}`, with(func(q *tracestore.SearchQuery) { q.Where.Span.Kind = &unspecified })},
 		"integers":         {`{"limit": 2e1}`, base},
 		"open bounds": {
 			`{"min_duration": "1s", "trace_duration": {"max": "1m"}}`,
-			with(func(q *tracestore.SearchQuery) { q.Span.MinDuration, q.Trace.MaxDuration = time.Second, time.Minute }),
+			with(func(q *tracestore.SearchQuery) {
+				q.Where.Span.MinDuration, q.Where.Trace.MaxDuration = time.Second, time.Minute
+			}),
 		},
 		"text": {
 			`{"attributes": [{"key": "a.b", "op": "=", "value": "x"}]}`,
@@ -202,14 +207,20 @@ func FuzzParseSearch(f *testing.F) {
 		"", "{}", `{"service": "a", "attributes": [{"key": "span.a", "op": "regex", "value": "("}]}`, `{"limit": 1e2}`, "null",
 		`{"a": {"b": [[[{}]]]}}`, `{"start": "-1h", "end": "2026-01-02T03:04:05.6Z", "cursor": "AQ"}`, `[{`, `{"service": "a"}}`,
 		`{"trace_duration": {"min": "1s", "max": "1h"}, "errors": true, "kind": "server"}`,
+		`{"where": {"not": {"or": [{"span": {"and": [{}]}}, {"trace": {"spans": {"min": 1}}}]}}, "order": "errors", "services": ["a"]}`,
+		`{"structure": [{"above": {"service": "a"}, "relation": "child", "below": {"not": {}}}]}`,
 	} {
 		f.Add([]byte(body))
 	}
+	spans, row := tracetree.Releases(annotated(shopTrace()))[0].Spans, new(tracestore.Summary)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s, faults := parseSearch(body, testNow)
 		require.NotEqual(t, s == nil, len(faults) == 0, "either a search or faults")
 		for _, fault := range faults {
 			require.NotEmpty(t, fault.Detail)
+		}
+		if s != nil { // whatever is asked can be answered
+			tracestore.NewFilter(&s.query.Where).Match(row, spans)
 		}
 		if s != nil && s.cursor == nil {
 			require.True(t, s.query.Start.Before(s.query.End))

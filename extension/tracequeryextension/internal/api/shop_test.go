@@ -75,7 +75,7 @@ func shopService(td ptrace.Traces, name string) ptrace.SpanSlice {
 	rs := td.ResourceSpans().AppendEmpty()
 	rs.SetSchemaUrl("https://opentelemetry.io/schemas/1.40.0")
 	rs.Resource().Attributes().PutStr("service.name", name)
-	rs.Resource().Attributes().PutInt(conventions.AttrReleasedAt, 1)
+	rs.Resource().Attributes().PutInt(conventions.AttrReleasedAt, int64(shopTime(1000)))
 	ss := rs.ScopeSpans().AppendEmpty()
 	ss.Scope().SetName("shop")
 	ss.Scope().SetVersion("1.2")

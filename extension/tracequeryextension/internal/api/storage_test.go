@@ -22,12 +22,15 @@ import (
 // fakeStorage answers what its functions say; a nil one finds nothing.
 type fakeStorage struct {
 	tracestore.AggregateReader // panics where it is not overridden below
+	tracestore.CatalogueReader
+	tracestore.Writer
 
 	trace  func(ctx context.Context, tenant string, id pcommon.TraceID) ([]ptrace.Traces, error)
 	search func(ctx context.Context, tenant string, query *tracestore.SearchQuery) (tracestore.SearchPage, error)
 
 	operations   []tracestore.OperationAggregate
 	edges        []tracestore.EdgeAggregate
+	contexts     []tracestore.ContextAggregate
 	completeness tracestore.Completeness
 	// asked is the last question about aggregates.
 	asked       tracestore.AggregateQuery
@@ -44,6 +47,11 @@ func (s *fakeStorage) Operations(
 func (s *fakeStorage) Edges(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.EdgeAggregate, error] {
 	s.asked = *query
 	return every(s.edges)
+}
+
+func (s *fakeStorage) Contexts(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.ContextAggregate, error] {
+	s.asked = *query
+	return every(s.contexts)
 }
 
 func (s *fakeStorage) Completeness(context.Context, string, *tracestore.AggregateQuery) (tracestore.Completeness, error) {
@@ -87,6 +95,10 @@ func (s *fakeStorage) Search(
 	return s.search(ctx, tenant, query)
 }
 
+func (s *fakeStorage) Delete(context.Context, string, pcommon.TraceID) error {
+	return tracestore.ErrNotFound
+}
+
 // stores always answers with the release.
 func stores(release func() ptrace.Traces) *fakeStorage {
 	return &fakeStorage{trace: func(context.Context, string, pcommon.TraceID) ([]ptrace.Traces, error) {
@@ -104,12 +116,14 @@ var testNow = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 func settings(s *fakeStorage) Settings {
 	return Settings{
 		Service: &query.Service{
-			Storage:  func() (tracestore.Reader, error) { return s, nil },
+			Storage:  func() (tracestore.Backend, error) { return s, nil },
 			InFlight: new(query.InFlight),
 			Timeout:  10 * time.Second,
 		},
 		Logger:       zap.NewNop(),
 		TenantHeader: tenantHeader,
+		Loopback:     true,
+		BackupDir:    "/backups",
 	}
 }
 
@@ -131,6 +145,33 @@ func postSearch(body string) *http.Request {
 	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/traces/search", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	return r
+}
+
+func deleteTrace(id string) *http.Request {
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodDelete, "/traces/"+id, http.NoBody)
+	r.Host = "localhost:16686"
+	return r
+}
+
+func postBackup(body string) *http.Request {
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/admin/backup", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Host = "localhost:16686"
+	return r
+}
+
+// backuper is a storage that says where it would have been copied to.
+type backuper struct {
+	*fakeStorage
+	err  error
+	dirs *[]string
+}
+
+func (b backuper) Backup(_ context.Context, dir string) (int64, error) {
+	if b.dirs != nil {
+		*b.dirs = append(*b.dirs, dir)
+	}
+	return 42, b.err
 }
 
 // problemAnswer is a problem as a client reads it.

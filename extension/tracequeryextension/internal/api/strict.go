@@ -44,7 +44,11 @@ func syntaxDetail(err error, offset int64) string {
 type strictDecoder struct {
 	json   *json.Decoder
 	faults []fault
+	depth  int
 }
+
+// maxNesting bounds how deep a body is read: a type may hold itself.
+const maxNesting = 64
 
 // maxFaults keeps the answer to a body of garbage small.
 const maxFaults = 20
@@ -55,7 +59,7 @@ func (d *strictDecoder) fault(path, detail string) {
 	}
 }
 
-// value reads the next value into v, whose type bounds the recursion. The error is one of syntax.
+// value reads the next value into v, no deeper than maxNesting. The error is one of syntax.
 func (d *strictDecoder) value(path string, v reflect.Value) error {
 	token, err := d.json.Token()
 	if err != nil {
@@ -64,6 +68,12 @@ func (d *strictDecoder) value(path string, v reflect.Value) error {
 	if v.Kind() == reflect.Pointer {
 		v.Set(reflect.New(v.Type().Elem()))
 		v = v.Elem()
+	}
+	d.depth++
+	defer func() { d.depth-- }()
+	if _, opens := token.(json.Delim); opens && d.depth > maxNesting {
+		d.fault(path, fmt.Sprintf("is nested more than %d deep", maxNesting))
+		return d.skip(token)
 	}
 	switch {
 	case v.Kind() == reflect.Struct && token == json.Delim('{'):

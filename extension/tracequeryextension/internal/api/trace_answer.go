@@ -36,7 +36,7 @@ func writeTrace(out io.Writer, trace *query.Trace) error {
 	a.open("{")
 	a.summary(trace)
 	a.criticalPath()
-	a.bottleneck()
+	a.bottleneck(trace.UsualSelfTime)
 	if err := a.errorOrigins(trace.Origins()); err != nil {
 		return err
 	}
@@ -187,7 +187,8 @@ func (a *traceAnswer) criticalPath() {
 	a.close("]")
 }
 
-func (a *traceAnswer) bottleneck() {
+// bottleneck writes it, and how it compares with what its operation usually takes itself, if that is known.
+func (a *traceAnswer) bottleneck(usual int64) {
 	i := a.analysis.Bottleneck
 	if i < 0 {
 		return
@@ -197,6 +198,11 @@ func (a *traceAnswer) bottleneck() {
 	a.reference(i)
 	a.key("share")
 	a.float(a.analysis.BottleneckShare)
+	if usual > 0 {
+		a.intMember("usual_self_time_ns", usual)
+		a.key("times_usual")
+		a.float(float64(a.analysis.Spans[i].SelfTime) / float64(usual))
+	}
 	a.close("}")
 }
 

@@ -226,7 +226,7 @@ func TestLateSpanSharesItsResource(t *testing.T) {
 	shopSpan(shopService(first, "a"), "root", 1, 0, ptrace.SpanKindServer, 0, 10)
 	spans := shopService(late, "a")
 	shopSpan(spans, "late", 2, 1, ptrace.SpanKindInternal, 2, 5)
-	late.ResourceSpans().At(0).Resource().Attributes().PutInt(conventions.AttrReleasedAt, 99)
+	late.ResourceSpans().At(0).Resource().Attributes().PutInt(conventions.AttrReleasedAt, int64(shopTime(2000)))
 	got := answer(t, explain(first, late))
 	require.Len(t, got.Resources, 1)
 	require.JSONEq(t, `{"attributes": {"service.name": "a"}, "schema_url": "https://opentelemetry.io/schemas/1.40.0"}`,

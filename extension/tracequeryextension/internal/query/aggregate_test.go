@@ -21,8 +21,9 @@ type aggregates struct {
 	tracestore.AggregateReader // panics where it is not overridden below
 	operations                 []tracestore.OperationAggregate
 	edges                      []tracestore.EdgeAggregate
+	contexts                   []tracestore.ContextAggregate
 	completeness               tracestore.Completeness
-	// fail makes one of the questions fail: operations, edges or completeness.
+	// fail makes one of the questions fail: operations, edges, contexts or completeness.
 	fail string
 }
 
@@ -39,6 +40,12 @@ func (a *aggregates) Operations(
 func (a *aggregates) Edges(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.EdgeAggregate, error] {
 	return sequence(a.edges, a.fail == "edges", func(e *tracestore.EdgeAggregate) bool {
 		return query.Service == "" || e.Parent == query.Service || e.Child == query.Service
+	})
+}
+
+func (a *aggregates) Contexts(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.ContextAggregate, error] {
+	return sequence(a.contexts, a.fail == "contexts", func(c *tracestore.ContextAggregate) bool {
+		return query.Service == "" || c.Parent == query.Service || c.Child == query.Service
 	})
 }
 
@@ -203,8 +210,10 @@ func TestOperationsAreSortedAndPaged(t *testing.T) {
 		operation("z", "z", "internal", math.MaxInt64, 0, nil),
 		operation("a", "a", "server", 1, 0, nil),
 	}}
-	want := []string{"z z internal", "a x client", "a x server", "a y client", "b x server", "a a server"}
-	for limit := 1; limit <= 7; limit++ {
+	a.operations = append(a.operations, a.operations[2])
+	a.operations[6].Version = "2"
+	want := []string{"z z internal ", "a x client ", "a x server ", "a x server 2", "a y client ", "b x server ", "a a server "}
+	for limit := 1; limit <= 8; limit++ {
 		var got []string
 		var cursor *Cursor
 		for pages := 0; pages == 0 || cursor != nil; pages++ {
@@ -219,7 +228,7 @@ func TestOperationsAreSortedAndPaged(t *testing.T) {
 			require.LessOrEqual(t, len(page.Operations), limit)
 			require.True(t, asked.Start.Equal(start), "the window of the first page")
 			for _, o := range page.Operations {
-				got = append(got, o.Service+" "+o.Operation.Operation+" "+o.Kind)
+				got = append(got, o.Service+" "+o.Operation.Operation+" "+o.Kind+" "+o.Version)
 			}
 			cursor = page.Next
 		}
@@ -231,7 +240,7 @@ func TestCursorOfOtherOperations(t *testing.T) {
 	a := shop(t)
 	environment, none := "prod", ""
 	questions := []tracestore.AggregateQuery{
-		{}, {Environment: &none}, {Environment: &environment}, {Service: "orders"}, {Service: "orders", Environment: &none},
+		{}, {Environment: &none}, {Environment: &environment}, {Service: "orders"}, {Service: "orders", Environment: &none}, {ByVersion: true},
 	}
 	for i := range questions {
 		page, err := aggregateService(a).Operations(t.Context(), "t", &questions[i], 1, nil)
@@ -250,15 +259,15 @@ func TestCursorOfOtherOperations(t *testing.T) {
 }
 
 func TestAggregatesThatFail(t *testing.T) {
-	for _, part := range []string{"operations", "edges", "completeness"} {
+	for _, part := range []string{"operations", "edges", "contexts", "completeness"} {
 		s := aggregateService(&aggregates{fail: part})
 		_, err := s.ServiceMap(t.Context(), "", &tracestore.AggregateQuery{})
 		require.ErrorIs(t, err, errBroken, part)
 		_, err = s.Operations(t.Context(), "", &tracestore.AggregateQuery{}, 1, nil)
-		require.Equal(t, part != "edges", errors.Is(err, errBroken), part)
+		require.Equal(t, part == "operations" || part == "completeness", errors.Is(err, errBroken), part)
 	}
 	s := aggregateService(&aggregates{})
-	s.Storage = func() (tracestore.Reader, error) { return nil, tracestore.ErrClosed }
+	s.Storage = func() (tracestore.Backend, error) { return nil, tracestore.ErrClosed }
 	_, err := s.ServiceMap(t.Context(), "", &tracestore.AggregateQuery{})
 	require.ErrorIs(t, err, tracestore.ErrClosed)
 	_, err = s.Operations(t.Context(), "", &tracestore.AggregateQuery{}, 1, nil)

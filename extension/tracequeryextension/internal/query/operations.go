@@ -14,7 +14,7 @@ import (
 
 // OperationsPage is one page of operations.
 type OperationsPage struct {
-	// Operations are sorted by calls, the most first, of equals by service, operation and kind.
+	// Operations are sorted by calls, the most first, of equals by service, operation, kind and version.
 	Operations []tracestore.OperationAggregate
 	// Next is nil on the last page.
 	Next         *Cursor
@@ -78,19 +78,20 @@ func compareOperations(a, b *tracestore.OperationAggregate) int {
 		cmp.Compare(a.Service, b.Service),
 		cmp.Compare(a.Operation.Operation, b.Operation.Operation),
 		cmp.Compare(a.Kind, b.Kind),
+		cmp.Compare(a.Version, b.Version),
 	)
 }
 
 // A cursor's place among operations is
 //
 //	hash of what is asked for (8, big endian) | calls (8) | length of service (uvarint) | service |
-//	length of operation (uvarint) | operation | kind
+//	length of operation (uvarint) | operation | length of kind (uvarint) | kind | version
 const operationHeader = 8 + 8
 
 // askedFor binds a cursor to the tenant and the conditions, not to the window, which the cursor has itself.
 func askedFor(tenant string, asked *tracestore.AggregateQuery) uint64 {
 	hash := xxhash.New()
-	_, _ = fmt.Fprintf(hash, "operations %q %q", tenant, asked.Service) // a hash never fails to write
+	_, _ = fmt.Fprintf(hash, "operations %q %q %t", tenant, asked.Service, asked.ByVersion) // a hash never fails to write
 	if asked.Environment != nil {
 		_, _ = fmt.Fprintf(hash, " environment %q", *asked.Environment)
 	}
@@ -100,11 +101,11 @@ func askedFor(tenant string, asked *tracestore.AggregateQuery) uint64 {
 func encodeOperation(o *tracestore.OperationAggregate, asked uint64) string {
 	raw := binary.BigEndian.AppendUint64(nil, asked)
 	raw = binary.BigEndian.AppendUint64(raw, uint64(o.Calls))
-	for _, name := range []string{o.Service, o.Operation.Operation} {
+	for _, name := range []string{o.Service, o.Operation.Operation, o.Kind} {
 		raw = binary.AppendUvarint(raw, uint64(len(name)))
 		raw = append(raw, name...)
 	}
-	return string(append(raw, o.Kind...))
+	return string(append(raw, o.Version...))
 }
 
 // decodeOperation reads what compareOperations needs; the error is tracestore.ErrCursor.
@@ -115,7 +116,7 @@ func decodeOperation(text string, asked uint64) (*tracestore.OperationAggregate,
 	}
 	o := &tracestore.OperationAggregate{Calls: int64(binary.BigEndian.Uint64(raw[8:]))}
 	raw = raw[operationHeader:]
-	for _, name := range []*string{&o.Service, &o.Operation.Operation} {
+	for _, name := range []*string{&o.Service, &o.Operation.Operation, &o.Kind} {
 		length, n := binary.Uvarint(raw)
 		if n <= 0 || length > uint64(len(raw)-n) {
 			return nil, tracestore.ErrCursor
@@ -124,6 +125,6 @@ func decodeOperation(text string, asked uint64) (*tracestore.OperationAggregate,
 		*name = string(raw[n:end])
 		raw = raw[end:]
 	}
-	o.Kind = string(raw)
+	o.Version = string(raw)
 	return o, nil
 }

@@ -16,14 +16,16 @@ import (
 
 // Service answers queries. It is safe for concurrent use.
 type Service struct {
-	// Storage returns what to read, or tracestore.ErrClosed. It is called for every query, because the storage's
+	// Storage returns the backend, or tracestore.ErrClosed. It is called for every query, because the storage's
 	// extension may start after and stop before this one.
-	Storage func() (tracestore.Reader, error)
+	Storage func() (tracestore.Backend, error)
 	// InFlight knows the traces that are not stored yet.
 	InFlight *InFlight
 	// Timeout bounds the reading of the storage for one query; a query that meets it fails with
 	// context.DeadlineExceeded.
 	Timeout time.Duration
+
+	usual usual
 }
 
 // Trace is one trace, joined from all its releases and explained. It belongs to the caller.
@@ -37,6 +39,9 @@ type Trace struct {
 	Truncated bool
 	// Analysis refers into Spans. It is made when the trace is read, so that a late span is never missing from it.
 	Analysis *analysis.Result
+	// UsualSelfTime is what a span of the bottleneck's operation takes itself, in the mean over the hour before, in
+	// nanoseconds; 0 where that is not known.
+	UsualSelfTime int64
 }
 
 // NotFoundError says that a trace is not stored. It is a tracestore.ErrNotFound.
@@ -60,11 +65,15 @@ func (e *NotFoundError) Unwrap() error { return tracestore.ErrNotFound }
 func (s *Service) Trace(ctx context.Context, tenant string, id pcommon.TraceID) (*Trace, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	releases, truncated, err := s.releases(ctx, tenant, id)
+	storage, err := s.Storage()
+	if err != nil {
+		return nil, fmt.Errorf("read trace %s: %w", id, err)
+	}
+	releases, truncated, err := readReleases(ctx, storage, tenant, id)
 	if errors.Is(err, tracestore.ErrNotFound) {
 		holds, known := s.InFlight.Holds(ctx, tenant, id)
 		if known && !holds { // it may have been stored between the two questions
-			releases, truncated, err = s.releases(ctx, tenant, id)
+			releases, truncated, err = readReleases(ctx, storage, tenant, id)
 		}
 		if errors.Is(err, tracestore.ErrNotFound) {
 			return nil, &NotFoundError{ID: id, InFlight: holds, InFlightKnown: known}
@@ -76,6 +85,7 @@ func (s *Service) Trace(ctx context.Context, tenant string, id pcommon.TraceID) 
 	trace := &Trace{ID: id, Truncated: truncated}
 	trace.Spans, trace.Release = tracetree.Join(releases)
 	trace.Analysis = analysis.Analyze(&trace.Release)
+	trace.UsualSelfTime = s.usualSelfTime(ctx, storage, tenant, trace)
 	return trace, nil
 }
 
@@ -83,12 +93,10 @@ func (s *Service) Trace(ctx context.Context, tenant string, id pcommon.TraceID) 
 // gives everything one trace id makes a trace that no memory holds.
 const maxTraceBytes = 128 << 20
 
-// releases reads the trace's releases, in their order, until maxTraceBytes are read.
-func (s *Service) releases(ctx context.Context, tenant string, id pcommon.TraceID) (releases []ptrace.Traces, truncated bool, err error) {
-	storage, err := s.Storage()
-	if err != nil {
-		return nil, false, err
-	}
+// readReleases reads the trace's releases, in their order, until maxTraceBytes are read.
+func readReleases(
+	ctx context.Context, storage tracestore.Reader, tenant string, id pcommon.TraceID,
+) (releases []ptrace.Traces, truncated bool, err error) {
 	size := 0
 	for release, err := range storage.Trace(ctx, tenant, id) {
 		if err != nil {
@@ -120,7 +128,7 @@ func (t *Trace) Origins() []analysis.Origin { return analysis.FindOrigins(t.Anal
 func (t *Trace) Annotate() { analysis.Annotate(&t.Release, t.Analysis) }
 
 // Search answers one page: the first where cursor is nil, else the one after it, in the cursor's window. next is nil on
-// the last page. query's Cursor is set by Search. Errors: tracestore.ErrCursor, tracestore.ErrClosed, the context's, or the
+// the last page. query's Cursor and Deadline are set by Search. Errors: tracestore.ErrCursor, tracestore.ErrClosed, the context's, or the
 // storage's own.
 func (s *Service) Search(
 	ctx context.Context, tenant string, query *tracestore.SearchQuery, cursor *Cursor,
@@ -130,6 +138,8 @@ func (s *Service) Search(
 	if cursor != nil {
 		query.Start, query.End, query.Cursor = cursor.Start, cursor.End, cursor.storage
 	}
+	// Before the query fails, it answers what it has.
+	query.Deadline = time.Now().Add(s.Timeout * 3 / 4)
 	storage, err := s.Storage()
 	if err != nil {
 		return page, nil, fmt.Errorf("search: %w", err)

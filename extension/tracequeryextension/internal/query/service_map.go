@@ -28,6 +28,8 @@ type ServiceNode struct {
 	// Calls are the service's server and consumer spans, which is what it answered; or the calls to the virtual peer.
 	Calls, Errors int64
 	Durations     tracestore.Durations
+	// Violations counts the service's spans that break a rule, by the rule.
+	Violations map[string]int64
 }
 
 // ServiceEdge is the calls of one service to a node over one protocol.
@@ -37,6 +39,8 @@ type ServiceEdge struct {
 	// Unanswered is calls of the parent for which the child, which does send spans, has none. They are not among Calls.
 	Unanswered int64
 	Durations  tracestore.Durations
+	// Context is what is known of parent and child over all protocols; nil for virtual peers.
+	Context *EdgeContext
 }
 
 // ServiceMap answers the map of the window; where asked.Service is set, that service, its callers and what it calls. Errors:
@@ -56,7 +60,7 @@ func (s *Service) readServiceMap(ctx context.Context, tenant string, asked *trac
 	if err != nil {
 		return nil, err
 	}
-	// The neighbours of a service are nodes too, so the operations of all are read.
+	// The neighbours of a service are nodes too, and who is called under a host's name shows in all contexts only: everything is read.
 	all := *asked
 	all.Service = ""
 	b := newMapBuilder()
@@ -68,7 +72,10 @@ func (s *Service) readServiceMap(ctx context.Context, tenant string, asked *trac
 			return nil, err
 		}
 	}
-	for edge, err := range reader.Edges(ctx, tenant, asked) {
+	if err := b.contexts.read(ctx, reader, tenant, &all); err != nil {
+		return nil, err
+	}
+	for edge, err := range reader.Edges(ctx, tenant, &all) {
 		if err == nil {
 			err = b.addEdge(&edge)
 		}
@@ -91,12 +98,13 @@ type mapBuilder struct {
 	edges map[edgeKey]*ServiceEdge
 	// peerCalls counts the calls to virtual peers by what they are to the caller.
 	peerCalls map[string]map[string]int64
+	contexts  contexts
 }
 
 func newMapBuilder() *mapBuilder {
 	return &mapBuilder{
 		nodes: make(map[string]*ServiceNode), edges: make(map[edgeKey]*ServiceEdge),
-		peerCalls: make(map[string]map[string]int64),
+		peerCalls: make(map[string]map[string]int64), contexts: newContexts(),
 	}
 }
 
@@ -111,6 +119,7 @@ func (b *mapBuilder) node(name, kind string) *ServiceNode {
 
 func (b *mapBuilder) addOperation(o *tracestore.OperationAggregate) error {
 	node := b.node(o.Service, conventions.KindService)
+	b.contexts.addRoots(o)
 	if o.Kind != "server" && o.Kind != "consumer" {
 		return nil
 	}
@@ -126,28 +135,31 @@ func (n *ServiceNode) add(calls, failed int64, durations tracestore.Durations) (
 
 func (b *mapBuilder) addEdge(e *tracestore.EdgeAggregate) (err error) {
 	b.node(e.Parent, conventions.KindService)
-	child := b.node(e.Child, e.ChildKind)
+	virtual := e.ChildKind != conventions.KindService
 	key := edgeKey{e.Parent, e.Child, e.Protocol}
+	if e.ChildKind == conventions.KindExternal { // databases and queues are what they are called
+		key.child = b.contexts.service(e.Parent, e.Child)
+	}
+	child := b.node(key.child, e.ChildKind)
 	edge := b.edges[key]
 	if edge == nil {
-		edge = &ServiceEdge{Parent: e.Parent, Child: e.Child, Protocol: e.Protocol}
+		edge = &ServiceEdge{Parent: key.parent, Child: key.child, Protocol: key.protocol}
 		b.edges[key] = edge
 	}
-	virtual := e.ChildKind != conventions.KindService
-	if virtual && child.Kind == conventions.KindService {
+	if e.ChildKind == conventions.KindExternal && child.Kind == conventions.KindService && key.child != key.parent {
 		// The parent names as its peer a service that sends spans, and that has none for these calls.
 		edge.Unanswered += e.Calls
 		return nil
 	}
 	edge.Calls += e.Calls
 	edge.Errors += e.Errors
-	if edge.Durations, err = mergeDurations(edge.Durations, e.Durations); err != nil || !virtual {
+	if edge.Durations, err = mergeDurations(edge.Durations, e.Durations); err != nil || !virtual || child.Kind == conventions.KindService {
 		return err
 	}
-	if b.peerCalls[e.Child] == nil {
-		b.peerCalls[e.Child] = make(map[string]int64)
+	if b.peerCalls[key.child] == nil {
+		b.peerCalls[key.child] = make(map[string]int64)
 	}
-	b.peerCalls[e.Child][e.ChildKind] += e.Calls
+	b.peerCalls[key.child][e.ChildKind] += e.Calls
 	return child.add(e.Calls, e.Errors, e.Durations)
 }
 
@@ -156,6 +168,10 @@ func (b *mapBuilder) build(service string) *ServiceMap {
 	m := &ServiceMap{}
 	wanted := map[string]bool{service: true}
 	for _, edge := range b.edges {
+		if service != "" && service != edge.Parent && service != edge.Child {
+			continue
+		}
+		edge.Context = b.contexts.edge(edge.Parent, edge.Child)
 		m.Edges = append(m.Edges, *edge)
 		wanted[edge.Parent], wanted[edge.Child] = true, true
 	}
@@ -166,6 +182,7 @@ func (b *mapBuilder) build(service string) *ServiceMap {
 		if calls := b.peerCalls[name]; calls != nil {
 			node.Kind = mostCalled(calls)
 		}
+		node.Violations = b.contexts.violations[name]
 		m.Nodes = append(m.Nodes, *node)
 	}
 	slices.SortFunc(m.Nodes, func(a, b ServiceNode) int { return cmp.Compare(a.Name, b.Name) })

@@ -11,12 +11,33 @@ import (
 
 // Defines values for AttributeConditionOp.
 const (
-	AttributeConditionOpEqual    AttributeConditionOp = "="
-	AttributeConditionOpExists   AttributeConditionOp = "exists"
-	AttributeConditionOpGreater  AttributeConditionOp = ">"
-	AttributeConditionOpLess     AttributeConditionOp = "<"
-	AttributeConditionOpNotEqual AttributeConditionOp = "!="
-	AttributeConditionOpRegex    AttributeConditionOp = "regex"
+	AttributeConditionOpEqual        AttributeConditionOp = "="
+	AttributeConditionOpExists       AttributeConditionOp = "exists"
+	AttributeConditionOpGreater      AttributeConditionOp = ">"
+	AttributeConditionOpGreaterEqual AttributeConditionOp = ">="
+	AttributeConditionOpLess         AttributeConditionOp = "<"
+	AttributeConditionOpLessEqual    AttributeConditionOp = "<="
+	AttributeConditionOpNotEqual     AttributeConditionOp = "!="
+	AttributeConditionOpNotExists    AttributeConditionOp = "not exists"
+	AttributeConditionOpRegex        AttributeConditionOp = "regex"
+)
+
+// Defines values for AttributeKeyScope.
+const (
+	AttributeKeyScopeResource AttributeKeyScope = "resource"
+	AttributeKeyScopeSpan     AttributeKeyScope = "span"
+)
+
+// Defines values for AttributeKeyTypes.
+const (
+	AttributeKeyTypesArray  AttributeKeyTypes = "array"
+	AttributeKeyTypesBool   AttributeKeyTypes = "bool"
+	AttributeKeyTypesBytes  AttributeKeyTypes = "bytes"
+	AttributeKeyTypesDouble AttributeKeyTypes = "double"
+	AttributeKeyTypesEmpty  AttributeKeyTypes = "empty"
+	AttributeKeyTypesInt    AttributeKeyTypes = "int"
+	AttributeKeyTypesMap    AttributeKeyTypes = "map"
+	AttributeKeyTypesString AttributeKeyTypes = "string"
 )
 
 // Defines values for Category.
@@ -31,6 +52,12 @@ const (
 	CategoryOrchestration     Category = "orchestration"
 	CategoryServiceCall       Category = "service_call"
 	CategoryStorage           Category = "storage"
+)
+
+// Defines values for EdgeUnansweredReason.
+const (
+	EdgeUnansweredReasonContextLost  EdgeUnansweredReason = "context_lost"
+	EdgeUnansweredReasonSpansMissing EdgeUnansweredReason = "spans_missing"
 )
 
 // Defines values for NodeKind.
@@ -60,7 +87,9 @@ const (
 
 // Defines values for SearchRequestOrder.
 const (
-	SearchRequestOrderRecency SearchRequestOrder = "recency"
+	SearchRequestOrderDuration SearchRequestOrder = "duration"
+	SearchRequestOrderErrors   SearchRequestOrder = "errors"
+	SearchRequestOrderRecency  SearchRequestOrder = "recency"
 )
 
 // Defines values for SpanKind.
@@ -73,6 +102,12 @@ const (
 	SpanKindUnspecified SpanKind = "unspecified"
 )
 
+// Defines values for StructureRelation.
+const (
+	StructureRelationChild      StructureRelation = "child"
+	StructureRelationDescendant StructureRelation = "descendant"
+)
+
 // Defines values for GetTraceParamsFormat.
 const (
 	GetTraceParamsFormatOtlp GetTraceParamsFormat = "otlp"
@@ -81,23 +116,80 @@ const (
 // AttributeCondition defines model for AttributeCondition.
 type AttributeCondition struct {
 	// Key Looked up in the span, then in its resource; `span.` or `resource.` before it says where. The attribute has to be
-	// there.
+	// there, except with `not exists`.
 	//
 	//
 	// Examples: http.response.status_code, resource.k8s.namespace.name
 	Key *string `json:"key,omitempty"`
 
-	// Op `=`, `!=` and `regex` (RE2, anywhere in the value) compare text, in which the number 500 is `500`; `<` and `>`
-	// compare numbers; `exists` has no value.
+	// Op `=`, `!=` and `regex` (RE2, anywhere in the value, at most 4,096 bytes) compare text, in which the number 500 is `500`;
+	// `<`, `<=`, `>` and `>=` compare numbers; `exists` and `not exists` have no value.
 	Op *AttributeConditionOp `json:"op,omitempty"`
 
-	// Value What is compared with. Required except with `exists`.
+	// Value What is compared with. Required except with `exists` and `not exists`.
 	Value *Scalar `json:"value,omitempty"`
 }
 
-// AttributeConditionOp `=`, `!=` and `regex` (RE2, anywhere in the value) compare text, in which the number 500 is `500`; `<` and `>`
-// compare numbers; `exists` has no value.
+// AttributeConditionOp `=`, `!=` and `regex` (RE2, anywhere in the value, at most 4,096 bytes) compare text, in which the number 500 is `500`;
+// `<`, `<=`, `>` and `>=` compare numbers; `exists` and `not exists` have no value.
 type AttributeConditionOp string
+
+// AttributeKey defines model for AttributeKey.
+type AttributeKey struct {
+	Key   string            `json:"key"`
+	Scope AttributeKeyScope `json:"scope"`
+
+	// Types The types of its values.
+	Types []AttributeKeyTypes `json:"types"`
+
+	// Spans About how many spans have it.
+	Spans int64 `json:"spans"`
+}
+
+// AttributeKeyScope defines model for AttributeKey.Scope.
+type AttributeKeyScope string
+
+// AttributeKeyTypes defines model for AttributeKey.Types.
+type AttributeKeyTypes string
+
+// AttributeValue defines model for AttributeValue.
+type AttributeValue struct {
+	Value string `json:"value"`
+
+	// Spans About how many spans have it.
+	Spans int64 `json:"spans"`
+}
+
+// AttributeValuesAnswer defines model for AttributeValuesAnswer.
+type AttributeValuesAnswer struct {
+	Values []AttributeValue `json:"values"`
+
+	// Window What was really asked of the storage; the end is exclusive.
+	Window Window `json:"window"`
+}
+
+// AttributesAnswer defines model for AttributesAnswer.
+type AttributesAnswer struct {
+	Attributes []AttributeKey `json:"attributes"`
+
+	// Window What was really asked of the storage; the end is exclusive.
+	Window Window `json:"window"`
+}
+
+// Backup defines model for Backup.
+type Backup struct {
+	// Path The folder on the server.
+	Path string `json:"path"`
+
+	// Bytes What the files in it take, those shared with the storage included.
+	Bytes int64 `json:"bytes"`
+}
+
+// BackupRequest defines model for BackupRequest.
+type BackupRequest struct {
+	// Name The name of the folder. Left out, it is the time, such as `backup-20260102T150405Z`.
+	Name *string `json:"name,omitempty"`
+}
 
 // Bottleneck The span that holds the largest share of the critical path.
 type Bottleneck struct {
@@ -105,6 +197,13 @@ type Bottleneck struct {
 	Service   string  `json:"service"`
 	Operation string  `json:"operation"`
 	Share     float64 `json:"share"`
+
+	// UsualSelfTimeNS What a span of this operation takes itself, in the mean over the hour before. Of `GET /traces/{id}` only; left out
+	// with less than 30 calls in that hour.
+	UsualSelfTimeNS *int64 `json:"usual_self_time_ns,omitempty"`
+
+	// TimesUsual How many times that the span took itself, and left out with it, and where it is 0.
+	TimesUsual *float64 `json:"times_usual,omitempty"`
 }
 
 // Category What a span does, by the semantic conventions.
@@ -133,6 +232,35 @@ type Completeness struct {
 
 	// OtherShare Of all spans.
 	OtherShare float64 `json:"other_share"`
+}
+
+// Condition Holds on a trace: everything that is set. An empty one holds on every trace. Conditions may be nested 16 deep, those on spans
+// included; a request may hold 128 of them, attributes included.
+type Condition struct {
+	// Span Holds on one and the same span; everything that is set. An empty one holds on every span.
+	Span *SpanCondition `json:"span,omitempty"`
+
+	// Trace Holds on the trace as a whole; everything that is set.
+	Trace *TraceCondition `json:"trace,omitempty"`
+
+	// Structure Each holds on at least one pair of spans.
+	Structure []Structure `json:"structure,omitempty"`
+
+	// And All of them, maybe on different spans.
+	And []Condition `json:"and,omitempty"`
+
+	// Or At least one of them.
+	Or []Condition `json:"or,omitempty"`
+
+	// Not Holds on a trace: everything that is set. An empty one holds on every trace. Conditions may be nested 16 deep, those on spans
+	// included; a request may hold 128 of them, attributes included.
+	Not *Condition `json:"not,omitempty"`
+}
+
+// CountRange Inclusive.
+type CountRange struct {
+	Min *int `json:"min,omitempty"`
+	Max *int `json:"max,omitempty"`
 }
 
 // Duration A duration of at least 0, in numbers with the units ns, us, ms, s, m, h; at most 292 years.
@@ -175,11 +303,30 @@ type Edge struct {
 	// Unanswered Calls of the parent for which the child, which does send spans, has none. They are not among `calls`.
 	Unanswered int64 `json:"unanswered"`
 
+	// ContextAccuracy How much of the trace context comes across from parent to child: the share of the calls that spans of the child
+	// answer, over all protocols, of those in the minutes in which the child sent spans. Left out where there are none,
+	// and for what sends no spans.
+	ContextAccuracy *float64 `json:"context_accuracy,omitempty"`
+
+	// UnansweredReason What became of at least 10 calls and 0.5 % of them. `context_lost`: they arrived without their context, and the
+	// child began about as many traces of its own. `spans_missing`: it did not; it samples, or loses spans. Left out
+	// where that does not show.
+	UnansweredReason *EdgeUnansweredReason `json:"unanswered_reason,omitempty"`
+
 	// P50Ns Median duration of the calls; left out without calls.
 	P50Ns *int64 `json:"p50_ns,omitempty"`
 	P95Ns *int64 `json:"p95_ns,omitempty"`
 	P99Ns *int64 `json:"p99_ns,omitempty"`
+
+	// Violations The rules that the spans of the child break which the parent called, by name, over all protocols; left out where there
+	// are none.
+	Violations []ViolationCount `json:"violations,omitempty"`
 }
+
+// EdgeUnansweredReason What became of at least 10 calls and 0.5 % of them. `context_lost`: they arrived without their context, and the
+// child began about as many traces of its own. `spans_missing`: it did not; it samples, or loses spans. Left out
+// where that does not show.
+type EdgeUnansweredReason string
 
 // EntryCondition The operation at which the request entered the system.
 type EntryCondition struct {
@@ -221,12 +368,19 @@ type Operation struct {
 
 // OperationStatistics defines model for OperationStatistics.
 type OperationStatistics struct {
-	Service   string   `json:"service"`
-	Operation string   `json:"operation"`
-	Kind      SpanKind `json:"kind"`
+	Service   string `json:"service"`
+	Operation string `json:"operation"`
+
+	// Version The service's, with `by_version`. Left out for spans that name none.
+	Version *string  `json:"version,omitempty"`
+	Kind    SpanKind `json:"kind"`
 
 	// Calls Its spans.
 	Calls int64 `json:"calls"`
+
+	// Weight For how many calls these stand: each for its adjusted count where senders sample by probability (`ot=th:` in the
+	// tracestate), else for itself.
+	Weight float64 `json:"weight"`
 
 	// Errors Those that failed.
 	Errors int64 `json:"errors"`
@@ -282,7 +436,7 @@ type Problem struct {
 // ProblemType defines model for Problem.Type.
 type ProblemType string
 
-// Scalar What is compared with. Required except with `exists`.
+// Scalar What is compared with. Required except with `exists` and `not exists`.
 type Scalar = any
 
 // SearchAnswer defines model for SearchAnswer.
@@ -298,7 +452,8 @@ type SearchAnswer struct {
 	// Window What was really asked of the storage; the end is exclusive.
 	Window Window `json:"window"`
 
-	// Truncated The storage stopped at one of its limits before it had looked at everything.
+	// Truncated The storage stopped at one of its limits before it had looked at everything. By recency, `next_cursor` goes on where it
+	// stopped; in another order the page is the top of what was looked at.
 	Truncated bool `json:"truncated"`
 }
 
@@ -340,6 +495,16 @@ type SearchRequest struct {
 	// TraceDuration Of the trace, inclusive.
 	TraceDuration *DurationRange `json:"trace_duration,omitempty"`
 
+	// Services Each has a span in the trace.
+	Services []string `json:"services,omitempty"`
+
+	// Structure Each holds on at least one pair of spans.
+	Structure []Structure `json:"structure,omitempty"`
+
+	// Where Holds on a trace: everything that is set. An empty one holds on every trace. Conditions may be nested 16 deep, those on spans
+	// included; a request may hold 128 of them, attributes included.
+	Where *Condition `json:"where,omitempty"`
+
 	// Start A time by RFC 3339 between the years 1678 and 2262, `now`, or a time before now such as `-1h` or `-1m30s`.
 	//
 	// Examples: -1h, now, 2026-01-02T15:04:05.678Z
@@ -350,7 +515,8 @@ type SearchRequest struct {
 	// Examples: -1h, now, 2026-01-02T15:04:05.678Z
 	End *Moment `json:"end,omitempty"`
 
-	// Order Newest start first.
+	// Order `recency`: newest start first. `duration`: longest trace first. `errors`: most failed spans first. The last two order what
+	// the storage looked at, the newest of the window; `truncated` says if that was not all.
 	Order *SearchRequestOrder `json:"order,omitempty"`
 	Limit *int                `json:"limit,omitempty"`
 
@@ -358,7 +524,8 @@ type SearchRequest struct {
 	Cursor *string `json:"cursor,omitempty"`
 }
 
-// SearchRequestOrder Newest start first.
+// SearchRequestOrder `recency`: newest start first. `duration`: longest trace first. `errors`: most failed spans first. The last two order what
+// the storage looked at, the newest of the window; `truncated` says if that was not all.
 type SearchRequestOrder string
 
 // ServiceNode defines model for ServiceNode.
@@ -379,6 +546,9 @@ type ServiceNode struct {
 	P50Ns *int64 `json:"p50_ns,omitempty"`
 	P95Ns *int64 `json:"p95_ns,omitempty"`
 	P99Ns *int64 `json:"p99_ns,omitempty"`
+
+	// Violations The rules that its spans break, by name; left out where there are none.
+	Violations []ViolationCount `json:"violations,omitempty"`
 }
 
 // ServicesAnswer defines model for ServicesAnswer.
@@ -396,16 +566,84 @@ type ServicesAnswer struct {
 	Completeness Completeness `json:"completeness"`
 }
 
+// SpanCondition Holds on one and the same span; everything that is set. An empty one holds on every span.
+type SpanCondition struct {
+	Service   *string   `json:"service,omitempty"`
+	Operation *string   `json:"operation,omitempty"`
+	Kind      *SpanKind `json:"kind,omitempty"`
+
+	// Category What a span does, by the semantic conventions.
+	Category   *Category            `json:"category,omitempty"`
+	Attributes []AttributeCondition `json:"attributes,omitempty"`
+
+	// MinDuration A duration of at least 0, in numbers with the units ns, us, ms, s, m, h; at most 292 years.
+	//
+	// Examples: 250ms, 1.5s, 1m30s
+	MinDuration *Duration `json:"min_duration,omitempty"`
+
+	// MaxDuration A duration of at least 0, in numbers with the units ns, us, ms, s, m, h; at most 292 years.
+	//
+	// Examples: 250ms, 1.5s, 1m30s
+	MaxDuration *Duration `json:"max_duration,omitempty"`
+
+	// Errors Whether the span failed.
+	Errors *bool `json:"errors,omitempty"`
+
+	// And All of them, on the same span.
+	And []SpanCondition `json:"and,omitempty"`
+
+	// Or At least one of them, on the same span.
+	Or []SpanCondition `json:"or,omitempty"`
+
+	// Not Holds on one and the same span; everything that is set. An empty one holds on every span.
+	Not *SpanCondition `json:"not,omitempty"`
+}
+
 // SpanID defines model for SpanID.
 type SpanID = string
 
 // SpanKind defines model for SpanKind.
 type SpanKind string
 
+// Structure A span that has another one below it.
+type Structure struct {
+	// Above Holds on one and the same span; everything that is set. An empty one holds on every span.
+	Above    *SpanCondition     `json:"above,omitempty"`
+	Relation *StructureRelation `json:"relation,omitempty"`
+
+	// Below Holds on one and the same span; everything that is set. An empty one holds on every span.
+	Below *SpanCondition `json:"below,omitempty"`
+}
+
+// StructureRelation defines model for Structure.Relation.
+type StructureRelation string
+
 // Total The number of matching traces; a lower bound unless exact.
 type Total struct {
 	Count int  `json:"count"`
 	Exact bool `json:"exact"`
+}
+
+// TraceCondition Holds on the trace as a whole; everything that is set.
+type TraceCondition struct {
+	// Entry The operation at which the request entered the system.
+	Entry *EntryCondition `json:"entry,omitempty"`
+
+	// Outcome Why a trace was released last: it was complete; quiet for long enough; open for the longest time allowed; memory was
+	// short; Tracewright was stopped; it was so large that it came in parts; it was still open; or more spans came late.
+	Outcome *Outcome `json:"outcome,omitempty"`
+
+	// Duration Of the trace, inclusive.
+	Duration *DurationRange `json:"duration,omitempty"`
+
+	// Services Each has a span in the trace.
+	Services []string `json:"services,omitempty"`
+
+	// Spans Inclusive.
+	Spans *CountRange `json:"spans,omitempty"`
+
+	// Errors Inclusive.
+	Errors *CountRange `json:"errors,omitempty"`
 }
 
 // TraceID defines model for TraceID.
@@ -435,6 +673,17 @@ type TraceSummary struct {
 	Bottleneck *Bottleneck `json:"bottleneck,omitempty"`
 }
 
+// ViolationCount defines model for ViolationCount.
+type ViolationCount struct {
+	// Violation The rule, as in a span's `violations`.
+	//
+	// Examples: missing_time
+	Violation string `json:"violation"`
+
+	// Spans Spans that break it.
+	Spans int64 `json:"spans"`
+}
+
 // Window What was really asked of the storage; the end is exclusive.
 type Window struct {
 	// Start RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
@@ -448,6 +697,19 @@ type Window struct {
 	End Instant `json:"end"`
 }
 
+// CatalogueEnd A time by RFC 3339 between the years 1678 and 2262, `now`, or a time before now such as `-1h` or `-1m30s`.
+//
+// Examples: -1h, now, 2026-01-02T15:04:05.678Z
+type CatalogueEnd = Moment
+
+// CatalogueLimit defines model for CatalogueLimit.
+type CatalogueLimit = int
+
+// CatalogueStart A time by RFC 3339 between the years 1678 and 2262, `now`, or a time before now such as `-1h` or `-1m30s`.
+//
+// Examples: -1h, now, 2026-01-02T15:04:05.678Z
+type CatalogueStart = Moment
+
 // End A time by RFC 3339 between the years 1678 and 2262, `now`, or a time before now such as `-1h` or `-1m30s`.
 //
 // Examples: -1h, now, 2026-01-02T15:04:05.678Z
@@ -455,6 +717,9 @@ type End = Moment
 
 // Environment defines model for Environment.
 type Environment = string
+
+// Prefix defines model for Prefix.
+type Prefix = string
 
 // Start A time by RFC 3339 between the years 1678 and 2262, `now`, or a time before now such as `-1h` or `-1m30s`.
 //
@@ -464,11 +729,20 @@ type Start = Moment
 // BadRequest An error by RFC 9457.
 type BadRequest = Problem
 
+// Conflict An error by RFC 9457.
+type Conflict = Problem
+
 // Forbidden An error by RFC 9457.
 type Forbidden = Problem
 
 // InternalError An error by RFC 9457.
 type InternalError = Problem
+
+// MayNotChange An error by RFC 9457.
+type MayNotChange = Problem
+
+// NotImplemented An error by RFC 9457.
+type NotImplemented = Problem
 
 // Timeout An error by RFC 9457.
 type Timeout = Problem
@@ -488,6 +762,36 @@ type Unavailable = Problem
 // UnsupportedMediaType An error by RFC 9457.
 type UnsupportedMediaType = Problem
 
+// GetAttributesParams defines parameters for GetAttributes.
+type GetAttributesParams struct {
+	// Start The first time of release that counts; before `end`. The answer is of whole days (UTC), see its `window`.
+	Start *CatalogueStart `form:"start,omitempty" json:"start,omitempty"`
+
+	// End The time of release up to which is counted.
+	End *CatalogueEnd `form:"end,omitempty" json:"end,omitempty"`
+
+	// Prefix Only those that begin with this.
+	Prefix *Prefix `form:"prefix,omitempty" json:"prefix,omitempty"`
+
+	// Limit The most to answer.
+	Limit *CatalogueLimit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetAttributeValuesParams defines parameters for GetAttributeValues.
+type GetAttributeValuesParams struct {
+	// Start The first time of release that counts; before `end`. The answer is of whole days (UTC), see its `window`.
+	Start *CatalogueStart `form:"start,omitempty" json:"start,omitempty"`
+
+	// End The time of release up to which is counted.
+	End *CatalogueEnd `form:"end,omitempty" json:"end,omitempty"`
+
+	// Prefix Only those that begin with this.
+	Prefix *Prefix `form:"prefix,omitempty" json:"prefix,omitempty"`
+
+	// Limit The most to answer.
+	Limit *CatalogueLimit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // GetOperationsParams defines parameters for GetOperations.
 type GetOperationsParams struct {
 	// Start The first time of release that counts; before `end`. The answer is of whole minutes, see its `window`.
@@ -502,11 +806,14 @@ type GetOperationsParams struct {
 	// Service Only the operations of this service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 
+	// ByVersion `true` tells the versions of a service (`service.version`) apart, which are one operation otherwise.
+	ByVersion *bool `form:"by_version,omitempty" json:"by_version,omitempty"`
+
 	// Limit The most operations to answer.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor `next_cursor` of the previous page, with the same `environment`, `service` and tenant. The window stays that of
-	// the first page.
+	// Cursor `next_cursor` of the previous page, with the same `environment`, `service`, `by_version` and tenant. The window
+	// stays that of the first page.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -534,14 +841,26 @@ type GetTraceParams struct {
 // GetTraceParamsFormat defines parameters for GetTrace.
 type GetTraceParamsFormat string
 
+// CreateBackupJSONRequestBody defines body for CreateBackup for application/json ContentType.
+type CreateBackupJSONRequestBody = BackupRequest
+
 // SearchTracesJSONRequestBody defines body for SearchTraces for application/json ContentType.
 type SearchTracesJSONRequestBody = SearchRequest
 
 // Handlers has one for each operation of the document.
 type Handlers interface {
+	// CreateBackup Copy the storage while it is used
+	// (POST /admin/backup)
+	CreateBackup(w http.ResponseWriter, r *http.Request)
 	// GetDocument This document
 	// (GET /openapi.yaml)
 	GetDocument(w http.ResponseWriter, r *http.Request)
+	// GetAttributes The keys of attributes, those met most first
+	// (GET /traces/attributes)
+	GetAttributes(w http.ResponseWriter, r *http.Request)
+	// GetAttributeValues The values of an attribute, those met most first
+	// (GET /traces/attributes/{key}/values)
+	GetAttributeValues(w http.ResponseWriter, r *http.Request)
 	// GetOperations The operations of the services, with their times
 	// (GET /traces/operations)
 	GetOperations(w http.ResponseWriter, r *http.Request)
@@ -551,6 +870,9 @@ type Handlers interface {
 	// GetServices The map of services
 	// (GET /traces/services)
 	GetServices(w http.ResponseWriter, r *http.Request)
+	// DeleteTrace Delete a trace
+	// (DELETE /traces/{id})
+	DeleteTrace(w http.ResponseWriter, r *http.Request)
 	// GetTrace One trace, explained
 	// (GET /traces/{id})
 	GetTrace(w http.ResponseWriter, r *http.Request)
@@ -563,8 +885,12 @@ type Router interface {
 
 // Register registers the routes of all operations.
 func Register(router Router, handlers Handlers) {
+	router.HandleFunc("POST /admin/backup", handlers.CreateBackup)
 	router.HandleFunc("GET /openapi.yaml", handlers.GetDocument)
+	router.HandleFunc("DELETE /traces/{id}", handlers.DeleteTrace)
 	router.HandleFunc("GET /traces/{id}", handlers.GetTrace)
+	router.HandleFunc("GET /traces/attributes", handlers.GetAttributes)
+	router.HandleFunc("GET /traces/attributes/{key}/values", handlers.GetAttributeValues)
 	router.HandleFunc("GET /traces/operations", handlers.GetOperations)
 	router.HandleFunc("POST /traces/search", handlers.SearchTraces)
 	router.HandleFunc("GET /traces/services", handlers.GetServices)

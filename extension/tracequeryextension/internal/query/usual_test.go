@@ -1,0 +1,67 @@
+package query
+
+import (
+	"context"
+	"iter"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+// history counts the questions about operations.
+type history struct {
+	aggregates
+	asked int
+}
+
+func (h *history) Operations(
+	ctx context.Context, tenant string, query *tracestore.AggregateQuery,
+) iter.Seq2[tracestore.OperationAggregate, error] {
+	h.asked++
+	return h.aggregates.Operations(ctx, tenant, query)
+}
+
+func usualService(reader tracestore.AggregateReader) *Service {
+	return service(storage{AggregateReader: reader, trace: func(context.Context) ([]ptrace.Traces, error) {
+		td := oneSpan(pcommon.TraceID{1}, 1)
+		td.ResourceSpans().At(0).Resource().Attributes().PutInt(conventions.AttrReleasedAt, int64(2*time.Hour))
+		return []ptrace.Traces{td}, nil
+	}})
+}
+
+// TestUsualIsRemembered: the same minutes are not read again.
+func TestUsualIsRemembered(t *testing.T) {
+	o := operation(conventions.UnknownService, "", "unspecified", 3, 0, nil)
+	o.SelfTime = 15
+	h := &history{aggregates: aggregates{operations: []tracestore.OperationAggregate{o}}}
+	s := usualService(h)
+	for range 3 {
+		trace, err := s.Trace(t.Context(), "", pcommon.TraceID{1})
+		require.NoError(t, err)
+		require.EqualValues(t, 5, trace.UsualSelfTime)
+	}
+	require.Equal(t, 12, h.asked, "twelve minutes have 36 calls")
+}
+
+// A trace is answered without what is usual where that cannot be read, or not soon.
+func TestUsualThatFails(t *testing.T) {
+	trace, err := usualService(&aggregates{fail: "operations"}).Trace(t.Context(), "", pcommon.TraceID{1})
+	require.NoError(t, err)
+	require.Zero(t, trace.UsualSelfTime)
+	synctest.Test(t, func(t *testing.T) {
+		s := usualService(&slow{})
+		began := time.Now()
+		trace, err := s.Trace(t.Context(), "", pcommon.TraceID{1})
+		require.NoError(t, err)
+		require.Zero(t, trace.UsualSelfTime)
+		require.Equal(t, usualTimeout, time.Since(began))
+		require.Empty(t, s.usual.sums)
+	})
+}

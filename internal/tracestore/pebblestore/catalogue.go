@@ -1,0 +1,174 @@
+package pebblestore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+// maxCatalogue bounds how many keys or values one query tells apart; those met later are left out.
+const maxCatalogue = 10_000
+
+type attributeKey struct {
+	scope tracestore.AttributeScope
+	key   string
+}
+
+// AttributeKeys implements tracestore.CatalogueReader. It reads the spans of the days that the window touches, until
+// Options.MaxSearchTime.
+func (s *Store) AttributeKeys(
+	ctx context.Context, tenant string, query *tracestore.CatalogueQuery,
+) ([]tracestore.AttributeKey, error) {
+	known := make(map[attributeKey]*tracestore.AttributeKey)
+	err := s.eachAttribute(ctx, tenant, query, func(scope tracestore.AttributeScope, key string, value pcommon.Value, spans int) {
+		if !strings.HasPrefix(key, query.Prefix) {
+			return
+		}
+		at := known[attributeKey{scope, key}]
+		if at == nil {
+			if len(known) == maxCatalogue {
+				return
+			}
+			key = strings.Clone(key)
+			at = &tracestore.AttributeKey{Scope: scope, Key: key}
+			known[attributeKey{scope, key}] = at
+		}
+		at.Types |= tracestore.TypeOf(value.Type())
+		at.Spans += int64(spans)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list attribute keys: %w", err)
+	}
+	list := make([]tracestore.AttributeKey, 0, len(known))
+	for _, at := range known {
+		list = append(list, *at)
+	}
+	slices.SortFunc(list, func(a, b tracestore.AttributeKey) int {
+		return cmp.Or(cmp.Compare(b.Spans, a.Spans), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Scope, b.Scope))
+	})
+	return list[:min(len(list), query.Limit)], nil
+}
+
+// AttributeValues implements tracestore.CatalogueReader likewise.
+func (s *Store) AttributeValues(
+	ctx context.Context, tenant string, scope tracestore.AttributeScope, key string, query *tracestore.CatalogueQuery,
+) ([]tracestore.AttributeValue, error) {
+	known := make(map[string]int64)
+	err := s.eachAttribute(ctx, tenant, query, func(in tracestore.AttributeScope, name string, value pcommon.Value, spans int) {
+		if name != key || scope != tracestore.ScopeAny && scope != in {
+			return
+		}
+		text, ok := tracestore.CataloguedText(value)
+		if !ok || !strings.HasPrefix(text, query.Prefix) {
+			return
+		}
+		if _, listed := known[text]; listed || len(known) < maxCatalogue {
+			known[strings.Clone(text)] += int64(spans)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list values of attribute %q: %w", key, err)
+	}
+	list := make([]tracestore.AttributeValue, 0, len(known))
+	for text, spans := range known {
+		list = append(list, tracestore.AttributeValue{Text: text, Spans: spans})
+	}
+	slices.SortFunc(list, func(a, b tracestore.AttributeValue) int {
+		return cmp.Or(cmp.Compare(b.Spans, a.Spans), cmp.Compare(a.Text, b.Text))
+	})
+	return list[:min(len(list), query.Limit)], nil
+}
+
+// eachAttribute calls f for the attributes of the spans of the days that the window touches, newest day first, and for those of
+// their resources.
+func (s *Store) eachAttribute(
+	ctx context.Context, tenant string, query *tracestore.CatalogueQuery,
+	f func(scope tracestore.AttributeScope, key string, value pcommon.Value, spans int),
+) error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if query.Limit < 1 {
+		return fmt.Errorf("limit is %d, must be at least 1", query.Limit)
+	}
+	deadline := time.Now().Add(s.options.MaxSearchTime)
+	first, last := dayOf(unixNano(query.Start)), dayOf(unixNano(query.End)-1)
+	if !query.Start.Before(query.End) {
+		return nil
+	}
+	for _, at := range s.partitions.of(tenantPrefix(tenant)) {
+		if at.day < first || at.day > last {
+			continue
+		}
+		if more, err := s.eachAttributeOf(ctx, at, deadline, f); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) eachAttributeOf(
+	ctx context.Context, at partition, deadline time.Time,
+	f func(scope tracestore.AttributeScope, key string, value pcommon.Value, spans int),
+) (more bool, err error) {
+	lower, upper := at.span(kindSpans)
+	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, iter.Close()) }()
+	for valid := iter.Last(); valid; valid = iter.Prev() {
+		switch {
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		case s.ctx.Err() != nil:
+			return false, tracestore.ErrClosed
+		case time.Now().After(deadline):
+			return false, nil
+		}
+		value, err := iter.ValueAndErr()
+		if err != nil {
+			return false, err
+		}
+		td, err := decodeSpans(value)
+		if err != nil {
+			continue // reading its trace tells of it
+		}
+		attributesOf(td, f)
+	}
+	return true, iter.Error()
+}
+
+func attributesOf(td ptrace.Traces, f func(scope tracestore.AttributeScope, key string, value pcommon.Value, spans int)) {
+	each := func(attrs pcommon.Map, scope tracestore.AttributeScope, spans int) {
+		for key, value := range attrs.All() {
+			if tracestore.Catalogued(key) {
+				f(scope, key, value, spans)
+			}
+		}
+	}
+	for _, rs := range td.ResourceSpans().All() {
+		spans := 0
+		for _, ss := range rs.ScopeSpans().All() {
+			spans += ss.Spans().Len()
+			for _, span := range ss.Spans().All() {
+				each(span.Attributes(), tracestore.ScopeSpan, 1)
+			}
+		}
+		each(rs.Resource().Attributes(), tracestore.ScopeResource, spans)
+	}
+}

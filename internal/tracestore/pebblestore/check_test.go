@@ -1,0 +1,188 @@
+package pebblestore
+
+import (
+	"context"
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/stretchr/testify/require"
+)
+
+// closedStore is a folder with ten traces of two spans, one of them with a second release, and five more of the day before.
+func closedStore(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "store")
+	store, err := Open(Options{Path: path, Now: atNoon})
+	require.NoError(t, err)
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 0, 10, 2)))
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 3, 1, 1)))
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(-24*time.Hour), 100, 5, 3)))
+	require.NoError(t, store.Close())
+	return path
+}
+
+func TestCheck(t *testing.T) {
+	path := closedStore(t)
+	result, err := Check(t.Context(), path)
+	require.NoError(t, err)
+	require.Positive(t, result.RollupMinutes)
+	result.RollupMinutes = 0
+	require.Equal(t, CheckResult{Format: formatVersion, Traces: 15, Releases: 16, Spans: 10*2 + 1 + 5*3}, result)
+
+	stats, err := ReadStats(t.Context(), path)
+	require.NoError(t, err)
+	require.Positive(t, stats.DiskBytes)
+	require.Len(t, stats.Partitions, 2)
+	today := stats.Partitions[1]
+	require.Equal(t, noon.Truncate(24*time.Hour), today.Day)
+	require.Equal(t, []int64{10, 21}, []int64{today.Traces, today.Spans})
+	require.Equal(t, []int64{5, 15}, []int64{stats.Partitions[0].Traces, stats.Partitions[0].Spans})
+
+	// It is a store as before.
+	openStore(t, Options{Path: path, Now: atNoon})
+	_, err = Check(t.Context(), path)
+	require.ErrorIs(t, err, ErrInUse)
+}
+
+// TestCheckFindsFaults breaks one thing after the other.
+func TestCheckFindsFaults(t *testing.T) {
+	at := partition{tenantPrefix(""), dayOf(noon.UnixNano())}
+	for name, test := range map[string]struct {
+		damage func(t *testing.T, db *pebble.DB)
+		want   string
+	}{
+		"a row is missing": {
+			func(t *testing.T, db *pebble.DB) {
+				lower, upper := at.span(kindSearch)
+				require.NoError(t, db.DeleteRange(lower, upper, pebble.Sync))
+			},
+			"its row is missing",
+		},
+		"spans are missing": {
+			func(t *testing.T, db *pebble.DB) {
+				lower, upper := at.span(kindSpans)
+				require.NoError(t, db.DeleteRange(lower, upper, pebble.Sync))
+			},
+			"is missing",
+		},
+		"spans of nobody": {
+			func(t *testing.T, db *pebble.DB) {
+				require.NoError(t, db.Set(at.spansKey(1<<40), []byte("?"), pebble.Sync))
+			},
+			"1 releases stand there that belong to no trace",
+		},
+		"garbage": {
+			func(t *testing.T, db *pebble.DB) {
+				require.NoError(t, db.Set(at.traceKey(traceID(7)), []byte("?"), pebble.Sync))
+			},
+			errValue.Error(),
+		},
+		"a foreign key": {
+			func(t *testing.T, db *pebble.DB) {
+				require.NoError(t, db.Set(at.key('?', 0), nil, pebble.Sync))
+			},
+			errKey.Error(),
+		},
+		"broken rollups": {
+			func(t *testing.T, db *pebble.DB) {
+				require.NoError(t, db.Set(at.rollupKey(1, 5), []byte("?"), pebble.Sync))
+			},
+			"rollup",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := closedStore(t)
+			db, err := pebble.Open(path, &pebble.Options{Logger: silent{}})
+			require.NoError(t, err)
+			test.damage(t, db)
+			require.NoError(t, db.Close())
+			result, err := Check(t.Context(), path)
+			require.NoError(t, err)
+			require.NotZero(t, result.FaultCount)
+			require.Contains(t, result.Faults[0].What, test.want)
+		})
+	}
+}
+
+// TestCheckBrokenTable flips a byte in the middle of every table.
+func TestCheckBrokenTable(t *testing.T) {
+	path := closedStore(t)
+	tables, err := filepath.Glob(filepath.Join(path, "*.sst"))
+	require.NoError(t, err)
+	if len(tables) == 0 { // everything is in the log still
+		db, err := pebble.Open(path, &pebble.Options{Logger: silent{}})
+		require.NoError(t, err)
+		require.NoError(t, db.Flush())
+		require.NoError(t, db.Close())
+		tables, err = filepath.Glob(filepath.Join(path, "*.sst"))
+		require.NoError(t, err)
+	}
+	require.NotEmpty(t, tables)
+	for _, table := range tables {
+		content, err := os.ReadFile(table)
+		require.NoError(t, err)
+		content[len(content)/4] ^= 0x10
+		require.NoError(t, os.WriteFile(table, content, 0o600))
+	}
+	result, err := Check(t.Context(), path)
+	require.NoError(t, err)
+	require.NotZero(t, result.FaultCount)
+}
+
+func TestCheckForeignFolders(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	withKey := func(key, value []byte) string {
+		path := t.TempDir()
+		db, err := pebble.Open(path, &pebble.Options{Logger: silent{}})
+		require.NoError(t, err)
+		require.NoError(t, db.Set(key, value, pebble.Sync))
+		require.NoError(t, db.Close())
+		return path
+	}
+	empty := t.TempDir()
+	for path, want := range map[string]error{
+		filepath.Join(empty, "nowhere"): os.ErrNotExist,
+		empty:                           ErrNotAStore,
+		file:                            ErrNotAStore,
+		withKey([]byte("key"), nil):     ErrNotAStore,
+		withKey(formatKey(), binary.BigEndian.AppendUint32(nil, formatVersion+1)): ErrNewerFormat,
+	} {
+		_, err := Check(t.Context(), path)
+		require.ErrorIs(t, err, want)
+		require.ErrorContains(t, err, path)
+		_, err = ReadStats(t.Context(), path)
+		require.ErrorIs(t, err, want)
+	}
+	left, err := os.ReadDir(empty)
+	require.NoError(t, err)
+	require.Empty(t, left, "a folder that is not a store stays as it was")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = Check(ctx, closedStore(t))
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestBackup(t *testing.T) {
+	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 0, 10, 2)))
+	dir := filepath.Join(t.TempDir(), "backup")
+	bytes, err := store.Backup(t.Context(), dir)
+	require.NoError(t, err)
+	require.Positive(t, bytes)
+	_, err = store.Backup(t.Context(), dir)
+	require.ErrorIs(t, err, os.ErrExist)
+	// What came later is not in it.
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 50, 1, 2)))
+	require.NoError(t, store.Delete(t.Context(), "", traceID(1)))
+	result, err := Check(t.Context(), dir)
+	require.NoError(t, err)
+	require.Zero(t, result.FaultCount)
+	copied := openStore(t, Options{Path: dir, Now: atNoon})
+	require.Len(t, mustSearch(t, copied, aroundNoon()).Traces, 10)
+	require.Len(t, mustSearch(t, store, aroundNoon()).Traces, 10)
+}
