@@ -68,7 +68,7 @@ func TestGRPC(t *testing.T) {
 	traces, metrics := &traceServer{}, &metricServer{}
 	ptraceotlp.RegisterGRPCServer(server, traces)
 	pmetricotlp.RegisterGRPCServer(server, metrics)
-	listener, err := net.Listen("tcp", "localhost:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "localhost:0")
 	require.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

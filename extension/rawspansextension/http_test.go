@@ -37,25 +37,31 @@ func TestHTTP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			wrap, err := (&rawSpans{}).GetHTTPHandler(t.Context())
 			require.NoError(t, err)
+			var (
+				got      []byte
+				readErr  error
+				closeErr error
+			)
 			handler, err := wrap(t.Context(), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				got, err := io.ReadAll(r.Body)
-				require.ErrorIs(t, err, test.err)
-				require.NoError(t, r.Body.Close())
-				if !test.raw {
-					require.Equal(t, test.want, string(got))
-					return
-				}
-				td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(got)
-				require.NoError(t, err)
-				require.Equal(t, 100, td.SpanCount())
-				request, err := rawspans.Unwrap(td)
-				require.NoError(t, err)
-				require.Equal(t, string(data), request)
+				got, readErr = io.ReadAll(r.Body)
+				closeErr = r.Body.Close()
 			}))
 			require.NoError(t, err)
-			request := httptest.NewRequest(http.MethodPost, test.path, test.body)
-			request.Header.Set("Content-Type", test.kind)
-			handler.ServeHTTP(httptest.NewRecorder(), request)
+			sent := httptest.NewRequestWithContext(t.Context(), http.MethodPost, test.path, test.body)
+			sent.Header.Set("Content-Type", test.kind)
+			handler.ServeHTTP(httptest.NewRecorder(), sent)
+			require.ErrorIs(t, readErr, test.err)
+			require.NoError(t, closeErr)
+			if !test.raw {
+				require.Equal(t, test.want, string(got))
+				return
+			}
+			td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(got)
+			require.NoError(t, err)
+			require.Equal(t, 100, td.SpanCount())
+			request, err := rawspans.Unwrap(td)
+			require.NoError(t, err)
+			require.Equal(t, string(data), request)
 		})
 	}
 }
