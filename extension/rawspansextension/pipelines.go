@@ -30,6 +30,11 @@ func checkPipelines(id component.ID, conf *confmap.Conf) error {
 		return fmt.Errorf("read the pipelines: %w", err)
 	}
 	var faults []error
+	for name, config := range c.Receivers {
+		if names(config, id.String()) {
+			faults = append(faults, pathFaults(name, config)...)
+		}
+	}
 	for name, pipeline := range c.Service.Pipelines {
 		if signal, _, _ := strings.Cut(name, "/"); signal != "traces" || takesRaw(pipeline.Processors) {
 			continue
@@ -44,6 +49,22 @@ func checkPipelines(id component.ID, conf *confmap.Conf) error {
 	}
 	slices.SortFunc(faults, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
 	return errors.Join(faults...)
+}
+
+// pathFaults are the URL paths of the otlp receiver by which requests with traces and others cannot be told apart: over HTTP nothing else
+// tells them apart before they are decoded.
+func pathFaults(receiver string, config any) (faults []error) {
+	section, _ := config.(map[string]any)
+	protocols, _ := section["protocols"].(map[string]any)
+	http, _ := protocols["http"].(map[string]any)
+	for key, value := range http {
+		path, ok := value.(string)
+		if signal, of := strings.CutSuffix(key, "_url_path"); of && ok && (signal == "traces") != strings.HasSuffix(path, tracesPath) {
+			faults = append(faults, fmt.Errorf("receivers::%s::protocols::http::%s is %q: with raw_spans the path of traces, and no other, ends in %s",
+				receiver, key, path, tracesPath))
+		}
+	}
+	return faults
 }
 
 // takesRaw says whether placeholders come to trace_assembly before anybody else looks at them.

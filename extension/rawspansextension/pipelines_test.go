@@ -15,6 +15,8 @@ receivers:
   otlp: {protocols: {grpc: {middlewares: [{id: other}, {id: raw_spans}]}, http: {endpoint: "localhost:1"}}}
   otlp/http: {protocols: {http: {middlewares: [{id: raw_spans}]}}}
   otlp/plain: {protocols: {grpc: {middlewares: [{id: raw_spans/2}]}, http: null}}
+  otlp/paths: {protocols: {http: {middlewares: [{id: raw_spans}], traces_url_path: /spans, metrics_url_path: /of/traces, logs_url_path: /logs}}}
+  otlp/good: {protocols: {http: {middlewares: [{id: raw_spans}], traces_url_path: /tenant/v1/traces, metrics_url_path: /tenant/metrics}}}
   jaeger: null
 processors: {memory_limiter: {check_interval: 1s}}
 service:
@@ -43,6 +45,7 @@ func TestPipelines(t *testing.T) {
 			var values map[string]any
 			require.NoError(t, yaml.Unmarshal([]byte(receivers+test.pipelines), &values))
 			extension := &rawSpans{id: component.MustNewID("raw_spans")}
+			delete(values["receivers"].(map[string]any), "otlp/paths") // has a test of its own
 			err := extension.NotifyConfigSnapshot(t.Context(), extensioncapabilities.NewConfigSnapshot(confmap.NewFromStringMap(values), nil))
 			if len(test.faults) == 0 {
 				require.NoError(t, err)
@@ -52,4 +55,16 @@ func TestPipelines(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Requests with metrics must not be taken for traces, nor traces be passed over.
+func TestPaths(t *testing.T) {
+	var values map[string]any
+	require.NoError(t, yaml.Unmarshal([]byte(receivers+"    traces: {receivers: [jaeger]}"), &values))
+	extension := &rawSpans{id: component.MustNewID("raw_spans")}
+	err := extension.NotifyConfigSnapshot(t.Context(), extensioncapabilities.NewConfigSnapshot(confmap.NewFromStringMap(values), nil))
+	require.ErrorContains(t, err, `receivers::otlp/paths::protocols::http::traces_url_path is "/spans"`)
+	require.ErrorContains(t, err, `receivers::otlp/paths::protocols::http::metrics_url_path is "/of/traces"`)
+	require.NotContains(t, err.Error(), "otlp/good")
+	require.NotContains(t, err.Error(), "logs_url_path")
 }

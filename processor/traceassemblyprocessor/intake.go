@@ -195,12 +195,14 @@ type intake struct {
 	rejected rejections
 }
 
+// recycle gives the batches back; the intake has none any more, so that doing it again does nothing.
 func (in *intake) recycle() {
 	for _, b := range in.batches {
 		if b != nil {
 			b.recycle()
 		}
 	}
+	in.batches = nil
 }
 
 // journaled says where the request stands in the journal.

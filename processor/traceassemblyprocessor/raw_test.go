@@ -128,6 +128,33 @@ func TestBrokenRequests(t *testing.T) {
 	})
 }
 
+// TestBrokenBehindGood sends requests that begin well and end broken between others: nothing of them reaches another sender's traces.
+func TestBrokenBehindGood(t *testing.T) {
+	valid, err := encodeTraces(request(testSpan{trace: 1, id: 1}))
+	require.NoError(t, err)
+	broken := valid + string(otlpwire.Request("", "", "\x0a\x03abc")) // a trace id of three bytes
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, func(c *Config) { c.NumShards = 2 })
+		const requests, spans = 200, 20
+		for i := range uint64(requests) {
+			err := f.ConsumeTraces(t.Context(), asItCame(t, broken))
+			require.True(t, consumererror.IsPermanent(err), "%v", err)
+			var good []testSpan
+			for j := range uint64(spans) {
+				good = append(good, testSpan{trace: 1000 + i*spans + j, id: 1})
+			}
+			require.NoError(t, f.ConsumeTraces(t.Context(), request(good...)))
+		}
+		f.stop()
+		traces := map[pcommon.TraceID]int{}
+		for _, release := range f.sink.releases {
+			traces[release.TraceID]++
+		}
+		require.Len(t, traces, requests*spans)
+		require.Len(t, f.sink.releases, requests*spans)
+	})
+}
+
 // TestKeptBytes holds one span of a request whose others go at once: it does not hold the request.
 func TestKeptBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
