@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
@@ -34,8 +33,9 @@ func (f *SpanFacts) protocol() string {
 	return p.Protocol()
 }
 
-// Calls is ReadCall for those who ask for every call: it remembers the latest calls by a hash of what they are read from, and
-// gives those that are alike as one. The zero value is not ready, see NewCalls. It is safe for concurrent use.
+// Calls is ReadCall for those who ask for every call and have only looked at the bytes of its span: it remembers the latest calls by a
+// hash of what they are read from, and gives those that are alike as one. The zero value is not ready, see NewCalls. It is safe
+// for concurrent use.
 type Calls struct {
 	seed  maphash.Seed // nobody can make calls that are taken for others
 	slots [callSlots]atomic.Pointer[rememberedCall]
@@ -52,17 +52,24 @@ type rememberedCall struct {
 // NewCalls makes Calls that remember nothing yet.
 func NewCalls() *Calls { return &Calls{seed: maphash.MakeSeed()} }
 
-// Read is the call of a client or producer span, nil for other spans and where it has no peer. It is not to be changed.
-func (c *Calls) Read(span ptrace.Span) *Call {
-	kind := span.Kind()
-	if kind != ptrace.SpanKindClient && kind != ptrace.SpanKindProducer {
-		return nil
-	}
-	hash := c.hash(kind, span.Attributes())
+// Calling says whether spans of the kind call somebody.
+func Calling(kind ptrace.SpanKind) bool {
+	return kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer
+}
+
+// Clues begins to gather what names the call of a span of the kind.
+func (c *Calls) Clues(kind ptrace.SpanKind) CallClues {
+	return CallClues{seed: c.seed, hash: uint64(kind)}
+}
+
+// Of is the call that the clues name, nil where it has no peer. It is not to be changed. read gives the span, where such a call was
+// not seen lately.
+func (c *Calls) Of(clues *CallClues, read func() ptrace.Span) *Call {
+	hash := clues.sum()
 	slot := &c.slots[hash%callSlots]
 	known := slot.Load()
 	if known == nil || known.hash != hash {
-		call := ReadCall(span)
+		call := ReadCall(read())
 		call.Peer, call.Protocol = strings.Clone(call.Peer), strings.Clone(call.Protocol) // not the whole of a URL
 		known = &rememberedCall{hash, call}
 		slot.Store(known)
@@ -73,110 +80,128 @@ func (c *Calls) Read(span ptrace.Span) *Call {
 	return &known.call
 }
 
-// hash is that of everything that Peer and Protocol look at. Spans that differ in it may have the same call, never the reverse.
-func (c *Calls) hash(kind ptrace.SpanKind, attrs pcommon.Map) uint64 {
-	var (
-		hash  = uint64(kind)
-		named bool      // by something that goes before the following
-		last  [8]string // what counts where nothing else names the peer: addresses are many
-	)
-	for key, value := range attrs.All() {
-		name := uint64(0)
-		switch key {
-		case "service.peer.name":
-			name = 1
-		case "peer.service":
-			name = 2
-		case "db.namespace":
-			name = 3
-		case "db.name":
-			name = 4
-		case "db.cassandra.keyspace":
-			name = 5
-		case "db.hbase.namespace":
-			name = 6
-		case "db.instance":
-			name = 7
-		case "messaging.destination.name":
-			name = 8
-		case "messaging.destination":
-			name = 9
-		case "messaging.source.name":
-			name = 10
-		case "message_bus.destination":
-			name = 11
-		case "server.address":
-			name = 12
-		case "net.peer.name":
-			name = 13
-		case "http.host":
-			name = 14
-		case "peer.hostname":
-			name = 15
-		case "db.system.name":
-			name = maxNamed + 1
-		case "db.system":
-			name = maxNamed + 2
-		case "messaging.system":
-			name = maxNamed + 3
-		case "rpc.system.name":
-			name = maxNamed + 4
-		case "rpc.system":
-			name = maxNamed + 5
-		case "rpc.service", "rpc.method": // that etcd is called counts
-			if value.Type() == pcommon.ValueTypeStr && value.Str() != "" {
-				etcd := uint64(0)
-				if strings.HasPrefix(value.Str(), etcdServices) {
-					etcd = 1
-				}
-				hash = mix(hash, 400+uint64(len(key)), etcd)
-			}
-			continue
-		case "db.query.text", "db.statement", "http.request.method", "http.method": // that they are there counts
-			if value.Type() == pcommon.ValueTypeStr {
-				hash = mix(hash, 100+uint64(len(key)), min(1, uint64(len(value.Str()))))
-			}
-			continue
-		case "server.port":
-			hash = mix(hash, 200, uint64(port(value)))
-			continue
-		case "net.peer.port":
-			hash = mix(hash, 201, uint64(port(value)))
-			continue
-		case "server.socket.domain":
-			setText(&last[0], value)
-			continue
-		case "net.sock.peer.name":
-			setText(&last[1], value)
-			continue
-		case "network.peer.address":
-			setText(&last[2], value)
-			continue
-		case "server.socket.address":
-			setText(&last[3], value)
-			continue
-		case "net.sock.peer.addr":
-			setText(&last[4], value)
-			continue
-		case "net.peer.ip":
-			setText(&last[5], value)
-			continue
-		case "url.full":
-			setText(&last[6], value)
-			continue
-		case "http.url":
-			setText(&last[7], value)
-			continue
-		default:
-			continue
-		}
-		if value.Type() == pcommon.ValueTypeStr && value.Str() != "" {
-			named = named || name <= maxNamed
-			hash = mix(hash, name, maphash.String(c.seed, value.Str()))
-		}
+// CallClues is a hash of everything that Peer and Protocol look at, gathered while the attributes of a span are walked. Spans that
+// differ in it may have the same call, never the reverse. Attributes that are neither text nor integer are no clues.
+type CallClues struct {
+	seed  maphash.Seed
+	hash  uint64
+	named bool      // by something that goes before the following
+	last  [8]string // what counts where nothing else names the peer: addresses are many
+}
+
+// Int takes an attribute.
+func (c *CallClues) Int(key string, n int64) {
+	switch key {
+	case "server.port":
+		c.hash = mix(c.hash, 200, uint64(n))
+	case "net.peer.port":
+		c.hash = mix(c.hash, 201, uint64(n))
 	}
-	if !named {
-		for i, text := range last {
+}
+
+// Text takes an attribute. Its text must not change until the call is asked for.
+func (c *CallClues) Text(key, text string) {
+	name := uint64(0)
+	switch key {
+	case "service.peer.name":
+		name = 1
+	case "peer.service":
+		name = 2
+	case "db.namespace":
+		name = 3
+	case "db.name":
+		name = 4
+	case "db.cassandra.keyspace":
+		name = 5
+	case "db.hbase.namespace":
+		name = 6
+	case "db.instance":
+		name = 7
+	case "messaging.destination.name":
+		name = 8
+	case "messaging.destination":
+		name = 9
+	case "messaging.source.name":
+		name = 10
+	case "message_bus.destination":
+		name = 11
+	case "server.address":
+		name = 12
+	case "net.peer.name":
+		name = 13
+	case "http.host":
+		name = 14
+	case "peer.hostname":
+		name = 15
+	case "db.system.name":
+		name = maxNamed + 1
+	case "db.system":
+		name = maxNamed + 2
+	case "messaging.system":
+		name = maxNamed + 3
+	case "rpc.system.name":
+		name = maxNamed + 4
+	case "rpc.system":
+		name = maxNamed + 5
+	case "rpc.service", "rpc.method": // that etcd is called counts
+		if text != "" {
+			etcd := uint64(0)
+			if strings.HasPrefix(text, etcdServices) {
+				etcd = 1
+			}
+			c.hash = mix(c.hash, 400+uint64(len(key)), etcd)
+		}
+		return
+	case "db.query.text", "db.statement", "http.request.method", "http.method": // that they are there counts
+		c.hash = mix(c.hash, 100+uint64(len(key)), min(1, uint64(len(text))))
+		return
+	case "server.port", "net.peer.port":
+		c.Int(key, textPort(text))
+		return
+	case "server.socket.domain":
+		c.setLast(0, text)
+		return
+	case "net.sock.peer.name":
+		c.setLast(1, text)
+		return
+	case "network.peer.address":
+		c.setLast(2, text)
+		return
+	case "server.socket.address":
+		c.setLast(3, text)
+		return
+	case "net.sock.peer.addr":
+		c.setLast(4, text)
+		return
+	case "net.peer.ip":
+		c.setLast(5, text)
+		return
+	case "url.full":
+		c.setLast(6, text)
+		return
+	case "http.url":
+		c.setLast(7, text)
+		return
+	default:
+		return
+	}
+	if text != "" {
+		c.named = c.named || name <= maxNamed
+		c.hash = mix(c.hash, name, maphash.String(c.seed, text))
+	}
+}
+
+// setLast takes the first of repeated attributes.
+func (c *CallClues) setLast(i int, text string) {
+	if c.last[i] == "" {
+		c.last[i] = text
+	}
+}
+
+func (c *CallClues) sum() uint64 {
+	hash := c.hash
+	if !c.named {
+		for i, text := range c.last {
 			if i >= 6 {
 				text = urlHost(text)
 			}

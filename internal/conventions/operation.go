@@ -1,6 +1,7 @@
 package conventions
 
 import (
+	"cmp"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -31,14 +32,19 @@ const maxRemembered = 1024
 //
 // A name in which none of this is found is returned as it is. What stands in braces is a placeholder, and stays.
 func (o *Operations) Of(span ptrace.Span) string {
-	name, kind := span.Name(), span.Kind()
+	return o.Named(span.Name(), span.Kind(), func() string { return routeOf(span.Attributes()) })
+}
+
+// Named is Of for those who have only the bytes of a span: template is asked for the template of its path, see Route. The answer may be a
+// part of the name.
+func (o *Operations) Named(name string, kind ptrace.SpanKind, template func() string) string {
 	seen := uint8(0)
 	for i := 0; i < len(name) && i < maxNameRead; i++ {
 		seen |= nameBytes[name[i]]
 	}
 	at, route := pathStart(name), ""
 	if at >= 0 && seen&holdsTemplate == 0 && !strings.Contains(name[at:], "/:") {
-		route = routeOf(span.Attributes())
+		route = template()
 	}
 	n := normalizer{dst: o.name[:0], escapes: seen&holdsEscape != 0, mail: seen&holdsAt != 0, temporary: -1}
 	switch {
@@ -139,19 +145,30 @@ func pathStart(name string) int {
 
 // routeOf is the template of the path that the span serves or calls; empty if it names none.
 func routeOf(attrs pcommon.Map) string {
-	template := ""
+	var r Route
 	for key, value := range attrs.All() {
-		switch key {
-		case "http.route":
-			if value.Type() == pcommon.ValueTypeStr && value.Str() != "" {
-				return value.Str()
-			}
-		case "url.template":
-			setText(&template, value)
+		if value.Type() == pcommon.ValueTypeStr {
+			r.Text(key, value.Str())
 		}
 	}
-	return template
+	return r.Template()
 }
+
+// Route is the template of the path that a span serves or calls, gathered while its attributes are walked. The zero value is ready.
+type Route struct{ route, template string }
+
+// Text takes an attribute.
+func (r *Route) Text(key, text string) {
+	switch {
+	case key == "http.route" && r.route == "":
+		r.route = text
+	case key == "url.template" && r.template == "":
+		r.template = text
+	}
+}
+
+// Template is what was found; empty if there is none.
+func (r *Route) Template() string { return cmp.Or(r.route, r.template) }
 
 // temporaryName is where the name of a queue begins that a broker or its client made up: RabbitMQ's and NATS's. -1 if there is none.
 func temporaryName(name string) int {

@@ -208,11 +208,17 @@ func port(value pcommon.Value) int64 {
 	case pcommon.ValueTypeInt:
 		return value.Int()
 	case pcommon.ValueTypeStr: // some older libraries
-		if n, err := strconv.ParseUint(value.Str(), 10, 16); err == nil {
-			return int64(n)
-		}
+		return textPort(value.Str())
 	}
 	return 0
+}
+
+func textPort(text string) int64 {
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return 0
+	}
+	return int64(n)
 }
 
 // first is the first of the facts that is there.

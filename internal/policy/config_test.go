@@ -65,7 +65,7 @@ func deliveryFaults(t *testing.T, content []byte) (faults []string) {
 }
 
 var (
-	// Processors that edit spans in place, such that doing it twice is doing it once.
+	// Processors that make the same of the same spans.
 	keepCalls = []string{"trace_analysis", "attributes", "resource", "filter", "transform"}
 	// Exporters to which a repeated call does no harm.
 	ignoreRepeats = []string{"trace_store", "debug", "nop"}

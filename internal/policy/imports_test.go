@@ -61,13 +61,16 @@ var importRules = []importRule{
 		"the contract knows no backend and no analysis",
 	},
 	{"internal/codec", nil, "it knows bytes, not what they mean"},
+	{"internal/otlpwire", nil, "it knows how OTLP is written, not what Tracewright makes of it"},
+	{"internal/rawspans", []string{"internal/otlpwire"}, "how a request goes through a pipeline as it came; those at both ends know of it"},
 	{"internal/journal", nil, "a log knows bytes, not what they mean"},
 	{"internal/tenant", nil, "one rule, used by what takes spans and what answers"},
 	{"internal/policy", nil, "rules about the tree"},
 	{
 		"processor/traceassemblyprocessor",
 		[]string{
-			"internal/codec", "internal/conventions", "internal/journal", "internal/tenant", "internal/tracetree", "internal/tracestore",
+			"internal/codec", "internal/conventions", "internal/journal", "internal/otlpwire", "internal/rawspans", "internal/tenant",
+			"internal/tracetree", "internal/tracestore",
 		},
 		"assembly collects spans and judges nothing; of the store's contract it needs InFlightRegistry",
 	},
@@ -86,6 +89,7 @@ var importRules = []importRule{
 		[]string{"internal/conventions", "internal/tracestore", "internal/tracestore/pebblestore"},
 		"the only place that wires a backend in",
 	},
+	{"extension/rawspansextension", []string{"internal/rawspans"}, "it makes placeholders of requests and looks into nothing"},
 	{"extension/goruntimeextension", nil, "it sets the process and knows nothing of traces"},
 	{
 		"extension/tracequeryextension",

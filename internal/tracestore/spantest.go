@@ -188,7 +188,12 @@ func (c *AttributeCondition) holds(value pcommon.Value, found bool) bool {
 // SpanDuration is the span's end minus its start. Times that an int64 of nanoseconds cannot hold count as 0. A span that ends
 // before it starts has no duration, nor has one that was sent without a start (0, and a real end).
 func SpanDuration(span ptrace.Span) time.Duration {
-	start, end := conventions.Nanoseconds(span.StartTimestamp()), conventions.Nanoseconds(span.EndTimestamp())
+	return DurationBetween(span.StartTimestamp(), span.EndTimestamp())
+}
+
+// DurationBetween is the duration of a span with these times.
+func DurationBetween(startTime, endTime pcommon.Timestamp) time.Duration {
+	start, end := conventions.Nanoseconds(startTime), conventions.Nanoseconds(endTime)
 	if start == 0 && end > tracetree.MinRealTime {
 		return 0
 	}

@@ -3,6 +3,7 @@ package traceassemblyprocessor
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -12,6 +13,9 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/otlpwire"
+	"github.com/tracewright/tracewright/internal/rawspans"
 )
 
 // sdkRequest is a request of traces with n spans each, of four services, about 540 bytes of OTLP a span.
@@ -62,43 +66,64 @@ func sdkRequest(traces, n int, seed uint64) ptrace.Traces {
 	return td
 }
 
-// BenchmarkAssembly measures the CPU that assembly adds to decoding, garbage collection of held spans included: a span is
+// traceIDs finds where the trace ids of a request stand.
+type traceIDs struct {
+	oneMessage
+	request string
+	at      []int
+}
+
+func (t *traceIDs) Span(s *otlpwire.Span) error {
+	t.at = append(t.at, s.At+strings.Index(t.request[s.At:s.End], string(s.TraceID[:])))
+	return nil
+}
+
+// BenchmarkAssembly measures the CPU that assembly adds to decoding, garbage collection of what is held included: a span is
 // held for linger, as in the service, and the process's CPU time counts, not the clock.
 func BenchmarkAssembly(b *testing.B) {
 	const traces, spans, heldSpans = 50, 20, 100_000
-	var marshaler ptrace.ProtoMarshaler
-	var requests [][]byte
+	var requests []*traceIDs
 	for seed := range uint64(64) {
-		data, err := marshaler.MarshalTraces(sdkRequest(traces, spans, seed))
+		data, err := encodeTraces(sdkRequest(traces, spans, seed))
 		require.NoError(b, err)
-		requests = append(requests, data)
+		r := &traceIDs{request: data}
+		require.NoError(b, new(otlpwire.Scanner).Scan(data, r))
+		requests = append(requests, r)
 	}
-	var unmarshaler ptrace.ProtoUnmarshaler
-	decode := func(i int) ptrace.Traces {
-		td, err := unmarshaler.UnmarshalTraces(requests[i%len(requests)])
-		require.NoError(b, err)
-		// Other trace ids in every round.
-		for _, rs := range td.ResourceSpans().All() {
-			for _, ss := range rs.ScopeSpans().All() {
-				for _, span := range ss.Spans().All() {
-					id := span.TraceID()
-					id[0], id[1], id[2] = byte(i>>6), byte(i>>14), byte(i>>22)
-					span.SetTraceID(id)
-				}
-			}
+	// request writes one with other trace ids in every round.
+	request := func(i int, to []byte) {
+		from := requests[i%len(requests)]
+		copy(to, from.request)
+		for _, at := range from.at {
+			to[at], to[at+1], to[at+2] = byte(i>>6), byte(i>>14), byte(i>>22)
 		}
+	}
+	decoded := func(i int) ptrace.Traces {
+		data := make([]byte, len(requests[i%len(requests)].request))
+		request(i, data)
+		td, err := unmarshaler.UnmarshalTraces(data)
+		require.NoError(b, err)
+		return td
+	}
+	raw := func(i int) ptrace.Traces {
+		var td ptrace.Traces
+		size := len(requests[i%len(requests)].request)
+		require.NoError(b, rawspans.Decode(size, func(to []byte) { request(i, to) }, func(data []byte) (err error) {
+			td, err = unmarshaler.UnmarshalTraces(data)
+			return err
+		}))
 		return td
 	}
 	b.Run("decode alone", func(b *testing.B) {
 		begin := cpu()
 		n := 0
 		for b.Loop() {
-			decode(n)
+			decoded(n)
 			n++
 		}
 		report(b, begin, n*traces*spans)
 	})
-	assemble := func(b *testing.B, configure func(*Config)) {
+	assemble := func(b *testing.B, receive func(int) ptrace.Traces, configure func(*Config)) {
 		tel := componenttest.NewTelemetry()
 		cfg := createDefaultConfig().(*Config)
 		cfg.Linger = 200 * time.Millisecond
@@ -112,20 +137,20 @@ func BenchmarkAssembly(b *testing.B) {
 			for p.budget.spans.Load() > heldSpans {
 				time.Sleep(time.Millisecond)
 			}
-			require.NoError(b, p.ConsumeTraces(b.Context(), decode(n)))
+			require.NoError(b, p.ConsumeTraces(b.Context(), receive(n)))
 			n++
 		}
 		require.NoError(b, p.Shutdown(b.Context()))
 		report(b, begin, n*traces*spans)
 		require.NoError(b, tel.Shutdown(b.Context()))
 	}
-	b.Run("decode and assemble", func(b *testing.B) { assemble(b, func(*Config) {}) })
-	b.Run("decode, journal and assemble", func(b *testing.B) {
-		assemble(b, func(c *Config) {
-			withJournal(c)
-			c.Journal.Get().Directory = b.TempDir()
-		})
-	})
+	journaled := func(c *Config) {
+		withJournal(c)
+		c.Journal.Get().Directory = b.TempDir()
+	}
+	b.Run("assemble", func(b *testing.B) { assemble(b, raw, func(*Config) {}) })
+	b.Run("journal and assemble", func(b *testing.B) { assemble(b, raw, journaled) })
+	b.Run("decode and assemble", func(b *testing.B) { assemble(b, decoded, func(*Config) {}) })
 }
 
 func report(b *testing.B, begin time.Duration, spans int) {

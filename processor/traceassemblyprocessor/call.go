@@ -3,19 +3,16 @@ package traceassemblyprocessor
 import (
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/ptrace"
-
-	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/journal"
+	"github.com/tracewright/tracewright/internal/otlpwire"
 )
 
-// call is one ConsumeTraces call to the next consumer: whole releases, of every trace one at most. Its resources and scopes are
-// filled in when it is handed on: a copy in each of the calls that wait could take many times what was sent.
+// call is one ConsumeTraces call to the next consumer: whole releases, of every trace one at most. Until it is handed on it is bytes.
 type call struct {
-	traces     ptrace.Traces
 	keys       []traceKey // of the releases
 	spans      int
 	weight     int64
+	decoded    int64            // what it takes more while it is handed on
 	releasedAt int64            // nanoseconds since 1970
 	arrived    segmentCounts    // spans in the journal
 	releases   []*release       // with a journal, until the intent is written
@@ -23,20 +20,31 @@ type call struct {
 	// rest are the calls of the further parts of a cut. What is written on a part presumes all others: they have one intent, and
 	// one mark when all are taken.
 	rest      []*call
-	resources []emptyResource // until fill
-	scopes    []emptyScope    // until fill
+	resources []callResource
 }
 
-// emptyResource and emptyScope are what a call is to be filled with. Other calls and the shards read the same.
-type emptyResource struct {
-	in   ptrace.ResourceSpans
-	from *resource
+// callResource are the spans of a resource; callScope those of one of its scopes, in their order.
+type callResource struct {
+	from   *resource
+	scopes []callScope
 }
 
-type emptyScope struct {
-	in   ptrace.ScopeSpans
-	from *origin
+type callScope struct {
+	from    *origin
+	spans   []string // their bytes
+	size    int      // of spans, as parts of a message
+	patched []patchedSpan
 }
+
+// patchedSpan is one on which something is to be written.
+type patchedSpan struct {
+	at       int // among the scope's
+	patch    patches
+	conflict bool
+}
+
+// scopePlace is where a call has a scope.
+type scopePlace struct{ resource, scope int }
 
 // calls are the call and the rest.
 func (c *call) calls() []*call { return append([]*call{c}, c.rest...) }
@@ -50,23 +58,6 @@ func (c *call) allArrived() segmentCounts {
 		}
 	}
 	return all
-}
-
-// fill copies resources and scopes into the call.
-func (c *call) fill() {
-	for _, r := range c.resources {
-		attrs := r.in.Resource().Attributes()
-		attrs.EnsureCapacity(r.from.content.Attributes().Len() + 2)
-		r.from.content.CopyTo(r.in.Resource())
-		if r.from.key.tenant != "" {
-			attrs.PutStr(conventions.AttrTenant, r.from.key.tenant)
-		}
-		attrs.PutInt(conventions.AttrReleasedAt, c.releasedAt)
-	}
-	for _, s := range c.scopes {
-		s.from.scope.CopyTo(s.in.Scope())
-	}
-	c.resources, c.scopes = nil, nil
 }
 
 // delivery is what a shard sends to the callBuilder.
@@ -91,8 +82,8 @@ type callBuilder struct {
 	size      int64 // of the releases in open, see measure
 	lasts     []time.Duration
 	traces    map[traceKey]struct{}
-	resources map[resourceKey]ptrace.ResourceSpans
-	scopes    map[originKey]ptrace.SpanSlice
+	resources map[resourceKey]int // places in open
+	scopes    map[originKey]scopePlace
 	marked    []*heldOrigin // those that know where the open call has their spans
 }
 
@@ -106,8 +97,8 @@ func newCallBuilder(p *assemblyProcessor, out *handOn) *callBuilder {
 		out:       out,
 		journaled: p.ledger != nil,
 		traces:    make(map[traceKey]struct{}),
-		resources: make(map[resourceKey]ptrace.ResourceSpans),
-		scopes:    make(map[originKey]ptrace.SpanSlice),
+		resources: make(map[resourceKey]int),
+		scopes:    make(map[originKey]scopePlace),
 	}
 }
 
@@ -176,7 +167,7 @@ func (b *callBuilder) addPart(r *release) {
 // put puts a release into the open call, which is a new one where there is none.
 func (b *callBuilder) put(r *release) {
 	if b.open == nil {
-		b.open = &call{traces: ptrace.NewTraces()}
+		b.open = &call{}
 	}
 	b.traces[r.key] = struct{}{}
 	b.lasts = append(b.lasts, r.last)
@@ -184,61 +175,66 @@ func (b *callBuilder) put(r *release) {
 	b.open.spans += len(r.spans)
 	b.open.weight += r.weight
 	b.size += r.size
-	b.move(r.spans)
+	b.move(&r.contents)
 	if b.journaled {
 		b.open.releases = append(b.open.releases, r)
 	} else {
-		recycleSpans(r.spans)
+		r.recycle()
 	}
 }
 
-func (b *callBuilder) move(spans []heldSpan) {
+func (b *callBuilder) move(c *contents) {
 	var (
 		origin *heldOrigin
-		target ptrace.SpanSlice
+		target *callScope
 	)
-	for i := range spans {
-		h := &spans[i]
-		if h.origin != origin {
-			origin = h.origin
-			target = b.target(origin)
+	for i := range c.spans {
+		h := &c.spans[i]
+		if o := c.origin(h); o != origin {
+			origin = o
+			at := b.place(origin)
+			target = &b.open.resources[at.resource].scopes[at.scope]
 		}
-		appendSpan(target, h.span)
+		if h.patch != 0 || h.conflict {
+			target.patched = append(target.patched, patchedSpan{len(target.spans), c.patched(h), h.conflict})
+		}
+		target.spans = append(target.spans, c.raw(h))
+		b.open.decoded += int64(h.decoded)
+		target.size += otlpwire.SizeOf(int(h.bytes.size))
 		if b.journaled {
 			b.open.arrived.add(h.ref.record.Segment, 1)
 		}
 	}
 }
 
-// target is where the open call has the spans of an origin.
-func (b *callBuilder) target(o *heldOrigin) ptrace.SpanSlice {
+// place is where the open call has the spans of an origin.
+func (b *callBuilder) place(o *heldOrigin) scopePlace {
 	if o.inCall {
-		return o.target
+		return o.place
 	}
-	target, ok := b.scopes[o.key]
+	place, ok := b.scopes[o.key]
 	if !ok {
-		ss := b.resourceSpans(o.resource).ScopeSpans().AppendEmpty()
-		ss.SetSchemaUrl(o.schemaURL)
-		b.open.scopes = append(b.open.scopes, emptyScope{ss, o.origin})
+		place.resource = b.resourcePlace(o.resource)
+		r := &b.open.resources[place.resource]
+		place.scope = len(r.scopes)
+		r.scopes = append(r.scopes, callScope{from: o.origin})
 		b.hold(o.weight)
-		target = ss.Spans()
-		b.scopes[o.key] = target
+		b.scopes[o.key] = place
 	}
-	o.inCall, o.target = true, target
+	o.inCall, o.place = true, place
 	b.marked = append(b.marked, o)
-	return target
+	return place
 }
 
-func (b *callBuilder) resourceSpans(r *resource) ptrace.ResourceSpans {
-	rs, ok := b.resources[r.key]
+func (b *callBuilder) resourcePlace(r *resource) int {
+	at, ok := b.resources[r.key]
 	if !ok {
-		rs = b.open.traces.ResourceSpans().AppendEmpty()
-		rs.SetSchemaUrl(r.schemaURL)
-		b.open.resources = append(b.open.resources, emptyResource{rs, r})
+		at = len(b.open.resources)
+		b.open.resources = append(b.open.resources, callResource{from: r})
 		b.hold(r.weight)
-		b.resources[r.key] = rs
+		b.resources[r.key] = at
 	}
-	return rs
+	return at
 }
 
 // hold counts what the open call has beside its spans, as long as it is held.
@@ -247,11 +243,18 @@ func (b *callBuilder) hold(weight int64) {
 	b.budget.held.Add(weight)
 }
 
+// recycle gives back the memory of a release that nobody needs any more.
+func (r *release) recycle() {
+	if !r.part {
+		recycleContents(r.contents)
+	}
+}
+
 // forget drops what only the intent needed.
 func (c *call) forget() {
 	for _, one := range c.calls() {
 		for _, r := range one.releases {
-			recycleSpans(r.spans)
+			r.recycle()
 		}
 		one.releases = nil
 	}
@@ -277,7 +280,7 @@ func (b *callBuilder) seal(releasedAt int64) *call {
 	clear(b.resources)
 	clear(b.scopes)
 	for i, o := range b.marked {
-		o.inCall, o.target = false, ptrace.SpanSlice{} // or it would keep the whole call in memory
+		o.inCall = false
 		b.marked[i] = nil
 	}
 	b.marked = b.marked[:0]

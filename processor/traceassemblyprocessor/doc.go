@@ -4,14 +4,14 @@
 //
 // The way of a span:
 //
-//	ConsumeTraces ── intake: tenant, trust, what cannot be assembled, sizes ── splits the request by shard
+//	ConsumeTraces ── intake: tenant, trust, what cannot be assembled, sizes ── splits the request, which is bytes, by shard
 //	     │ bounded channel for each shard
 //	shard ── one goroutine that owns its open traces, its skeletons of released ones and what it learned of quiet periods;
-//	     │   releases a trace when it is due and writes assembly's annotations
+//	     │   releases a trace when it is due and says what assembly annotates
 //	     │ releases
-//	callBuilder ── one goroutine that moves releases into calls, and closes a call when it is full or old
+//	callBuilder ── one goroutine that puts releases into calls, and closes a call when it is full or old
 //	     │ list, bounded by the byte budget alone
-//	handOn ── workers that call the next consumer and repeat what it refuses
+//	handOn ── workers that decode calls, annotate them, call the next consumer and repeat what it refuses
 //
 // With a journal the ledger stands beside them: a request is written before it is split, a call before it is handed on, and what
 // is settled as well, so that replay can take up after a crash what is not.

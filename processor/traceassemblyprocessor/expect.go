@@ -49,10 +49,10 @@ func entryKind(kind ptrace.SpanKind) bool {
 	return kind == ptrace.SpanKindServer || kind == ptrace.SpanKindConsumer
 }
 
-func (h *heldSpan) service() string { return h.origin.resource.service }
-
 // answers says whether h is what a CLIENT span of the other service expects as child.
-func (h *heldSpan) answers(service string) bool { return entryKind(h.kind) || h.service() != service }
+func (c *contents) answers(h *heldSpan, service string) bool {
+	return entryKind(h.kind) || c.service(h) != service
+}
 
 // arrival is when a held span came.
 func (t *trace) arrival(h *heldSpan) time.Duration {
@@ -74,7 +74,7 @@ func (t *trace) parentCame(v int32, h *heldSpan, learned *learnedOperations) (se
 	if o := learned.of(child.op); o != nil && o.parent.total > 0 {
 		o.parent.arrived(h.after(child))
 	}
-	return served || child.answers(h.service())
+	return served || t.answers(child, t.service(h))
 }
 
 // maxShared is how many spans of one id are looked at.
@@ -92,7 +92,7 @@ func (t *trace) childCame(at int, h *heldSpan, learned *learnedOperations) {
 		parent := &t.spans[v]
 		t.request.advanced = t.request.advanced || h.kind != ptrace.SpanKindConsumer && parent.kind != ptrace.SpanKindConsumer
 		for n := 0; n < maxShared; n++ {
-			if parent.state&lacksChild != 0 && h.answers(parent.service()) {
+			if parent.state&lacksChild != 0 && t.answers(h, t.service(parent)) {
 				t.answered(parent, h, learned)
 			}
 			if parent.next < 0 {
@@ -102,7 +102,7 @@ func (t *trace) childCame(at int, h *heldSpan, learned *learnedOperations) {
 		}
 	case ok:
 		h.state |= lacksParent
-		if child, served := t.wantedBy(v); !served && (entryKind(h.kind) || child != nil && child.service() != h.service()) {
+		if child, served := t.wantedBy(v); !served && (entryKind(h.kind) || child != nil && t.service(child) != t.service(h)) {
 			t.held.set(h.parent, v-1) // its mark that it is served
 		}
 	default:
@@ -150,7 +150,7 @@ func (t *trace) answered(client, child *heldSpan, learned *learnedOperations) {
 // expectChild is called for a CLIENT span whose child in another service is not there.
 func (t *trace) expectChild(h *heldSpan, learned *learnedOperations) {
 	h.state |= lacksChild
-	if learned.client(h).waits(h.failed) > 0 {
+	if learned.client(&t.contents, h).waits(h.failed) > 0 {
 		h.state |= pending
 		t.pending++
 	}
@@ -198,7 +198,7 @@ func (t *trace) patience(learned *learnedOperations) (until time.Duration, expec
 			}
 		}
 		if h.state&pending != 0 && !t.asynchronous(h) {
-			wait = max(wait, learned.waits(h, t.last))
+			wait = max(wait, learned.waits(&t.contents, h, t.last))
 		}
 		if wait >= unknown {
 			return wait, expectedChild && t.awaited == 0
@@ -218,7 +218,7 @@ func (t *trace) learn(learned *learnedOperations) {
 	for i := range t.spans {
 		h := &t.spans[i]
 		if h.state&lacksChild != 0 {
-			learned.client(h).child(h.failed).missed()
+			learned.client(&t.contents, h).child(h.failed).missed()
 		}
 		if h.state&lacksParent != 0 && t.missing(h) {
 			learned.make(h.op).parent.missed()

@@ -9,8 +9,6 @@ import (
 
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumererror"
-	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/internal/journal"
@@ -26,12 +24,9 @@ const (
 // handOn calls the next consumer. Calls wait here in a list that only the byte budget bounds, so that nobody before it
 // waits for the next consumer.
 //
-// A call that is refused is repeated until it is taken. The first attempt hands over the call itself; what the next
-// consumer did to it by then is part of the call (trace_analysis writes the same annotations again). From then on the call is
-// kept as it is, and every further attempt works on a copy: a fan-out marks shared data read-only, and a consumer that took
-// the data although another refused may still be reading it. Copying before the first attempt would cost every call
-// what only refused ones need. The rule for what may stand behind trace_assembly follows from this: a processor that
-// edits spans in place such that doing it twice is doing it once.
+// A call that is refused is repeated until it is taken. Each attempt decodes it anew, so that it begins with what the first one did,
+// whatever consumers did to that or still do. The rule for what may stand behind trace_assembly follows from this: it must make
+// the same of the same.
 type handOn struct {
 	next      consumer.Traces
 	budget    *budget
@@ -122,10 +117,11 @@ func (h *handOn) done(c *call) {
 
 // work hands on calls until none comes any more. Once ctx ends, what is left is lost, or stays in the journal.
 func (h *handOn) work(ctx context.Context) {
+	var decoder callDecoder
 	for c := h.take(ctx); c != nil; c = h.take(ctx) {
 		settled := true
 		for _, one := range c.calls() {
-			settled = h.deliver(ctx, one) && settled
+			settled = h.deliver(ctx, one, &decoder) && settled
 			h.done(one)
 		}
 		if settled && h.ledger != nil {
@@ -149,16 +145,16 @@ func (h *handOn) take(ctx context.Context) *call {
 }
 
 // deliver says whether the call is settled: taken, or refused for good.
-func (h *handOn) deliver(ctx context.Context, c *call) bool {
-	// With pdata's pooling the pipeline recycles the data when an attempt returns, unless there is a reference to it.
-	pref.RefTraces(c.traces)
-	defer pref.UnrefTraces(c.traces)
-	traces := c.traces
+func (h *handOn) deliver(ctx context.Context, c *call, decoder *callDecoder) bool {
+	h.budget.carry(c.decoded, 0)
+	defer h.budget.done(c.decoded, 0)
 	for attempt := 0; ctx.Err() == nil; attempt++ {
-		if attempt == 0 {
-			c.fill()
+		traces, err := decoder.decode(c)
+		if err != nil { // not of bytes that intake let pass
+			h.refuse(c, err)
+			return true
 		}
-		err := h.next.ConsumeTraces(ctx, traces)
+		err = h.next.ConsumeTraces(ctx, traces)
 		if err == nil {
 			h.telemetry.handedOn(c)
 			return true
@@ -174,8 +170,6 @@ func (h *handOn) deliver(ctx context.Context, c *call) bool {
 		if !sleep(ctx, backoff(attempt)) {
 			break
 		}
-		traces = ptrace.NewTraces()
-		c.traces.CopyTo(traces)
 	}
 	h.lose(c)
 	return false

@@ -14,26 +14,38 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.opentelemetry.io/collector/pdata/xpdata/pref"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
+	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/journal"
+	"github.com/tracewright/tracewright/internal/otlpwire"
+	"github.com/tracewright/tracewright/internal/rawspans"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 var errStopped = errors.New("trace_assembly is not running; send again later")
 
-// arrival is one span on its way to its shard. The shard owns the span; the origin is shared. What assembly needs of the span is read
-// here, where it was decoded a moment ago: later reading it means waiting for memory.
+// arrival is one span on its way to its shard; the origin is shared. What assembly needs of the span is read here, where its bytes came by
+// a moment ago.
 type arrival struct {
 	trace  pcommon.TraceID
 	origin *origin
-	held   heldSpan // without what the shard knows: its origin, operation, times of arrival
+	name   string            // a part of the request
+	raw    string            // so is this, unless it stands elsewhere
+	at     int               // of raw in the request, or elsewhere
+	call   *conventions.Call // of a virtual peer if nobody answers; nil for most
+	held   heldSpan          // without what the shard knows: its origin, operation, times of arrival
 }
+
+// elsewhere is the place of bytes that were written anew.
+const elsewhere = -1
 
 // batch is what one request brings for one shard.
 type batch struct {
 	at       time.Duration    // arrival, on the processor's clock
 	record   journal.Position // of the request, if there is a journal
+	request  string
 	arrivals []arrival
 	weight   int64 // of the arrivals
 	// shared is the weight of the request's resources and scopes, on one of its batches: reserved until the shard counts by
@@ -65,9 +77,9 @@ func (b *batch) recycle() {
 	batches.Put(b)
 }
 
-// ConsumeTraces takes a request whole or answers an error; every error but that of a bad tenant is retryable. td becomes the
-// processor's. A request that fails because ctx ends may be taken in part: its sender repeats it, and what was taken is
-// recognised as duplicate.
+// ConsumeTraces takes a request whole or answers an error; every error but that of a bad tenant, or of what is no request, is retryable.
+// td becomes the processor's. A request that fails because ctx ends may be taken in part: its sender repeats it, and what was taken
+// is recognised as duplicate.
 func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	if !p.gate.enter() {
 		p.telemetry.refused(refusedStopped)
@@ -82,24 +94,21 @@ func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces)
 		p.telemetry.refused(refusedTenant)
 		return err
 	}
-	// Spans are used after this call returns. With pdata's pooling the receiver would recycle them then; this reference is
-	// never given back, so that the garbage collector frees them instead.
-	pref.RefTraces(td)
-
-	var record *[]byte
-	if p.ledger != nil { // before split takes it apart
-		if record, err = encodeArrival(tenant, td); err != nil {
-			return consumererror.NewPermanent(fmt.Errorf("encode spans for the journal: %w", err))
-		}
+	request, err := requestBytes(td)
+	var in *intake
+	if err == nil {
+		in, err = p.read(request, tenant)
 	}
-	var in intake
-	in.split(p, td, tenant)
+	if err != nil {
+		p.telemetry.refused(refusedMalformed)
+		return err
+	}
 	if !p.budget.reserve(in.weight+in.shared, in.spans) {
 		in.recycle()
 		return p.full()
 	}
 	if p.ledger != nil && in.spans > 0 {
-		at, err := p.ledger.arrive(ctx, record, in.spans)
+		at, err := p.ledger.arrive(ctx, tenant, request, in.spans)
 		if err != nil {
 			p.telemetry.refused(refusedJournal)
 			p.budget.drop(in.weight+in.shared, in.spans)
@@ -111,7 +120,23 @@ func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces)
 	p.telemetry.received(in.rejected.total())
 	p.telemetry.rejected(&in.rejected)
 	p.rejects.note(&in.rejected)
-	return p.send(ctx, &in)
+	return p.send(ctx, in)
+}
+
+// requestBytes is a request as OTLP protobuf: as it came, where the receiver hands that on, else encoded.
+func requestBytes(td ptrace.Traces) (string, error) {
+	request, err := rawspans.Unwrap(td)
+	if err != nil {
+		return "", consumererror.NewPermanent(err)
+	}
+	if td.ResourceSpans().Len() == 0 {
+		return request, nil
+	}
+	encoded, err := encodeTraces(td)
+	if err != nil {
+		return "", consumererror.NewPermanent(err)
+	}
+	return request + encoded, nil
 }
 
 func (p *assemblyProcessor) full() error {
@@ -152,6 +177,16 @@ func (p *assemblyProcessor) send(ctx context.Context, in *intake) error {
 
 // intake is one request, split by shard.
 type intake struct {
+	p        *assemblyProcessor
+	request  string
+	tenant   string
+	at       time.Duration
+	resource *resource // of the spans that are read now
+	origin   *origin
+	mix      uint64
+	counted  int64 // spans that were taken when the resource began, and the scope
+	scoped   int64
+
 	batches  []*batch // by shard; nil where the request has nothing for it
 	weight   int64
 	shared   int64 // weight of resources and scopes that have spans
@@ -160,12 +195,14 @@ type intake struct {
 	rejected rejections
 }
 
+// recycle gives the batches back; the intake has none any more, so that doing it again does nothing.
 func (in *intake) recycle() {
 	for _, b := range in.batches {
 		if b != nil {
 			b.recycle()
 		}
 	}
+	in.batches = nil
 }
 
 // journaled says where the request stands in the journal.
@@ -177,123 +214,158 @@ func (in *intake) journaled(record journal.Position) {
 	}
 }
 
-func (in *intake) split(p *assemblyProcessor, td ptrace.Traces, tenant string) {
-	in.batches = make([]*batch, len(p.shards))
-	at := p.now()
-	for i := range td.ResourceSpans().Len() {
-		rs := td.ResourceSpans().At(i)
-		spansTenant := tenant
-		if p.cfg.TrustAnnotations {
-			spansTenant = takeTenant(rs.Resource().Attributes(), tenant)
-		}
-		if _, deep := inspectAttributes(rs.Resource().Attributes(), p.cfg.TrustAnnotations); deep {
-			in.skip(&in.rejected[rejectedDepth], resourceSpanCount(rs))
-			continue
-		}
-		r := newResource(spansTenant, rs)
-		mix := tenantMix(spansTenant)
-		before := in.spans
-		for j := range rs.ScopeSpans().Len() {
-			in.splitScope(p, r, mix, at, rs.ScopeSpans().At(j))
-		}
-		if in.spans > before {
-			in.shared += r.weight
+// scanners keep memory for the next request.
+var scanners = sync.Pool{New: func() any { return &otlpwire.Scanner{Prefix: conventions.Prefix} }}
+
+// read splits a request by shard. Its error is permanent: what it is given is no request.
+func (p *assemblyProcessor) read(request, tenant string) (*intake, error) {
+	scanner := scanners.Get().(*otlpwire.Scanner)
+	defer scanners.Put(scanner)
+	in := &intake{p: p, request: request, tenant: tenant, at: p.now(), batches: make([]*batch, len(p.shards))}
+	err := scanner.Scan(request, in)
+	if errors.Is(err, otlpwire.ErrIrregular) {
+		in.recycle()
+		if request, err = regular(request); err == nil {
+			in = &intake{p: p, request: request, tenant: tenant, at: in.at, batches: make([]*batch, len(p.shards))}
+			err = scanner.Scan(request, in)
 		}
 	}
+	if err != nil {
+		in.recycle()
+		return nil, consumererror.NewPermanent(status.Error(codes.InvalidArgument, fmt.Sprint("read spans: ", err)))
+	}
+	in.leaveScope()
+	in.leaveResource()
 	for _, b := range in.batches {
 		if b != nil {
 			b.shared = in.shared
 			break
 		}
 	}
+	return in, nil
 }
 
-func (in *intake) splitScope(p *assemblyProcessor, r *resource, mix uint64, at time.Duration, ss ptrace.ScopeSpans) {
-	spans := ss.Spans()
-	if _, deep := inspectAttributes(ss.Scope().Attributes(), p.cfg.TrustAnnotations); deep {
-		in.skip(&in.rejected[rejectedDepth], spans.Len())
-		return
+func (in *intake) leaveScope() {
+	if in.origin != nil && in.spans > in.scoped {
+		in.shared += in.origin.weight
 	}
-	o := newOrigin(r, ss)
-	before := in.spans
-	for k := range spans.Len() {
-		in.add(p, o, mix, at, spans.At(k))
-	}
-	if in.spans > before {
-		in.shared += o.weight
-	}
+	in.origin, in.scoped = nil, in.spans
 }
 
-// skip passes over spans that are rejected together.
-func (in *intake) skip(why *int, spans int) {
-	*why += spans
+func (in *intake) leaveResource() {
+	if in.resource != nil && in.spans > in.counted {
+		in.shared += in.resource.weight
+	}
+	in.resource, in.counted = nil, in.spans
+}
+
+// Resource begins the spans of a resource.
+func (in *intake) Resource(raw, schemaURL string) (visit bool, err error) {
+	in.leaveScope()
+	in.leaveResource()
+	in.resource, err = in.p.senders.resource(in.tenant, raw, schemaURL)
+	if in.resource != nil {
+		in.mix = tenantMix(in.resource.key.tenant)
+	}
+	return in.resource != nil, err
+}
+
+// Scope begins the spans of a scope.
+func (in *intake) Scope(raw, schemaURL string) (visit bool, err error) {
+	in.leaveScope()
+	in.origin, err = in.p.senders.origin(in.resource, raw, schemaURL)
+	return in.origin != nil, err
+}
+
+// Skipped passes over spans whose resource or scope is nested too deeply.
+func (in *intake) Skipped(spans int) {
+	in.rejected[rejectedDepth] += spans
 	in.index += uint32(spans)
 }
 
-func resourceSpanCount(rs ptrace.ResourceSpans) int {
-	n := 0
-	for i := range rs.ScopeSpans().Len() {
-		n += rs.ScopeSpans().At(i).Spans().Len()
-	}
-	return n
-}
-
-func (in *intake) add(p *assemblyProcessor, o *origin, mix uint64, at time.Duration, span ptrace.Span) {
-	id := span.TraceID()
+// Span takes a span, or rejects it.
+func (in *intake) Span(s *otlpwire.Span) error {
 	index := in.index
 	in.index++
+	trace, id := pcommon.TraceID(s.TraceID), pcommon.SpanID(s.ID)
+	raw, at := in.request[s.At:s.End], s.At
 	switch {
-	case id.IsEmpty():
+	case trace.IsEmpty():
 		in.rejected[rejectedTraceID]++
-		return
-	case span.SpanID().IsEmpty():
+		return nil
+	case id.IsEmpty():
 		in.rejected[rejectedSpanID]++
-		return
-	}
-	if p.cfg.TrustAnnotations {
-		removeAssembly(span)
-	}
-	weight, deep := inspect(span, p.cfg.TrustAnnotations)
-	if deep {
+		return nil
+	case s.Deep:
 		in.rejected[rejectedDepth]++
-		return
+		return nil
 	}
-	size := sizer.SpanSize(span)
-	if int64(size)+o.total() > p.cfg.MaxSpanBytes {
+	if s.Marked {
+		var err error
+		if raw, err = in.p.withoutAnnotations(raw); err != nil {
+			return err
+		}
+		at = elsewhere
+	}
+	if int64(len(raw))+in.origin.total() > in.p.cfg.MaxSpanBytes {
 		in.rejected[rejectedSize]++
-		return
+		return nil
 	}
-	at0 := shardOf(id, mix, len(p.shards))
-	b := in.batches[at0]
+	shard := shardOf(trace, in.mix, len(in.batches))
+	b := in.batches[shard]
 	if b == nil {
 		b = batches.Get().(*batch)
-		b.at = at
-		in.batches[at0] = b
+		b.at, b.request = in.at, in.request
+		in.batches[shard] = b
 	}
-	weight = spanWeight(weight, size)
-	b.arrivals = append(b.arrivals, arrival{trace: id, origin: o, held: heldSpan{
-		span: span, id: span.SpanID(), parent: span.ParentSpanID(), start: span.StartTimestamp(),
-		times: hashTimes(span.StartTimestamp(), span.EndTimestamp()), size: int32(size), weight: int32(weight),
-		kind: tracetree.KnownKind(span.Kind()), failed: span.Status().Code() == ptrace.StatusCodeError, call: p.calls.Read(span),
-		ref: spanRef{index: index},
+	kind := ptrace.SpanKind(s.Kind)
+	start, end := pcommon.Timestamp(s.Start), pcommon.Timestamp(s.Stop)
+	b.arrivals = append(b.arrivals, arrival{trace: trace, origin: in.origin, name: s.Name, raw: raw, at: at, call: in.call(kind, raw), held: heldSpan{
+		bytes: spanBytes{size: uint32(len(raw))}, id: id, parent: pcommon.SpanID(s.Parent), start: start, end: end, times: hashTimes(start, end),
+		kind: tracetree.KnownKind(kind), failed: s.Failed, ref: spanRef{index: index},
+		decoded: decodedWeight(s.Shape, len(raw)),
 	}})
-	b.weight += int64(weight)
-	in.weight += int64(weight)
+	weight := spanWeight(len(raw))
+	b.weight += weight
+	in.weight += weight
 	in.spans++
+	return nil
 }
 
-var sizer ptrace.ProtoMarshaler
+// call is that of a virtual peer if nobody answers.
+func (in *intake) call(kind ptrace.SpanKind, raw string) *conventions.Call {
+	if !conventions.Calling(kind) {
+		return nil
+	}
+	clues := in.p.calls.Clues(kind)
+	otlpwire.Attributes(raw, func(key string, v otlpwire.Value) {
+		switch v.Type {
+		case otlpwire.Text:
+			clues.Text(key, v.Text)
+		case otlpwire.Int:
+			clues.Int(key, v.Int)
+		}
+	})
+	return in.p.calls.Of(&clues, func() ptrace.Span { return decodeSpan(raw) })
+}
 
-// What a held span takes in memory beside its bytes: pdata's structs and our own, with the room that growing left. Measured by
+// spanOverhead is what a held span takes in memory beside its bytes: our own struct, and the room that growing left. Measured by
 // TestSpanWeight, and by make bench-assembly on tracegen's spans.
+const spanOverhead = 300
+
+// spanWeight is what a held span of so many bytes takes in memory.
+func spanWeight(size int) int64 { return spanOverhead + int64(size) }
+
+// What a span takes while it is handed on, decoded, beside its bytes: pdata's structs, with the room that growing left.
 const (
-	spanOverhead    = 340
+	decodedOverhead = 220
 	attributeWeight = 52  // of an attribute, or a value within a value
-	nestedWeight    = 120 // an event or a link
+	partWeight      = 120 // an event or a link
 )
 
-// spanWeight is what a held span takes in memory: contents is what inspect says of it, size is its OTLP size.
-func spanWeight(contents, size int) int { return min(spanOverhead+contents+size, math.MaxInt32) }
+func decodedWeight(shape otlpwire.Shape, size int) int32 {
+	return int32(min(decodedOverhead+attributeWeight*shape.Values+partWeight*shape.Parts+size, math.MaxInt32))
+}
 
 // shardSeed makes the shard of a trace unpredictable: nobody can send everything to one.
 var shardSeed = rand.Uint64()

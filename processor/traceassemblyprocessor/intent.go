@@ -3,10 +3,8 @@ package traceassemblyprocessor
 import (
 	"encoding/binary"
 	"math"
-	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/codec"
 	"github.com/tracewright/tracewright/internal/conventions"
@@ -70,18 +68,13 @@ type intendedRelease struct {
 type intendedSpan struct {
 	ref   spanRef
 	bones skeletonSpan // op is not set
-	patch []patch
-	held  heldSpan // once it was found in the arrivals
+	patch patches
 	found bool
-}
 
-// patch is an attribute that assembly wrote, or an element of a list.
-type patch struct {
-	key  string            // empty for an element
-	kind pcommon.ValueType // ValueTypeStr, ValueTypeInt, ValueTypeBool, or ValueTypeSlice of these
-	str  string
-	num  int64
-	list []patch
+	// Once it was found in the arrivals.
+	held   heldSpan
+	raw    string
+	origin *heldOrigin
 }
 
 func encodeMark(of journal.Position) []byte {
@@ -231,7 +224,7 @@ func (w *intentWriter) release(r *release) {
 	}
 	w.number(len(r.spans))
 	for i := range r.spans {
-		w.span(&r.spans[i], m.operations[i], m.partial || i == r.holder)
+		w.span(&r.spans[i], m.operations[i], r.patched(&r.spans[i]))
 	}
 	w.number(len(m.peers))
 	for _, p := range m.peers {
@@ -240,8 +233,8 @@ func (w *intentWriter) release(r *release) {
 	}
 }
 
-func (w *intentWriter) span(h *heldSpan, op *symbol[operation], patched bool) {
-	patched = patched || h.conflict
+func (w *intentWriter) span(h *heldSpan, op *symbol[operation], patch patches) {
+	patched := len(patch) > 0
 	w.arrival(h.ref.record)
 	w.number(int(h.ref.index))
 	w.body = append(w.body, h.id[:]...)
@@ -249,21 +242,11 @@ func (w *intentWriter) span(h *heldSpan, op *symbol[operation], patched bool) {
 	w.body = append(w.body, byte(h.kind)|flag(patched, patchedBit)|flag(h.failed, failedBit)|flag(h.conflict, conflictBit))
 	w.operation(op)
 	if patched {
-		w.patch(h.span.Attributes())
+		w.patch(patch)
 	}
 }
 
-func (w *intentWriter) patch(attrs pcommon.Map) {
-	var own []patch
-	for key, value := range attrs.All() {
-		if !strings.HasPrefix(key, conventions.Prefix) {
-			continue
-		}
-		// What is of other types was trusted, and comes with the arrival.
-		if p := (patch{key: key}); p.set(value) {
-			own = append(own, p)
-		}
-	}
+func (w *intentWriter) patch(own patches) {
 	w.number(len(own))
 	for i := range own {
 		w.string(own[i].key)
@@ -283,56 +266,6 @@ func (w *intentWriter) value(p *patch) {
 		}
 	default:
 		w.body = binary.AppendVarint(w.body, p.num)
-	}
-}
-
-// set takes a value where assembly may have written it.
-func (p *patch) set(value pcommon.Value) bool {
-	p.kind = value.Type()
-	switch value.Type() {
-	case pcommon.ValueTypeStr:
-		p.str = value.Str()
-	case pcommon.ValueTypeInt:
-		p.num = value.Int()
-	case pcommon.ValueTypeBool:
-		if value.Bool() {
-			p.num = 1
-		}
-	case pcommon.ValueTypeSlice:
-		for _, v := range value.Slice().All() {
-			var element patch
-			if v.Type() == pcommon.ValueTypeSlice || !element.set(v) {
-				return false
-			}
-			p.list = append(p.list, element)
-		}
-	default:
-		return false
-	}
-	return true
-}
-
-func (p *patch) apply(span ptrace.Span) {
-	value, ok := span.Attributes().Get(p.key)
-	if !ok {
-		value = span.Attributes().PutEmpty(p.key)
-	}
-	p.write(value)
-}
-
-func (p *patch) write(value pcommon.Value) {
-	switch p.kind {
-	case pcommon.ValueTypeStr:
-		value.SetStr(p.str)
-	case pcommon.ValueTypeInt:
-		value.SetInt(p.num)
-	case pcommon.ValueTypeBool:
-		value.SetBool(p.num != 0)
-	case pcommon.ValueTypeSlice:
-		list := value.SetEmptySlice()
-		for i := range p.list {
-			p.list[i].write(list.AppendEmpty())
-		}
 	}
 }
 
@@ -462,7 +395,7 @@ func (r *intentReader) span(m *remembered) (s intendedSpan) {
 	return s
 }
 
-func (r *intentReader) patch() (list []patch) {
+func (r *intentReader) patch() (list patches) {
 	for n := r.Count(2); n > 0 && !r.Failed(); n-- {
 		p := patch{key: r.string()}
 		r.value(&p, true)

@@ -15,29 +15,26 @@ import (
 // testCall is a call of two releases; the second one is late.
 func testCall() *call {
 	held := func(id uint64, record uint32, index uint32, kind ptrace.SpanKind) heldSpan {
-		span := ptrace.NewTraces().ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
-		return heldSpan{span: span, id: spanID(id), times: uint32(id) + 7, kind: kind, ref: spanRef{journal.Position{Segment: 3, Offset: record}, index}}
+		return heldSpan{id: spanID(id), times: uint32(id) + 7, kind: kind, ref: spanRef{journal.Position{Segment: 3, Offset: record}, index}}
 	}
-	whole := []heldSpan{held(1, 16, 0, ptrace.SpanKindServer), held(2, 16, 5, ptrace.SpanKindClient)}
-	attrs := whole[0].span.Attributes()
-	attrs.PutStr("http.route", "/")
-	attrs.PutStr(conventions.AttrOutcome, conventions.OutcomeComplete)
-	attrs.PutInt(conventions.AttrVersion, 1)
-	markConflict(whole[0].span)
-	late := []heldSpan{held(3, 900, 1, ptrace.SpanKindServer)}
-	late[0].conflict = true
-	late[0].failed = true
-	late[0].span.Attributes().PutBool(conventions.AttrOrphan, true)
+	whole := contents{spans: []heldSpan{held(1, 16, 0, ptrace.SpanKindServer), held(2, 16, 5, ptrace.SpanKindClient)}}
+	whole.patch(&whole.spans[0]).putStr(conventions.AttrOutcome, conventions.OutcomeComplete)
+	whole.patch(&whole.spans[0]).putInt(conventions.AttrVersion, 1)
+	whole.patch(&whole.spans[0]).put(patch{key: conventions.AttrChildService, kind: pcommon.ValueTypeSlice, list: []patch{{kind: pcommon.ValueTypeStr, str: "shop"}}})
+	late := contents{spans: []heldSpan{held(3, 900, 1, ptrace.SpanKindServer)}}
+	late.spans[0].conflict = true
+	late.spans[0].failed = true
+	late.patch(&late.spans[0]).putBool(conventions.AttrOrphan, true)
 	shop, web := &symbol[operation]{name: operation{"shop", "order"}}, &symbol[operation]{name: operation{"web", "GET /"}}
 	entry := &symbol[endpoint]{name: endpoint{operation: web.name, environment: "prod"}}
 	peer := &symbol[endpoint]{name: endpoint{operation: operation{service: "db"}, kind: "database", protocol: "mysql"}}
 	return &call{releasedAt: 1_700_000_000_000_000_001, spans: 3, releases: []*release{
-		{key: traceKey{"", traceID(1)}, spans: whole, memory: &remembered{
+		{key: traceKey{"", traceID(1)}, contents: whole, memory: &remembered{
 			version: 1, counted: 2, failed: true, rooted: true, rootStart: 5, entry: entry, operations: []*symbol[operation]{web, web},
 			missing: []missedParent{{missingParent{id: spanID(77), duration: -4, calls: 3, failed: true}, entry}},
 			peers:   []knownPeer{{1, peer}},
 		}},
-		{key: traceKey{"tenant-1", traceID(2)}, spans: late, memory: &remembered{
+		{key: traceKey{"tenant-1", traceID(2)}, contents: late, memory: &remembered{
 			partial: true, open: true, version: 4, entry: entry, operations: []*symbol[operation]{shop}, retracted: []retraction{{spanID(9), 3}},
 		}},
 	}}
@@ -61,9 +58,7 @@ func TestIntentRoundTrip(t *testing.T) {
 			patch: []patch{
 				{key: conventions.AttrOutcome, kind: pcommon.ValueTypeStr, str: conventions.OutcomeComplete},
 				{key: conventions.AttrVersion, kind: pcommon.ValueTypeInt, num: 1},
-				{key: conventions.AttrViolations, kind: pcommon.ValueTypeSlice, list: []patch{
-					{kind: pcommon.ValueTypeStr, str: conventions.ViolationConflictingSpanID},
-				}},
+				{key: conventions.AttrChildService, kind: pcommon.ValueTypeSlice, list: []patch{{kind: pcommon.ValueTypeStr, str: "shop"}}},
 			},
 		},
 		{
@@ -93,13 +88,13 @@ func TestIntentRoundTrip(t *testing.T) {
 }
 
 func TestArrivalRoundTrip(t *testing.T) {
-	td := request(testSpan{trace: 1, id: 1})
-	record, err := encodeArrival("tenant-1", td)
+	sent, err := encodeTraces(request(testSpan{trace: 1, id: 1}))
 	require.NoError(t, err)
+	record := encodeArrival("tenant-1", sent)
 	tenant, again, err := decodeArrival(*record)
 	require.NoError(t, err)
 	require.Equal(t, "tenant-1", tenant)
-	require.Equal(t, td, again)
+	require.Equal(t, sent, again)
 	_, _, err = decodeArrival([]byte{arrivalVersion + 1, 0})
 	require.ErrorIs(t, err, errRecord)
 }
@@ -109,17 +104,15 @@ func FuzzRecords(f *testing.F) {
 	f.Add(encodeIntent(testCall()))
 	f.Add(encodeMark(journal.Position{Segment: 4, Offset: 99}))
 	f.Add(encodeDropped([]spanRef{{journal.Position{Segment: 4, Offset: 99}, 300}}))
-	record, err := encodeArrival("tenant-1", request(testSpan{trace: 1, id: 1}))
+	sent, err := encodeTraces(request(testSpan{trace: 1, id: 1}))
 	require.NoError(f, err)
-	f.Add(*record)
+	f.Add(*encodeArrival("tenant-1", sent))
 	f.Fuzz(func(_ *testing.T, record []byte) {
 		if c, err := decodeCalls(record); err == nil && c.intent != nil {
 			td := ptrace.NewTraces()
 			for i := range c.intent.releases {
 				for j := range c.intent.releases[i].spans {
-					for k := range c.intent.releases[i].spans[j].patch {
-						c.intent.releases[i].spans[j].patch[k].apply(td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty())
-					}
+					c.intent.releases[i].spans[j].patch.apply(td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty())
 				}
 			}
 		}

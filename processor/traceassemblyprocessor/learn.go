@@ -50,8 +50,8 @@ func (s *skeleton) misses(h *heldSpan) bool {
 	return s.more != nil && slices.ContainsFunc(s.more.missing, func(m missingParent) bool { return m.id == h.id })
 }
 
-// learnLate corrects what its trace's release taught: h came after all.
-func (s *shard) learnLate(t *trace, h *heldSpan, at time.Duration) {
+// learnLate corrects what its trace's release taught: h, of the service, came after all.
+func (s *shard) learnLate(t *trace, h *heldSpan, service string, at time.Duration) {
 	sk := t.history
 	after := sk.last.age(at)
 	if sk.more != nil {
@@ -69,7 +69,7 @@ func (s *shard) learnLate(t *trace, h *heldSpan, at time.Duration) {
 		return
 	}
 	client := &sk.spans[first]
-	if client.spanKind() == ptrace.SpanKindClient && h.answers(s.symbols.at(client.op).service) {
+	if client.spanKind() == ptrace.SpanKindClient && (entryKind(h.kind) || service != s.symbols.at(client.op).service) {
 		s.learned.make(client.op).child(client.failed).late(after, s.learned.longest)
 	}
 }

@@ -3,8 +3,7 @@ package traceassemblyprocessor
 import (
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
+	"github.com/tracewright/tracewright/internal/otlpwire"
 )
 
 // learnedOperation is what traffic has taught about the spans of one operation.
@@ -98,8 +97,8 @@ func (l *learnedOperations) childCame(e *expectation, after, now time.Duration) 
 }
 
 // waits is how long it pays to wait for the child of a client, from its arrival on.
-func (l *learnedOperations) waits(h *heldSpan, now time.Duration) time.Duration {
-	wait := l.client(h).waits(h.failed)
+func (l *learnedOperations) waits(c *contents, h *heldSpan, now time.Duration) time.Duration {
+	wait := l.client(c, h).waits(h.failed)
 	if wait == unknown {
 		wait = l.usual(now)
 	}
@@ -143,12 +142,12 @@ func (l *learnedOperations) evict() {
 
 // client is what was learned of a CLIENT span's operation. The first time it asks the span whether it calls a database: those have no
 // children until one comes.
-func (l *learnedOperations) client(h *heldSpan) *learnedOperation {
+func (l *learnedOperations) client(c *contents, h *heldSpan) *learnedOperation {
 	if o := l.of(h.op); o != nil && o.ok.total+o.failed.total > 0 {
 		return o
 	}
 	o := l.make(h.op)
-	if namesDatabase(h.span) {
+	if namesDatabase(c.raw(h)) {
 		o.assumeChildless()
 	}
 	return o
@@ -159,11 +158,9 @@ func (o *learnedOperation) assumeChildless() {
 	o.ok.settle()
 }
 
-func namesDatabase(span ptrace.Span) bool {
-	for _, key := range [...]string{"db.system.name", "db.system"} {
-		if v, ok := span.Attributes().Get(key); ok && v.Type() == pcommon.ValueTypeStr && v.Str() != "" {
-			return true
-		}
-	}
-	return false
+func namesDatabase(raw string) (named bool) {
+	otlpwire.Attributes(raw, func(key string, v otlpwire.Value) {
+		named = named || v.Text != "" && (key == "db.system.name" || key == "db.system")
+	})
+	return named
 }

@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/s2"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/internal/codec"
 	"github.com/tracewright/tracewright/internal/journal"
+	"github.com/tracewright/tracewright/internal/otlpwire"
 )
 
 // ledger keeps what is held in two journals, so that a crash loses nothing that was acknowledged and repeats what was under way
@@ -106,51 +106,45 @@ func (l *ledger) failed(err error) {
 // arrivalVersion begins each record of arrivals.
 const arrivalVersion = 1
 
-var marshaler ptrace.ProtoMarshaler
-
 // arrivalRecords recycles the memory of records.
 var arrivalRecords = sync.Pool{New: func() any { return new([]byte) }}
 
-// encodeArrival writes a request, which must be as it came: replay takes it again as intake does. Compression costs about what it saves
+// encodeArrival writes a request, which is as it came: replay takes it again as intake does. Compression costs about what it saves
 // of writing, and leaves the disk a fifth of the bytes.
-func encodeArrival(tenant string, td ptrace.Traces) (record *[]byte, err error) {
-	body, err := marshaler.MarshalTraces(td)
-	if err != nil {
-		return nil, err
-	}
+func encodeArrival(tenant, request string) (record *[]byte) {
+	body := otlpwire.Bytes(request)
 	record = arrivalRecords.Get().(*[]byte)
 	head := codec.AppendString(append((*record)[:0], arrivalVersion), tenant)
 	*record = slices.Grow(head, s2.MaxEncodedLen(len(body)))
 	n := len(head)
 	*record = (*record)[:n+len(s2.Encode((*record)[n:cap(*record)], body))]
-	return record, nil
+	return record
 }
 
 var errRecord = errors.New("record is not of this version's format")
 
-func decodeArrival(record []byte) (tenant string, td ptrace.Traces, err error) {
+func decodeArrival(record []byte) (tenant, request string, err error) {
 	r := codec.NewReader(record)
 	version, name := r.Byte(), string(r.Bytes(r.Count(1)))
 	if r.Failed() || version != arrivalVersion {
-		return "", ptrace.Traces{}, errRecord
+		return "", "", errRecord
 	}
-	var unmarshaler ptrace.ProtoUnmarshaler
 	body, err := s2.Decode(nil, r.Bytes(r.Len()))
 	if err != nil {
-		return "", ptrace.Traces{}, err
+		return "", "", err
 	}
-	td, err = unmarshaler.UnmarshalTraces(body)
-	return name, td, err
+	return name, otlpwire.String(body), nil
 }
 
-// arrive makes a request durable. Its spans are live from then on. The record is the ledger's.
-func (l *ledger) arrive(ctx context.Context, record *[]byte, spans int64) (journal.Position, error) {
+// arrive makes a request durable. Its spans are live from then on.
+func (l *ledger) arrive(ctx context.Context, tenant, request string, spans int64) (journal.Position, error) {
 	if l.bytes() >= l.maxBytes {
 		l.sweep() // calls can be needless with the time alone
 		if taken := l.bytes(); taken >= l.maxBytes {
 			return journal.Position{}, fmt.Errorf("write spans to the journal: %w: %d of %d bytes are taken", journal.ErrFull, taken, l.maxBytes)
 		}
 	}
+	record := encodeArrival(tenant, request)
 	l.mu.Lock()
 	tail := l.arrivals.Tail()
 	l.appending[tail]++

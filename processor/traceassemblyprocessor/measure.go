@@ -12,9 +12,9 @@ type measure struct {
 	many    map[*extent]struct{} // instead, once there are more than maxListed
 }
 
-func (m *measure) add(h *heldSpan) {
-	m.size += int64(h.size)
-	o := h.origin
+// add takes a span of so many bytes.
+func (m *measure) add(size uint32, o *heldOrigin) {
+	m.size += int64(size)
 	if o == m.last {
 		return
 	}

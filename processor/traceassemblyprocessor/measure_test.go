@@ -28,12 +28,13 @@ func padded(padding int, spans ...testSpan) ptrace.Traces {
 func TestMeasure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t, small)
-		// service.name and a name of 1, padding and 10,000, 4 bytes more for each key and each value; and the scope's name.
-		const origin = (12 + 4 + 1 + 4) + (7 + 4 + 10_000 + 4) + 3
+		// service.name and a name of 1, padding and 10,000, tags and lengths of each, of their value and of the attribute; and the scope's
+		// name. Tag and length take 2 bytes, 3 where there are 10,000 behind it, and so for the resource and the scope.
+		const origin = (12 + 2 + 1 + 2 + 2 + 2) + (7 + 2 + 10_000 + 3 + 3 + 3) + 3 + (3 + 2) + 2
 		want := int64(0)
 		for i := range uint64(20) {
 			td := padded(10_000, testSpan{trace: 1, id: 1 + i, parent: i, service: string('a' + rune(i%2))})
-			want += int64(sizer.SpanSize(td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)))
+			want += int64(len(encodeSpan(t, td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0))))
 			require.NoError(t, f.ConsumeTraces(t.Context(), td))
 		}
 		f.look(func(s *shard) { require.Equal(t, want+2*origin, s.traces[traceKey{id: traceID(1)}].measure.size) })
@@ -47,7 +48,7 @@ func TestMeasure(t *testing.T) {
 		require.NoError(t, f.ConsumeTraces(t.Context(), padded(10_000, orphan, testSpan{trace: 5, id: 1, service: "a"})))
 		f.wait(2 * time.Second)
 		td := padded(10_000, next)
-		want = int64(sizer.SpanSize(td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)))
+		want = int64(len(encodeSpan(t, td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0))))
 		require.NoError(t, f.ConsumeTraces(t.Context(), td))
 		f.look(func(s *shard) { require.Equal(t, want+origin, s.traces[traceKey{id: traceID(4)}].measure.size) })
 		f.stop()
@@ -153,9 +154,9 @@ func TestWaitingCallsShareResources(t *testing.T) {
 			runtime.ReadMemStats(&m)
 			return int64(m.HeapAlloc)
 		}
-		// Each trace has a call of its own: a value counts 4 bytes of max_trace_bytes, 131,072. A copy of the list, which shares
-		// nothing, takes 300,000 bytes.
-		const values = 20_000
+		// Each trace has a call of its own: a value counts 2 bytes of max_trace_bytes, 131,072. A copy of the list, which shares
+		// nothing, takes 600,000 bytes.
+		const values = 40_000
 		spans := make([]testSpan, 200)
 		for i := range spans {
 			spans[i] = testSpan{trace: 1 + uint64(i), id: 1}
@@ -166,7 +167,7 @@ func TestWaitingCallsShareResources(t *testing.T) {
 		before := heap()
 		require.NoError(t, f.ConsumeTraces(t.Context(), td))
 		f.wait(10 * time.Second)
-		require.Less(t, heap()-before, int64(20*300_000))
+		require.Less(t, heap()-before, int64(20*600_000))
 		f.sink.mu.Lock()
 		refusing = false
 		f.sink.mu.Unlock()

@@ -42,6 +42,7 @@ const (
 	refusedStopped
 	refusedTenant
 	refusedJournal
+	refusedMalformed
 	refusals
 )
 
@@ -68,7 +69,7 @@ func newTelemetry(builder *metadata.TelemetryBuilder) *telemetry {
 	with := func(key, value string) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(attribute.String(key, value)))
 	}
-	for i, name := range [...]string{"memory", "context", "stopped", "tenant", "journal"} {
+	for i, name := range [...]string{"memory", "context", "stopped", "tenant", "journal", "malformed"} {
 		t.refusals[i] = with("reason", name)
 	}
 	for i, name := range rejectedNames {

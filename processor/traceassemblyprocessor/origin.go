@@ -2,9 +2,9 @@ package traceassemblyprocessor
 
 import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/otlpwire"
 )
 
 // resource is what spans share as their sender. It is never changed after intake made it, so that shards and the
@@ -15,7 +15,7 @@ type resource struct {
 	// environment is where the calls of its spans are counted.
 	environment string
 	schemaURL   string
-	content     pcommon.Resource
+	body        string // as OTLP protobuf
 	extent
 }
 
@@ -30,8 +30,8 @@ type origin struct {
 	key       originKey
 	resource  *resource
 	schemaURL string
-	scope     pcommon.InstrumentationScope
-	extent    // of the scope
+	body      string // of the scope, as OTLP protobuf
+	extent           // of the scope
 }
 
 type originKey struct {
@@ -41,56 +41,39 @@ type originKey struct {
 
 // extent is what a resource or a scope takes.
 type extent struct {
-	size   int64 // about that of OTLP protobuf
+	size   int64 // as OTLP protobuf
 	weight int64 // in memory
 }
 
 // total is the size of the scope with its resource.
 func (o *origin) total() int64 { return o.size + o.resource.size }
 
-// newResource moves the resource out of rs.
-func newResource(tenant string, rs ptrace.ResourceSpans) *resource {
-	r := &resource{schemaURL: rs.SchemaUrl(), content: pcommon.NewResource()}
-	rs.Resource().MoveTo(r.content)
-	attrs := r.content.Attributes()
-	r.key = resourceKey{tenant, hashContent(attrs, r.content.DroppedAttributesCount(), r.schemaURL)}
+// newResource makes one of its bytes and what they say, values as otlpwire counts them.
+func newResource(tenant, body, schemaURL string, content pcommon.Resource, values int) *resource {
+	r := &resource{schemaURL: schemaURL, body: body}
+	attrs := content.Attributes()
+	r.key = resourceKey{tenant, hashContent(attrs, content.DroppedAttributesCount(), r.schemaURL)}
 	// The name stands in every skeleton, and on every late span.
-	r.service = conventions.Service(r.content)
-	r.environment = conventions.Environment(r.content)
-	r.extent = extentOf(attrs, r.schemaURL)
+	r.service = conventions.Service(content)
+	r.environment = conventions.Environment(content)
+	r.extent = extentOf(body, schemaURL, values)
 	return r
 }
 
-// newOrigin moves the scope out of ss.
-func newOrigin(r *resource, ss ptrace.ScopeSpans) *origin {
-	o := &origin{resource: r, schemaURL: ss.SchemaUrl(), scope: pcommon.NewInstrumentationScope()}
-	ss.Scope().MoveTo(o.scope)
-	attrs := o.scope.Attributes()
-	o.key = originKey{r.key, hashContent(attrs, o.scope.DroppedAttributesCount(), o.scope.Name(), o.scope.Version(), o.schemaURL)}
-	o.extent = extentOf(attrs, o.scope.Name(), o.scope.Version(), o.schemaURL)
+// newOrigin makes one of its bytes and what they say.
+func newOrigin(r *resource, body, schemaURL string, scope pcommon.InstrumentationScope, values int) *origin {
+	o := &origin{resource: r, schemaURL: schemaURL, body: body}
+	o.key = originKey{r.key, hashContent(scope.Attributes(), scope.DroppedAttributesCount(), scope.Name(), scope.Version(), o.schemaURL)}
+	o.extent = extentOf(body, schemaURL, values)
 	return o
 }
 
-const (
-	// originWeight is the memory of a resource or scope without its attributes.
-	originWeight = 400
-	// pairSize is what a key or a value takes in OTLP protobuf beside its bytes.
-	pairSize = 4
-)
+// originWeight is the memory of a resource or scope without its bytes and without what its attributes take decoded, in a call.
+const originWeight = 400
 
-// extentOf is what attributes and names take.
-func extentOf(attrs pcommon.Map, names ...string) extent {
-	e := extent{weight: originWeight + int64(attrs.Len())*attributeWeight}
-	for _, name := range names {
-		e.size += int64(len(name))
-	}
-	for key, value := range attrs.All() {
-		content := conventions.ExtentOf(value)
-		e.size += int64(2*pairSize + len(key) + content.Bytes + pairSize*content.Values)
-		e.weight += int64(attributeWeight * content.Values)
-	}
-	e.weight += e.size
-	return e
+func extentOf(body, schemaURL string, values int) extent {
+	size := int64(otlpwire.SizeOf(len(body)) + otlpwire.SizeOfSchemaURL(schemaURL))
+	return extent{size: size, weight: originWeight + size + int64(attributeWeight*values)}
 }
 
 // originTable keeps one copy of every resource and scope that the spans held by a shard hang on.
@@ -107,19 +90,19 @@ type heldResource struct {
 
 type heldOrigin struct {
 	*origin
-	held  *heldResource
-	spans int // held
+	held    *heldResource
+	holders int // that have spans of it
 
 	// Of the callBuilder: whether the open call has spans of this origin, and where.
 	inCall bool
-	target ptrace.SpanSlice
+	place  scopePlace
 }
 
 func newOriginTable() *originTable {
 	return &originTable{resources: make(map[resourceKey]*heldResource), origins: make(map[originKey]*heldOrigin)}
 }
 
-// intern is the table's copy of o. The caller counts in spans what it hangs on it, and gives it back with unref.
+// intern is the table's copy of o. The caller counts itself among its holders, and gives it back with unref.
 func (t *originTable) intern(o *origin) *heldOrigin {
 	if held := t.origins[o.key]; held != nil {
 		return held
@@ -143,13 +126,13 @@ func (t *originTable) intern(o *origin) *heldOrigin {
 }
 
 func (t *originTable) unref(o *heldOrigin) {
-	o.spans--
+	o.holders--
 	t.sweep(o)
 }
 
 // sweep forgets an origin on which nothing hangs.
 func (t *originTable) sweep(o *heldOrigin) {
-	if o.spans > 0 {
+	if o.holders > 0 {
 		return
 	}
 	delete(t.origins, o.key)

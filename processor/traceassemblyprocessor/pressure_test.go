@@ -241,32 +241,24 @@ func TestIntakeHeedsContext(t *testing.T) {
 
 // TestSpanWeight compares the estimate with the heap, on spans like those of an SDK.
 func TestSpanWeight(t *testing.T) {
-	const n = 20_000
-	var marshaler ptrace.ProtoMarshaler
-	var unmarshaler ptrace.ProtoUnmarshaler
-	data, err := marshaler.MarshalTraces(sdkRequest(n/20, 20, 1))
-	require.NoError(t, err)
-	heap := func() uint64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	before := heap()
-	td, err := unmarshaler.UnmarshalTraces(data)
-	require.NoError(t, err)
-	used := float64(heap()-before) / n
-	weight := 0
-	for _, rs := range td.ResourceSpans().All() {
-		for _, ss := range rs.ScopeSpans().All() {
-			for _, span := range ss.Spans().All() {
-				contents, _ := inspect(span, false)
-				weight += spanWeight(contents, sizer.SpanSize(span))
-			}
+	synctest.Test(t, func(t *testing.T) {
+		const n, requests = 1000, 20
+		f := start(t, func(c *Config) { c.Linger, c.MaxWait = 20*time.Second, time.Minute })
+		heap := func() int64 {
+			var m runtime.MemStats
+			runtime.GC() // what is pooled survives once
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
 		}
-	}
-	const ownSpan = 128 // heldSpan, which is not there yet
-	estimate := float64(weight) / n
-	t.Logf("%.0f bytes of OTLP, %.0f of heap, %.0f estimated", float64(len(data))/n, used+ownSpan, estimate)
-	require.InEpsilon(t, used+ownSpan, estimate, 0.25)
+		before := heap()
+		for seed := range uint64(requests) {
+			require.NoError(t, f.ConsumeTraces(t.Context(), sdkRequest(n/20, 20, seed)))
+			synctest.Wait()
+		}
+		used, estimate := float64(heap()-before)/(n*requests), float64(f.budget.held.Load())/(n*requests)
+		t.Logf("%.0f bytes of heap, %.0f estimated", used, estimate)
+		require.InEpsilon(t, used, estimate, 0.25)
+		f.stop()
+	})
 }

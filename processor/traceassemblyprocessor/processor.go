@@ -28,6 +28,7 @@ type assemblyProcessor struct {
 	gate      *gate
 	rejects   *rejectLog
 	calls     *conventions.Calls
+	senders   *senders
 	epoch     time.Time // start of the processor's clock
 	next      consumer.Traces
 	fs        journal.FS // of the journal; nil for the operating system's
@@ -64,6 +65,7 @@ func newAssemblyProcessor(set processor.Settings, cfg *Config, next consumer.Tra
 		budget:    newBudget(cfg.MemoryLimitBytes),
 		gate:      newGate(),
 		calls:     conventions.NewCalls(),
+		senders:   newSenders(cfg.TrustAnnotations),
 		next:      next,
 	}
 	p.rejects = &rejectLog{logger: set.Logger}

@@ -103,10 +103,10 @@ func (r *recorder) enter(first bool) {
 	before := sk.entry
 	sk.entry = r.endpointOf(root)
 	if sk.counted != 0 && before != sk.entry && !root.conflict {
-		was, attrs := r.skeletons.endpoints.at(before), root.span.Attributes()
+		was, attrs := r.skeletons.endpoints.at(before), t.patch(root)
 		r.putEntryCount(attrs)
-		attrs.PutStr(conventions.AttrRetractedEntryService, was.service)
-		attrs.PutStr(conventions.AttrRetractedEntryOperation, was.name)
+		attrs.putStr(conventions.AttrRetractedEntryService, was.service)
+		attrs.putStr(conventions.AttrRetractedEntryOperation, was.name)
 		putStr(attrs, conventions.AttrRetractedEntryEnvironment, was.environment)
 		putTrue(attrs, conventions.AttrRetractedEntryError, sk.failed)
 	}
@@ -114,15 +114,15 @@ func (r *recorder) enter(first bool) {
 }
 
 // putEntryCount writes where the trace's entry is counted, besides its name.
-func (r *recorder) putEntryCount(attrs pcommon.Map) {
-	attrs.PutStr(conventions.AttrEntryOutcome, r.sk.outcome())
+func (r *recorder) putEntryCount(attrs *patches) {
+	attrs.putStr(conventions.AttrEntryOutcome, r.sk.outcome())
 	putStr(attrs, conventions.AttrEntryEnvironment, r.skeletons.endpoints.at(r.sk.entry).environment)
 }
 
 // endpointOf is a span's operation as the entry of its trace; one reference.
 func (r *recorder) endpointOf(h *heldSpan) uint32 {
 	return r.skeletons.endpoints.ref(endpoint{
-		operation: r.symbols.at(h.op), environment: h.origin.resource.environment,
+		operation: r.symbols.at(h.op), environment: r.t.origin(h).resource.environment,
 	})
 }
 
@@ -134,9 +134,9 @@ func (r *recorder) connect() {
 	for i := range t.spans {
 		h := &t.spans[i]
 		if r.partial {
-			entry, attrs := r.skeletons.endpoints.at(sk.entry), h.span.Attributes()
-			attrs.PutStr(conventions.AttrEntryService, entry.service)
-			attrs.PutStr(conventions.AttrEntryOperation, entry.name)
+			entry, attrs := r.skeletons.endpoints.at(sk.entry), t.patch(h)
+			attrs.putStr(conventions.AttrEntryService, entry.service)
+			attrs.putStr(conventions.AttrEntryOperation, entry.name)
 		}
 		if h.conflict {
 			continue
@@ -152,10 +152,12 @@ func (r *recorder) connect() {
 		}
 	}
 	for i := range t.spans {
-		if h := &t.spans[i]; h.call != nil && !r.answered[i] && !h.conflict {
-			h.peer = r.skeletons.peer(h.op, h.call, h.origin.resource.environment)
-			sk.spans[r.base+i].peer = h.peer
+		h := &t.spans[i]
+		if r.answered[i] || h.conflict {
+			r.skeletons.endpoints.unref(h.peer)
+			h.peer = 0
 		}
+		sk.spans[r.base+i].peer = h.peer
 	}
 }
 
@@ -170,9 +172,9 @@ func (r *recorder) fail(i int) {
 		if r.sk.counted != 0 {
 			outcome = r.sk.outcome()
 		}
-		attrs := r.t.spans[i].span.Attributes()
-		attrs.PutBool(conventions.AttrEntryError, true)
-		attrs.PutStr(conventions.AttrEntryOutcome, outcome)
+		attrs := r.t.patch(&r.t.spans[i])
+		attrs.putBool(conventions.AttrEntryError, true)
+		attrs.putStr(conventions.AttrEntryOutcome, outcome)
 		putStr(attrs, conventions.AttrEntryEnvironment, r.skeletons.endpoints.at(r.sk.entry).environment)
 	}
 }
@@ -239,23 +241,23 @@ func (r *recorder) call(i, at int) {
 	if j := at - r.base; j >= 0 {
 		r.answered[j] = true
 		if r.part(j) != r.part(i) {
-			r.t.spans[j].span.Attributes().PutBool(conventions.AttrAnswered, true)
+			r.t.patch(&r.t.spans[j]).putBool(conventions.AttrAnswered, true)
 		}
 	}
 	if !r.partial { // analysis sees both
 		return
 	}
-	attrs := h.span.Attributes()
-	attrs.PutStr(conventions.AttrParentService, caller.service)
-	attrs.PutStr(conventions.AttrParentOperation, caller.name)
+	attrs := r.t.patch(h)
+	attrs.putStr(conventions.AttrParentService, caller.service)
+	attrs.putStr(conventions.AttrParentOperation, caller.name)
 	if parent.peer == 0 {
 		return
 	}
 	peer := r.skeletons.endpoints.at(parent.peer)
-	attrs.PutStr(conventions.AttrRetractedPeerService, peer.service)
-	attrs.PutStr(conventions.AttrRetractedPeerKind, peer.kind)
+	attrs.putStr(conventions.AttrRetractedPeerService, peer.service)
+	attrs.putStr(conventions.AttrRetractedPeerKind, peer.kind)
 	putStr(attrs, conventions.AttrRetractedEnvironment, peer.environment)
-	attrs.PutStr(conventions.AttrRetractedProtocol, peer.protocol)
+	attrs.putStr(conventions.AttrRetractedProtocol, peer.protocol)
 	putTrue(attrs, conventions.AttrRetractedError, parent.failed)
 	r.skeletons.endpoints.unref(parent.peer)
 	parent.peer = 0
@@ -268,12 +270,12 @@ func (r *recorder) call(i, at int) {
 func (r *recorder) orphan(h *heldSpan, failed bool) {
 	r.orphans++
 	if r.partial {
-		h.span.Attributes().PutBool(conventions.AttrOrphan, true)
+		r.t.patch(h).putBool(conventions.AttrOrphan, true)
 	}
 	child := r.skeletons.endpoints.ref(endpoint{
-		operation: r.symbols.at(h.op), protocol: conventions.ReadProtocol(h.span), environment: h.origin.resource.environment,
+		operation: r.symbols.at(h.op), protocol: conventions.ReadProtocol(decodeSpan(r.t.raw(h))), environment: r.t.origin(h).resource.environment,
 	})
-	m := missingParent{duration: int64(tracestore.SpanDuration(h.span)), id: h.parent, child: child, calls: 1, failed: failed}
+	m := missingParent{duration: int64(tracestore.DurationBetween(h.start, h.end)), id: h.parent, child: child, calls: 1, failed: failed}
 	if !r.sk.miss(m) {
 		r.skeletons.endpoints.unref(child)
 	}
@@ -289,7 +291,7 @@ func (r *recorder) adopt(i int) {
 		at := r.half(h.id, ptrace.SpanKindServer)
 		if at != noSpan && int(at) < r.base && r.symbols.at(r.sk.spans[at].op).service != r.symbols.at(h.op).service {
 			r.answered[i] = true
-			h.span.Attributes().PutBool(conventions.AttrAnswered, true)
+			r.t.patch(h).putBool(conventions.AttrAnswered, true)
 		}
 	}
 	if len(more.missing) == 0 || int(r.index[h.id]) != r.base+i { // children belong to the innermost of the id
@@ -313,61 +315,57 @@ func (r *recorder) adopt(i int) {
 	if repaired == 0 {
 		return
 	}
-	h.span.Attributes().PutInt(conventions.AttrRepaired, int64(repaired))
+	r.t.patch(h).putInt(conventions.AttrRepaired, int64(repaired))
 	if len(others) > 0 {
 		r.answered[i] = true
-		r.putChildren(h.span.Attributes(), others)
+		r.putChildren(r.t.patch(h), others)
 	}
 }
 
 // putChildren writes the calls of a span's released children and gives their endpoints back.
-func (r *recorder) putChildren(attrs pcommon.Map, children []missingParent) {
-	put := func(key string, value func(e *endpoint, m *missingParent, v pcommon.Value) (zero bool)) {
-		list, zero := attrs.PutEmptySlice(key), true
-		list.EnsureCapacity(len(children))
+func (r *recorder) putChildren(attrs *patches, children []missingParent) {
+	put := func(key string, value func(e *endpoint, m *missingParent) (element patch, zero bool)) {
+		list, zero := make([]patch, len(children)), true
 		for i := range children {
 			e := r.skeletons.endpoints.at(children[i].child)
-			zero = value(&e, &children[i], list.AppendEmpty()) && zero
+			element, none := value(&e, &children[i])
+			list[i], zero = element, none && zero
 		}
-		if zero {
-			attrs.Remove(key)
+		if !zero {
+			attrs.put(patch{key: key, kind: pcommon.ValueTypeSlice, list: list})
 		}
 	}
-	text := func(of func(e *endpoint) string) func(*endpoint, *missingParent, pcommon.Value) bool {
-		return func(e *endpoint, _ *missingParent, v pcommon.Value) bool {
-			v.SetStr(of(e))
-			return of(e) == ""
+	text := func(of func(e *endpoint) string) func(*endpoint, *missingParent) (patch, bool) {
+		return func(e *endpoint, _ *missingParent) (patch, bool) {
+			return patch{kind: pcommon.ValueTypeStr, str: of(e)}, of(e) == ""
 		}
 	}
 	put(conventions.AttrChildService, text(func(e *endpoint) string { return e.service }))
 	put(conventions.AttrChildOperation, text(func(e *endpoint) string { return e.name }))
 	put(conventions.AttrChildEnvironment, text(func(e *endpoint) string { return e.environment }))
 	put(conventions.AttrChildProtocol, text(func(e *endpoint) string { return e.protocol }))
-	put(conventions.AttrChildDuration, func(_ *endpoint, m *missingParent, v pcommon.Value) bool {
-		v.SetInt(m.duration)
-		return m.duration == 0
+	put(conventions.AttrChildDuration, func(_ *endpoint, m *missingParent) (patch, bool) {
+		return patch{kind: pcommon.ValueTypeInt, num: m.duration}, m.duration == 0
 	})
-	put(conventions.AttrChildCalls, func(_ *endpoint, m *missingParent, v pcommon.Value) bool {
-		v.SetInt(int64(m.calls))
-		return m.calls == 1
+	put(conventions.AttrChildCalls, func(_ *endpoint, m *missingParent) (patch, bool) {
+		return patch{kind: pcommon.ValueTypeInt, num: int64(m.calls)}, m.calls == 1
 	})
-	put(conventions.AttrChildError, func(_ *endpoint, m *missingParent, v pcommon.Value) bool {
-		v.SetBool(m.failed)
-		return !m.failed
+	put(conventions.AttrChildError, func(_ *endpoint, m *missingParent) (patch, bool) {
+		return patch{kind: pcommon.ValueTypeBool, num: truth(m.failed)}, !m.failed
 	})
 	for i := range children {
 		r.skeletons.endpoints.unref(children[i].child)
 	}
 }
 
-func putStr(attrs pcommon.Map, key, value string) {
+func putStr(attrs *patches, key, value string) {
 	if value != "" {
-		attrs.PutStr(key, value)
+		attrs.putStr(key, value)
 	}
 }
 
-func putTrue(attrs pcommon.Map, key string, value bool) {
+func putTrue(attrs *patches, key string, value bool) {
 	if value {
-		attrs.PutBool(key, true)
+		attrs.putBool(key, true)
 	}
 }

@@ -21,13 +21,14 @@ func BenchmarkRecord(b *testing.B) {
 		o := &heldOrigin{origin: &origin{resource: &resource{service: fmt.Sprint("service-", service), environment: "production"}}}
 		server := uint64(4*service + 1)
 		for i, kind := range []ptrace.SpanKind{ptrace.SpanKindServer, ptrace.SpanKindClient, ptrace.SpanKindClient, ptrace.SpanKindClient} {
-			h := heldSpan{span: ptrace.NewSpan(), origin: o, id: spanID(server + uint64(i)), parent: spanID(server), kind: kind}
+			h := heldSpan{id: spanID(server + uint64(i)), parent: spanID(server), kind: kind}
 			if i == 0 {
 				h.parent = spanID(server - 1) // 0 for the root; the call before
 			}
 			h.op = table.ref(operation{o.resource.service, fmt.Sprint("operation ", i)})
-			h.span.SetKind(kind)
-			attrs := h.span.Attributes()
+			span := ptrace.NewSpan()
+			span.SetKind(kind)
+			attrs := span.Attributes()
 			attrs.PutStr("http.request.method", "GET")
 			attrs.PutStr("server.address", "orders-db.shop.svc.cluster.local")
 			attrs.PutInt("server.port", 5432)
@@ -41,7 +42,12 @@ func BenchmarkRecord(b *testing.B) {
 				attrs.PutStr("db.operation.name", "SELECT")
 				attrs.PutStr("db.query.text", "SELECT * FROM orders WHERE id = $1")
 			}
-			h.call = calls.Read(h.span)
+			raw := encodeSpan(b, span)
+			h.origin, _ = t.originOf(o)
+			h.bytes = spanBytes{run: t.runOf(raw), size: uint32(len(raw))}
+			if call := (&intake{p: &assemblyProcessor{calls: calls}}).call(kind, raw); call != nil {
+				h.peer = s.skeletons.peer(h.op, call, o.resource.environment)
+			}
 			t.held.set(h.id, int32(len(t.spans)))
 			t.spans = append(t.spans, h)
 		}
@@ -53,6 +59,7 @@ func BenchmarkRecord(b *testing.B) {
 		s.record(t, conventions.OutcomeComplete, nil)
 		for i := range t.history.spans {
 			table.again(t.history.spans[i].op) // removed with the skeleton
+			s.skeletons.endpoints.again(t.history.spans[i].peer)
 		}
 		s.skeletons.remove(t.history)
 	}

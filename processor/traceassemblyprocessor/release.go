@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 )
@@ -13,14 +12,14 @@ import (
 // release is spans on their way from a shard to a call, with what assembly writes on them written. It belongs to whoever
 // holds it; its spans' origins are read only.
 type release struct {
-	key    traceKey
-	spans  []heldSpan
+	key traceKey
+	contents
 	last   time.Duration // arrival of the trace's last span
 	size   int64         // see measure
 	weight int64         // in memory
 	memory *remembered   // with a journal
-	holder int           // the span on which stands what concerns all of them
 	more   bool          // with a journal: the next release is the next part of the same cut
+	part   bool          // others share its contents, but for the spans
 }
 
 // close releases what is held of a trace and keeps its skeleton.
@@ -37,8 +36,9 @@ func (s *shard) close(t *trace, now time.Duration, outcome string) {
 		}
 		s.record(t, outcome, nil)
 		s.emit(t, t.spans, t.measure.size, outcome)
+		s.letGo(t)
 	}
-	t.spans = nil
+	t.contents = contents{}
 	s.trim(t)
 	sk := t.history
 	sk.version, sk.last, sk.released = uint32(t.version), stampOf(t.last), stampOf(now)
@@ -73,11 +73,11 @@ func (s *shard) cut(t *trace, outcome string, maxBytes int64) {
 	)
 	for i := range t.spans {
 		size := part.size
-		part.add(&t.spans[i])
+		part.add(t.spans[i].bytes.size, t.origin(&t.spans[i]))
 		if size > 0 && part.exceedsPart(maxBytes) {
 			ends, sizes = append(ends, i), append(sizes, size)
 			part.reset()
-			part.add(&t.spans[i])
+			part.add(t.spans[i].bytes.size, t.origin(&t.spans[i]))
 		}
 	}
 	ends, sizes = append(ends, len(t.spans)), append(sizes, part.size)
@@ -89,11 +89,13 @@ func (s *shard) cut(t *trace, outcome string, maxBytes int64) {
 	from, before := 0, t.before+len(t.spans)
 	for i, end := range ends {
 		s.emit(t, t.spans[from:end:end], sizes[i], outcome)
-		s.releases[len(s.releases)-1].more = s.ledger != nil && i < len(ends)-1
+		r := s.releases[len(s.releases)-1]
+		r.more, r.part = s.ledger != nil && i < len(ends)-1, true
 		from = end
 	}
+	s.letGo(t)
 	t.before, t.pending, t.until = before, 0, 0
-	t.spans, t.weight, t.root = newSpans(), 0, noSpan
+	t.contents, t.weight, t.root = newContents(), 0, noSpan
 	t.measure.reset()
 	s.trim(t)
 }
@@ -108,25 +110,32 @@ func (s *shard) trim(t *trace) {
 	}
 }
 
-// emit makes one release of spans, which become the release's.
-func (s *shard) emit(t *trace, spans []heldSpan, size int64, outcome string) {
-	r := &release{key: t.key, spans: spans, last: t.last, size: size}
-	for i := range spans {
-		s.origins.unref(spans[i].origin)
-		r.weight += int64(spans[i].weight)
+// letGo gives back the origins of what is released.
+func (s *shard) letGo(t *trace) {
+	for _, o := range t.origins {
+		s.origins.unref(o)
 	}
-	r.holder = t.entry(spans)
-	attrs := spans[r.holder].span.Attributes()
-	attrs.PutStr(conventions.AttrOutcome, outcome)
-	attrs.PutInt(conventions.AttrVersion, int64(t.version))
+}
+
+// emit makes one release of spans of the trace, which become the release's.
+func (s *shard) emit(t *trace, spans []heldSpan, size int64, outcome string) {
+	r := &release{key: t.key, last: t.last, size: size}
+	for i := range spans {
+		r.weight += spans[i].weight()
+	}
+	patch := t.patch(&spans[t.entry(spans)])
+	patch.putStr(conventions.AttrOutcome, outcome)
+	patch.putInt(conventions.AttrVersion, int64(t.version))
 	if t.part > 0 {
-		attrs.PutInt(conventions.AttrPart, int64(t.part))
+		patch.putInt(conventions.AttrPart, int64(t.part))
 	}
 	if partial(t, outcome) {
 		if n := t.missingParents(spans); n > 0 {
-			attrs.PutInt(conventions.AttrMissingParents, int64(n))
+			patch.putInt(conventions.AttrMissingParents, int64(n))
 		}
 	}
+	r.contents = t.contents
+	r.spans = spans
 	if s.ledger != nil {
 		r.memory = s.memoryOf(t, spans, outcome)
 	}
@@ -148,19 +157,4 @@ func (t *trace) missingParents(spans []heldSpan) int {
 		}
 	}
 	return len(ids)
-}
-
-// markConflict marks a span whose identity was received before with other times.
-func markConflict(span ptrace.Span) {
-	v, ok := span.Attributes().Get(conventions.AttrViolations)
-	if !ok || v.Type() != pcommon.ValueTypeSlice {
-		v = span.Attributes().PutEmpty(conventions.AttrViolations)
-		v.SetEmptySlice()
-	}
-	for _, name := range v.Slice().All() {
-		if name.Type() == pcommon.ValueTypeStr && name.Str() == conventions.ViolationConflictingSpanID {
-			return
-		}
-	}
-	v.Slice().AppendEmpty().SetStr(conventions.ViolationConflictingSpanID)
 }

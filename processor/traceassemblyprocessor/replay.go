@@ -6,9 +6,9 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/internal/journal"
@@ -296,17 +296,19 @@ func (r *replay) readArrivals(ctx context.Context) bool {
 
 // request takes a request of before once more, but for the spans that were handed on.
 func (r *replay) request(ctx context.Context, at journal.Position, record []byte) error {
-	tenant, td, err := decodeArrival(record)
+	tenant, request, err := decodeArrival(record)
 	if err != nil {
 		r.counts.unreadable++
 		return nil
 	}
-	pref.RefTraces(td)
-	var in intake
-	in.split(r.p, td, tenant)
+	in, err := r.p.read(request, tenant)
+	if err != nil {
+		r.counts.unreadable++
+		return nil
+	}
 	in.journaled(at)
 	defer in.recycle()
-	found, weight := r.pick(&in, at)
+	found, weight := r.pick(in, at)
 	r.p.budget.carry(weight, int64(len(found)))
 	r.retain(at, int64(len(found)))
 	for _, w := range found {
@@ -317,7 +319,7 @@ func (r *replay) request(ctx context.Context, at journal.Position, record []byte
 	if in.spans == 0 {
 		return nil
 	}
-	if err := r.reserve(ctx, &in); err != nil {
+	if err := r.reserve(ctx, in); err != nil {
 		return err
 	}
 	r.retain(at, in.spans)
@@ -369,12 +371,12 @@ func (r *replay) pick(in *intake, at journal.Position) (found []wantedSpan, weig
 			w, wanted := r.wanted[spanRef{at, a.held.ref.index}]
 			if !wanted {
 				kept = append(kept, a)
-				b.weight += int64(a.held.weight)
+				b.weight += a.held.weight()
 				in.spans++
-				in.weight += int64(a.held.weight)
+				in.weight += a.held.weight()
 				continue
 			}
-			weight += int64(a.held.weight)
+			weight += a.held.weight()
 			if held[a.origin] == nil {
 				held[a.origin] = &heldOrigin{origin: a.origin}
 			}
@@ -391,11 +393,8 @@ func (r *replay) pick(in *intake, at journal.Position) (found []wantedSpan, weig
 // take is given the span that was intended.
 func (s *intendedSpan) take(a *arrival, o *heldOrigin, record journal.Position) {
 	s.held = a.held
-	s.held.origin, s.held.ref.record = o, record
-	for i := range s.patch {
-		s.patch[i].apply(a.held.span)
-	}
-	s.found = true
+	s.held.ref.record, s.held.conflict = record, s.bones.conflict
+	s.raw, s.origin, s.found = strings.Clone(a.raw), o, true
 }
 
 // reservePause is how long replay waits for room before it asks again.
@@ -418,7 +417,6 @@ func (r *replay) repeat(at journal.Position, in *intent) {
 	var first *call
 	seal := func() {
 		c := b.seal(in.releasedAt)
-		c.releases = nil // its intent is written
 		if first == nil {
 			first = c
 		} else {
@@ -433,9 +431,9 @@ func (r *replay) repeat(at journal.Position, in *intent) {
 		out := &release{key: rel.key, last: r.p.now()}
 		for j := range rel.spans {
 			if s := &rel.spans[j]; s.found {
-				out.spans = append(out.spans, s.held)
-				out.size += int64(s.held.size)
-				out.weight += int64(s.held.weight)
+				out.size += int64(len(s.raw))
+				out.weight += s.held.weight()
+				out.take(s)
 			} else {
 				delete(r.wanted, s.ref)
 			}
@@ -454,4 +452,15 @@ func (r *replay) repeat(at journal.Position, in *intent) {
 	}
 	first.intent = at
 	r.p.handOn.push(first)
+}
+
+// take adds a span that was found to what is handed on.
+func (c *contents) take(s *intendedSpan) {
+	h := s.held
+	h.bytes.run, h.bytes.at = c.runOf(s.raw), 0
+	h.origin, _ = c.originOf(s.origin)
+	if len(s.patch) > 0 {
+		*c.patch(&h) = s.patch
+	}
+	c.spans = append(c.spans, h)
 }

@@ -1,7 +1,7 @@
 package traceassemblyprocessor
 
 import (
-	"sync"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -227,19 +227,23 @@ func (s *shard) accept(b *batch) {
 		o    *heldOrigin // its copy in the table
 		t    *trace      // the one of the span before
 	)
+	var run run
 	for i := range b.arrivals {
+		if i == run.end {
+			run = b.keep(i)
+		}
 		a := &b.arrivals[i]
 		if a.origin != sent {
 			if o != nil {
 				s.origins.unref(o)
 			}
 			sent, o = a.origin, s.origins.intern(a.origin)
-			o.spans++ // hold it until the next one, whatever becomes of the spans
+			o.holders++ // hold it until the next one, whatever becomes of the spans
 		}
 		if t == nil || t.key.id != a.trace || t.key.tenant != a.origin.key.resource.tenant {
 			t = s.traceOf(s.found[i], traceKey{a.origin.key.resource.tenant, a.trace}, b.at)
 		}
-		s.take(t, a, o, b)
+		s.take(t, a, o, b, &run)
 	}
 	clear(s.found)
 	if o != nil {
@@ -279,7 +283,7 @@ func (s *shard) fetch(b *batch) {
 		if n := len(t.spans); n < cap(t.spans) {
 			read += int(t.spans[:n+1][n].next)
 		}
-		read += t.held.first() + t.measure.first()
+		read += t.held.first() + t.measure.first() + t.contents.first()
 	}
 	s.read = read // so that reading is not for nothing
 }
@@ -303,7 +307,7 @@ func (s *shard) traceOf(t *trace, key traceKey, at time.Duration) *trace {
 
 func (s *shard) open(key traceKey, at time.Duration) *trace {
 	t := s.newTrace()
-	t.key, t.version, t.first, t.last, t.root, t.spans = key, 1, at, at, noSpan, newSpans()
+	t.key, t.version, t.first, t.last, t.root, t.contents = key, 1, at, at, noSpan, newContents()
 	if sk := s.skeletons.take(key, at); sk != nil {
 		t.history, t.late, t.version = sk, true, int(sk.version)+1
 		t.released, t.identities = s.skeletons.index(sk), sk.identities()
@@ -318,16 +322,16 @@ func (s *shard) open(key traceKey, at time.Duration) *trace {
 }
 
 // take adds one span to its trace, or drops it as duplicate.
-func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
-	at, h := b.at, a.held
-	h.origin, h.ref.record, h.at = o, b.record, uint32(max(at-t.first, 0)/time.Millisecond)
-	duplicate, conflicting, compared := t.seen(&h)
+func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch, in *run) {
+	at, h := b.at, &a.held
+	h.ref.record, h.at = b.record, uint32(max(at-t.first, 0)/time.Millisecond)
+	duplicate, conflicting, compared := t.seen(h)
 	if compared > maxCompared {
 		s.identify(t)
 	}
 	if duplicate {
 		s.duplicates++
-		s.budget.drop(int64(h.weight), 1)
+		s.budget.drop(h.weight(), 1)
 		if s.ledger != nil {
 			s.dropped = append(s.dropped, h.ref)
 		}
@@ -336,25 +340,71 @@ func (s *shard) take(t *trace, a *arrival, o *heldOrigin, b *batch) {
 	if conflicting {
 		s.conflicting++
 		h.conflict = true
-		markConflict(h.span)
 	}
 	if t.late {
 		s.telemetry.late(t.history.released.age(at))
-		s.learnLate(t, &h, at)
+		s.learnLate(t, h, o.resource.service, at)
 	}
-	t.measure.add(&h)
+	t.measure.add(h.bytes.size, o)
 	if t.parts && len(t.spans) > 0 && t.measure.exceedsPart(s.cfg.MaxPartBytes) {
 		s.cut(t, conventions.OutcomePart, s.cfg.MaxPartBytes)
-		t.measure.add(&h)
+		t.measure.add(h.bytes.size, o)
 	}
-	h.op = s.symbols.ref(operation{o.resource.service, s.operations.Of(h.span)})
-	o.spans++
+	h.bytes.run, h.bytes.at = t.runOf(in.bytes), in.at(a)
+	var added bool
+	if h.origin, added = t.originOf(o); added {
+		o.holders++
+	}
+	h.op = s.symbols.ref(operation{o.resource.service, s.operations.Named(a.name, h.kind, func() string { return routeOf(a.raw) })})
+	if a.call != nil && !h.conflict {
+		h.peer = s.skeletons.peer(h.op, a.call, o.resource.environment)
+	}
 	t.add(h, s.learned)
 	if !t.parts && (t.measure.size > s.cfg.MaxTraceBytes || len(t.spans) > s.cfg.MaxTraceSpans) {
 		t.parts = true
 		s.cut(t, conventions.OutcomePart, s.cfg.MaxPartBytes)
 	}
 }
+
+// run is a copy of the bytes of spans of one trace that stand next to each other in a request.
+type run struct {
+	bytes string
+	begin int // of the bytes in the request
+	end   int // of its arrivals
+}
+
+// at is where in the run the bytes of an arrival begin.
+func (r *run) at(a *arrival) uint32 {
+	if a.at == elsewhere {
+		return 0
+	}
+	return uint32(a.at - r.begin)
+}
+
+// keep copies the bytes of an arrival, and of those behind it that are of the same trace and stand next to it. What a trace holds must
+// not hold the requests that brought it: most of them is of traces that may be long gone.
+func (b *batch) keep(first int) run {
+	a := &b.arrivals[first]
+	if a.at == elsewhere { // written for it alone
+		return run{bytes: a.raw, end: first + 1}
+	}
+	begin, end, next := a.at, a.at+len(a.raw), first+1
+	for ; next < len(b.arrivals); next++ {
+		c := &b.arrivals[next]
+		if c.at < end || c.at > end+maxBetween || c.at+len(c.raw) > begin+maxKept || c.trace != a.trace {
+			break
+		}
+		end = c.at + len(c.raw)
+	}
+	return run{bytes: strings.Clone(b.request[begin:end]), begin: begin, end: next}
+}
+
+const (
+	// maxBetween is what stands between two spans of one scope: a tag and a length.
+	maxBetween = 6
+	// maxKept is how many bytes are copied together at most: a part of a large trace must not hold all of it.
+	maxKept = 4 << 10
+)
 
 // reschedule puts a trace that spans came for where it belongs.
 func (s *shard) reschedule(t *trace) {
@@ -515,17 +565,4 @@ func (s *shard) newTrace() *trace {
 	t := s.free[last]
 	s.free = s.free[:last]
 	return t
-}
-
-// spanSlices recycles the slices of held spans: shards take them, the callBuilder gives them back.
-var spanSlices = sync.Pool{New: func() any { return new([]heldSpan) }}
-
-func newSpans() []heldSpan { return (*spanSlices.Get().(*[]heldSpan))[:0] }
-
-func recycleSpans(spans []heldSpan) {
-	clear(spans)
-	if cap(spans) <= maxRecycledSpans {
-		spans = spans[:0]
-		spanSlices.Put(&spans)
-	}
 }

@@ -30,7 +30,7 @@ func (e endpoint) own() endpoint {
 	}
 }
 
-func (o operation) own() operation { return o }
+func (o operation) own() operation { return operation{o.service, strings.Clone(o.name)} }
 
 // symbols numbers the operations of the spans that a shard holds or remembers, and what else their skeletons name, so that a
 // skeleton holds no pointers: the garbage collector does not look into millions of remembered spans. No symbol is 0.

@@ -5,8 +5,6 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-
-	"github.com/tracewright/tracewright/internal/conventions"
 )
 
 type traceKey struct {
@@ -14,29 +12,35 @@ type traceKey struct {
 	id     pcommon.TraceID
 }
 
-// heldSpan is one span that is not released yet, with what assembly looks at again and again.
+// heldSpan is one span that is not released yet, with what assembly looks at again and again. Its bytes, its origin and what is written
+// on it are numbers in its contents.
 type heldSpan struct {
-	span   ptrace.Span
-	origin *heldOrigin
 	id     pcommon.SpanID
 	parent pcommon.SpanID
 	start  pcommon.Timestamp
+	end    pcommon.Timestamp
+	bytes  spanBytes
+	origin uint32
+	patch  uint32 // 0 for nothing
 	times  uint32 // hash of start and end
 	op     uint32 // symbol; one reference
-	size   int32
-	weight int32
-	next   int32 // the next held span of the same id, noSpan for none
-	up     int32 // the first held span of the parent's id, if it came before; else noSpan
-	kind   ptrace.SpanKind
-	call   *conventions.Call // of a virtual peer if nobody answers; nil for most
-	ref    spanRef           // in the journal, if there is one
-	peer   uint32            // endpoint of the virtual call that the release counts; set by record
-	at     uint32            // arrival, milliseconds after the trace's first
+	// decoded is what it takes in memory while it is handed on, beside what it takes now.
+	decoded int32
+	next    int32 // the next held span of the same id, noSpan for none
+	up      int32 // the first held span of the parent's id, if it came before; else noSpan
+	kind    ptrace.SpanKind
+	// peer is the endpoint of a virtual call, which counts if nobody answers; one reference, 0 for most. record takes it back where
+	// somebody does.
+	peer uint32
+	ref  spanRef // in the journal, if there is one
+	at   uint32  // arrival, milliseconds after the trace's first
 	// conflict: its identity came before with other times.
 	conflict bool
 	failed   bool // its status is error
 	state    spanState
 }
+
+func (h *heldSpan) weight() int64 { return spanWeight(int(h.bytes.size)) }
 
 // trace is an open trace, or the late fragment of a released one. What it knows of its structure grows with every span, so
 // that asking whether it is complete costs nothing.
@@ -61,7 +65,7 @@ type trace struct {
 	life        uint32        // tells entries of the heap apart that are of another trace in the same place
 	links       [traceLists]traceLinks
 
-	spans   []heldSpan
+	contents
 	measure measure // of spans
 	weight  int64   // of spans, in memory
 	held    places
@@ -105,8 +109,8 @@ func (t *trace) seen(h *heldSpan) (duplicate, conflicting bool, compared int) {
 	return duplicate, conflicting, compared
 }
 
-// add takes a span that seen did not find.
-func (t *trace) add(h heldSpan, learned *learnedOperations) {
+// add takes a span that seen did not find; h is copied.
+func (t *trace) add(h *heldSpan, learned *learnedOperations) {
 	at := len(t.spans)
 	t.until = 0
 	first, ok := t.held.get(h.id)
@@ -116,10 +120,10 @@ func (t *trace) add(h heldSpan, learned *learnedOperations) {
 	case !ok:
 	case first <= awaited:
 		t.awaited--
-		served = t.parentCame(first, &h, learned)
+		served = t.parentCame(first, h, learned)
 	default:
 		h.next, t.shared = first, true
-		served = t.sharedID(&h, learned)
+		served = t.sharedID(h, learned)
 	}
 	t.held.set(h.id, int32(at))
 	if h.parent.IsEmpty() {
@@ -129,16 +133,16 @@ func (t *trace) add(h heldSpan, learned *learnedOperations) {
 			t.root = at
 		}
 	} else {
-		t.childCame(at, &h, learned)
+		t.childCame(at, h, learned)
 	}
 	if h.kind == ptrace.SpanKindClient && !t.late && !served {
-		t.expectChild(&h, learned)
+		t.expectChild(h, learned)
 	}
 	if t.identities != nil {
 		t.identities.add(h.id, h.kind, h.times)
 	}
-	t.spans = append(t.spans, h)
-	t.weight += int64(h.weight)
+	t.spans = append(t.spans, *h)
+	t.weight += h.weight()
 }
 
 // missing says whether a span's parent has not come.

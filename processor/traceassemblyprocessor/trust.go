@@ -15,6 +15,17 @@ func removeAnnotations(attrs pcommon.Map) {
 	attrs.RemoveIf(func(key string, _ pcommon.Value) bool { return strings.HasPrefix(key, conventions.Prefix) })
 }
 
+// removeAllAnnotations removes it from a span, its events and its links.
+func removeAllAnnotations(span ptrace.Span) {
+	removeAnnotations(span.Attributes())
+	for _, event := range span.Events().All() {
+		removeAnnotations(event.Attributes())
+	}
+	for _, link := range span.Links().All() {
+		removeAnnotations(link.Attributes())
+	}
+}
+
 // removeAssembly removes from a trusted span what an assembly before this one wrote: two versions in one release would
 // contradict each other.
 func removeAssembly(span ptrace.Span) {

@@ -20,7 +20,7 @@ func holding(string) pipeline {
 	const long = "5m"
 	return pipeline{processors: []component{{"trace_assembly", map[string]any{
 		"linger": long, "quiet": map[string]any{"min": long, "max": long}, "max_wait": long, "memory_limit_bytes": int64(16 << 30),
-	}}}}
+	}}}, raw: true}
 }
 
 // heap is what Go says of its heap after a collection.

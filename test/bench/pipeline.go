@@ -16,6 +16,7 @@ type component struct {
 type pipeline struct {
 	processors []component
 	extensions []component
+	raw        bool // requests are handed on as they came
 }
 
 // ports are the collector's on the loopback address. profile is 0 where nobody asks for profiles, query but in the product.
@@ -32,13 +33,16 @@ func (p pipeline) configuration(at ports, cpuProfile string) ([]byte, error) {
 		}
 		extensions = append(extensions, component{"pprof", settings})
 	}
+	grpc := map[string]any{"endpoint": address(at.grpc), "include_metadata": true}
+	if p.raw {
+		extensions = append(extensions, component{"raw_spans", nil})
+		grpc["middlewares"] = []any{map[string]any{"id": "raw_spans"}}
+	}
 	reader := map[string]any{"pull": map[string]any{"exporter": map[string]any{
 		"prometheus": map[string]any{"host": "127.0.0.1", "port": at.metrics},
 	}}}
 	return yaml.Marshal(map[string]any{
-		"receivers": map[string]any{"otlp": map[string]any{"protocols": map[string]any{
-			"grpc": map[string]any{"endpoint": address(at.grpc), "include_metadata": true},
-		}}},
+		"receivers":  map[string]any{"otlp": map[string]any{"protocols": map[string]any{"grpc": grpc}}},
 		"processors": section(p.processors),
 		"exporters":  map[string]any{"nop": nil},
 		"extensions": section(extensions),

@@ -6,6 +6,7 @@ const (
 	bareStage     = "otlp → nop"
 	assemblyStage = "trace_assembly"
 	journalStage  = "trace_assembly with journal"
+	decodedStage  = "decoded requests, with journal"
 )
 
 // assemblyStages are those of the CPU measure; the first is what the others are compared with.
@@ -16,6 +17,10 @@ func assemblyStages() []stage {
 			m[p+"spans_received"] == m[p+"spans_released"]+m[p+"spans_duplicate"]+m[p+"spans_rejected"]
 	}
 	drops := []string{"processor_trace_assembly_spans_dropped"}
+	journaled := func(folder string) []component {
+		journal := map[string]any{"directory": filepath.Join(folder, "journal")}
+		return []component{{"trace_assembly", map[string]any{"journal": journal}}}
+	}
 	return []stage{
 		{
 			name: bareStage,
@@ -26,16 +31,21 @@ func assemblyStages() []stage {
 		},
 		{
 			name:  assemblyStage,
-			make:  func(string) pipeline { return pipeline{processors: []component{{id: "trace_assembly"}}} },
+			make:  func(string) pipeline { return pipeline{processors: []component{{id: "trace_assembly"}}, raw: true} },
 			empty: assembled,
 			drops: drops,
 		},
 		{
-			name: journalStage,
-			make: func(folder string) pipeline {
-				journal := map[string]any{"directory": filepath.Join(folder, "journal")}
-				return pipeline{processors: []component{{"trace_assembly", map[string]any{"journal": journal}}}}
-			},
+			name:  journalStage,
+			make:  func(folder string) pipeline { return pipeline{processors: journaled(folder), raw: true} },
+			empty: assembled,
+			drops: drops,
+		},
+		{
+			name:  decodedStage,
+			once:  true,
+			note:  "without raw_spans, as from receivers of other protocols: decoded, encoded, decoded again",
+			make:  func(folder string) pipeline { return pipeline{processors: journaled(folder)} },
 			empty: assembled,
 			drops: drops,
 		},

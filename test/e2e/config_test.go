@@ -31,6 +31,7 @@ func TestConfigurationThatCannotWork(t *testing.T) {
 		"negative retention":  {"extensions.trace_store.backends.main.pebble.retention=-1h", []string{"backends::main::pebble::retention", "-1h"}},
 		"unknown store":       {"exporters.trace_store.storage=other", []string{"storage", `"other"`, "main"}},
 		"unknown query store": {"extensions.trace_query.storage=other", []string{"storage", `"other"`, "main"}},
+		"raw spans to others": {"service.pipelines.traces.processors=[trace_analysis, trace_assembly]", []string{"service::pipelines::traces", "raw_spans", "otlp", "first processor"}},
 		"unknown auth":        {"extensions.trace_query.auth=oidc/none", []string{"auth", "oidc/none"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -211,7 +211,7 @@ func TestHostileBodiesOverGRPC(t *testing.T) {
 		code         codes.Code
 	}{
 		"OTLP, noise":          {"OTLP_GRPC", otlp, noise(100_000), codes.Internal},
-		"OTLP, short trace id": {"OTLP_GRPC", otlp, otlpSpan(trace[:15], span), codes.Internal},
+		"OTLP, short trace id": {"OTLP_GRPC", otlp, otlpSpan(trace[:15], span), codes.InvalidArgument},
 		"OTLP, zero ids":       {"OTLP_GRPC", otlp, otlpSpan(nil, nil), codes.OK},
 		"OTLP, nested as deep as 8 MiB may": {
 			"OTLP_GRPC", otlp, otlpSpan(trace, span, nestedAttribute(890_000)), codes.OK,

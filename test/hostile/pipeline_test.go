@@ -31,6 +31,7 @@ import (
 	"github.com/tracewright/tracewright/exporter/tracestoreexporter"
 	"github.com/tracewright/tracewright/extension/tracequeryextension"
 	"github.com/tracewright/tracewright/extension/tracestoreextension"
+	"github.com/tracewright/tracewright/internal/rawspans"
 	"github.com/tracewright/tracewright/processor/traceanalysisprocessor"
 	"github.com/tracewright/tracewright/processor/traceassemblyprocessor"
 )
@@ -156,6 +157,13 @@ func start(t testing.TB, c component.Component, h component.Host) {
 	t.Cleanup(func() { require.NoError(t, c.Shutdown(context.Background())) })
 }
 
+// asItCame is what the OTLP receiver makes of a body with raw_spans, as config/tracewright.yaml has it.
+func asItCame(body []byte) (ptrace.Traces, error) {
+	request := ptraceotlp.NewExportRequest()
+	err := rawspans.Decode(len(body), func(to []byte) { copy(to, body) }, request.UnmarshalProto)
+	return request.Traces(), err
+}
+
 // decode is what the OTLP receiver makes of a body.
 func decode(body []byte) (ptrace.Traces, error) {
 	request := ptraceotlp.NewExportRequest()
@@ -184,7 +192,7 @@ func withTenant(ctx context.Context, name string) context.Context {
 // send hands a body on as the receiver would.
 func (p *pipeline) send(body []byte) {
 	p.t.Helper()
-	td, err := decode(body)
+	td, err := asItCame(body)
 	require.NoError(p.t, err)
 	require.NoError(p.t, p.entry.ConsumeTraces(p.t.Context(), td))
 }

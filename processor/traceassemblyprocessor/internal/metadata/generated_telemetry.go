@@ -263,7 +263,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorTraceAssemblyRequestsRefused, err = builder.meter.Int64Counter(
 		"otelcol_processor_trace_assembly_requests_refused",
-		metric.WithDescription("Requests refused, by reason; memory, context, stopped and journal are answered with a retryable error, tenant with a permanent one. [Alpha]"),
+		metric.WithDescription("Requests refused, by reason; memory, context, stopped and journal are answered with a retryable error, tenant and malformed with a permanent one. [Alpha]"),
 		metric.WithUnit("{requests}"),
 	)
 	errs = errors.Join(errs, err)

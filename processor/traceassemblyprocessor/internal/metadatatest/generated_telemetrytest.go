@@ -213,7 +213,7 @@ func AssertEqualProcessorTraceAssemblyReleases(t *testing.T, tt *componenttest.T
 func AssertEqualProcessorTraceAssemblyRequestsRefused(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_trace_assembly_requests_refused",
-		Description: "Requests refused, by reason; memory, context, stopped and journal are answered with a retryable error, tenant with a permanent one. [Alpha]",
+		Description: "Requests refused, by reason; memory, context, stopped and journal are answered with a retryable error, tenant and malformed with a permanent one. [Alpha]",
 		Unit:        "{requests}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

@@ -1,0 +1,76 @@
+package rawspans
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+func request(t *testing.T, spans int) []byte {
+	td := ptrace.NewTraces()
+	rs := td.ResourceSpans().AppendEmpty()
+	rs.Resource().Attributes().PutStr("service.name", "shop")
+	for i := range spans {
+		rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty().SetSpanID([8]byte{byte(i), byte(i >> 8)})
+	}
+	var m ptrace.ProtoMarshaler
+	data, err := m.MarshalTraces(td)
+	require.NoError(t, err)
+	return data
+}
+
+func placeholder(t *testing.T, data []byte) ptrace.Traces {
+	var td ptrace.Traces
+	require.NoError(t, Decode(len(data), func(request []byte) { copy(request, data) }, func(data []byte) (err error) {
+		td, err = (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(data)
+		return err
+	}))
+	return td
+}
+
+func TestWrap(t *testing.T) {
+	for _, spans := range []int{1, 2, 63, 64, 8192} {
+		data := request(t, spans)
+		td := placeholder(t, data)
+		require.Equal(t, spans, td.SpanCount())
+		got, err := Unwrap(td)
+		require.NoError(t, err)
+		require.Equal(t, string(data), got)
+		require.Zero(t, td.ResourceSpans().Len())
+	}
+}
+
+func TestNothingToWrap(t *testing.T) {
+	for _, data := range [][]byte{nil, request(t, 0), []byte("no request"), request(t, 3)[:20]} {
+		require.NoError(t, Decode(len(data), func(request []byte) { copy(request, data) }, func(got []byte) error {
+			require.Equal(t, string(data), string(got))
+			return nil
+		}))
+	}
+}
+
+func TestUnwrapAmongOthers(t *testing.T) {
+	first, second := request(t, 2), request(t, 3)
+	td := placeholder(t, first)
+	other := td.ResourceSpans().AppendEmpty()
+	other.Resource().Attributes().PutStr("tracewright.raw.", "guessed")
+	other.ScopeSpans().AppendEmpty().Spans().AppendEmpty().SetName("other")
+	placeholder(t, second).ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
+	got, err := Unwrap(td)
+	require.NoError(t, err)
+	require.Equal(t, string(first)+string(second), got)
+	require.Equal(t, 1, td.SpanCount())
+	require.Equal(t, "other", td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Name())
+}
+
+func TestSpansTakenOut(t *testing.T) {
+	td := placeholder(t, request(t, 3))
+	removed := false
+	td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().RemoveIf(func(ptrace.Span) bool {
+		defer func() { removed = true }()
+		return !removed
+	})
+	_, err := Unwrap(td)
+	require.ErrorIs(t, err, errChanged)
+}
