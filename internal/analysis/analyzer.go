@@ -38,6 +38,7 @@ type Result struct {
 	Spans []SpanResult
 
 	holder int // the span that carries what concerns the release, -1 if it is empty
+	reads  []spanRead
 	calls  atomic.Pointer[calls]
 }
 
@@ -70,8 +71,7 @@ type SpanResult struct {
 	// Violations are the names of the rules that the span breaks, sorted; those that stand on the span already among them.
 	Violations []string
 
-	renamed   bool // Service is not the one that the resource names
-	annotated bool // an attribute under conventions.Prefix stands on the span
+	renamed bool // Service is not the one that the resource names
 }
 
 // Analyze explains a release. It changes nothing. The result refers to the release's spans.
@@ -135,6 +135,7 @@ func (a *Analyzer) explain(release *tracetree.Release, reads []spanRead) *Result
 		Bottleneck:     -1,
 		Spans:          r.Spans,
 		holder:         holder(release, tree),
+		reads:          reads,
 	}
 	a.link(reads)
 	if tree.Entry >= 0 {
@@ -176,7 +177,7 @@ func (a *Analyzer) link(reads []spanRead) {
 		source := &a.reader.sources.list[read.source]
 		spans[i] = SpanResult{
 			Service: source.service, renamed: source.renamed, Operation: read.operation, Category: read.category, Failed: read.failed,
-			Failing: read.failing, Weight: read.weight, annotated: read.annotated,
+			Failing: read.failing, Weight: read.weight,
 		}
 	}
 	a.services = a.services[:0]
@@ -214,8 +215,8 @@ func (a *Analyzer) conclude(i int, read *spanRead, releasedAt int64) {
 	if m.answered {
 		s.Category = conventions.Answered(s.Category)
 	}
-	if found := read.faults | placeFaults(n, releasedAt); found != 0 || s.annotated {
-		s.Violations = violations(n.Span.Span, found, s.annotated)
+	if found := read.faults | placeFaults(n, releasedAt); found != 0 || read.annotated {
+		s.Violations = violations(n.Span.Span, found, read.annotated)
 	}
 	if !n.InTree() {
 		return
@@ -241,7 +242,7 @@ func (a *Analyzer) takeFromAssembly() {
 	entry := false
 	for i := range r.Tree.Nodes {
 		attrs, s := r.Tree.Nodes[i].Attributes(), &r.Spans[i]
-		if !s.annotated {
+		if !r.reads[i].annotated {
 			continue
 		}
 		if service := conventions.Str(attrs, conventions.AttrEntryService); service != "" && !entry {

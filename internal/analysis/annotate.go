@@ -29,7 +29,7 @@ func annotateSpan(release *tracetree.Release, r *Result, i int) {
 	n, s := &r.Tree.Nodes[i], &r.Spans[i]
 	attrs := n.Attributes()
 	entryService, entryOperation := r.EntryService, r.EntryOperation
-	if s.annotated {
+	if r.reads[i].annotated {
 		if service := conventions.Str(attrs, conventions.AttrEntryService); service != "" && !release.Whole() {
 			entryService, entryOperation = service, conventions.Str(attrs, conventions.AttrEntryOperation)
 		}

@@ -157,3 +157,19 @@ func BenchmarkAnalyzeLarge(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkWhatIf times traces of 100,000 spans anew.
+func BenchmarkWhatIf(b *testing.B) {
+	for _, name := range []string{"chain", "one after the other", "all at once"} {
+		b.Run(name, func(b *testing.B) {
+			release := tracetree.Releases(largeTrace(name))[0]
+			r := analysis.Analyze(&release)
+			entry := &r.Spans[r.Tree.Entry]
+			for b.Loop() {
+				if r.WhatIf(entry.Service, entry.Operation, 1) != r.RootDuration {
+					b.Fatal("it is not what it was")
+				}
+			}
+		})
+	}
+}

@@ -63,7 +63,7 @@ type sibling struct {
 	after  int64 // when the last of those that end before it starts has ended; the parent's start if there is none
 	slack  int64 // within the parent
 	onPath bool
-	moved  int64 // its end without the parent's own time
+	moved  int64 // its end from the parent's start on, timed anew
 }
 
 // ownTime is a stretch in which a span itself holds the critical path; sum is that time up to its end.
@@ -166,22 +166,34 @@ func (l *leeways) ownUntil(t int64) int64 {
 	return o.sum - (o.end - max(o.start, min(t, o.end)))
 }
 
-// shrunk is by how much the span would be shorter without its own time on the path: its children then start as soon as those that
-// they came after have ended, and what of the pause between was not that time has passed.
+// shrunk is by how much the span would be shorter without its own time on the path.
 func (l *leeways) shrunk(f leewayFrame, last int64) int64 {
-	ended, at := f.start, 0
+	return f.end - f.start - l.timedAnew(f, last, func(c *sibling) int64 { return c.end - c.start }, func(int64) int64 { return 0 })
+}
+
+// timedAnew is how long the span takes if its children take as long as took says, and its own time on its path (followPath) as long as own
+// makes of it: its children start as soon as those that they came after have ended, and the pause that was between has passed.
+func (l *leeways) timedAnew(f leewayFrame, last int64, took func(c *sibling) int64, own func(t int64) int64) int64 {
+	pause := func(from, to int64) int64 {
+		held := l.ownUntil(to) - l.ownUntil(from)
+		return addTimes(to-from-held, own(held))
+	}
+	ended, at := int64(0), 0 // from the span's start on, as moved
 	for i := range l.calls {
 		c := &l.calls[i]
 		for ; at < len(l.ends) && l.calls[l.ends[at]].end <= c.start; at++ {
 			ended = max(ended, l.calls[l.ends[at]].moved)
 		}
-		c.moved = ended + c.end - c.after - (l.ownUntil(c.start) - l.ownUntil(c.after))
+		c.moved = addTimes(ended, addTimes(pause(c.after, c.start), took(c)))
 	}
 	for ; at < len(l.ends); at++ {
 		ended = max(ended, l.calls[l.ends[at]].moved)
 	}
-	return f.end - ended - (f.end - last - (l.ownUntil(f.end) - l.ownUntil(last)))
+	return addTimes(ended, pause(last, f.end))
 }
+
+// addTimes adds two times that are not negative, up to what there is.
+func addTimes(a, b int64) int64 { return a + min(b, math.MaxInt64-a) }
 
 // descend goes on with the children. If one on the path becomes shorter, the first to take its place is the one with the least slack of
 // those beside it.

@@ -23,6 +23,11 @@ var backendImports = []string{
 var importRules = []importRule{
 	{"internal/conventions", nil, "names know nothing of what they name"},
 	{"internal/tracetree", []string{"internal/conventions"}, "the model of a trace knows its names, nothing else"},
+	{
+		"internal/analysis/shoptest",
+		[]string{"internal/analysis", "internal/tracegen", "internal/tracetree"},
+		"tests of the analysis take the simulated shop's traces from it; no code of the product may",
+	},
 	{"internal/analysis", []string{"internal/conventions", "internal/tracetree"}, "analysis is pure functions over the tree"},
 	{
 		"internal/tracestore/tracerow",
@@ -97,6 +102,11 @@ var importRules = []importRule{
 	{"test/e2e", nil, "the end-to-end tests know the built binary only"},
 	{"test/hostile", nil, "the package is its tests, which wire the components together"},
 	{
+		"test/rca",
+		[]string{"internal/analysis", "internal/analysis/shoptest", "internal/tracegen"},
+		"a measure of the analysis, in process",
+	},
+	{
 		"test/bench",
 		[]string{
 			"processor/traceassemblyprocessor", "processor/traceanalysisprocessor", "internal/analysis", "internal/conventions", "internal/tracegen",
@@ -109,7 +119,7 @@ var importRules = []importRule{
 // Each heavy driver is imported by one package, and its types do not leave it.
 var drivers = map[string]string{
 	"github.com/cockroachdb/pebble": "internal/tracestore/pebblestore",
-	"gonum.org/v1/gonum":            "internal/analysis",
+	"gonum.org/v1/gonum":            "internal/analysis/servicegraph",
 }
 
 // driverParts are parts of a driver that are useful on their own, with the further packages that may import them.
@@ -123,8 +133,17 @@ var allowedOutside = map[string][]string{
 	"internal/tracetree":   {"go.opentelemetry.io/collector/pdata", "github.com/cespare/xxhash/v2"},
 	"internal/analysis": {
 		"go.opentelemetry.io/collector/pdata", "go.opentelemetry.io/otel/semconv", "github.com/cespare/xxhash/v2",
-		"gonum.org/v1/gonum",
 	},
+	"internal/analysis/blastradius":    nil,
+	"internal/analysis/capacity":       nil,
+	"internal/analysis/contrast":       nil,
+	"internal/analysis/cost":           nil,
+	"internal/analysis/journeys":       nil,
+	"internal/analysis/latencyprofile": nil,
+	"internal/analysis/rootcause":      {"go.opentelemetry.io/collector/pdata"},
+	"internal/analysis/servicegraph":   {"gonum.org/v1/gonum"},
+	"internal/analysis/statistics":     nil,
+	"internal/analysis/whatif":         nil,
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -101,7 +101,12 @@ var everyOperation = map[string]struct {
 	"get /traces/attributes/{key}/values": {
 		"/traces/attributes/resource.service.name/values?prefix=check", "", 200, []string{"values"},
 	},
-	"post /admin/backup": {"/admin/backup", `{"name": "by-hand"}`, 201, []string{"path", "bytes"}},
+	"post /admin/backup":      {"/admin/backup", `{"name": "by-hand"}`, 201, []string{"path", "bytes"}},
+	"get /traces/performance": {"/traces/performance?service=storefront&operation=GET+/cart", "", 200, []string{"entries", "services"}},
+	"get /traces/dependencies": {
+		"/traces/dependencies?service=checkout&from=storefront&to=checkout", "", 200,
+		[]string{"services", "single_points", "blast_radius", "ways"},
+	},
 }
 
 // tree finds the trace of checkout by all kinds of conditions.

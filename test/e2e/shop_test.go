@@ -157,7 +157,7 @@ const slowQuery = 290 * time.Millisecond
 func checkSlowQuery(t *testing.T, trace *traceAnswer, query spanAnswer, name string) {
 	t.Helper()
 	require.Equal(t, "database_operation", query.Category, name)
-	statement, _ := query.Attributes["db.statement"].(string)
+	statement, _ := query.Attributes["db.query.text"].(string)
 	require.Contains(t, statement, "slow_lookup", name)
 	require.GreaterOrEqual(t, query.DurationNS, slowQuery.Nanoseconds(), name)
 	held := int64(0)

@@ -105,7 +105,7 @@ func (p *provider) Backend(string) (tracestore.Backend, error) { return p.store,
 
 // ask asks the API for the edges of the whole run, whose time is that of the virtual clock.
 func ask(t *testing.T, store tracestore.Backend) []*edge {
-	listener, err := net.Listen("tcp", "localhost:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")
 	require.NoError(t, err)
 	address := listener.Addr().String()
 	require.NoError(t, listener.Close())

@@ -28,6 +28,9 @@ type dresser struct {
 func (s *Shop) Encode(v *Visit, start int64, emit func(i int, scope wire.Scope, span *wire.Span)) {
 	d := &dresser{shop: s, visit: v, start: start, rng: s.random(v.Index, streamAttributes), span: new(wire.Span)}
 	d.customer()
+	if v.Journey >= 0 {
+		d.session = s.SessionOf(v.Journey)
+	}
 	for i := range v.Spans {
 		d.dress(i)
 		emit(i, d.scope(&v.Spans[i]), d.span)

@@ -8,19 +8,25 @@ import (
 
 func TestParseFault(t *testing.T) {
 	for text, want := range map[string]Fault{
-		"inventory:errors=20%":   {"inventory", FaultErrors, 0.2},
-		"inventory:errors=0.2":   {"inventory", FaultErrors, 0.2},
-		"payment:latency=x5":     {"payment", FaultLatency, 5},
-		"payment:latency=1.5":    {"payment", FaultLatency, 1.5},
-		"inventory:context=12%":  {"inventory", FaultContext, 0.12},
-		"checkout:retries":       {"checkout", FaultRetries, 0.3},
-		"checkout:retries=100%":  {"checkout", FaultRetries, 1},
-		"edge-proxy:errors=0%":   {"edge-proxy", FaultErrors, 0},
-		"orders:errors=100.000%": {"orders", FaultErrors, 1},
+		"inventory:errors=20%":   {"inventory", "", FaultErrors, 0.2},
+		"inventory:errors=0.2":   {"inventory", "", FaultErrors, 0.2},
+		"payment:latency=x5":     {"payment", "", FaultLatency, 5},
+		"payment:latency=1.5":    {"payment", "", FaultLatency, 1.5},
+		"inventory:context=12%":  {"inventory", "", FaultContext, 0.12},
+		"checkout:retries":       {"checkout", "", FaultRetries, 0.3},
+		"checkout:retries=100%":  {"checkout", "", FaultRetries, 1},
+		"edge-proxy:errors=0%":   {"edge-proxy", "", FaultErrors, 0},
+		"orders:errors=100.000%": {"orders", "", FaultErrors, 1},
+		"payment:overload":       {"payment", "", FaultOverload, 0.3},
+		"payment:overload=10%":   {"payment", "", FaultOverload, 0.1},
+		"payment:capacity=400":   {"payment", "", FaultCapacity, 400},
+
+		"catalog@8.12.0:latency=x3": {"catalog", "8.12.0", FaultLatency, 3},
 	} {
 		got, err := ParseFault(text)
 		require.NoError(t, err, text)
 		require.Equal(t, want.Service, got.Service)
+		require.Equal(t, want.Version, got.Version)
 		require.Equal(t, want.Kind, got.Kind)
 		require.InDelta(t, want.Value, got.Value, 1e-9)
 	}
@@ -36,6 +42,13 @@ func TestParseFault(t *testing.T) {
 		"payment:latency=x0":     "is no factor",
 		"payment:latency=NaN":    "is no factor",
 		"checkout:retries=often": "is no share",
+		"payment:overload=x":     "is no share",
+		"payment:capacity=0":     "is no number of traces",
+		"payment:capacity=NaN":   "is no number of traces",
+
+		"catalog@9:latency=x3":   "it has 8.11.1, 8.12.0",
+		"catalog@8.12.0:retries": "only errors and latency",
+		"catalog@:errors=1%":     "has no version",
 	} {
 		_, err := ParseFault(text)
 		require.ErrorContains(t, err, want, text)
@@ -108,6 +121,72 @@ func TestFaultContext(t *testing.T) {
 func TestFaultRetries(t *testing.T) {
 	all, failed, _, _ := calls(t, 4000, "payment", "checkout:retries")
 	require.InDelta(t, 0.45, float64(failed)/float64(all-failed), 0.12)
+}
+
+func TestFaultOverload(t *testing.T) {
+	all, failed, _, _ := calls(t, 2500, "payment", "payment:overload")
+	require.InDelta(t, 0.45, float64(failed)/float64(all-failed), 0.12)
+	_, elsewhere, _, _ := calls(t, 1000, "cart", "payment:overload")
+	_, usual, _, _ := calls(t, 1000, "cart")
+	require.InDelta(t, usual, elsewhere, 25, "nobody else is overloaded")
+}
+
+// At three quarters of what a service takes its own work lasts four times as long.
+func TestFaultCapacity(t *testing.T) {
+	work := func(load float64) float64 {
+		s := New(Options{Seed: 5, Load: load, Faults: []Fault{{Service: "payment", Kind: FaultCapacity, Value: 400}}})
+		return s.faults[ServiceIndex("payment")][1].slowness()
+	}
+	require.InDelta(t, 1, work(0), 1e-9)
+	require.InDelta(t, 4, work(300), 1e-9)
+	require.InDelta(t, 50, work(4000), 1e-9)
+}
+
+// A quarter of catalog runs the newer version.
+func TestFaultOfOneVersion(t *testing.T) {
+	all, failed, _, _ := calls(t, 2000, "catalog", "catalog@8.12.0:errors=40%")
+	require.InDelta(t, 0.1, float64(failed)/float64(all), 0.02)
+}
+
+func TestMix(t *testing.T) {
+	entry, factor, err := ParseMix("GET /products/{product_id}:3")
+	require.NoError(t, err)
+	require.Equal(t, "GET /products/{product_id}", entry)
+	require.Equal(t, 3, factor)
+	for _, text := range []string{"", "POST /checkout", "GET /nowhere:3", "POST /checkout:0", "POST /checkout:1001", "POST /checkout:x"} {
+		_, _, err := ParseMix(text)
+		require.Error(t, err, text)
+	}
+	orders := func(mix map[string]int) (n int) {
+		s := New(Options{Seed: 3, Mix: mix})
+		for i := range 1000 {
+			if s.Visit(i).Spans[0].Name == "POST /checkout" {
+				n++
+			}
+		}
+		return n
+	}
+	require.InDelta(t, 1000*9.0/108, orders(nil), 30)
+	require.InDelta(t, 1000*90.0/189, orders(map[string]int{"POST /checkout": 10}), 55)
+}
+
+// Of a hundred customers 70 put something into their cart, and 42 buy it.
+func TestJourneys(t *testing.T) {
+	s := New(Options{Seed: 8, Journeys: true})
+	var steps [3]int
+	for i := range 3 * 800 {
+		v := s.Visit(i)
+		if v.Journey < 0 {
+			continue
+		}
+		require.Equal(t, i/3, v.Journey)
+		require.Equal(t, JourneySteps[v.Step], v.Spans[0].Name)
+		steps[v.Step]++
+	}
+	require.Equal(t, 800, steps[0])
+	require.InDelta(t, 560, steps[1], 45)
+	require.InDelta(t, 336, steps[2], 45)
+	require.NotEqual(t, s.SessionOf(1), s.SessionOf(2))
 }
 
 func TestVisitsDependOnTheSeedAlone(t *testing.T) {

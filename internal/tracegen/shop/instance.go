@@ -45,10 +45,7 @@ func (s *Shop) makeInstances() {
 
 func newInstance(service, number int, replicaSets map[string]string, rng *rand.Rand) instance {
 	def := &services[service]
-	version := def.Versions[0]
-	if number == def.Instances-1 {
-		version = def.Versions[len(def.Versions)-1]
-	}
+	version := def.version(number)
 	if replicaSets[version] == "" {
 		replicaSets[version] = def.Name + "-" + letters(rng, 10)
 	}

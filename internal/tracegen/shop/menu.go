@@ -1,6 +1,9 @@
 package shop
 
 import (
+	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -153,6 +156,36 @@ func (m *menu) consume(service, topicName string, median time.Duration, steps ..
 func (m *menu) entry(weight int, name string) {
 	m.entries = append(m.entries, entry{m.endpoint(name), weight})
 	m.total += weight
+}
+
+// ParseMix reads entry:factor, as in POST /checkout:5.
+func ParseMix(text string) (entry string, factor int, err error) {
+	at := strings.LastIndexByte(text, ':')
+	entry = text[:max(at, 0)]
+	entries := newMenu().entries
+	names := make([]string, len(entries))
+	for i := range entries {
+		names[i] = entries[i].endpoint.name
+	}
+	if !slices.Contains(names, entry) {
+		return "", 0, fmt.Errorf("%q: no entry %q; there are %s", text, entry, strings.Join(names, ", "))
+	}
+	if factor, err = strconv.Atoi(text[at+1:]); err != nil || factor < 1 || factor > 1000 {
+		return "", 0, fmt.Errorf("%q is no whole number from 1 to 1000", text[at+1:])
+	}
+	return entry, factor, nil
+}
+
+// mix multiplies how often entries are chosen.
+func (m *menu) mix(factors map[string]int) {
+	m.total = 0
+	for i := range m.entries {
+		e := &m.entries[i]
+		if factor, ok := factors[e.endpoint.name]; ok {
+			e.weight *= factor
+		}
+		m.total += e.weight
+	}
 }
 
 // newMenu writes the shop down. Calls nest so that no trace is deeper than eight spans.

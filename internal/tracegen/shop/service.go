@@ -42,6 +42,14 @@ var services = []Service{
 	{"notification", "python", 2, []string{"4.0.0"}},
 }
 
+// version is what an instance runs.
+func (s *Service) version(number int) string {
+	if number == s.Instances-1 {
+		return s.Versions[len(s.Versions)-1]
+	}
+	return s.Versions[0]
+}
+
 // Services lists the shop's services; a Span's Service is an index into it. Callers do not change it.
 func Services() []Service { return services }
 

@@ -40,10 +40,14 @@ func (s *simulation) add(span Span) int {
 
 func (s *simulation) span(i int) *Span { return &s.visit.Spans[i] }
 
+// faults are those of the instance that a span comes from.
+func (s *simulation) faults(span int) *instanceFaults {
+	return &s.shop.faults[s.span(span).Service][s.span(span).Instance]
+}
+
 // serve runs an endpoint and returns the index of its span.
 func (s *simulation) serve(e *endpoint, parent, trace int, start int64) int {
-	faults := &s.shop.faults[e.service]
-	if parent >= 0 && s.chance(faults.context) {
+	if parent >= 0 && s.chance(s.shop.faults[e.service][0].context) { // the same for all instances
 		// The incoming context is dropped: the service believes to be the first.
 		parent, trace = -1, len(s.visit.Traces)
 		s.visit.Traces = append(s.visit.Traces, Trace{})
@@ -56,6 +60,7 @@ func (s *simulation) serve(e *endpoint, parent, trace int, start int64) int {
 		Trace: trace, Parent: parent, Service: e.service, Instance: s.rng.IntN(services[e.service].Instances),
 		Name: e.name, Kind: kind, Protocol: e.protocol, Start: start, served: e,
 	})
+	faults := s.faults(i)
 	own := int64(float64(e.work.sample(s.rng)) * faults.slowness())
 	before := int64(float64(own) * (0.2 + 0.5*s.rng.Float64()))
 	t := start + before
@@ -121,10 +126,10 @@ func (s *simulation) below(parent int, st *step, kind Kind, start int64) Span {
 	return Span{Trace: p.Trace, Parent: parent, Service: p.Service, Instance: p.Instance, Kind: kind, Start: start, done: st}
 }
 
-// call calls another service, again where the fault "retries" makes it fail first.
+// call calls another service, again where a fault makes it fail first.
 func (s *simulation) call(parent int, st *step, t int64) (int64, bool) {
 	again := 0
-	if s.chance(s.shop.faults[s.span(parent).Service].retries) {
+	if s.chance(s.faults(parent).retries) || s.chance(s.shop.faults[st.endpoint.service][0].overload) {
 		again = 1 + s.rng.IntN(2)
 	}
 	for attempt := 0; ; attempt++ {
@@ -204,7 +209,7 @@ func (s *simulation) work(parent int, st *step, t int64) (int64, bool) {
 	span := s.below(parent, st, Internal, t)
 	span.Name = st.function
 	i := s.add(span)
-	own := int64(float64(st.latency.sample(s.rng)) * s.shop.faults[span.Service].slowness())
+	own := int64(float64(st.latency.sample(s.rng)) * s.faults(i).slowness())
 	end, ok := t+own, true
 	if s.site() {
 		s.span(i).Failed, s.span(i).origin, ok = true, true, false

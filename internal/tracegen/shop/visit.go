@@ -104,6 +104,9 @@ type Visit struct {
 	// Tenant is the number of the tenant, below Options.Tenants.
 	Tenant int
 
+	// Journey and Step say which step of which journey the visit is, both from 0 on; Journey is -1 where it is none.
+	Journey, Step int
+
 	// earlier is the trace that the root links to; zero for most.
 	earlier [16]byte
 }
@@ -116,6 +119,12 @@ type Options struct {
 	Faults  []Fault
 	// ConsumerDelay is how much longer than the broker needs a message waits for its consumer; zero for not at all.
 	ConsumerDelay Delays
+	// Load is how many visits a second come, for FaultCapacity.
+	Load float64
+	// Mix multiplies how often an entry is chosen, by its name ("POST /checkout"); 1 where it says nothing, at least 1.
+	Mix map[string]int
+	// Journeys makes visits steps of journeys (JourneySteps) where luck has it.
+	Journeys bool
 }
 
 // Shop makes visits. It is immutable and safe for concurrent use.
@@ -123,16 +132,15 @@ type Shop struct {
 	options   Options
 	menu      *menu
 	instances []instance
-	first     []int // of each service, the index of its first instance in instances
-	faults    []serviceFaults
+	first     []int              // of each service, the index of its first instance in instances
+	faults    [][]instanceFaults // by service and instance
 }
 
 // New makes a shop.
 func New(options Options) *Shop {
-	s := &Shop{options: options, menu: newMenu(), faults: make([]serviceFaults, len(services))}
-	for _, fault := range options.Faults {
-		s.faults[ServiceIndex(fault.Service)].apply(fault)
-	}
+	s := &Shop{options: options, menu: newMenu()}
+	s.menu.mix(options.Mix)
+	s.makeFaults()
 	s.makeInstances()
 	return s
 }
@@ -151,6 +159,8 @@ const (
 	streamIDs
 	streamAttributes
 	streamSimulation // and above, one for each attempt
+
+	streamJourney = -1
 )
 
 func (s *Shop) random(index, stream int) *rand.Rand {
@@ -160,7 +170,7 @@ func (s *Shop) random(index, stream int) *rand.Rand {
 // Visit makes the visit with the given number. The same number of a shop with the same options is the same visit.
 func (s *Shop) Visit(index int) *Visit {
 	luck := s.random(index, streamLuck)
-	v := &Visit{Index: index}
+	v := &Visit{Index: index, Journey: -1}
 	fails := luck.Float64() < failing
 	if s.options.Tenants > 0 {
 		v.Tenant = luck.IntN(s.options.Tenants)
@@ -169,6 +179,12 @@ func (s *Shop) Visit(index int) *Visit {
 		v.earlier = s.traceID(index - 1)
 	}
 	entry := s.pickEntry(luck)
+	if s.options.Journeys {
+		if step := s.journeyStep(index); step >= 0 {
+			v.Journey, v.Step = index/len(JourneySteps), step
+			entry = s.menu.endpoint("edge-proxy " + JourneySteps[step])
+		}
+	}
 	for attempt := range attempts {
 		s.simulate(v, entry, fails, attempt)
 		// With faults a visit may be shorter (what fails goes no further) or longer (retries).

@@ -18,8 +18,11 @@ type Contrast struct {
 // contrast is the row of a value, or that of "other" where there are too many values.
 func (s *Sums) contrast(k *key) *row {
 	t := &s.tables[Contrasts]
-	if _, known := t.index[*k]; known || len(t.keys) >= t.limit {
-		return t.at(k)
+	if i, known := t.index[*k]; known {
+		return &t.rows[i]
+	}
+	if len(t.keys) >= t.limit {
+		return t.beyond()
 	}
 	other := *k
 	other[contrastValue] = s.strings.id(otherName)

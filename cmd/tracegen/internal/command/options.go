@@ -29,6 +29,8 @@ type options struct {
 	duplicates             float64
 	shuffle, giveUp        time.Duration
 	faults                 []shop.Fault
+	mix                    map[string]int
+	journeys               bool
 	tenants                int
 	expect                 string
 }
@@ -107,11 +109,24 @@ func (o *options) flags() *flag.FlagSet {
 	f.DurationVar(&o.shuffle, "shuffle", 0, "delay each request by a random time up to this")
 	f.Func("fault", "something that goes wrong, as `service:what`, as often as wanted: inventory:errors=20% (of its calls fail),\n"+
 		"payment:latency=x5 (its own work is slower), inventory:context=12% (of its calls begin a new trace),\n"+
-		"checkout:retries=30% (of the calls that it makes are refused once or twice first; 30% is the default)", func(text string) error {
+		"checkout:retries=30% (of the calls that it makes are refused once or twice first; 30% is the default),\n"+
+		"payment:overload=30% (the same of the calls that it gets), payment:capacity=400 (it takes so many traces a second at most:\n"+
+		"with --rate its work takes 1/(1-rate/400) as long); errors and latency of one version: catalog@8.12.0:latency=x3", func(text string) error {
 		fault, err := shop.ParseFault(text)
 		o.faults = append(o.faults, fault)
 		return err
 	})
+	f.Func("mix", "an entry that is chosen more often than usual, as `entry:factor`, as often as wanted: \"POST /checkout:5\"", func(text string) error {
+		entry, factor, err := shop.ParseMix(text)
+		if err == nil {
+			if o.mix == nil {
+				o.mix = map[string]int{}
+			}
+			o.mix[entry] = factor
+		}
+		return err
+	})
+	f.BoolVar(&o.journeys, "journeys", false, "make traces steps of journeys of customers (session.id): product, cart, checkout")
 	f.IntVar(&o.tenants, "tenants", 0, "spread the traces over tenant-1, tenant-2, … by the header "+send.TenantHeader+"; 0 to send none")
 	f.DurationVar(&o.giveUp, "give-up", time.Minute, "how long a request is repeated that the receiver cannot take; then the run ends")
 	f.StringVar(&o.expect, "expect", "", "write the truth about what was sent to this file")
@@ -192,7 +207,10 @@ func (o *options) schedule() *schedule.Options {
 }
 
 func (o *options) shop() shop.Options {
-	return shop.Options{Seed: o.seed, Tenants: o.tenants, Faults: o.faults, ConsumerDelay: o.consumerDelay}
+	return shop.Options{
+		Seed: o.seed, Tenants: o.tenants, Faults: o.faults, ConsumerDelay: o.consumerDelay,
+		Load: o.rate, Mix: o.mix, Journeys: o.journeys,
+	}
 }
 
 func (o *options) tenantNames() []string {

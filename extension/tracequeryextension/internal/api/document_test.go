@@ -63,7 +63,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 		}
 	}
 	require.ElementsMatch(t, documented, served)
-	require.Len(t, served, 9)
+	require.Len(t, served, 11)
 }
 
 // walk visits each schema of the document once.
@@ -196,6 +196,17 @@ func TestDocumentSpeaksAsTheCode(t *testing.T) {
 	for i, op := range operators {
 		require.Equal(t, op, ops[i])
 	}
+	for path, bounds := range map[string][2]int{"/traces/performance": {maxEntries, defaultEntries}, "/traces/dependencies": {maxWays, defaultWays}} {
+		for _, p := range doc.Paths.Value(path).Get.Parameters {
+			switch p.Value.Name {
+			case "limit":
+				requireBounds(t, p.Value.Schema.Value, 1, bounds[0], bounds[1])
+			case "service", "environment", "operation", "from", "to":
+				require.EqualValues(t, maxNameLength, *p.Value.Schema.Value.MaxLength)
+			}
+		}
+	}
+	require.EqualValues(t, maxParts, *doc.Components.Schemas["EntryPerformance"].Value.Properties["parts"].Value.MaxItems)
 	for _, p := range doc.Paths.Value("/traces/operations").Get.Parameters {
 		switch p.Value.Name {
 		case "limit":
@@ -278,12 +289,14 @@ func TestAnswersFitTheDocument(t *testing.T) {
 	requests := func() []*http.Request {
 		return []*http.Request{
 			get("/openapi.yaml"), get("/traces/" + knownID), postSearch("{}"), get("/traces/services"), get("/traces/operations"),
+			get("/traces/performance"), get("/traces/dependencies"),
 			get("/traces/attributes"), get("/traces/attributes/http.route/values"), deleteTrace(knownID),
 		}
 	}
 	ask(shop, requests()...)
 	shop = storedHandler(t, storedShop()) // the last request has deleted the trace
 	ask(shop, deleteTrace(strings.Repeat("a", 32)))
+	ask(shop, get("/traces/dependencies?service=orders&from=frontend&to=inventory"), get("/traces/performance?limit=1"))
 	ask(shop, get("/traces/"+knownID+"?format=otlp"), get("/traces/operations?limit=1"), get("/traces/services?service=orders"),
 		get("/traces/"+strings.Repeat("a", 32)), postSearch(`{"limit": 1}`))
 	ask(testHandler(stores(retriedTrace)), get("/traces/"+knownID))

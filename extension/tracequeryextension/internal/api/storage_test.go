@@ -30,6 +30,8 @@ type fakeStorage struct {
 
 	operations   []tracestore.OperationAggregate
 	edges        []tracestore.EdgeAggregate
+	entries      []tracestore.EntryAggregate
+	parts        []tracestore.EntryOperationAggregate
 	contexts     []tracestore.ContextAggregate
 	completeness tracestore.Completeness
 	// asked is the last question about aggregates.
@@ -47,6 +49,16 @@ func (s *fakeStorage) Operations(
 func (s *fakeStorage) Edges(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.EdgeAggregate, error] {
 	s.asked = *query
 	return every(s.edges)
+}
+
+func (s *fakeStorage) Entries(context.Context, string, *tracestore.AggregateQuery) iter.Seq2[tracestore.EntryAggregate, error] {
+	return every(s.entries)
+}
+
+func (s *fakeStorage) EntryOperations(
+	context.Context, string, *tracestore.AggregateQuery,
+) iter.Seq2[tracestore.EntryOperationAggregate, error] {
+	return every(s.parts)
 }
 
 func (s *fakeStorage) Contexts(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.ContextAggregate, error] {

@@ -21,7 +21,7 @@ const (
 // usualMinutes are the minutes before a trace that say what is usual: every fifth of an hour, so that what has just begun to be slow is
 // compared with what was before, and reading takes as long as for twelve minutes; and then, where these do not have
 // enough calls, the last four. The minute of the trace itself is none of them.
-var usualMinutes = [][]time.Duration{
+var usualMinutes = [][]int64{
 	{5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60},
 	{1, 2, 3, 4},
 }
@@ -83,7 +83,7 @@ func (u *usual) of(ctx context.Context, reader tracestore.Reader, at usualKey) (
 	}
 	sums = make(map[operationKind]usualSum)
 	for _, before := range usualMinutes[at.group] {
-		start := time.Unix(at.minute, 0).Add(-before * time.Minute)
+		start := time.Unix(at.minute-60*before, 0)
 		query := tracestore.AggregateQuery{Start: start, End: start.Add(time.Minute), Service: at.service}
 		for o, err := range reader.Operations(ctx, at.tenant, &query) {
 			if err != nil {

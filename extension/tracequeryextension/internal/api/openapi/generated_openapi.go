@@ -263,6 +263,57 @@ type CountRange struct {
 	Max *int `json:"max,omitempty"`
 }
 
+// DependenciesAnswer defines model for DependenciesAnswer.
+type DependenciesAnswer struct {
+	// Services By name.
+	Services []Dependency `json:"services"`
+
+	// Cycles Groups of services that call one another in a circle, or themselves.
+	Cycles [][]string `json:"cycles"`
+
+	// SinglePoints Services without which requests do not reach others, or the map falls apart, by name.
+	SinglePoints []SinglePoint `json:"single_points"`
+
+	// Truncated There are more than 10,000 services; the measures are of the first ones by name.
+	Truncated bool `json:"truncated"`
+
+	// BlastRadius Where `service` is given, the entries whose requests pass through it, those with the most first; left out where there are none. What sends
+	// no spans has none.
+	BlastRadius []Reach `json:"blast_radius,omitempty"`
+
+	// Ways Where `from` and `to` are given, the ways of calls between them, the shortest first; left out where there are none.
+	Ways [][]string `json:"ways,omitempty"`
+
+	// WaysTruncated The search for ways was given up before it knew them all up to the limit.
+	WaysTruncated *bool `json:"ways_truncated,omitempty"`
+
+	// Window What was really asked of the storage; the end is exclusive.
+	Window Window `json:"window"`
+
+	// Completeness How far the answer can be trusted.
+	Completeness Completeness `json:"completeness"`
+}
+
+// Dependency defines model for Dependency.
+type Dependency struct {
+	Name string `json:"name"`
+
+	// Kind A service sends spans itself; the others are known from the spans of their callers.
+	Kind NodeKind `json:"kind"`
+
+	// Depth How many services a request passes at most on its way there, itself counted; a circle counts once.
+	Depth int64 `json:"depth"`
+
+	// Rank PageRank along calls.
+	Rank float64 `json:"rank"`
+
+	// Callers Services that call it.
+	Callers int64 `json:"callers"`
+
+	// Callees What it calls.
+	Callees int64 `json:"callees"`
+}
+
 // Duration A duration of at least 0, in numbers with the units ns, us, ms, s, m, h; at most 292 years.
 //
 // Examples: 250ms, 1.5s, 1m30s
@@ -334,6 +385,44 @@ type EntryCondition struct {
 	Operation *string `json:"operation,omitempty"`
 }
 
+// EntryPerformance defines model for EntryPerformance.
+type EntryPerformance struct {
+	Entry Operation `json:"entry"`
+
+	// Traces Traces of the window.
+	Traces int64 `json:"traces"`
+
+	// Errors Those with a span that failed.
+	Errors         int64 `json:"errors"`
+	PreviousTraces int64 `json:"previous_traces"`
+	PreviousErrors int64 `json:"previous_errors"`
+
+	// P50Ns Median duration of the requests; left out where none is known.
+	P50Ns *int64 `json:"p50_ns,omitempty"`
+	P95Ns *int64 `json:"p95_ns,omitempty"`
+	P99Ns *int64 `json:"p99_ns,omitempty"`
+
+	// PreviousP50Ns In the window before.
+	PreviousP50Ns *int64 `json:"previous_p50_ns,omitempty"`
+	PreviousP95Ns *int64 `json:"previous_p95_ns,omitempty"`
+	PreviousP99Ns *int64 `json:"previous_p99_ns,omitempty"`
+
+	// MeanNS Mean latency of the requests whose critical path is known; the parts add up to it, but for rounding.
+	MeanNS int64 `json:"mean_ns"`
+
+	// PreviousMeanNS In the window before.
+	PreviousMeanNS int64 `json:"previous_mean_ns"`
+
+	// ChangeNS `mean_ns` less `previous_mean_ns`.
+	ChangeNS int64 `json:"change_ns"`
+
+	// Parts At most 100, the largest now first.
+	Parts []LatencyPart `json:"parts"`
+
+	// OtherPartsNS The sum of parts beyond those.
+	OtherPartsNS int64 `json:"other_parts_ns"`
+}
+
 // Fault defines model for Fault.
 type Fault struct {
 	// Field What is wrong: a member of the body by its path, a parameter of the query, `id`, or a header. Left out where it is
@@ -351,6 +440,32 @@ type Fault struct {
 //
 // Examples: 2026-01-02T15:04:05.678000000Z
 type Instant = string
+
+// LatencyPart What an operation contributes to the mean latency of a request.
+type LatencyPart struct {
+	Service   string `json:"service"`
+	Operation string `json:"operation"`
+
+	// MeanNS Its time on the critical path of a request.
+	MeanNS         int64 `json:"mean_ns"`
+	PreviousMeanNS int64 `json:"previous_mean_ns"`
+
+	// Share Of the mean latency.
+	Share float64 `json:"share"`
+
+	// Calls Calls a request.
+	Calls         float64 `json:"calls"`
+	PreviousCalls float64 `json:"previous_calls"`
+
+	// ChangeNS `mean_ns` less `previous_mean_ns`; both reasons below add up to it, but for rounding.
+	ChangeNS int64 `json:"change_ns"`
+
+	// ChangeByCallsNS Because it is called more or less often.
+	ChangeByCallsNS int64 `json:"change_by_calls_ns"`
+
+	// ChangeByTimeNS Because a call holds up the request for longer or shorter.
+	ChangeByTimeNS int64 `json:"change_by_time_ns"`
+}
 
 // Moment A time by RFC 3339 between the years 1678 and 2262, `now`, or a time before now such as `-1h` or `-1m30s`.
 //
@@ -415,6 +530,26 @@ type OperationsAnswer struct {
 // short; Tracewright was stopped; it was so large that it came in parts; it was still open; or more spans came late.
 type Outcome string
 
+// PerformanceAnswer defines model for PerformanceAnswer.
+type PerformanceAnswer struct {
+	Entries []EntryPerformance `json:"entries"`
+
+	// More There are more entries than `limit`.
+	More bool `json:"more"`
+
+	// Services The busiest first.
+	Services []ServiceLoad `json:"services"`
+
+	// Window What was really asked of the storage; the end is exclusive.
+	Window Window `json:"window"`
+
+	// PreviousWindow What was really asked of the storage; the end is exclusive.
+	PreviousWindow Window `json:"previous_window"`
+
+	// Completeness How far the answer can be trusted.
+	Completeness Completeness `json:"completeness"`
+}
+
 // Problem An error by RFC 9457.
 type Problem struct {
 	Type   ProblemType `json:"type"`
@@ -435,6 +570,18 @@ type Problem struct {
 
 // ProblemType defines model for Problem.Type.
 type ProblemType string
+
+// Reach defines model for Reach.
+type Reach struct {
+	Entry Operation `json:"entry"`
+
+	// Traces Traces of the entry.
+	Traces int64 `json:"traces"`
+
+	// AtLeast Share of them that pass through the service; `at_most` differs where one trace can pass through several of its operations.
+	AtLeast float64 `json:"at_least"`
+	AtMost  float64 `json:"at_most"`
+}
 
 // Scalar What is compared with. Required except with `exists` and `not exists`.
 type Scalar = any
@@ -528,6 +675,18 @@ type SearchRequest struct {
 // the storage looked at, the newest of the window; `truncated` says if that was not all.
 type SearchRequestOrder string
 
+// ServiceLoad defines model for ServiceLoad.
+type ServiceLoad struct {
+	Service string `json:"service"`
+
+	// BusyTimeNS The sum of its self times.
+	BusyTimeNS int64 `json:"busy_time_ns"`
+
+	// Concurrency How many calls it works on at a time, in the mean.
+	Concurrency         float64 `json:"concurrency"`
+	PreviousConcurrency float64 `json:"previous_concurrency"`
+}
+
 // ServiceNode defines model for ServiceNode.
 type ServiceNode struct {
 	Name string `json:"name"`
@@ -564,6 +723,17 @@ type ServicesAnswer struct {
 
 	// Completeness How far the answer can be trusted.
 	Completeness Completeness `json:"completeness"`
+}
+
+// SinglePoint defines model for SinglePoint.
+type SinglePoint struct {
+	Service string `json:"service"`
+
+	// CutOff How many services no request reaches without it.
+	CutOff int64 `json:"cut_off"`
+
+	// Splits Without it the map falls apart, as if calls had no direction.
+	Splits bool `json:"splits"`
 }
 
 // SpanCondition Holds on one and the same span; everything that is set. An empty one holds on every span.
@@ -792,6 +962,30 @@ type GetAttributeValuesParams struct {
 	Limit *CatalogueLimit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// GetDependenciesParams defines parameters for GetDependencies.
+type GetDependenciesParams struct {
+	// Start The first time of release that counts; before `end`. The answer is of whole minutes, see its `window`.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End The time of release up to which is counted.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Environment Only spans of this `deployment.environment.name`; empty for those that name none. Left out, all of them together.
+	Environment *Environment `form:"environment,omitempty" json:"environment,omitempty"`
+
+	// Service The service of which `blast_radius` is wanted.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// From Where the ways begin; with `to`.
+	From *string `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Where the ways end; with `from`.
+	To *string `form:"to,omitempty" json:"to,omitempty"`
+
+	// Limit The most ways to answer.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // GetOperationsParams defines parameters for GetOperations.
 type GetOperationsParams struct {
 	// Start The first time of release that counts; before `end`. The answer is of whole minutes, see its `window`.
@@ -815,6 +1009,27 @@ type GetOperationsParams struct {
 	// Cursor `next_cursor` of the previous page, with the same `environment`, `service`, `by_version` and tenant. The window
 	// stays that of the first page.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetPerformanceParams defines parameters for GetPerformance.
+type GetPerformanceParams struct {
+	// Start The first time of release that counts; before `end`. The answer is of whole minutes, see its `window`.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End The time of release up to which is counted.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Environment Only spans of this `deployment.environment.name`; empty for those that name none. Left out, all of them together.
+	Environment *Environment `form:"environment,omitempty" json:"environment,omitempty"`
+
+	// Service Only entries of this service.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Operation Only entries of this operation.
+	Operation *string `form:"operation,omitempty" json:"operation,omitempty"`
+
+	// Limit The most entries to answer.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // GetServicesParams defines parameters for GetServices.
@@ -861,9 +1076,15 @@ type Handlers interface {
 	// GetAttributeValues The values of an attribute, those met most first
 	// (GET /traces/attributes/{key}/values)
 	GetAttributeValues(w http.ResponseWriter, r *http.Request)
+	// GetDependencies The graph of services, measured
+	// (GET /traces/dependencies)
+	GetDependencies(w http.ResponseWriter, r *http.Request)
 	// GetOperations The operations of the services, with their times
 	// (GET /traces/operations)
 	GetOperations(w http.ResponseWriter, r *http.Request)
+	// GetPerformance What the latency of requests is made of, and what changed
+	// (GET /traces/performance)
+	GetPerformance(w http.ResponseWriter, r *http.Request)
 	// SearchTraces The traces that match
 	// (POST /traces/search)
 	SearchTraces(w http.ResponseWriter, r *http.Request)
@@ -891,7 +1112,9 @@ func Register(router Router, handlers Handlers) {
 	router.HandleFunc("GET /traces/{id}", handlers.GetTrace)
 	router.HandleFunc("GET /traces/attributes", handlers.GetAttributes)
 	router.HandleFunc("GET /traces/attributes/{key}/values", handlers.GetAttributeValues)
+	router.HandleFunc("GET /traces/dependencies", handlers.GetDependencies)
 	router.HandleFunc("GET /traces/operations", handlers.GetOperations)
+	router.HandleFunc("GET /traces/performance", handlers.GetPerformance)
 	router.HandleFunc("POST /traces/search", handlers.SearchTraces)
 	router.HandleFunc("GET /traces/services", handlers.GetServices)
 }

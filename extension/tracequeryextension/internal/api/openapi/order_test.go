@@ -49,6 +49,14 @@ func TestMembersStandInTheOrderOfTheDocument(t *testing.T) {
 		OperationsAnswer{},
 		OperationStatistics{},
 		Completeness{},
+		PerformanceAnswer{},
+		EntryPerformance{},
+		LatencyPart{},
+		ServiceLoad{},
+		DependenciesAnswer{},
+		Dependency{},
+		SinglePoint{},
+		Reach{},
 	} {
 		typ := reflect.TypeOf(value)
 		var want, got []string
