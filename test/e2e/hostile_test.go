@@ -273,8 +273,13 @@ func TestTraceOf100000Spans(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, i.post(i.url("OTLP_HTTP", "/v1/traces"), protobufType, "", body))
 	}
-	trace := i.trace("0000000000000000000000000000004d", nil)
-	require.Equal(t, n, trace.SpanCount)
+	// On a busy machine a request comes so long after the one before that it is a late fragment.
+	trace := i.trace("0000000000000000000000000000004d", func(trace *traceAnswer) error {
+		if trace.SpanCount < n {
+			return fmt.Errorf("%d spans", trace.SpanCount)
+		}
+		return nil
+	})
 	require.Len(t, trace.Spans, n)
 	require.Equal(t, "complete", trace.Outcome)
 	require.Len(t, trace.CriticalPath, n)

@@ -116,7 +116,7 @@ func (f *frame) read() ([]byte, error) {
 	}
 	f.data = f.stored
 	if len(f.stored) != f.length {
-		out, err := decompressor().DecodeAll(f.stored, takeBuffer(f.length))
+		out, err := decompressor.DecodeAll(f.stored, takeBuffer(f.length))
 		if err != nil || len(out) != f.length {
 			return nil, fmt.Errorf("%w: frame of %d bytes instead of %d: %w", ErrCorrupt, len(out), f.length, err)
 		}

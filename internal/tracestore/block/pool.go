@@ -7,14 +7,15 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// decompressor is shared: DecodeAll is safe for concurrent use, and never writes beyond the capacity that it is given.
-var decompressor = sync.OnceValue(func() *zstd.Decoder {
+// decompressor is shared: DecodeAll is safe for concurrent use, and never writes beyond the capacity that it is given. It is made when the
+// process starts, for its channel must belong to no test's bubble of time.
+var decompressor = func() *zstd.Decoder {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		panic(fmt.Sprintf("zstd options: %v", err)) // they are constants
 	}
 	return d
-})
+}()
 
 // maxPooled bounds the buffers that are kept.
 const maxPooled = 4 << 20
