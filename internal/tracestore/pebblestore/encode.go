@@ -15,8 +15,14 @@ import (
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
-// cutSpans ends a block within a call. Calls of trace_assembly are below; what comes without it may be of any size.
-const cutSpans = 16_384
+// cutSpans and cutBytes, of OTLP, end a block within a call. Calls of trace_assembly are mostly below; what comes without it may be of any size.
+const (
+	cutSpans = 16_384
+	cutBytes = cutSpans * spanBytes
+)
+
+// maxCallBytes bounds the blocks of a call: a batch of Pebble's takes 4 GiB.
+const maxCallBytes = 2 << 30
 
 // encodedCall is a call ready to be stored: everything that can be made of it without the writer's lock.
 type encodedCall struct {
@@ -100,7 +106,7 @@ func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, e
 			}
 			call.sums.Add(explained, releasedAt)
 			call.spans += len(release.Spans)
-			if encoder.Spans() >= cutSpans || encoder.Len() == block.MaxReleases {
+			if encoder.Spans() >= cutSpans || encoder.Bytes() >= cutBytes || encoder.Len() == block.MaxReleases {
 				call.add(b, encoder)
 				b = nil
 			}
@@ -108,6 +114,10 @@ func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, e
 		if b != nil {
 			call.add(b, encoder)
 		}
+	}
+	if call.bytes > maxCallBytes {
+		call.done()
+		return nil, fmt.Errorf("the call takes %d bytes, more than the %d of one write; send it in parts", call.bytes, maxCallBytes)
 	}
 	return call, nil
 }
@@ -124,11 +134,13 @@ func (b *encodedBlock) add(encoder *block.Encoder, release, explained *tracetree
 	header := block.Header{
 		Version: number32(release.Version), Part: number32(release.Part), ReleasedAt: releasedAt, Row: tracerow.FromRelease(explained),
 	}
+	before := encoder.Bytes()
 	if err := encoder.Add(release, header); err != nil {
 		return fmt.Errorf("trace %s: %w; lower max_part_bytes of trace_assembly", release.TraceID, err)
 	}
+	size := encoder.Bytes() - before
 	b.releases = append(b.releases, encodedRelease{release.TraceID, hashID(release.TraceID), rank{version: header.Version, part: header.Part}})
-	b.value.add(tracestore.SearchTime(header.Row.Start, releasedAt, 0), releasedAt, len(release.Spans))
+	b.value.add(tracestore.SearchTime(header.Row.Start, releasedAt, 0), releasedAt, len(release.Spans), size)
 	return nil
 }
 

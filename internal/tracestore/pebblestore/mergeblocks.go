@@ -6,13 +6,16 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
-// mergeSteps are how blocks that follow one another are merged: those below a number of spans when they make up the target, or when they are
+// weight is the number of the block's spans, of which those that are large count as several: what a merge holds in memory.
+func (b *blockInMemory) weight() int { return max(int(b.spans), int(b.otlp/spanBytes)) }
+
+// mergeSteps are how blocks that follow one another are merged: those below a weight when they make up the target, or when they are
 // many. A span is written four times at most. What is not small, which calls of a busy system are not, is written once. When a day
 // is over, what is left of it is merged once more.
 var mergeSteps = []struct{ below, target int }{{96, 256}, {512, 1536}, {smallSpans, targetSpans}}
 
 const (
-	// smallSpans is below which number of spans a block is small.
+	// smallSpans is below which weight a block is small.
 	smallSpans = 2048
 	// maxMerged bounds how many blocks are open at once.
 	maxMerged = 256
@@ -22,19 +25,19 @@ const (
 // are. summed is the sequence up to which blocks may be rewritten.
 func chooseMerge(blocks []blockInMemory, summed uint64, closed bool) (from, to int) {
 	for _, step := range mergeSteps {
-		start, spans := 0, 0
+		start, weight := 0, 0
 		for i, b := range blocks {
 			if b.sequence > summed {
 				break
 			}
-			if b.unreadable || int(b.spans) >= step.below {
+			if b.unreadable || b.weight() >= step.below {
 				if closed && step.below == smallSpans && i-start > 1 {
 					return start, i
 				}
-				start, spans = i+1, 0
+				start, weight = i+1, 0
 				continue
 			}
-			if spans += int(b.spans); i > start && (spans >= step.target || i-start+1 >= maxMerged) {
+			if weight += b.weight(); i > start && (weight >= step.target || i-start+1 >= maxMerged) {
 				return start, i + 1
 			}
 		}

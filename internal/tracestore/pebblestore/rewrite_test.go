@@ -22,6 +22,14 @@ func numbered(spans ...uint32) []blockInMemory {
 	return list
 }
 
+// heavy gives each block so many bytes of OTLP.
+func heavy(blocks []blockInMemory, otlp uint64) []blockInMemory {
+	for i := range blocks {
+		blocks[i].otlp = otlp
+	}
+	return blocks
+}
+
 func TestChooseMerge(t *testing.T) {
 	tiny := slices.Repeat([]uint32{5}, 300)
 	for name, test := range map[string]struct {
@@ -37,6 +45,10 @@ func TestChooseMerge(t *testing.T) {
 		"empty ones, many":                       {blocks: numbered(slices.Repeat([]uint32{0}, 300)...), summed: 999, to: 256},
 		"little ones":                            {blocks: numbered(9000, 300, 300, 300, 400, 300, 300), summed: 99, from: 1, to: 6},
 		"small ones":                             {blocks: numbered(9000, 2000, 2000, 2000, 2000, 2000, 2000), summed: 99, from: 1, to: 6},
+		"large spans count as several": {
+			blocks: heavy(numbered(10, 10, 10, 10, 10, 10, 10), 2<<20-1), summed: 99, to: 5,
+		},
+		"few spans are enough": {blocks: heavy(numbered(1, 1, 1, 1), 2<<20), summed: 99, closed: true},
 		"not over a large one":                   {blocks: numbered(2000, 2000, 2000, 3000, 2000, 2000), summed: 99},
 		"not before they are summed":             {blocks: numbered(2000, 2000, 2000, 2000, 2000), summed: 4},
 		"the rest of a day that is over":         {blocks: numbered(8192, 5, 700, 8192, 5), summed: 99, closed: true, from: 1, to: 3},
