@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"math"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -160,6 +161,13 @@ func TestWrongReleaseTimes(t *testing.T) {
 			sums := &tracestore.AggregateQuery{Start: test.want, End: test.want.Add(day)}
 			want := aggregates(t, store, sums)
 			require.NotEmpty(t, want.operations)
+			copied := filepath.Join(t.TempDir(), "copy") // its sums are made again of the blocks
+			_, err := store.Backup(t.Context(), copied)
+			require.NoError(t, err)
+			again := openStore(t, Options{Path: copied, Now: clock.now, Retention: test.retention})
+			require.Equal(t, want, aggregates(t, again, sums))
+			require.NoError(t, again.writeSums())
+			require.Len(t, again.partitions.all(), 1)
 			require.NoError(t, store.writeSums())
 			require.Len(t, store.partitions.all(), 1)
 			require.Equal(t, want, aggregates(t, store, sums))
