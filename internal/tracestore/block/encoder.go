@@ -38,6 +38,7 @@ type Encoder struct {
 	scopes        map[pcommon.InstrumentationScope]*entity
 	pairs         map[pairID]uint32
 	largest       int // release
+	bytes         int // of all releases as OTLP
 
 	// The release that is being written.
 	releaseSeq      uint32
@@ -112,6 +113,16 @@ func (e *Encoder) Len() int { return len(e.headers) }
 // Spans is the number of spans in the block so far.
 func (e *Encoder) Spans() int { return len(e.spanOps) }
 
+// Bytes is the size of the releases in the block so far, as OTLP.
+func (e *Encoder) Bytes() int { return e.bytes }
+
+// Release lets go of the pdata that Add was given: until then it knows the resources and scopes again that releases share, and so keeps
+// all of what they stand in. It is for releases that share none. These may change behind it.
+func (e *Encoder) Release() {
+	clear(e.resources)
+	clear(e.scopes)
+}
+
 // Reset throws away what was added since the last block.
 func (e *Encoder) Reset() {
 	for i := range e.out {
@@ -125,11 +136,10 @@ func (e *Encoder) Reset() {
 	e.frame, e.frames, e.definition = reuse(e.frame), reuse(e.frames), reuse(e.definition)
 	e.epoch++
 	e.numTexts, e.numTemplates, e.numEntities, e.numOperations = 0, 0, 0, 0
-	e.base, e.largest = 0, 0
+	e.base, e.largest, e.bytes = 0, 0, 0
 	e.tokens.reset()
 	e.keys.reset()
-	clear(e.resources)
-	clear(e.scopes)
+	e.Release()
 	clear(e.pairs)
 	if e.kept > maxKept || e.epoch == 0 {
 		e.epoch = 1
@@ -138,7 +148,7 @@ func (e *Encoder) Reset() {
 }
 
 // Add appends a release to the block; its number in the block is Len before the call. header is taken over. release and its
-// spans are neither changed nor kept; its resources and scopes must not change before Encode or Reset. After ErrTooLarge the block is as
+// spans are neither changed nor kept; its resources and scopes must not change before Release, Encode or Reset. After ErrTooLarge the block is as
 // it was.
 func (e *Encoder) Add(release *tracetree.Release, header Header) error {
 	if len(e.headers) == MaxReleases {
@@ -153,6 +163,7 @@ func (e *Encoder) Add(release *tracetree.Release, header Header) error {
 	header.Row.TraceID = release.TraceID
 	e.headers = append(e.headers, header)
 	e.largest = max(e.largest, r.size)
+	e.bytes += r.size
 	e.releaseSeq++
 	e.memory.n = 0
 	e.out[streamTraceIDs] = append(e.out[streamTraceIDs], release.TraceID[:]...)

@@ -172,3 +172,23 @@ func TestForeignSpan(t *testing.T) {
 	require.Zero(t, encoder.Len())
 	roundTrip(t, encoder, releases[1:])
 }
+
+// TestReleaseOfPdata: a block is the same where the encoder lets go of each release, and it holds none then.
+func TestReleaseOfPdata(t *testing.T) {
+	releases := tracetree.Releases(newCall(t, shop.New(shop.Options{Seed: 7}), 0, 3))
+	kept, released := NewEncoder(), NewEncoder()
+	for i := range releases {
+		require.NoError(t, kept.Add(&releases[i], headerOf(&releases[i])))
+		require.NoError(t, released.Add(&releases[i], headerOf(&releases[i])))
+		released.Release()
+		require.Empty(t, released.resources)
+		require.Empty(t, released.scopes)
+	}
+	require.Positive(t, kept.Bytes())
+	require.Equal(t, kept.Bytes(), released.Bytes())
+	wantHead, wantBody := kept.Encode(nil, nil)
+	head, body := released.Encode(nil, nil)
+	require.Equal(t, wantHead, head)
+	require.Equal(t, wantBody, body)
+	require.Zero(t, released.Bytes())
+}

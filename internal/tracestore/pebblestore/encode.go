@@ -5,6 +5,7 @@ import (
 	"math"
 	"runtime"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -15,8 +16,14 @@ import (
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
-// cutSpans ends a block within a call. Calls of trace_assembly are below; what comes without it may be of any size.
-const cutSpans = 16_384
+// cutSpans and cutBytes, of OTLP, end a block within a call. Calls of trace_assembly are mostly below; what comes without it may be of any size.
+const (
+	cutSpans = 16_384
+	cutBytes = cutSpans * spanBytes
+)
+
+// maxCallBytes bounds the blocks of a call: a batch of Pebble's takes 4 GiB.
+const maxCallBytes = 2 << 30
 
 // encodedCall is a call ready to be stored: everything that can be made of it without the writer's lock.
 type encodedCall struct {
@@ -85,7 +92,7 @@ func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, e
 	encoder := s.encoders.get()
 	defer s.encoders.put(encoder)
 	// Mostly all releases are of one tenant and day.
-	for _, group := range groupByPartition(releases, now) {
+	for _, group := range s.groupByPartition(releases, now) {
 		var b *encodedBlock
 		for _, i := range group.releases {
 			release := &releases[i]
@@ -98,9 +105,9 @@ func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, e
 				call.done()
 				return nil, err
 			}
-			call.sums.Add(explained, releasedAt)
+			call.sums.Add(explained, group.at.clamp(releasedAt))
 			call.spans += len(release.Spans)
-			if encoder.Spans() >= cutSpans || encoder.Len() == block.MaxReleases {
+			if encoder.Spans() >= cutSpans || encoder.Bytes() >= cutBytes || encoder.Len() == block.MaxReleases {
 				call.add(b, encoder)
 				b = nil
 			}
@@ -108,6 +115,10 @@ func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, e
 		if b != nil {
 			call.add(b, encoder)
 		}
+	}
+	if call.bytes > maxCallBytes {
+		call.done()
+		return nil, fmt.Errorf("the call takes %d bytes, more than the %d of one write; send it in parts", call.bytes, maxCallBytes)
 	}
 	return call, nil
 }
@@ -119,16 +130,34 @@ func releaseTime(release *tracetree.Release, now int64) int64 {
 	return now
 }
 
+// storageDay is the day under which a release is stored: that of its release, but none that the retention is over for, nor one behind
+// tomorrow. A sender may say anything, and what claimed to be of a far day would outlive everything else.
+func (s *Store) storageDay(releasedAt, now int64) uint32 {
+	if retention := int64(s.options.Retention); retention > 0 {
+		releasedAt = max(releasedAt, now-retention)
+	}
+	return dayOf(min(releasedAt, now+int64(24*time.Hour)))
+}
+
+// clamp is the time within the partition's day that is closest: that under which the rollups of a release count.
+func (p partition) clamp(releasedAt int64) int64 {
+	const day = int64(24 * time.Hour)
+	first := int64(p.day) * day
+	return min(max(releasedAt, first), first+(day-1))
+}
+
 // add puts a release into the block that the encoder is making. explained is the release with its annotations.
 func (b *encodedBlock) add(encoder *block.Encoder, release, explained *tracetree.Release, releasedAt int64) error {
 	header := block.Header{
 		Version: number32(release.Version), Part: number32(release.Part), ReleasedAt: releasedAt, Row: tracerow.FromRelease(explained),
 	}
+	before := encoder.Bytes()
 	if err := encoder.Add(release, header); err != nil {
 		return fmt.Errorf("trace %s: %w; lower max_part_bytes of trace_assembly", release.TraceID, err)
 	}
+	size := encoder.Bytes() - before
 	b.releases = append(b.releases, encodedRelease{release.TraceID, hashID(release.TraceID), rank{version: header.Version, part: header.Part}})
-	b.value.add(tracestore.SearchTime(header.Row.Start, releasedAt, 0), releasedAt, len(release.Spans))
+	b.value.add(tracestore.SearchTime(header.Row.Start, releasedAt, 0), releasedAt, len(release.Spans), size)
 	return nil
 }
 
@@ -150,7 +179,7 @@ type releaseGroup struct {
 }
 
 // groupByPartition lists the releases of each tenant and day, in the order in which these first occur.
-func groupByPartition(releases []tracetree.Release, now int64) []releaseGroup {
+func (s *Store) groupByPartition(releases []tracetree.Release, now int64) []releaseGroup {
 	type key struct {
 		tenant string
 		day    uint32
@@ -158,7 +187,7 @@ func groupByPartition(releases []tracetree.Release, now int64) []releaseGroup {
 	var groups []releaseGroup
 	index := make(map[key]int)
 	for i := range releases {
-		k := key{releases[i].Tenant, dayOf(releaseTime(&releases[i], now))}
+		k := key{releases[i].Tenant, s.storageDay(releaseTime(&releases[i], now), now)}
 		at, known := index[k]
 		if !known {
 			at = len(groups)

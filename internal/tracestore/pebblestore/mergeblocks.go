@@ -1,40 +1,52 @@
 package pebblestore
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
-// mergeSteps are how blocks that follow one another are merged: those below a number of spans when they make up the target, or when they are
+// weight is the number of the block's spans, of which those that are large count as several: what a merge holds in memory.
+func (b *blockInMemory) weight() int { return max(int(b.spans), int(b.otlp/spanBytes)) }
+
+// mergeSteps are how blocks that follow one another are merged: those below a weight when they make up the target, or when they are
 // many. A span is written four times at most. What is not small, which calls of a busy system are not, is written once. When a day
 // is over, what is left of it is merged once more.
 var mergeSteps = []struct{ below, target int }{{96, 256}, {512, 1536}, {smallSpans, targetSpans}}
 
 const (
-	// smallSpans is below which number of spans a block is small.
+	// smallSpans is below which weight a block is small.
 	smallSpans = 2048
 	// maxMerged bounds how many blocks are open at once.
 	maxMerged = 256
 )
 
 // chooseMerge finds blocks to merge, the oldest first: those at [from, to) of the list. Of a day that is over (closed) all small ones
-// are. summed is the sequence up to which blocks may be rewritten.
-func chooseMerge(blocks []blockInMemory, summed uint64, closed bool) (from, to int) {
+// are. summed is the sequence up to which blocks may be rewritten, thinned that up to which they were thinned: those behind it are not
+// merged into the others, or they would count as thinned too.
+func chooseMerge(blocks []blockInMemory, summed, thinned uint64, closed bool) (from, to int) {
+	if n := slices.IndexFunc(blocks, func(b blockInMemory) bool { return b.sequence > thinned }); thinned > 0 && n > 0 {
+		if from, to = chooseMerge(blocks[:n], summed, 0, closed); from < to {
+			return from, to
+		}
+		from, to = chooseMerge(blocks[n:], summed, 0, closed)
+		return n + from, n + to
+	}
 	for _, step := range mergeSteps {
-		start, spans := 0, 0
+		start, weight := 0, 0
 		for i, b := range blocks {
 			if b.sequence > summed {
 				break
 			}
-			if b.unreadable || int(b.spans) >= step.below {
+			if b.unreadable || b.weight() >= step.below {
 				if closed && step.below == smallSpans && i-start > 1 {
 					return start, i
 				}
-				start, spans = i+1, 0
+				start, weight = i+1, 0
 				continue
 			}
-			if spans += int(b.spans); i > start && (spans >= step.target || i-start+1 >= maxMerged) {
+			if weight += b.weight(); i > start && (weight >= step.target || i-start+1 >= maxMerged) {
 				return start, i + 1
 			}
 		}
@@ -48,15 +60,18 @@ func chooseMerge(blocks []blockInMemory, summed uint64, closed bool) (from, to i
 // mergeEvery is how often there is looked for blocks to merge.
 const mergeEvery = 5 * time.Second
 
-// keepMerged merges until the store closes.
+// keepMerged merges, and drops what it takes to rewrite blocks for, until the store closes.
 func (s *Store) keepMerged() {
-	ticker := time.NewTicker(mergeEvery)
+	ticker, overflow := time.NewTicker(mergeEvery), time.NewTicker(overflowEvery)
 	defer ticker.Stop()
+	defer overflow.Stop()
 	for {
 		select {
 		case <-ticker.C:
 			s.upkeepFailed("merging blocks", s.mergeBlocks())
 			s.upkeepFailed("thinning old traces", s.thin())
+		case <-overflow.C:
+			s.upkeepFailed("dropping what is above the size", s.dropOverflow())
 		case <-s.ctx.Done():
 			return
 		}
@@ -90,7 +105,7 @@ func (s *Store) mergeDay(d *dayInMemory, closed bool) error {
 		}
 		summed := s.summedNow.Load() // blocks behind it are read again for their sums when the store is opened
 		blocks := s.partitions.blocksOf(d.partition)
-		from, to := chooseMerge(blocks, summed, closed)
+		from, to := chooseMerge(blocks, summed, d.thinned, closed)
 		if from == to {
 			from, to = chooseDamaged(blocks, summed)
 		}
@@ -126,6 +141,9 @@ func (s *Store) rewriteBlocks(at partition, blocks []blockInMemory, keep keeper)
 	if err == nil || !isRewritable(err) {
 		return err
 	}
+	if !s.partitions.has(at, w.inputs) {
+		return nil // the partition was dropped meanwhile
+	}
 	if len(blocks) > 1 { // which of them it is shows when each is rewritten alone
 		for i := range blocks {
 			if err := s.rewriteBlocks(at, blocks[i:i+1], keep); err != nil {
@@ -137,6 +155,19 @@ func (s *Store) rewriteBlocks(at partition, blocks []blockInMemory, keep keeper)
 	s.corruptBlock(at, blocks[0].sequence, err)
 	s.partitions.giveUp(at, blocks[0].sequence)
 	return nil
+}
+
+// rewriteAlone rewrites a block and answers what is left of it: all of it where it cannot be read, nothing where no release stays.
+func (s *Store) rewriteAlone(at partition, b blockInMemory, keep keeper) (left blockInMemory, err error) {
+	if err := s.rewriteBlocks(at, []blockInMemory{b}, keep); err != nil {
+		return b, err
+	}
+	for _, now := range s.partitions.blocksOf(at) {
+		if now.sequence == b.sequence {
+			return now, nil
+		}
+	}
+	return blockInMemory{}, nil
 }
 
 const (

@@ -234,7 +234,7 @@ func (s *Store) sumBlock(at partition, sequence uint64) error {
 			return err
 		}
 		for _, release := range tracetree.Releases(td) {
-			call.Add(tracerow.Explained(&release), headers[i].ReleasedAt)
+			call.Add(tracerow.Explained(&release), at.clamp(headers[i].ReleasedAt))
 			spans += len(release.Spans)
 		}
 	}

@@ -38,13 +38,14 @@ type blockInMemory struct {
 	sequence uint64
 	spans    uint32
 	bytes    uint32 // of head and body, at most what fits
+	otlp     uint64 // bytes of its releases as OTLP
 	// damaged says that releases of it were deleted, unreadable that it could not be rewritten.
 	damaged, unreadable bool
 }
 
 func newBlockInMemory(sequence uint64, v *blockValue) blockInMemory {
 	return blockInMemory{
-		sequence: sequence, spans: uint32(min(v.spans, math.MaxUint32)), bytes: uint32(min(v.size, math.MaxUint32)),
+		sequence: sequence, spans: uint32(min(v.spans, math.MaxUint32)), bytes: uint32(min(v.size, math.MaxUint32)), otlp: v.otlp,
 	}
 }
 

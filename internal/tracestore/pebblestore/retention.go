@@ -32,7 +32,6 @@ func (s *Store) keepUp() {
 			s.upkeepFailed("writing down rollups", s.writeSums())
 		case <-flushing.C:
 			s.upkeepFailed("flushing", s.flushQuiet())
-			s.upkeepFailed("dropping what is above the size", s.dropOverflow())
 		case <-s.openSums.due:
 			s.upkeepFailed("writing down rollups", s.writeSums())
 		case <-s.ctx.Done():
@@ -63,8 +62,8 @@ func (s *Store) upkeepFailed(what string, err error) {
 func (s *Store) dropExpired() error {
 	now := s.options.Now().UnixNano()
 	var expired []partition
-	if retention := int64(s.options.Retention); retention > 0 && now > retention {
-		for _, d := range s.partitions.between(0, dayOf(now-retention)) {
+	if retention, at := int64(s.options.Retention), s.expiryTime(); retention > 0 && at > retention {
+		for _, d := range s.partitions.between(0, dayOf(at-retention)) {
 			expired = append(expired, d.partition)
 		}
 	}
@@ -79,6 +78,20 @@ func (s *Store) dropExpired() error {
 		s.options.Logger.Info("dropped expired traces", zap.Int("partitions", len(expired)))
 	}
 	return nil
+}
+
+// expiryTime is the time by which traces are old: the clock's, but at most a day behind the day of the newest release. A clock that is wrong
+// after a restart, as that of a machine without battery, must not let everything expire.
+func (s *Store) expiryTime() int64 {
+	now := s.options.Now().UnixNano()
+	days := s.partitions.all()
+	if len(days) == 0 {
+		return now
+	}
+	if behind := int64(days[len(days)-1].day) + 2; int64(dayOf(now)) >= behind {
+		return behind * int64(24*time.Hour)
+	}
+	return now
 }
 
 // dropPartitions drops partitions, and the call ids that need not be kept any longer.
@@ -114,7 +127,8 @@ func (s *Store) dropPartitions(list []partition, oldCalls bool) error {
 	}
 	s.counters.dropped.Add(int64(len(list)))
 	s.joins.add(left)
-	return s.reclaim(list)
+	s.reclaim(list)
+	return nil
 }
 
 // fragmentsBeyond lists the traces whose row stands in a partition and that may have releases in others: their rows are made again of
@@ -137,23 +151,6 @@ func (s *Store) fragmentsBeyond(at partition) (list []traceKey, err error) {
 		return nil
 	})
 	return list, err
-}
-
-// reclaim gives the disk the space of what was dropped. Left alone, Pebble does it when it comes by.
-func (s *Store) reclaim(list []partition) error {
-	if len(list) == 0 {
-		return nil
-	}
-	if err := s.db.Flush(); err != nil {
-		return err
-	}
-	for _, at := range list {
-		start, end := at.span(0)
-		if err := s.db.Compact(s.ctx, start, end, false); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // applyUpkeep makes a batch of the upkeep durable and closes it. The partitions that it drops are forgotten, so that no

@@ -1,12 +1,15 @@
 package pebblestore
 
 import (
+	"math"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -121,4 +124,104 @@ func TestCallIDs(t *testing.T) {
 		require.Equal(t, step.repeated, store.Stats().RepeatedCalls, step.after)
 		require.Equal(t, step.calls, store.Stats().Calls, step.after)
 	}
+}
+
+// TestWrongReleaseTimes: what claims to be released at another time than it can be is stored under a day that comes to its end, and says
+// when it was released as it was sent.
+func TestWrongReleaseTimes(t *testing.T) {
+	const day = 24 * time.Hour
+	midnight := noon.Truncate(day)
+	for name, test := range map[string]struct {
+		released  time.Time
+		retention time.Duration
+		want      time.Time
+	}{
+		"now":                             {noon, 2 * day, midnight},
+		"late":                            {noon.Add(-2 * day), 2 * day, midnight.Add(-2 * day)},
+		"later than is kept":              {noon.Add(-30 * day), 2 * day, midnight.Add(-2 * day)},
+		"old, where everything is kept":   {noon.AddDate(-30, 0, 0), 0, midnight.AddDate(-30, 0, 0)},
+		"a clock ahead":                   {noon.Add(20 * time.Hour), 2 * day, midnight.Add(day)},
+		"a clock far ahead":               {noon.AddDate(100, 0, 0), 2 * day, midnight.Add(day)},
+		"far ahead, everything is kept":   {noon.AddDate(100, 0, 0), 0, midnight.Add(day)},
+		"as far ahead as there are times": {time.Unix(0, math.MaxInt64), 2 * day, midnight.Add(day)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := t.TempDir()
+			clock := newClock(noon)
+			options := Options{Path: path, Now: clock.now, Retention: test.retention}
+			store := openStore(t, options)
+			require.NoError(t, store.WriteCall(t.Context(), newCall(test.released, 1, 2, 3)))
+			days := store.partitions.all()
+			require.Len(t, days, 1)
+			require.Equal(t, test.want, dayStart(days[0].day))
+			for td, err := range store.Trace(t.Context(), "", traceID(1)) {
+				require.NoError(t, err)
+				require.Equal(t, test.released.UnixNano(), conventions.Int(td.ResourceSpans().At(0).Resource().Attributes(), conventions.AttrReleasedAt))
+			}
+			sums := &tracestore.AggregateQuery{Start: test.want, End: test.want.Add(day)}
+			want := aggregates(t, store, sums)
+			require.NotEmpty(t, want.operations)
+			copied := filepath.Join(t.TempDir(), "copy") // its sums are made again of the blocks
+			_, err := store.Backup(t.Context(), copied)
+			require.NoError(t, err)
+			again := openStore(t, Options{Path: copied, Now: clock.now, Retention: test.retention})
+			require.Equal(t, want, aggregates(t, again, sums))
+			require.NoError(t, again.writeSums())
+			require.Len(t, again.partitions.all(), 1)
+			require.NoError(t, store.writeSums())
+			require.Len(t, store.partitions.all(), 1)
+			require.Equal(t, want, aggregates(t, store, sums))
+
+			if test.retention > 0 {
+				clock.set(noon.Add(5 * day))
+				require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(5*day), 10, 1, 1)))
+				require.NoError(t, store.dropExpired())
+				_, err := spanCounts(t, store, traceID(1))
+				require.ErrorIs(t, err, tracestore.ErrNotFound)
+			}
+		})
+	}
+}
+
+// TestFutureDoesNotOutlive: what claims to be of tomorrow is dropped by size as what is of today.
+func TestFutureDoesNotOutlive(t *testing.T) {
+	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon.AddDate(100, 0, 0), 0, 100, 3)))
+	for n := range 3 {
+		require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1000+100*n, 100, 3)))
+	}
+	require.NoError(t, store.writeSums())
+	store.options.MaxBytes = sizeOf(store) - 1
+	require.NoError(t, store.dropOverflow())
+	require.Equal(t, []uint32{300, 300, 300}, blockSpans(store))
+	_, err := spanCounts(t, store, traceID(1))
+	require.ErrorIs(t, err, tracestore.ErrNotFound)
+}
+
+// TestClockAheadAtStart: a clock that is wrong after a restart does not let everything expire.
+func TestClockAheadAtStart(t *testing.T) {
+	const day = 24 * time.Hour
+	clock := newClock(noon)
+	options := Options{Path: t.TempDir(), Retention: 5 * day, KeepAll: 3 * day, Now: clock.now}
+	store := openStore(t, options)
+	for n := range 5 {
+		clock.set(noon.Add(time.Duration(n) * day))
+		require.NoError(t, store.WriteCall(t.Context(), newCall(clock.now(), n, 1, 2)))
+	}
+	require.NoError(t, store.Close())
+	clock.set(noon.AddDate(10, 0, 0))
+	store = openStore(t, options)
+	require.NoError(t, store.dropExpired())
+	require.NoError(t, store.writeSums())
+	require.NoError(t, store.thin())
+	var left []time.Time
+	for _, d := range store.partitions.all() {
+		if len(d.blocks) > 0 {
+			left = append(left, dayStart(d.day))
+		}
+	}
+	// The newest is of day 4, so it is day 6 at most: what is older than 5 days goes, and is thinned behind 3.
+	midnight := noon.Truncate(day)
+	require.Equal(t, []time.Time{midnight.Add(3 * day), midnight.Add(4 * day)}, left)
+	require.Zero(t, store.expiryTime()-midnight.Add(6*day).UnixNano())
 }

@@ -56,8 +56,14 @@ type rewrittenBlock struct {
 	sequence uint64
 }
 
-// targetSpans is how many spans a merged block has, as calls of a busy system have.
-const targetSpans = 8192
+const (
+	// targetSpans is how many spans a merged block has, as calls of a busy system have.
+	targetSpans = 8192
+	// targetBytes is how large the releases of a merged block are as OTLP, where their spans are large.
+	targetBytes = targetSpans * spanBytes
+	// spanBytes is what a span has as OTLP, about. Where blocks are chosen, what is larger counts as several.
+	spanBytes = 1 << 10
+)
 
 // run rewrites. Where the error isRewritable, the blocks are as they were.
 func (w *rewrite) run() error {
@@ -235,9 +241,10 @@ func (w *rewrite) encode() error {
 		if err := encoder.Add(&releases[0], *r.header); err != nil {
 			return err
 		}
+		encoder.Release() // every release was decoded for itself
 		out.value.through = max(out.value.through, w.through[r.from.sequence])
-		out.value.add(tracestore.SearchTime(r.header.Row.Start, r.header.ReleasedAt, 0), r.header.ReleasedAt, r.header.Spans)
-		full := encoder.Spans() >= targetSpans || encoder.Len() == block.MaxReleases
+		out.value.add(tracestore.SearchTime(r.header.Row.Start, r.header.ReleasedAt, 0), r.header.ReleasedAt, r.header.Spans, r.header.Size)
+		full := encoder.Spans() >= targetSpans || encoder.Bytes() >= targetBytes || encoder.Len() == block.MaxReleases
 		if full && len(w.outputs) < len(w.inputs) {
 			finish()
 		}

@@ -22,11 +22,20 @@ func numbered(spans ...uint32) []blockInMemory {
 	return list
 }
 
+// heavy gives each block so many bytes of OTLP.
+func heavy(blocks []blockInMemory, otlp uint64) []blockInMemory {
+	for i := range blocks {
+		blocks[i].otlp = otlp
+	}
+	return blocks
+}
+
 func TestChooseMerge(t *testing.T) {
 	tiny := slices.Repeat([]uint32{5}, 300)
 	for name, test := range map[string]struct {
 		blocks   []blockInMemory
 		summed   uint64
+		thinned  uint64
 		closed   bool
 		from, to int
 	}{
@@ -37,18 +46,27 @@ func TestChooseMerge(t *testing.T) {
 		"empty ones, many":                       {blocks: numbered(slices.Repeat([]uint32{0}, 300)...), summed: 999, to: 256},
 		"little ones":                            {blocks: numbered(9000, 300, 300, 300, 400, 300, 300), summed: 99, from: 1, to: 6},
 		"small ones":                             {blocks: numbered(9000, 2000, 2000, 2000, 2000, 2000, 2000), summed: 99, from: 1, to: 6},
-		"not over a large one":                   {blocks: numbered(2000, 2000, 2000, 3000, 2000, 2000), summed: 99},
-		"not before they are summed":             {blocks: numbered(2000, 2000, 2000, 2000, 2000), summed: 4},
-		"the rest of a day that is over":         {blocks: numbered(8192, 5, 700, 8192, 5), summed: 99, closed: true, from: 1, to: 3},
-		"the end of a day that is over":          {blocks: numbered(8192, 5, 700), summed: 99, closed: true, from: 1, to: 3},
-		"one is left":                            {blocks: numbered(8192, 5), summed: 99, closed: true},
+		"large spans count as several": {
+			blocks: heavy(numbered(10, 10, 10, 10, 10, 10, 10), 2<<20-1), summed: 99, to: 5,
+		},
+		"not into what was thinned":      {blocks: numbered(5, 9000, 5, 5, 7), summed: 99, thinned: 3, closed: true, from: 3, to: 5},
+		"what was thinned itself":        {blocks: numbered(5, 5, 5, 5), summed: 99, thinned: 2, closed: true, to: 2},
+		"all of it was thinned":          {blocks: numbered(5, 5), summed: 99, thinned: 9, closed: true, to: 2},
+		"nothing of it was thinned":      {blocks: numbered(5, 5), summed: 99, closed: true, to: 2},
+		"one is left behind the other":   {blocks: numbered(5, 5), summed: 99, thinned: 1, closed: true, from: 1, to: 1},
+		"few spans are enough":           {blocks: heavy(numbered(1, 1, 1, 1), 2<<20), summed: 99, closed: true},
+		"not over a large one":           {blocks: numbered(2000, 2000, 2000, 3000, 2000, 2000), summed: 99},
+		"not before they are summed":     {blocks: numbered(2000, 2000, 2000, 2000, 2000), summed: 4},
+		"the rest of a day that is over": {blocks: numbered(8192, 5, 700, 8192, 5), summed: 99, closed: true, from: 1, to: 3},
+		"the end of a day that is over":  {blocks: numbered(8192, 5, 700), summed: 99, closed: true, from: 1, to: 3},
+		"one is left":                    {blocks: numbered(8192, 5), summed: 99, closed: true},
 		"not one that cannot be read": {
 			blocks: append(numbered(5, 5), blockInMemory{sequence: 3, unreadable: true}, blockInMemory{sequence: 4, spans: 5}),
 			summed: 99, closed: true, to: 2,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			from, to := chooseMerge(test.blocks, test.summed, test.closed)
+			from, to := chooseMerge(test.blocks, test.summed, test.thinned, test.closed)
 			require.Equal(t, []int{test.from, test.to}, []int{from, to})
 		})
 	}

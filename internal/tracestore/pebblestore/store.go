@@ -102,6 +102,7 @@ type Store struct {
 	// summedNow is summed, for those who do not hold writer.
 	summedNow atomic.Uint64
 
+	reclaims  reclaims
 	rewriteMu sync.Mutex // held while blocks are rewritten
 	// mergedOn is the day of the last merging. Guarded by rewriteMu.
 	mergedOn uint32

@@ -31,12 +31,13 @@ type blockValue struct {
 	firstReleased, lastReleased int64
 	releases, spans             uint64
 	size                        uint64 // of head and body, bytes
+	otlp                        uint64 // bytes of the releases as OTLP
 	// through is the sequence of the last block that was merged into this one; its own where none was.
 	through uint64
 }
 
 // add extends the block by a release.
-func (v *blockValue) add(searchTime, releasedAt int64, spans int) {
+func (v *blockValue) add(searchTime, releasedAt int64, spans, otlp int) {
 	if v.releases == 0 {
 		v.first, v.last, v.firstReleased, v.lastReleased = searchTime, searchTime, releasedAt, releasedAt
 	}
@@ -44,6 +45,7 @@ func (v *blockValue) add(searchTime, releasedAt int64, spans int) {
 	v.firstReleased, v.lastReleased = min(v.firstReleased, releasedAt), max(v.lastReleased, releasedAt)
 	v.releases++
 	v.spans += uint64(spans)
+	v.otlp += uint64(otlp)
 }
 
 // times bounds the search times of the block's releases under a retention.
@@ -58,7 +60,7 @@ func (v *blockValue) append(buf []byte) []byte {
 	for _, t := range []int64{v.first, v.last, v.firstReleased, v.lastReleased} {
 		buf = binary.AppendVarint(buf, t)
 	}
-	for _, n := range []uint64{v.releases, v.spans, v.size, v.through} {
+	for _, n := range []uint64{v.releases, v.spans, v.size, v.through, v.otlp} {
 		buf = binary.AppendUvarint(buf, n)
 	}
 	return buf
@@ -68,6 +70,10 @@ func decodeBlockValue(buf []byte) (blockValue, error) {
 	d := codec.NewReader(buf)
 	v := blockValue{first: d.Varint(), last: d.Varint(), firstReleased: d.Varint(), lastReleased: d.Varint()}
 	v.releases, v.spans, v.size, v.through = d.Uvarint(), d.Uvarint(), d.Uvarint(), d.Uvarint()
+	v.otlp = v.size // of a block that was written before this was noted, at the least
+	if d.Len() > 0 {
+		v.otlp = d.Uvarint()
+	}
 	if !d.Done() || v.first > v.last || v.firstReleased > v.lastReleased || v.releases > block.MaxReleases {
 		return blockValue{}, errValue
 	}

@@ -27,8 +27,8 @@ var sampleRow = tracerow.Row{
 // TestValueBytes holds the values of docs/storage-format.md to the byte.
 func TestValueBytes(t *testing.T) {
 	compact := func(s string) string { return strings.Join(strings.Fields(s), "") }
-	block := blockValue{first: 1, last: 2, firstReleased: 3, lastReleased: 4, releases: 300, spans: 6, size: 7, through: 8}
-	require.Equal(t, compact("02 04 06 08 ac02 06 07 08"), hex.EncodeToString(block.append(nil)))
+	block := blockValue{first: 1, last: 2, firstReleased: 3, lastReleased: 4, releases: 300, spans: 6, size: 7, through: 8, otlp: 900}
+	require.Equal(t, compact("02 04 06 08 ac02 06 07 08 8407"), hex.EncodeToString(block.append(nil)))
 	require.Empty(t, rank{version: 1}.append(nil))
 	require.Equal(t, compact("ac02 03"), hex.EncodeToString(rank{300, 3, 0}.append(nil)))
 	require.Equal(t, compact("01 00 05"), hex.EncodeToString(rank{1, 0, 5}.append(nil)))
@@ -87,7 +87,7 @@ func FuzzRow(f *testing.F) {
 }
 
 func FuzzBlockValue(f *testing.F) {
-	f.Add((&blockValue{first: 1, last: 2, firstReleased: 3, lastReleased: 4, releases: 5, spans: 6, size: 7, through: 8}).append(nil))
+	f.Add((&blockValue{first: 1, last: 2, firstReleased: 3, lastReleased: 4, releases: 5, spans: 6, size: 7, through: 8, otlp: 9}).append(nil))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		v, err := decodeBlockValue(value)
 		if err != nil {
@@ -128,7 +128,7 @@ func TestBlockTimes(t *testing.T) {
 	var v blockValue
 	var first, last int64
 	for i, release := range []struct{ start, released int64 }{{start: 5, released: 1000}, {950, 960}, {2000, 900}} {
-		v.add(tracestore.SearchTime(release.start, release.released, 0), release.released, 1)
+		v.add(tracestore.SearchTime(release.start, release.released, 0), release.released, 1, 1)
 		at := tracestore.SearchTime(release.start, release.released, retention)
 		if i == 0 {
 			first, last = at, at

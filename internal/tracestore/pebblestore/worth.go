@@ -18,7 +18,7 @@ import (
 // thin writes the blocks of the days behind KeepAll again without the traces that are not worth keeping. A trace of several releases is
 // kept or not by its joined row.
 func (s *Store) thin() error {
-	now := s.options.Now().UnixNano()
+	now := s.expiryTime()
 	if s.options.KeepAll <= 0 || now <= int64(s.options.KeepAll) {
 		return nil
 	}
@@ -49,29 +49,33 @@ func (s *Store) thinDay(d *dayInMemory) error {
 	if err != nil {
 		return err
 	}
-	var before, after uint64
+	var before, freed freedSpace
 	for _, b := range blocks {
 		if err := s.writable(); err != nil {
 			return err
 		}
-		if err := s.rewriteBlocks(d.partition, []blockInMemory{b}, keep); err != nil {
+		left, err := s.rewriteAlone(d.partition, b, keep)
+		if err != nil {
 			return err
 		}
-		before += uint64(b.spans)
+		before.add(b, blockInMemory{})
+		freed.add(b, left)
 	}
-	last := blocks[len(blocks)-1].sequence
-	for _, b := range s.partitions.blocksOf(d.partition) {
-		if b.sequence > d.thinned && b.sequence <= last {
-			after += uint64(b.spans)
-		}
-	}
-	s.counters.thinned.Add(int64(before) - int64(after))
-	s.options.Logger.Info("thinned the traces of a day", zap.Time("day", dayStart(d.day)), zap.Uint64("spans", before), zap.Uint64("kept", after))
-	if err := s.noteThinned(d, last); err != nil {
+	s.counters.thinned.Add(freed.spans)
+	s.options.Logger.Info("thinned the traces of a day", zap.Time("day", dayStart(d.day)), zap.Int64("spans", before.spans),
+		zap.Int64("kept", before.spans-freed.spans))
+	if err := s.noteThinned(d, blocks[len(blocks)-1].sequence); err != nil {
 		return err
 	}
-	return s.reclaim([]partition{d.partition})
+	if freed.bytes >= bytesOf(s.partitions.blocksOf(d.partition))/worthReclaiming {
+		s.reclaim([]partition{d.partition})
+	}
+	return nil
 }
+
+// worthReclaiming is which part of a day's bytes, one in so many, is reclaimed at once, which reads and writes much of the day. What is
+// less, of the late traces of a day that was thinned, comes back with time.
+const worthReclaiming = 8
 
 // noteThinned remembers how far a day was thinned.
 func (s *Store) noteThinned(d *dayInMemory, last uint64) error {
@@ -160,64 +164,4 @@ func (s *Store) slowAbove(d *dayInMemory) (map[tracestore.Operation]int64, error
 		slow[entry.Operation] = int64(limit * sketchError)
 	}
 	return slow, nil
-}
-
-// blockOverhead is what a store takes on disk for what its blocks take: the index, rollups and what compactions have not given back.
-const blockOverhead = 1.1
-
-// dropOverflow drops the oldest traces where there is more than MaxBytes: whole days as far as that goes, and of today the oldest
-// blocks. It goes by the size of the blocks, because the disk's free space comes back later.
-func (s *Store) dropOverflow() error {
-	if s.options.MaxBytes <= 0 {
-		return nil
-	}
-	days := s.partitions.all()
-	bytes := make([]int64, len(days))
-	over := -float64(s.options.MaxBytes)
-	for i, d := range days {
-		for _, b := range s.partitions.blocksOf(d.partition) {
-			bytes[i] += int64(b.bytes)
-		}
-		over += float64(bytes[i]) * blockOverhead
-	}
-	today := dayOf(s.options.Now().UnixNano())
-	var drop []partition
-	for i, d := range days {
-		if over <= 0 {
-			break
-		}
-		if d.day >= today {
-			freed, err := s.dropOldest(d, over/blockOverhead)
-			if err != nil {
-				return err
-			}
-			over -= freed * blockOverhead
-			continue
-		}
-		drop = append(drop, d.partition)
-		over -= float64(bytes[i]) * blockOverhead
-	}
-	if len(drop) == 0 {
-		return nil
-	}
-	s.options.Logger.Info("the trace store is above its size; dropped the oldest days", zap.Int("partitions", len(drop)))
-	return s.dropPartitions(drop, false)
-}
-
-// dropOldest drops the oldest blocks of a day, with the releases in them.
-func (s *Store) dropOldest(d *dayInMemory, bytes float64) (freed float64, err error) {
-	s.rewriteMu.Lock()
-	defer s.rewriteMu.Unlock()
-	nothing := func(pcommon.TraceID, []*block.Header, bool) (bool, error) { return false, nil }
-	for _, b := range s.partitions.blocksOf(d.partition) {
-		if freed >= bytes || b.sequence > s.summedNow.Load() {
-			break
-		}
-		if err := s.rewriteBlocks(d.partition, []blockInMemory{b}, nothing); err != nil {
-			return freed, err
-		}
-		freed += float64(b.bytes)
-		s.counters.thinned.Add(int64(b.spans))
-	}
-	return freed, s.reclaim([]partition{d.partition})
 }

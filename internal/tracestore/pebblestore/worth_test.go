@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -95,7 +96,7 @@ func TestThin(t *testing.T) {
 	require.Empty(t, result.Faults)
 }
 
-// TestMaxBytes: above its size the oldest days go, then the oldest blocks of today, and the disk has the space again.
+// TestMaxBytes: above its size the oldest days go, then the oldest blocks of the next, and the disk has the space again.
 func TestMaxBytes(t *testing.T) {
 	const day = 24 * time.Hour
 	clock := newClock(noon)
@@ -122,10 +123,10 @@ func TestMaxBytes(t *testing.T) {
 		}
 	}
 
-	store.options.MaxBytes = int64(size * 0.6) // less than two days
+	store.options.MaxBytes = int64(size * 0.6) // less than two days: one goes, and two of the next one's four blocks
 	require.NoError(t, store.dropOverflow())
 	left := mustSearch(t, store, query).Traces
-	require.InDelta(t, all/3, len(left), float64(all)/20)
+	require.InDelta(t, all/2, len(left), float64(all)/20)
 	for _, row := range left {
 		require.Greater(t, row.Start, noon.Add(day/2).UnixNano())
 	}
@@ -138,4 +139,116 @@ func TestMaxBytes(t *testing.T) {
 	require.Len(t, store.partitions.all(), 1)
 
 	require.Eventually(t, func() bool { return diskUsage(t, path) < whole/2 }, 30*time.Second, 20*time.Millisecond)
+}
+
+// TestThinLateTraces: traces that come when their day was thinned are thinned too, whatever is merged meanwhile.
+func TestThinLateTraces(t *testing.T) {
+	clock := newClock(noon)
+	store := openStore(t, Options{Path: t.TempDir(), Now: clock.now, KeepAll: 24 * time.Hour, Keep: Keep{Share: 0.5}})
+	count := func() int { return mustSearch(t, store, aroundNoon()).Total.Count }
+	thin := func() {
+		t.Helper()
+		merge(t, store)
+		require.NoError(t, store.thin())
+		require.NoError(t, store.mergeBlocks())
+	}
+	for n := range 2 {
+		require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 300*n, 300, 1)))
+	}
+	clock.set(noon.Add(72 * time.Hour))
+	thin()
+	require.InDelta(t, 300, count(), 60)
+	kept := count()
+	for n := range 4 {
+		require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1000+100*n, 100, 1)))
+		thin()
+	}
+	require.InDelta(t, kept+200, count(), 50)
+	require.Len(t, blockSpans(store), 1, "it is merged when it was thinned")
+}
+
+// TestUnreadableBlockIsNotFreed: what could not be thinned or dropped is not counted as if it were gone.
+func TestUnreadableBlockIsNotFreed(t *testing.T) {
+	clock := newClock(noon)
+	store := openStore(t, Options{Path: t.TempDir(), Now: clock.now, KeepAll: 24 * time.Hour})
+	const calls = 5
+	for n := range calls {
+		require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 100*n, 100, 3)))
+	}
+	require.NoError(t, store.writeSums())
+	at := partition{tenantPrefix(""), dayOf(noon.UnixNano())}
+	blocks := store.partitions.blocksOf(at)
+	require.NoError(t, store.db.Set(at.sequenceKey(kindBody, blocks[0].sequence), []byte("broken"), nil))
+	size := float64(bytesOf(blocks)) * blockOverhead
+	store.options.MaxBytes = int64(size) - 1 // a twentieth is dropped, which is one block
+	require.NoError(t, store.dropOverflow())
+	require.Equal(t, []uint32{300, 300, 300, 300}, blockSpans(store), "the oldest that can be read")
+	require.EqualValues(t, 300, store.Stats().ThinnedSpans)
+
+	clock.set(noon.Add(72 * time.Hour))
+	require.NoError(t, store.thin())
+	require.EqualValues(t, 300*(calls-1), store.Stats().ThinnedSpans)
+	require.Equal(t, []uint32{300}, blockSpans(store))
+}
+
+// sizeOf is what the store reckons with for MaxBytes.
+func sizeOf(store *Store) int64 {
+	size := 0.
+	for _, d := range store.partitions.all() {
+		size += float64(bytesOf(d.blocks)) * blockOverhead
+	}
+	return int64(size)
+}
+
+// TestOverflowAtMidnight: of a day that is over only the oldest blocks go, if that is enough.
+func TestOverflowAtMidnight(t *testing.T) {
+	clock := newClock(noon)
+	store := openStore(t, Options{Path: t.TempDir(), Now: clock.now})
+	for n := range 20 {
+		require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(time.Duration(n)*time.Second), 100*n, 100, 3)))
+	}
+	require.NoError(t, store.writeSums())
+	store.options.MaxBytes = sizeOf(store) * 9 / 10
+	clock.set(noon.Add(24 * time.Hour))
+	require.NoError(t, store.dropOverflow())
+	require.Len(t, blockSpans(store), 17, "down to 95 % of 90 %")
+	query := aroundNoon()
+	query.Limit = 10_000
+	left := mustSearch(t, store, query).Traces
+	require.Len(t, left, 1700)
+	require.Equal(t, noon.Add(3*time.Second).UnixNano(), left[len(left)-1].Start)
+
+	// There is room now, so that it is done now and then only.
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(time.Minute), 9000, 30, 3)))
+	require.NoError(t, store.dropOverflow())
+	require.Len(t, blockSpans(store), 18)
+}
+
+// TestOverflowOfTenants: what one tenant wrote first goes first, whatever the others are called.
+func TestOverflowOfTenants(t *testing.T) {
+	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
+	write := func(tenant string, first, traces int) {
+		td := newCall(noon, first, traces, 1)
+		for _, rs := range td.ResourceSpans().All() {
+			rs.Resource().Attributes().PutStr(conventions.AttrTenant, tenant)
+		}
+		require.NoError(t, store.WriteCall(t.Context(), td))
+	}
+	write("z", 0, 2000)
+	write("a", 10_000, 200)
+	write("z", 20_000, 2000)
+	write("a", 30_000, 200)
+	require.NoError(t, store.writeSums())
+	count := func(tenant string) int {
+		page, err := store.Search(t.Context(), tenant, aroundNoon())
+		require.NoError(t, err)
+		return page.Total.Count
+	}
+	size := sizeOf(store)
+	store.options.MaxBytes = size - 1
+	require.NoError(t, store.dropOverflow())
+	require.Equal(t, []int{400, 2000}, []int{count("a"), count("z")}, "the first of the flood")
+	store.options.MaxBytes = sizeOf(store) - 1
+	require.NoError(t, store.dropOverflow())
+	require.Equal(t, []int{200, 2000}, []int{count("a"), count("z")}, "then the oldest, which is the other's")
 }
