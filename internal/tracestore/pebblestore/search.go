@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,19 +28,28 @@ func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.Sea
 		return tracestore.SearchPage{}, err
 	}
 	defer s.leave()
-	if err := ctx.Err(); err != nil {
+	run, err := s.newSearch(ctx, tenant, query)
+	if err != nil {
 		return tracestore.SearchPage{}, err
 	}
+	return run.answer()
+}
+
+func (s *Store) newSearch(ctx context.Context, tenant string, query *tracestore.SearchQuery) (*search, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if query.Limit < 1 || !query.Order.Valid() {
-		return tracestore.SearchPage{}, fmt.Errorf("search: limit is %d, must be at least 1; order is %q", query.Limit, query.Order)
+		return nil, fmt.Errorf("search: limit is %d, must be at least 1; order is %q", query.Limit, query.Order)
 	}
 	filter := tracestore.NewFilter(&query.Where)
-	run := search{
+	run := &search{
 		store: s, ctx: ctx, query: query, tenant: tenant, filter: filter, decides: filter.Decided(tracerow.Exact),
 		conjuncts: spanConjuncts(nil, &query.Where),
 		window:    searchRange{newest: unixNano(query.End.Add(-1)), oldest: unixNano(query.Start)},
 		rows:      s.options.MaxSearchTraces,
 		deadline:  time.Now().Add(s.options.MaxSearchTime),
+		waiting:   maxCandidates,
 	}
 	if !query.Deadline.IsZero() && query.Deadline.Before(run.deadline) {
 		run.deadline = query.Deadline
@@ -47,21 +57,23 @@ func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.Sea
 	if query.Cursor != "" {
 		position, err := tracestore.DecodeCursor(tenant, query)
 		if err != nil {
-			return tracestore.SearchPage{}, err
+			return nil, err
 		}
 		run.cursor = &position
 	}
-	stale, err := run.finishJoins()
+	return run, nil
+}
+
+func (r *search) answer() (tracestore.SearchPage, error) {
+	stale, err := r.openSnapshot()
 	if err != nil {
 		return tracestore.SearchPage{}, err
 	}
-	run.days = s.partitions.of(tenantPrefix(tenant))
-	run.snapshot = s.db.NewSnapshot()
-	defer func() { _ = run.snapshot.Close() }() // fails only if closed before
-	defer run.closeBodies()
-	answer := run.page
-	if query.Order != tracestore.OrderRecency {
-		answer = run.ranked
+	defer func() { _ = r.snapshot.Close() }() // fails only if closed before
+	defer r.closeBodies()
+	answer := r.page
+	if r.query.Order != tracestore.OrderRecency {
+		answer = r.ranked
 	}
 	page, err := answer()
 	if err != nil {
@@ -71,7 +83,7 @@ func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.Sea
 		page.Truncated, page.Total.Exact = true, false
 	}
 	if page.Truncated {
-		s.counters.truncated.Add(1)
+		r.store.counters.truncated.Add(1)
 	}
 	return page, nil
 }
@@ -94,6 +106,7 @@ type search struct {
 
 	rows     int // that may still be looked at
 	deadline time.Time
+	waiting  int // how many candidates may wait for older blocks, about
 }
 
 func (r *search) page() (tracestore.SearchPage, error) {
@@ -112,6 +125,7 @@ func (r *search) page() (tracestore.SearchPage, error) {
 	if err != nil {
 		return page, err
 	}
+	w.mustMove = true
 	last := rest.after // the last row that was dealt with
 	all, err := w.each(func(c *candidate) (bool, error) {
 		if len(page.Traces) == r.query.Limit {
@@ -133,8 +147,8 @@ func (r *search) page() (tracestore.SearchPage, error) {
 		return tracestore.SearchPage{}, err
 	}
 	page.Truncated = limited && len(page.Traces) < r.query.Limit
-	if page.Truncated && w.resume != nil {
-		last = w.resume
+	if page.Truncated && w.moved {
+		last = &w.passed
 	}
 	if (limited || more > 0) && last != nil {
 		page.NextCursor = tracestore.EncodeCursor(r.tenant, r.query, tracestore.Position{
@@ -209,22 +223,58 @@ func (r *search) interrupted() error {
 	return nil
 }
 
-// finishJoins waits until every trace of several releases has its row, and says whether some have not, because the time is over or the
-// disk takes no writes.
-func (r *search) finishJoins() (stale bool, err error) {
+// Writers open rows while a search waits for those that were open. It waits so often, and so long in between, before it is content
+// with what there is.
+const (
+	maxSnapshots  = 5
+	snapshotPause = time.Millisecond
+)
+
+// openSnapshot opens a view of the store in which every trace of several releases has its row, and says whether some have not all the
+// same: because the time is over, the disk takes no writes, or releases come faster than rows are made. The caller closes it.
+func (r *search) openSnapshot() (stale bool, err error) {
+	for tries := 1; ; tries++ {
+		joinErr := r.finishJoins()
+		r.days = r.store.partitions.of(tenantPrefix(r.tenant))
+		r.snapshot = r.store.db.NewSnapshot()
+		stale, err = r.hasOpenJoins()
+		if err == nil && !stale {
+			return false, nil
+		}
+		if err == nil && (joinErr != nil || tries == maxSnapshots) {
+			if err = r.interrupted(); err == nil || errors.Is(err, errLimit) {
+				return true, nil
+			}
+		}
+		if err = errors.Join(err, r.snapshot.Close()); err != nil {
+			return false, err
+		}
+		select {
+		case <-time.After(snapshotPause): // what the open rows are about may be on its way from the writer to the joiner
+		case <-r.ctx.Done():
+			return false, r.ctx.Err()
+		}
+	}
+}
+
+// finishJoins makes the rows that are open now. The error is not for the caller of the search, who gets what there is.
+func (r *search) finishJoins() error {
 	ctx, cancel := context.WithDeadline(r.ctx, r.deadline)
 	defer cancel()
-	if r.store.finishJoins(ctx) == nil {
-		return false, nil
+	return r.store.finishJoins(ctx)
+}
+
+// hasOpenJoins says whether a trace of the tenant has releases that searches pass over, and no row made of all of them.
+func (r *search) hasOpenJoins() (open bool, err error) {
+	lower, _ := openJoinSpan()
+	lower = append(lower, tenantPrefix(r.tenant)...)
+	upper := append(bytes.Clone(lower), bytes.Repeat([]byte{0xFF}, 17)...) // a trace id has a byte less
+	iter, err := r.snapshot.NewIter(iterOptions(lower, upper))
+	if err != nil {
+		return false, err
 	}
-	if r.ctx.Err() != nil {
-		return false, r.ctx.Err()
-	}
-	if r.store.ctx.Err() != nil {
-		return false, tracestore.ErrClosed
-	}
-	n, _ := r.store.joins.count()
-	return n > 0, nil
+	open = iter.First()
+	return open, errors.Join(iter.Error(), iter.Close())
 }
 
 // partitions are those that can hold a trace of the window: a search time is at most an hour behind its release.
