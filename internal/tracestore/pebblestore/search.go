@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -96,6 +97,8 @@ type search struct {
 	tenant   string
 	snapshot *pebble.Snapshot
 	days     []*dayInMemory
+	// openRows are the traces whose joined row is not there or older than the snapshot, with a row; nil where there is none any more.
+	openRows map[pcommon.TraceID]*candidate
 	window   searchRange
 	filter   *tracestore.Filter
 	cursor   *tracestore.Position // nil on the first page
@@ -223,58 +226,62 @@ func (r *search) interrupted() error {
 	return nil
 }
 
-// Writers open rows while a search waits for those that were open. It waits so often, and so long in between, before it is content
-// with what there is.
-const (
-	maxSnapshots  = 5
-	snapshotPause = time.Millisecond
-)
+// maxOpenRows is how many rows a search makes for itself.
+const maxOpenRows = 1000
 
-// openSnapshot opens a view of the store in which every trace of several releases has its row, and says whether some have not all the
-// same: because the time is over, the disk takes no writes, or releases come faster than rows are made. The caller closes it.
+// openSnapshot opens a view of the store, which the caller closes, and sees to it that every trace of several releases has its row. It
+// waits for the rows that are open; those that writers open meanwhile it makes itself. stale says that some are missing, because there
+// are too many or the time is over.
 func (r *search) openSnapshot() (stale bool, err error) {
-	for tries := 1; ; tries++ {
-		joinErr := r.finishJoins()
-		r.days = r.store.partitions.of(tenantPrefix(r.tenant))
-		r.snapshot = r.store.db.NewSnapshot()
-		stale, err = r.hasOpenJoins()
-		if err == nil && !stale {
-			return false, nil
-		}
-		if err == nil && (joinErr != nil || tries == maxSnapshots) {
-			if err = r.interrupted(); err == nil || errors.Is(err, errLimit) {
-				return true, nil
-			}
-		}
-		if err = errors.Join(err, r.snapshot.Close()); err != nil {
-			return false, err
-		}
-		select {
-		case <-time.After(snapshotPause): // what the open rows are about may be on its way from the writer to the joiner
-		case <-r.ctx.Done():
-			return false, r.ctx.Err()
-		}
-	}
-}
-
-// finishJoins makes the rows that are open now. The error is not for the caller of the search, who gets what there is.
-func (r *search) finishJoins() error {
 	ctx, cancel := context.WithDeadline(r.ctx, r.deadline)
 	defer cancel()
-	return r.store.finishJoins(ctx)
+	_ = r.store.finishJoins(ctx) // what it leaves undone, makeOpenRows sees
+	r.days = r.store.partitions.of(tenantPrefix(r.tenant))
+	r.snapshot = r.store.db.NewSnapshot()
+	stale, err = r.makeOpenRows()
+	if err != nil {
+		return false, errors.Join(err, r.snapshot.Close())
+	}
+	return stale, nil
 }
 
-// hasOpenJoins says whether a trace of the tenant has releases that searches pass over, and no row made of all of them.
-func (r *search) hasOpenJoins() (open bool, err error) {
+// makeOpenRows makes the rows that are open in the snapshot, and says whether some are left.
+func (r *search) makeOpenRows() (stale bool, err error) {
 	lower, _ := openJoinSpan()
 	lower = append(lower, tenantPrefix(r.tenant)...)
 	upper := append(bytes.Clone(lower), bytes.Repeat([]byte{0xFF}, 17)...) // a trace id has a byte less
-	iter, err := r.snapshot.NewIter(iterOptions(lower, upper))
-	if err != nil {
-		return false, err
+	r.openRows = make(map[pcommon.TraceID]*candidate)
+	err = scan(r.snapshot, lower, upper, func(encoded []byte, _ func() ([]byte, error)) error {
+		key, err := decodeOpenJoin(encoded)
+		if err != nil {
+			return err
+		}
+		if len(r.openRows) == maxOpenRows {
+			return errLimit
+		}
+		if err := r.interrupted(); err != nil {
+			return err
+		}
+		row, first, err := makeRow(r.snapshot, r.days, key)
+		switch {
+		case isCorrupt(err):
+			r.store.corrupt(key.id, err) // the row that is there stays
+			return nil
+		case err != nil:
+			return err
+		case row == nil:
+			r.openRows[key.id] = nil
+			return nil
+		}
+		r.openRows[key.id] = &candidate{row: row, verdict: row.Judge(r.filter), at: tracestore.Position{
+			Time: tracestore.SearchTime(row.Start, first.releasedAt, r.store.options.Retention), TraceID: key.id,
+		}}
+		return nil
+	})
+	if errors.Is(err, errLimit) {
+		return true, nil
 	}
-	open = iter.First()
-	return open, errors.Join(iter.Error(), iter.Close())
+	return false, err
 }
 
 // partitions are those that can hold a trace of the window: a search time is at most an hour behind its release.

@@ -107,6 +107,11 @@ func (r *search) openWindow(rows searchRange) (*window, error) {
 	}
 	w.sortBlocks()
 	w.joined = openMerged(r.snapshot, days, &rows)
+	for _, c := range r.openRows {
+		if c != nil && c.verdict != tracestore.No && rows.has(&c.at) {
+			heap.Push(&w.heap, *c)
+		}
+	}
 	return w, nil
 }
 
@@ -297,16 +302,19 @@ func (w *window) giveUp(more candidates) {
 		again[w.heap[kept+i].block] = true
 	}
 	// Those that were to be opened again anyway are so earlier.
-	w.blocks = slices.DeleteFunc(w.blocks, func(b windowBlock) bool { return again[b.opened] })
-	for i := range w.heap[kept:] {
-		c := &w.heap[kept+i]
-		if again[c.block] {
+	w.blocks = slices.DeleteFunc(w.blocks, func(b windowBlock) bool { return b.opened != nil && again[b.opened] })
+	all := w.heap
+	w.heap = w.heap[:kept]
+	for _, c := range all[kept:] {
+		switch {
+		case c.block == nil: // of which there are few
+			w.heap = append(w.heap, c)
+		case again[c.block]:
 			again[c.block] = false
 			w.blocks = append(w.blocks, windowBlock{at: c.block.at, sequence: c.block.sequence, next: c.at, opened: c.block})
 		}
 	}
-	clear(w.heap[kept:])
-	w.heap = w.heap[:kept]
+	clear(all[len(w.heap):])
 	w.heap.detach()
 	w.sortBlocks()
 }
@@ -320,15 +328,17 @@ func (c candidates) detach() {
 	}
 }
 
-// judgeNext takes the next joined row, which comes before everything else that is left; nil where it does not match.
+// judgeNext takes the next joined row, which comes before everything else that is left; nil where it does not match or there is a newer one.
 func (w *window) judgeNext() (*candidate, error) {
 	e := w.next
 	w.next = nil
-	row, err := decodeRow(e.at.TraceID, e.value)
-	if err != nil {
-		w.run.store.corrupt(e.at.TraceID, errors.Join(errCorrupt, err))
-	} else if verdict := row.Judge(w.run.filter); verdict != tracestore.No {
-		return &candidate{at: e.at, row: &row, verdict: verdict}, nil
+	if _, older := w.run.openRows[e.at.TraceID]; !older {
+		row, err := decodeRow(e.at.TraceID, e.value)
+		if err != nil {
+			w.run.store.corrupt(e.at.TraceID, errors.Join(errCorrupt, err))
+		} else if verdict := row.Judge(w.run.filter); verdict != tracestore.No {
+			return &candidate{at: e.at, row: &row, verdict: verdict}, nil
+		}
 	}
 	w.passed, w.moved = e.at, true
 	w.unmatched++

@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -76,10 +77,20 @@ func TestCursorsComeToTheEnd(t *testing.T) {
 	for seed := range 40 {
 		r := testRandom(seed)
 		store, reference := openStore(t, Options{Path: t.TempDir(), Now: atNoon}), memstore.New(0, atNoon)
+		openRows := seed%3 == 0
+		if openRows { // nobody else makes them
+			store.joining <- struct{}{}
+		}
 		n := writeSkewed(t, r, func(td ptrace.Traces) {
 			require.NoError(t, store.WriteCall(t.Context(), td))
 			require.NoError(t, reference.WriteCall(t.Context(), td))
 		})
+		if openRows {
+			for _, key := range slices.Clone(store.joins.order) {
+				store.joins.forget(key)
+			}
+			<-store.joining
+		}
 		require.NoError(t, store.finishJoins(t.Context()))
 		for range 6 {
 			query := &tracestore.SearchQuery{Start: noon.Add(-3 * time.Hour), End: noon.Add(2 * time.Hour), Limit: 10_000}
@@ -95,17 +106,17 @@ func TestCursorsComeToTheEnd(t *testing.T) {
 			}
 			want, err := reference.Search(t.Context(), "", query)
 			require.NoError(t, err)
-			requirePages(t, r, store, query, want.Traces, 2*n+10)
+			requirePages(t, r, store, query, want.Traces, 2*n+10, !openRows && r.IntN(2) == 0)
 		}
 		require.NoError(t, store.Close())
 	}
 }
 
 // requirePages follows cursors with little limits.
-func requirePages(t *testing.T, r *rand.Rand, store *Store, query *tracestore.SearchQuery, want []tracestore.Summary, maxPages int) {
+func requirePages(t *testing.T, r *rand.Rand, store *Store, query *tracestore.SearchQuery, want []tracestore.Summary, maxPages int, hurry bool) {
 	t.Helper()
 	query.Limit = 1 + r.IntN(8)
-	rows, waiting, hurry := 1+r.IntN(10), 1+r.IntN(12), r.IntN(2) == 0
+	rows, waiting := 1+r.IntN(10), 1+r.IntN(12)
 	var got []tracestore.Summary
 	var last *tracestore.Position
 	for pages := 0; ; pages++ {
@@ -224,6 +235,40 @@ func TestOpenRowIsTold(t *testing.T) {
 	require.False(t, page.Truncated)
 }
 
+// TestRowOpenedMeanwhile: a search makes the rows that are open in its snapshot, where nobody else does.
+func TestRowOpenedMeanwhile(t *testing.T) {
+	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
+	write := func(trace int, span byte) {
+		require.NoError(t, store.WriteCall(t.Context(), lone(noon, noon.Add(time.Duration(span)), traceID(trace), span)))
+	}
+	for span := range byte(2) {
+		write(1, span+1)
+	}
+	require.NoError(t, store.finishJoins(t.Context()))
+	store.joining <- struct{}{}
+	write(1, 3) // whose row is older now
+	for span := range byte(2) {
+		write(2, span+1)
+	}
+	for id := range 3 {
+		store.joins.forget(traceKey{tenantPrefix(""), traceID(id)}) // as if the joiner had not heard of it yet
+	}
+	<-store.joining
+	query := aroundNoon()
+	for _, order := range []tracestore.Order{tracestore.OrderRecency, tracestore.OrderErrors} {
+		query.Order = order
+		page := mustSearch(t, store, query)
+		require.Equal(t, tracestore.Total{Count: 2, Exact: true}, page.Total)
+		require.False(t, page.Truncated)
+		require.Equal(t, []int{2, 3}, []int{page.Traces[0].SpanCount, page.Traces[1].SpanCount})
+	}
+	query = aroundNoon()
+	query.Where.Span = tracestore.SpanConditions{Service: "shop", Operation: "op"} // which asks the spans
+	require.Len(t, mustSearch(t, store, query).Traces, 2)
+	query.End = noon
+	require.Empty(t, mustSearch(t, store, query).Traces)
+}
+
 // TestUnmatchedJoinedRows: a search that finds nothing among traces of several releases ends at its deadline, and goes on from there.
 func TestUnmatchedJoinedRows(t *testing.T) {
 	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
@@ -242,6 +287,7 @@ func TestUnmatchedJoinedRows(t *testing.T) {
 	pages := 0
 	for {
 		pages++
+		require.Less(t, pages, traces)
 		page := mustSearch(t, store, query)
 		require.Empty(t, page.Traces)
 		require.Equal(t, page.Truncated, page.NextCursor != "")
