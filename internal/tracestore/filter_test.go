@@ -104,6 +104,11 @@ func TestSearchTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, test.want, SearchTime(test.start, released, test.retention)) })
 	}
+	const hour = int64(time.Hour)
+	require.Equal(t, released, SearchTime(released, math.MaxInt64, 0), "released at the end of time")
+	require.Equal(t, math.MaxInt64-hour, SearchTime(released, math.MaxInt64, time.Hour))
+	require.Equal(t, int64(math.MaxInt64), SearchTime(math.MaxInt64, math.MaxInt64, time.Hour))
+	require.Equal(t, math.MinInt64+hour, SearchTime(released, math.MinInt64, time.Hour), "released before time")
 }
 
 func TestCursorBelongsToConditions(t *testing.T) {

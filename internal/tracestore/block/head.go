@@ -37,6 +37,11 @@ func (e *Encoder) appendHead(buf []byte) []byte {
 	keys := e.appendKeys(e.frame[:0]) // it adds tokens
 	rows := len(keys)
 	e.frame = e.rows.append(keys, e.headers)
+	for _, service := range e.rows.services {
+		// Rows answer for the names that they have, which the spans need not have: where nobody annotated them, or where a resource
+		// is named by something else than its service.name.
+		e.tokens.add(token(tokenService, xxhash.Sum64String(service)))
+	}
 	sections := [headSections][]byte{headKeys: e.frame[:rows], headIDs: e.out[streamTraceIDs], headRows: e.frame[rows:]}
 	e.filter = e.tokens.appendFilter(e.filter[:0])
 	sections[headFilter] = e.filter
@@ -207,7 +212,7 @@ func (h *Head) Check() error {
 	return err
 }
 
-// MayHold says whether the token may occur in one of the block's releases: false is certain. It knows nothing of rows.
+// MayHold says whether the token may occur in one of the block's releases: false is certain. Of rows it knows the services.
 func (h *Head) MayHold(t tracestore.Token) bool {
 	bits, err := h.sections[headFilter].read()
 	if err != nil {

@@ -23,6 +23,8 @@ const (
 type rowWriter struct {
 	texts map[string]uint64
 	lists map[string]uint64
+	// services are those of the lists; some of them more than once.
+	services []string
 	// What stands in front of the fields.
 	textBytes, listBytes []byte
 	buf, key             []byte
@@ -34,6 +36,8 @@ func (w *rowWriter) reset() {
 	}
 	clear(w.texts)
 	clear(w.lists)
+	clear(w.services) // they are their maker's
+	w.services = w.services[:0]
 	w.textBytes, w.listBytes, w.buf = w.textBytes[:0], w.listBytes[:0], w.buf[:0]
 }
 
@@ -60,6 +64,7 @@ func (w *rowWriter) list(names []string) {
 	if !ok {
 		n = uint64(len(w.lists))
 		w.lists[string(w.key)] = n
+		w.services = append(w.services, names...)
 		w.listBytes = append(w.listBytes, w.key...)
 	}
 	w.buf = binary.AppendUvarint(w.buf, n)

@@ -236,3 +236,22 @@ func TestRareText(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, list, 7)
 }
+
+// TestServicesOfRows: the filter knows the services that stand in rows alone.
+func TestServicesOfRows(t *testing.T) {
+	releases := tracetree.Releases(newCall(t, shop.New(shop.Options{Seed: 7}), 0, 3))
+	encoder := NewEncoder()
+	for i := range releases {
+		header := headerOf(&releases[i])
+		header.Row.Services, header.Row.Aliases = []string{"workload-" + strconv.Itoa(i)}, []string{"alias"}
+		require.NoError(t, encoder.Add(&releases[i], header))
+	}
+	data, _ := encoder.Encode(nil, nil)
+	head, err := OpenHead(data)
+	require.NoError(t, err)
+	for _, service := range []string{"workload-0", "workload-1", "alias"} {
+		require.True(t, head.MayHold(tracestore.Token{Kind: tracestore.TokenService, Value: service}))
+		require.True(t, head.MayMatch(&tracestore.SpanConditions{Service: service}))
+	}
+	require.False(t, head.MayHold(tracestore.Token{Kind: tracestore.TokenService, Value: "nobody"}))
+}

@@ -307,6 +307,11 @@ type firstRelease struct {
 func (s *Store) joinedRow(days []*dayInMemory, key traceKey) (*tracerow.Row, firstRelease, error) {
 	snapshot := s.db.NewSnapshot()
 	defer func() { _ = snapshot.Close() }() // fails only if closed before
+	return makeRow(snapshot, days, key)
+}
+
+// makeRow is joinedRow, of what a snapshot has.
+func makeRow(snapshot pebble.Reader, days []*dayInMemory, key traceKey) (*tracerow.Row, firstRelease, error) {
 	list, err := refs(snapshot, days, key.id, 0)
 	if err != nil || len(list) == 0 {
 		return nil, firstRelease{}, err

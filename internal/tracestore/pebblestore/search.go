@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -27,19 +29,28 @@ func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.Sea
 		return tracestore.SearchPage{}, err
 	}
 	defer s.leave()
-	if err := ctx.Err(); err != nil {
+	run, err := s.newSearch(ctx, tenant, query)
+	if err != nil {
 		return tracestore.SearchPage{}, err
 	}
+	return run.answer()
+}
+
+func (s *Store) newSearch(ctx context.Context, tenant string, query *tracestore.SearchQuery) (*search, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if query.Limit < 1 || !query.Order.Valid() {
-		return tracestore.SearchPage{}, fmt.Errorf("search: limit is %d, must be at least 1; order is %q", query.Limit, query.Order)
+		return nil, fmt.Errorf("search: limit is %d, must be at least 1; order is %q", query.Limit, query.Order)
 	}
 	filter := tracestore.NewFilter(&query.Where)
-	run := search{
+	run := &search{
 		store: s, ctx: ctx, query: query, tenant: tenant, filter: filter, decides: filter.Decided(tracerow.Exact),
 		conjuncts: spanConjuncts(nil, &query.Where),
 		window:    searchRange{newest: unixNano(query.End.Add(-1)), oldest: unixNano(query.Start)},
 		rows:      s.options.MaxSearchTraces,
 		deadline:  time.Now().Add(s.options.MaxSearchTime),
+		waiting:   maxCandidates,
 	}
 	if !query.Deadline.IsZero() && query.Deadline.Before(run.deadline) {
 		run.deadline = query.Deadline
@@ -47,21 +58,23 @@ func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.Sea
 	if query.Cursor != "" {
 		position, err := tracestore.DecodeCursor(tenant, query)
 		if err != nil {
-			return tracestore.SearchPage{}, err
+			return nil, err
 		}
 		run.cursor = &position
 	}
-	stale, err := run.finishJoins()
+	return run, nil
+}
+
+func (r *search) answer() (tracestore.SearchPage, error) {
+	stale, err := r.openSnapshot()
 	if err != nil {
 		return tracestore.SearchPage{}, err
 	}
-	run.days = s.partitions.of(tenantPrefix(tenant))
-	run.snapshot = s.db.NewSnapshot()
-	defer func() { _ = run.snapshot.Close() }() // fails only if closed before
-	defer run.closeBodies()
-	answer := run.page
-	if query.Order != tracestore.OrderRecency {
-		answer = run.ranked
+	defer func() { _ = r.snapshot.Close() }() // fails only if closed before
+	defer r.closeBodies()
+	answer := r.page
+	if r.query.Order != tracestore.OrderRecency {
+		answer = r.ranked
 	}
 	page, err := answer()
 	if err != nil {
@@ -71,7 +84,7 @@ func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.Sea
 		page.Truncated, page.Total.Exact = true, false
 	}
 	if page.Truncated {
-		s.counters.truncated.Add(1)
+		r.store.counters.truncated.Add(1)
 	}
 	return page, nil
 }
@@ -84,6 +97,8 @@ type search struct {
 	tenant   string
 	snapshot *pebble.Snapshot
 	days     []*dayInMemory
+	// openRows are the traces whose joined row is not there or older than the snapshot, with a row; nil where there is none any more.
+	openRows map[pcommon.TraceID]*candidate
 	window   searchRange
 	filter   *tracestore.Filter
 	cursor   *tracestore.Position // nil on the first page
@@ -94,6 +109,7 @@ type search struct {
 
 	rows     int // that may still be looked at
 	deadline time.Time
+	waiting  int // how many candidates may wait for older blocks, about
 }
 
 func (r *search) page() (tracestore.SearchPage, error) {
@@ -112,6 +128,7 @@ func (r *search) page() (tracestore.SearchPage, error) {
 	if err != nil {
 		return page, err
 	}
+	w.mustMove = true
 	last := rest.after // the last row that was dealt with
 	all, err := w.each(func(c *candidate) (bool, error) {
 		if len(page.Traces) == r.query.Limit {
@@ -133,8 +150,8 @@ func (r *search) page() (tracestore.SearchPage, error) {
 		return tracestore.SearchPage{}, err
 	}
 	page.Truncated = limited && len(page.Traces) < r.query.Limit
-	if page.Truncated && w.resume != nil {
-		last = w.resume
+	if page.Truncated && w.moved {
+		last = &w.passed
 	}
 	if (limited || more > 0) && last != nil {
 		page.NextCursor = tracestore.EncodeCursor(r.tenant, r.query, tracestore.Position{
@@ -209,22 +226,62 @@ func (r *search) interrupted() error {
 	return nil
 }
 
-// finishJoins waits until every trace of several releases has its row, and says whether some have not, because the time is over or the
-// disk takes no writes.
-func (r *search) finishJoins() (stale bool, err error) {
+// maxOpenRows is how many rows a search makes for itself.
+const maxOpenRows = 1000
+
+// openSnapshot opens a view of the store, which the caller closes, and sees to it that every trace of several releases has its row. It
+// waits for the rows that are open; those that writers open meanwhile it makes itself. stale says that some are missing, because there
+// are too many or the time is over.
+func (r *search) openSnapshot() (stale bool, err error) {
 	ctx, cancel := context.WithDeadline(r.ctx, r.deadline)
 	defer cancel()
-	if r.store.finishJoins(ctx) == nil {
-		return false, nil
+	_ = r.store.finishJoins(ctx) // what it leaves undone, makeOpenRows sees
+	r.days = r.store.partitions.of(tenantPrefix(r.tenant))
+	r.snapshot = r.store.db.NewSnapshot()
+	stale, err = r.makeOpenRows()
+	if err != nil {
+		return false, errors.Join(err, r.snapshot.Close())
 	}
-	if r.ctx.Err() != nil {
-		return false, r.ctx.Err()
+	return stale, nil
+}
+
+// makeOpenRows makes the rows that are open in the snapshot, and says whether some are left.
+func (r *search) makeOpenRows() (stale bool, err error) {
+	lower, _ := openJoinSpan()
+	lower = append(lower, tenantPrefix(r.tenant)...)
+	upper := append(bytes.Clone(lower), bytes.Repeat([]byte{0xFF}, 17)...) // a trace id has a byte less
+	r.openRows = make(map[pcommon.TraceID]*candidate)
+	err = scan(r.snapshot, lower, upper, func(encoded []byte, _ func() ([]byte, error)) error {
+		key, err := decodeOpenJoin(encoded)
+		if err != nil {
+			return err
+		}
+		if len(r.openRows) == maxOpenRows {
+			return errLimit
+		}
+		if err := r.interrupted(); err != nil {
+			return err
+		}
+		row, first, err := makeRow(r.snapshot, r.days, key)
+		switch {
+		case isCorrupt(err):
+			r.store.corrupt(key.id, err) // the row that is there stays
+			return nil
+		case err != nil:
+			return err
+		case row == nil:
+			r.openRows[key.id] = nil
+			return nil
+		}
+		r.openRows[key.id] = &candidate{row: row, verdict: row.Judge(r.filter), at: tracestore.Position{
+			Time: tracestore.SearchTime(row.Start, first.releasedAt, r.store.options.Retention), TraceID: key.id,
+		}}
+		return nil
+	})
+	if errors.Is(err, errLimit) {
+		return true, nil
 	}
-	if r.store.ctx.Err() != nil {
-		return false, tracestore.ErrClosed
-	}
-	n, _ := r.store.joins.count()
-	return n > 0, nil
+	return false, err
 }
 
 // partitions are those that can hold a trace of the window: a search time is at most an hour behind its release.

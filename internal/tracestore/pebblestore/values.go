@@ -53,7 +53,10 @@ func (v *blockValue) times(retention time.Duration) (first, last int64) {
 	if retention <= 0 {
 		return v.first, v.last
 	}
-	return max(v.first, v.firstReleased-int64(retention)), max(v.last, v.lastReleased-int64(retention))
+	earliest := func(releasedAt int64) int64 {
+		return max(releasedAt, math.MinInt64+int64(retention)) - int64(retention)
+	}
+	return max(v.first, earliest(v.firstReleased)), max(v.last, earliest(v.lastReleased))
 }
 
 func (v *blockValue) append(buf []byte) []byte {

@@ -51,7 +51,8 @@ func (c *candidates) Pop() any {
 	return last
 }
 
-// maxCandidates bounds those that wait for older blocks to be opened. It is reached where clocks are everywhere.
+// maxCandidates is how many wait for older blocks to be opened, about. The oldest of more are given up, and their blocks opened again
+// when it is their turn. It is reached where clocks are everywhere.
 const maxCandidates = 100_000
 
 // window walks the traces of a range, newest first. Blocks are opened as the walk comes to them; a block's releases and those of
@@ -62,22 +63,31 @@ type window struct {
 	blocks []windowBlock // not opened yet, the one with the newest trace first
 	heap   candidates
 	joined *merged
-	next   *candidate // the newest joined row that is not answered
-	// resume is a place up to which everything was answered, when the walk ends early.
-	resume *tracestore.Position
+	next   *joinedEntry // the newest joined row that was not looked at
+	// mustMove says that the walk must not end for lack of time before it moved, so that whoever follows cursors comes to the end.
+	mustMove bool
+	// passed is, where moved is set, a place up to which everything was answered.
+	passed tracestore.Position
+	moved  bool
+	// unmatched counts joined rows that did not match.
+	unmatched int
 }
 
 // windowBlock is a block that overlaps the range.
 type windowBlock struct {
 	at       partition
 	sequence uint64
-	newest   int64
+	// next comes before all of its releases that are to be looked at yet, or is the first of them.
+	next tracestore.Position
+	// opened is set where the block was open before.
+	opened *openedSearchBlock
 }
 
 // openedSearchBlock is a block of which a candidate is left.
 type openedSearchBlock struct {
-	windowBlock
-	body *block.Body
+	at       partition
+	sequence uint64
+	body     *block.Body
 	// excluded are the releases that certainly do not match, once the body was asked.
 	asked    bool
 	excluded []bool
@@ -95,17 +105,18 @@ func (r *search) openWindow(rows searchRange) (*window, error) {
 			return nil, err
 		}
 	}
-	slices.SortStableFunc(w.blocks, func(a, b windowBlock) int {
-		switch {
-		case a.newest > b.newest:
-			return -1
-		case a.newest < b.newest:
-			return 1
-		}
-		return 0
-	})
+	w.sortBlocks()
 	w.joined = openMerged(r.snapshot, days, &rows)
+	for _, c := range r.openRows {
+		if c != nil && c.verdict != tracestore.No && rows.has(&c.at) {
+			heap.Push(&w.heap, *c)
+		}
+	}
 	return w, nil
+}
+
+func (w *window) sortBlocks() {
+	slices.SortStableFunc(w.blocks, func(a, b windowBlock) int { return a.next.Compare(&b.next) })
 }
 
 func (w *window) listBlocks(at partition) error {
@@ -126,7 +137,8 @@ func (w *window) listBlocks(at partition) error {
 			return nil
 		}
 		if first, last := v.times(retention); first <= w.rows.newest && last >= w.rows.oldest {
-			w.blocks = append(w.blocks, windowBlock{at, sequence, min(last, w.rows.newest)})
+			next := tracestore.Position{Time: min(last, w.rows.newest), TraceID: lastTraceID}
+			w.blocks = append(w.blocks, windowBlock{at: at, sequence: sequence, next: next})
 		}
 		return nil
 	})
@@ -140,49 +152,54 @@ func (w *window) each(f func(c *candidate) (bool, error)) (all bool, err error) 
 		if err != nil || c == nil {
 			return c == nil && err == nil, err
 		}
-		if err := w.run.spend(); err != nil {
+		if err := w.orMove(w.run.spend()); err != nil {
 			return false, err
 		}
 		goOn, err := f(c)
 		if err != nil || !goOn {
 			return false, err
 		}
-		w.resume = &c.at
+		w.passed, w.moved = c.at, true
 	}
+}
+
+// orMove is nil instead of errLimit where the walk must move on first.
+func (w *window) orMove(err error) error {
+	if w.mustMove && !w.moved && errors.Is(err, errLimit) {
+		return nil
+	}
+	return err
 }
 
 // pop takes the newest candidate that is left; nil where there is none.
 func (w *window) pop() (*candidate, error) {
 	for {
 		if w.next == nil {
-			if err := w.nextJoined(); err != nil {
+			next, err := w.joined.next()
+			if err != nil {
 				return nil, err
 			}
+			w.next = next
 		}
-		newest := int64(math.MinInt64)
+		var top *tracestore.Position
 		if len(w.heap) > 0 {
-			newest = w.heap[0].at.Time
+			top = &w.heap[0].at
 		}
-		if w.next != nil {
-			newest = max(newest, w.next.at.Time)
+		fromJoined := w.next != nil && (top == nil || w.next.at.Compare(top) < 0)
+		if fromJoined {
+			top = &w.next.at
 		}
-		if len(w.blocks) > 0 && (w.blocks[0].newest >= newest) {
-			b := w.blocks[0]
-			if err := w.run.interrupted(); err != nil {
-				w.stopBefore(b.newest)
-				return nil, err
-			}
-			w.blocks = w.blocks[1:]
-			if err := w.open(b); err != nil {
-				w.stopBefore(b.newest)
+		if len(w.blocks) > 0 && (top == nil || w.blocks[0].next.Compare(top) <= 0) {
+			if err := w.openFirst(); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		if w.next != nil && (len(w.heap) == 0 || w.next.at.Compare(&w.heap[0].at) < 0) {
-			c := w.next
-			w.next = nil
-			return c, nil
+		if fromJoined {
+			if c, err := w.judgeNext(); c != nil || err != nil {
+				return c, err
+			}
+			continue
 		}
 		if len(w.heap) == 0 {
 			return nil, nil
@@ -192,11 +209,25 @@ func (w *window) pop() (*candidate, error) {
 	}
 }
 
-// stopBefore notes that everything newer than a time was answered.
-func (w *window) stopBefore(newest int64) {
-	at := &tracestore.Position{Time: newest, TraceID: lastTraceID}
-	if w.rows.newest > newest && (w.resume == nil || at.Compare(w.resume) > 0) {
-		w.resume = at
+// openFirst opens the first of the blocks, in front of which everything was answered.
+func (w *window) openFirst() error {
+	b := w.blocks[0]
+	w.passTo(b.next.Time)
+	if err := w.orMove(w.run.interrupted()); err != nil {
+		return err
+	}
+	w.blocks = w.blocks[1:]
+	return w.open(b)
+}
+
+// passTo notes that everything newer than a time was answered.
+func (w *window) passTo(newest int64) {
+	if newest >= w.rows.newest {
+		return
+	}
+	at := tracestore.Position{Time: newest + 1} // no trace id is less than that, so it comes behind all of this time
+	if (w.rows.after == nil || at.Compare(w.rows.after) > 0) && (!w.moved || at.Compare(&w.passed) > 0) {
+		w.passed, w.moved = at, true
 	}
 }
 
@@ -230,10 +261,10 @@ func (w *window) open(b windowBlock) error {
 	if err != nil {
 		return err
 	}
-	if len(w.heap)+len(headers) > maxCandidates {
-		return errLimit
+	if b.opened == nil {
+		b.opened = &openedSearchBlock{at: b.at, sequence: b.sequence}
 	}
-	opened := &openedSearchBlock{windowBlock: b}
+	var found candidates
 	for i := range headers {
 		if len(marked) > 0 && int(marked[0]) == i {
 			marked = marked[1:]
@@ -241,33 +272,80 @@ func (w *window) open(b windowBlock) error {
 		}
 		h := &headers[i]
 		at := tracestore.Position{Time: tracestore.SearchTime(h.Row.Start, h.ReleasedAt, r.store.options.Retention), TraceID: h.Row.TraceID}
-		if !w.rows.has(&at) {
+		if !w.rows.has(&at) || at.Compare(&b.next) < 0 {
 			continue
 		}
 		if verdict := h.Row.Judge(r.filter); verdict != tracestore.No {
-			heap.Push(&w.heap, candidate{at: at, row: &h.Row, verdict: verdict, block: opened, number: i})
+			found = append(found, candidate{at: at, row: &h.Row, verdict: verdict, block: b.opened, number: i})
 		}
+	}
+	if len(found) < len(headers)/2 {
+		found.detach()
+	}
+	if len(w.heap)+len(found) > r.waiting {
+		w.giveUp(found)
+		return nil
+	}
+	for _, c := range found {
+		heap.Push(&w.heap, c)
 	}
 	return nil
 }
 
-// nextJoined makes w.next the next joined row that may match, if there is one.
-func (w *window) nextJoined() error {
-	for {
-		e, err := w.joined.next()
-		if err != nil || e == nil {
-			return err
+// giveUp adds candidates to the heap, of which it then keeps the newest only. The blocks of the others are to be opened again.
+func (w *window) giveUp(more candidates) {
+	w.heap = append(w.heap, more...)
+	slices.SortFunc(w.heap, func(a, b candidate) int { return a.at.Compare(&b.at) }) // which is a heap, too
+	kept := min(max(1, w.run.waiting/2), len(w.heap))
+	again := make(map[*openedSearchBlock]bool)
+	for i := range w.heap[kept:] {
+		again[w.heap[kept+i].block] = true
+	}
+	// Those that were to be opened again anyway are so earlier.
+	w.blocks = slices.DeleteFunc(w.blocks, func(b windowBlock) bool { return b.opened != nil && again[b.opened] })
+	all := w.heap
+	w.heap = w.heap[:kept]
+	for _, c := range all[kept:] {
+		switch {
+		case c.block == nil: // of which there are few
+			w.heap = append(w.heap, c)
+		case again[c.block]:
+			again[c.block] = false
+			w.blocks = append(w.blocks, windowBlock{at: c.block.at, sequence: c.block.sequence, next: c.at, opened: c.block})
 		}
+	}
+	clear(all[len(w.heap):])
+	w.heap.detach()
+	w.sortBlocks()
+}
+
+// detach lets go of the rows that stand beside those of the candidates.
+func (c candidates) detach() {
+	rows := make([]tracerow.Row, len(c))
+	for i := range c {
+		rows[i] = *c[i].row
+		c[i].row = &rows[i]
+	}
+}
+
+// judgeNext takes the next joined row, which comes before everything else that is left; nil where it does not match or there is a newer one.
+func (w *window) judgeNext() (*candidate, error) {
+	e := w.next
+	w.next = nil
+	if _, older := w.run.openRows[e.at.TraceID]; !older {
 		row, err := decodeRow(e.at.TraceID, e.value)
 		if err != nil {
 			w.run.store.corrupt(e.at.TraceID, errors.Join(errCorrupt, err))
-			continue
-		}
-		if verdict := row.Judge(w.run.filter); verdict != tracestore.No {
-			w.next = &candidate{at: e.at, row: &row, verdict: verdict}
-			return nil
+		} else if verdict := row.Judge(w.run.filter); verdict != tracestore.No {
+			return &candidate{at: e.at, row: &row, verdict: verdict}, nil
 		}
 	}
+	w.passed, w.moved = e.at, true
+	w.unmatched++
+	if w.unmatched%64 != 0 {
+		return nil, nil
+	}
+	return nil, w.run.interrupted()
 }
 
 func (w *window) close() error { return w.joined.close() }
