@@ -1,7 +1,6 @@
 package pebblestore
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -24,14 +23,6 @@ import (
 // releases and notes that the trace's row is open (the open key); the joiner makes it a moment later. A search first waits until
 // no row is open.
 
-// Up to these sizes the row of a trace is made of all its spans; above them it is merged of its releases' rows
-// (tracerow.Row.Merge).
-const (
-	maxRecomputedSpans    = 10_000
-	maxRecomputedReleases = 100
-	maxRecomputedBytes    = 32 << 20 // as OTLP protobuf
-)
-
 // maxOpenJoins is how many rows may be open before writers wait for them.
 const maxOpenJoins = 10_000
 
@@ -40,18 +31,25 @@ const joinPause = 20 * time.Millisecond
 
 // openJoins are the traces whose row is open.
 type openJoins struct {
-	mu sync.Mutex // guards the fields below
-	// traces has a number for each, which changes when another release comes.
-	traces map[traceKey]uint64
-	order  []traceKey // as they came
+	mu     sync.Mutex // guards the fields below
+	traces map[traceKey]openJoin
+	order  []traceKey // as they came; all of traces but the one that next gave out
 	number uint64
-	fewer  chan struct{} // closed, and made anew, whenever a row is made
+	fewer  chan struct{} // closed, and made anew, whenever a row is closed
 
 	news chan struct{}
+
+	// large are rows that grow by what comes (makeRow). Guarded by Store.joining.
+	large map[traceKey]*largeRow
 }
 
+// openJoin numbers the releases that a row is to be made of: the one that opened it, and the latest.
+type openJoin struct{ first, latest uint64 }
+
 func newOpenJoins() *openJoins {
-	return &openJoins{traces: make(map[traceKey]uint64), fewer: make(chan struct{}), news: make(chan struct{}, 1)}
+	return &openJoins{
+		traces: make(map[traceKey]openJoin), fewer: make(chan struct{}), news: make(chan struct{}, 1), large: make(map[traceKey]*largeRow),
+	}
 }
 
 // add opens rows.
@@ -62,10 +60,13 @@ func (j *openJoins) add(keys []traceKey) {
 	j.mu.Lock()
 	for _, key := range keys {
 		j.number++
-		if _, known := j.traces[key]; !known {
+		open, known := j.traces[key]
+		if !known {
 			j.order = append(j.order, key)
+			open.first = j.number
 		}
-		j.traces[key] = j.number
+		open.latest = j.number
+		j.traces[key] = open
 	}
 	j.mu.Unlock()
 	j.wake()
@@ -87,24 +88,39 @@ func (j *openJoins) next() (key traceKey, number uint64, ok bool) {
 	}
 	key = j.order[0]
 	j.order = j.order[1:]
-	return key, j.traces[key], true
+	return key, j.traces[key].latest, true
 }
 
-// again leaves a row open.
-func (j *openJoins) again(key traceKey) {
+// again leaves a row open that next gave out.
+func (j *openJoins) again(key traceKey, number uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.order = append(j.order, key)
+	if j.isOpen(key, number) {
+		j.order = append(j.order, key)
+	}
 }
 
-// made closes a row, if it is still the one with the number.
+// made closes a row that next gave out. It stays open where other releases came meanwhile.
 func (j *openJoins) made(key traceKey, number uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.traces[key] != number {
+	switch {
+	case !j.isOpen(key, number):
+	case j.traces[key].latest != number:
 		j.order = append(j.order, key)
-		return
+	default:
+		j.close(key)
 	}
+}
+
+// isOpen says whether the row is open since before the number. It is not where the trace was deleted meanwhile: what came behind that
+// is in order.
+func (j *openJoins) isOpen(key traceKey, number uint64) bool {
+	open, known := j.traces[key]
+	return known && open.first <= number
+}
+
+func (j *openJoins) close(key traceKey) {
 	delete(j.traces, key)
 	close(j.fewer)
 	j.fewer = make(chan struct{})
@@ -114,14 +130,17 @@ func (j *openJoins) made(key traceKey, number uint64) {
 func (j *openJoins) forget(key traceKey) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	delete(j.traces, key)
-	j.order = slices.DeleteFunc(j.order, func(k traceKey) bool { return k == key })
+	if _, open := j.traces[key]; open {
+		j.close(key)
+		j.order = slices.DeleteFunc(j.order, func(k traceKey) bool { return k == key })
+	}
 }
 
-func (j *openJoins) current(key traceKey, number uint64) bool {
+// state says of a row that next gave out whether it is still to be made, and whether no other release came meanwhile.
+func (j *openJoins) state(key traceKey, number uint64) (open, latest bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.traces[key] == number
+	return j.isOpen(key, number), j.traces[key].latest == number
 }
 
 func (j *openJoins) count() (int, <-chan struct{}) {
@@ -201,53 +220,83 @@ func (s *Store) finishJoins(ctx context.Context) error {
 			return nil
 		}
 		if err := s.joinTrace(ctx, key, number); err != nil {
-			s.joins.again(key)
+			s.joins.again(key, number)
 			return fmt.Errorf("join trace %s: %w", key.id, err)
 		}
 	}
 	return nil
 }
 
-// joinTrace makes the row of a trace. s.joining is held.
+// joinTrace makes the row of a trace, unless it rests. s.joining is held.
 func (s *Store) joinTrace(ctx context.Context, key traceKey, number uint64) error {
-	days := s.partitions.of(key.tenant)
-	row, first, err := s.joinedRow(days, key)
-	if isCorrupt(err) {
-		s.corrupt(key.id, err)
-		return s.closeJoin(ctx, key, number, func(*pebble.Batch) error { return nil }) // the row that is there stays
-	}
-	if err != nil {
-		return err
-	}
-	return s.closeJoin(ctx, key, number, func(batch *pebble.Batch) error {
-		if err := s.deleteJoined(batch, days, key); err != nil || row == nil {
+	for {
+		days := s.partitions.of(key.tenant)
+		if s.rests(days, key) {
+			s.joins.again(key, number)
+			return nil
+		}
+		started := time.Now()
+		made, err := s.makeRow(ctx, days, key)
+		if isCorrupt(err) {
+			s.corrupt(key.id, err)
+			made, err = madeRow{kept: true}, nil
+		}
+		if err != nil {
 			return err
 		}
-		searchTime := tracestore.SearchTime(row.Start, first.releasedAt, s.options.Retention)
-		if err := batch.Set(first.at.joinedKey(searchTime, key.id), appendRow(nil, row), nil); err != nil {
+		dropped, err := s.closeJoin(ctx, days, key, number, &made)
+		if err != nil {
 			return err
 		}
-		return batch.Set(first.at.joinKey(key.id), binary.BigEndian.AppendUint64(nil, uint64(searchTime)), nil)
-	})
+		if !dropped {
+			s.rest(key, &made, time.Since(started))
+			return nil
+		}
+	}
 }
 
-// closeJoin applies what make puts into a batch, and closes the open row with it; not if another release came meanwhile.
-func (s *Store) closeJoin(ctx context.Context, key traceKey, number uint64, make func(batch *pebble.Batch) error) error {
+// closeJoin stores a row that was made, and closes it, unless another release came meanwhile. It stores nothing where the trace was
+// deleted, or where the partition was dropped that the row belongs to: then it is to be made again.
+func (s *Store) closeJoin(ctx context.Context, days []*dayInMemory, key traceKey, number uint64, made *madeRow) (dropped bool, err error) {
 	if err := s.lockWriter(ctx); err != nil {
-		return err
+		return false, err
 	}
 	defer s.unlockWriter()
-	if s.joins.current(key, number) {
-		batch := s.db.NewBatch()
-		if err := errors.Join(make(batch), batch.Delete(openJoinKey(key.tenant, key.id), nil)); err != nil {
-			return errors.Join(err, batch.Close())
-		}
-		if err := s.applyLater(batch); err != nil {
-			return err
-		}
+	open, latest := s.joins.state(key, number)
+	if !open {
+		return false, nil
+	}
+	if made.row != nil && !slices.Contains(s.partitions.of(key.tenant), made.first.day) {
+		return true, nil
+	}
+	batch := s.db.NewBatch()
+	if !made.kept {
+		err = s.replaceJoined(batch, days, key, made)
+	}
+	if latest {
+		err = errors.Join(err, batch.Delete(openJoinKey(key.tenant, key.id), nil))
+	}
+	if err != nil {
+		return false, errors.Join(err, batch.Close())
+	}
+	if err := s.applyLater(batch); err != nil {
+		return false, err
 	}
 	s.joins.made(key, number)
-	return nil
+	return false, nil
+}
+
+// replaceJoined puts a row in the place of the one that is there.
+func (s *Store) replaceJoined(batch *pebble.Batch, days []*dayInMemory, key traceKey, made *madeRow) error {
+	if err := s.deleteJoined(batch, days, key); err != nil || made.row == nil {
+		return err
+	}
+	at := made.first.day.partition
+	searchTime := tracestore.SearchTime(made.row.Start, made.first.releasedAt, s.options.Retention)
+	if err := batch.Set(at.joinedKey(searchTime, key.id), appendRow(nil, made.row), nil); err != nil {
+		return err
+	}
+	return batch.Set(at.joinKey(key.id), binary.BigEndian.AppendUint64(nil, uint64(searchTime)), nil)
 }
 
 // deleteJoined removes the joined row of a trace, if it has one.
@@ -272,18 +321,18 @@ func (s *Store) deleteJoined(batch *pebble.Batch, days []*dayInMemory, key trace
 }
 
 // readJoined reads the joined row of a trace; nil where it has none.
-func (s *Store) readJoined(days []*dayInMemory, key traceKey) (row *tracerow.Row, err error) {
+func readJoined(reader pebble.Reader, days []*dayInMemory, key traceKey) (row *tracerow.Row, err error) {
 	hash := hashID(key.id)
 	for _, d := range days {
 		if !d.ids.mayHold(hash) {
 			continue
 		}
-		_, err := get(s.db, d.joinKey(key.id), func(value []byte) error {
+		_, err := get(reader, d.joinKey(key.id), func(value []byte) error {
 			searchTime, err := decodeTime(value)
 			if err != nil {
 				return err
 			}
-			_, err = get(s.db, d.joinedKey(searchTime, key.id), func(value []byte) error {
+			_, err = get(reader, d.joinedKey(searchTime, key.id), func(value []byte) error {
 				decoded, err := decodeRow(key.id, value)
 				row = &decoded
 				return err
@@ -295,83 +344,6 @@ func (s *Store) readJoined(days []*dayInMemory, key traceKey) (row *tracerow.Row
 		}
 	}
 	return nil, nil
-}
-
-// firstRelease is the release of a trace that was stored first.
-type firstRelease struct {
-	at         partition
-	releasedAt int64
-}
-
-// joinedRow makes the row of all of a trace's releases; nil where there are none any more.
-func (s *Store) joinedRow(days []*dayInMemory, key traceKey) (*tracerow.Row, firstRelease, error) {
-	snapshot := s.db.NewSnapshot()
-	defer func() { _ = snapshot.Close() }() // fails only if closed before
-	return makeRow(snapshot, days, key)
-}
-
-// makeRow is joinedRow, of what a snapshot has.
-func makeRow(snapshot pebble.Reader, days []*dayInMemory, key traceKey) (*tracerow.Row, firstRelease, error) {
-	list, err := refs(snapshot, days, key.id, 0)
-	if err != nil || len(list) == 0 {
-		return nil, firstRelease{}, err
-	}
-	headers := make([]block.Header, len(list))
-	spans, size := 0, 0
-	for i, r := range list {
-		headers[i], err = readHeader(snapshot, r, key)
-		if err != nil {
-			return nil, firstRelease{}, err
-		}
-		spans += headers[i].Spans
-		size += headers[i].Size
-	}
-	at := 0
-	for i, r := range list {
-		if r.compareWritten(list[at]) < 0 {
-			at = i
-		}
-	}
-	first := firstRelease{list[at].at, headers[at].ReleasedAt}
-	if spans <= maxRecomputedSpans && len(list) <= maxRecomputedReleases && size <= maxRecomputedBytes {
-		releases := make([]ptrace.Traces, len(list))
-		reader := bodyReader{reader: snapshot}
-		defer reader.close()
-		for i, r := range list {
-			if releases[i], err = reader.traces(r); err != nil {
-				return nil, firstRelease{}, err
-			}
-		}
-		row := tracerow.FromTrace(releases)
-		return &row, first, nil
-	}
-	// In the order of writing, as the row would have grown.
-	byWriting := make([]int, len(list))
-	for i := range byWriting {
-		byWriting[i] = i
-	}
-	slices.SortFunc(byWriting, func(a, b int) int { return list[a].compareWritten(list[b]) })
-	row := headers[byWriting[0]].Row
-	for _, i := range byWriting[1:] {
-		row.Merge(&headers[i].Row)
-	}
-	return &row, first, nil
-}
-
-// readHeader reads what a block says of one release.
-func readHeader(reader pebble.Reader, r ref, key traceKey) (block.Header, error) {
-	head, err := readHead(reader, r.at, r.sequence)
-	if err != nil {
-		return block.Header{}, err
-	}
-	headers, err := head.Headers()
-	if err != nil {
-		return block.Header{}, err
-	}
-	if int(r.number) >= len(headers) || !bytes.Equal(headers[r.number].Row.TraceID[:], key.id[:]) {
-		return block.Header{}, fmt.Errorf("%w: block %d lacks release %d", errCorrupt, r.sequence, r.number)
-	}
-	return headers[r.number], nil
 }
 
 // bodyReader reads releases, and keeps the body it read last: releases of one trace often lie in one block.

@@ -99,20 +99,9 @@ func (s *Store) dropPartitions(list []partition, oldCalls bool) error {
 	s.upkeepMu.Lock()
 	defer s.upkeepMu.Unlock()
 	batch := s.db.NewBatch()
-	var left []traceKey
 	for _, at := range list {
-		fragments, err := s.fragmentsBeyond(at)
-		if err != nil {
-			return err
-		}
-		left = append(left, fragments...)
 		start, end := at.span(0)
 		if err := batch.DeleteRange(start, end, nil); err != nil {
-			return err
-		}
-	}
-	for _, key := range left {
-		if err := batch.Set(openJoinKey(key.tenant, key.id), nil, nil); err != nil {
 			return err
 		}
 	}
@@ -126,13 +115,12 @@ func (s *Store) dropPartitions(list []partition, oldCalls bool) error {
 		return err
 	}
 	s.counters.dropped.Add(int64(len(list)))
-	s.joins.add(left)
 	s.reclaim(list)
 	return nil
 }
 
 // fragmentsBeyond lists the traces whose row stands in a partition and that may have releases in others: their rows are made again of
-// these when the partition is dropped.
+// these when the partition is dropped. The writer's lock is held, so that no row is made meanwhile.
 func (s *Store) fragmentsBeyond(at partition) (list []traceKey, err error) {
 	days := s.partitions.of(at.tenant)
 	lower, upper := at.span(kindJoin)
@@ -171,9 +159,23 @@ func (s *Store) applyLocked(batch *pebble.Batch, dropped []partition) error {
 		return err
 	}
 	defer s.unlockWriter()
+	var left []traceKey
+	for _, at := range dropped {
+		fragments, err := s.fragmentsBeyond(at)
+		if err != nil {
+			return err
+		}
+		left = append(left, fragments...)
+	}
+	for _, key := range left {
+		if err := batch.Set(openJoinKey(key.tenant, key.id), nil, nil); err != nil {
+			return err
+		}
+	}
 	if err := s.apply(batch); err != nil {
 		return err
 	}
+	s.joins.add(left)
 	for _, at := range dropped {
 		s.partitions.remove(at)
 		s.unfolded.drop(at)

@@ -262,19 +262,21 @@ func (r *search) makeOpenRows() (stale bool, err error) {
 		if err := r.interrupted(); err != nil {
 			return err
 		}
-		row, first, err := makeRow(r.snapshot, r.days, key)
+		made, err := openRow(r.ctx, r.snapshot, r.days, key)
 		switch {
 		case isCorrupt(err):
 			r.store.corrupt(key.id, err) // the row that is there stays
 			return nil
 		case err != nil:
 			return err
-		case row == nil:
+		case made.kept: // it rests, and is answered as it is
+			return nil
+		case made.row == nil:
 			r.openRows[key.id] = nil
 			return nil
 		}
-		r.openRows[key.id] = &candidate{row: row, verdict: row.Judge(r.filter), at: tracestore.Position{
-			Time: tracestore.SearchTime(row.Start, first.releasedAt, r.store.options.Retention), TraceID: key.id,
+		r.openRows[key.id] = &candidate{row: made.row, verdict: made.row.Judge(r.filter), at: tracestore.Position{
+			Time: tracestore.SearchTime(made.row.Start, made.first.releasedAt, r.store.options.Retention), TraceID: key.id,
 		}}
 		return nil
 	})

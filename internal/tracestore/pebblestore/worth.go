@@ -113,7 +113,7 @@ func (s *Store) worth(d *dayInMemory) (keeper, error) {
 			return true, nil
 		}
 		if joined {
-			row, err := s.readJoined(days, traceKey{d.tenant, id})
+			row, err := readJoined(s.db, days, traceKey{d.tenant, id})
 			if err != nil {
 				return false, err
 			}
