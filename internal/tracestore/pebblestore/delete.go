@@ -5,35 +5,34 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/cockroachdb/pebble/v2"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
 // Delete implements tracestore.Deleter. The trace's places leave the index and its releases are marked, so that no reader finds them;
-// the blocks are written again without them by the next upkeep. What is not readable of a trace is deleted with the rest.
+// the blocks are written again without them by the next upkeep. What is not readable of a trace is deleted with the rest. When Delete
+// returns because the context ended or the disk is full, the trace is not found any more, and its deletion may become durable later.
 func (s *Store) Delete(ctx context.Context, tenant string, id pcommon.TraceID) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
 	defer s.leave()
-	batch, err := s.deleteTrace(ctx, tenantPrefix(tenant), id)
+	commit, err := s.deleteTrace(ctx, tenantPrefix(tenant), id)
 	if errors.Is(err, tracestore.ErrNotFound) {
 		return err
 	}
 	if err != nil {
 		return fmt.Errorf("delete trace %s: %w", id, err)
 	}
-	if err := batch.SyncWait(); err != nil {
-		s.fail(err)
+	if err := s.await(ctx, commit); err != nil {
 		return fmt.Errorf("delete trace %s: %w", id, err)
 	}
-	return batch.Close()
+	return nil
 }
 
-// deleteTrace applies the deletion and returns the batch, which is to be waited for.
-func (s *Store) deleteTrace(ctx context.Context, tenant string, id pcommon.TraceID) (*pebble.Batch, error) {
+// deleteTrace applies the deletion and returns what to wait for.
+func (s *Store) deleteTrace(ctx context.Context, tenant string, id pcommon.TraceID) (*pending, error) {
 	if err := s.lockWriter(ctx); err != nil {
 		return nil, err
 	}
@@ -62,5 +61,14 @@ func (s *Store) deleteTrace(ctx context.Context, tenant string, id pcommon.Trace
 	for _, r := range list {
 		s.partitions.damage(r.at, r.sequence)
 	}
-	return batch, nil
+	commit := &pending{done: make(chan struct{})}
+	s.upkeep.Go(func() {
+		if commit.err = batch.SyncWait(); commit.err != nil {
+			s.fail(commit.err)
+		} else {
+			_ = batch.Close() // only gives its memory back
+		}
+		close(commit.done)
+	})
+	return commit, nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
-// pending is a call that was handed to Pebble and is not known to be durable.
+// pending is a call, or a deletion, that was handed to Pebble and is not known to be durable.
 type pending struct {
 	done chan struct{} // closed when err stands
 	err  error
@@ -198,7 +198,7 @@ func (s *Store) await(ctx context.Context, commit *pending) error {
 		select {
 		case <-commit.done:
 			if commit.err != nil {
-				return fmt.Errorf("make call durable: %w", commit.err)
+				return fmt.Errorf("make it durable: %w", commit.err)
 			}
 			return nil
 		case <-stalled:
