@@ -1,8 +1,12 @@
 package pebblestore
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -288,6 +293,97 @@ func TestCloseOnFullDisk(t *testing.T) {
 	counts, err := spanCounts(t, store, traceID(1))
 	require.NoError(t, err)
 	require.Equal(t, []int{3}, counts)
+}
+
+// TestDeleteOnFullDisk: a deletion is refused like a call, and done when there is space.
+func TestDeleteOnFullDisk(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	fs := &smallFS{FS: mem}
+	health := newHealthLog()
+	store := openStore(t, Options{Path: "data", Now: atNoon, FS: fs, OnHealth: health.tell})
+	store.disk.retry = time.Millisecond
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 2, 3)))
+	full := error(syscall.ENOSPC)
+	fs.writeErr.Store(&full)
+	for n := range 2 { // the one that meets the full disk, and one after it
+		require.ErrorIs(t, store.Delete(t.Context(), "", traceID(1+n)), syscall.ENOSPC)
+	}
+	<-health.news
+	fs.writeErr.Store(nil)
+	<-health.news
+	_, err := spanCounts(t, store, traceID(1))
+	require.ErrorIs(t, err, tracestore.ErrNotFound)
+	require.NoError(t, store.Delete(t.Context(), "", traceID(2)))
+
+	after := openStore(t, Options{Path: "data", Now: atNoon, FS: mem.CrashClone(vfs.CrashCloneCfg{})})
+	require.Empty(t, mustSearch(t, after, aroundNoon()).Traces)
+}
+
+// heldFS is a disk on which an fsync takes until it is let go.
+type heldFS struct {
+	vfs.FS
+	held atomic.Pointer[chan struct{}]
+}
+
+func (fs *heldFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := fs.FS.Create(name, category)
+	return &heldFile{file, fs}, err
+}
+
+type heldFile struct {
+	vfs.File
+	fs *heldFS
+}
+
+func (f *heldFile) SyncData() error {
+	if held := f.fs.held.Load(); held != nil {
+		<-*held
+	}
+	return f.File.SyncData()
+}
+
+// TestDeleteEndsWithItsContext, though the disk does not answer.
+func TestDeleteEndsWithItsContext(t *testing.T) {
+	fs := &heldFS{FS: vfs.NewMem()}
+	store := openStore(t, Options{Path: "data", Now: atNoon, FS: fs})
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 1, 3)))
+	held := make(chan struct{})
+	fs.held.Store(&held)
+	defer close(held)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, store.Delete(ctx, "", traceID(1)), context.DeadlineExceeded)
+}
+
+// TestCloseBehindBrokenLog: closing ends, though the write that it does is the first to meet a log that failed. It runs in a process of
+// its own, because such a database is never rid of its goroutines.
+func TestCloseBehindBrokenLog(t *testing.T) {
+	const child = "PEBBLESTORE_CLOSE_BEHIND_BROKEN_LOG"
+	if os.Getenv(child) == "" {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		command := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestCloseBehindBrokenLog$")
+		command.Env = append(os.Environ(), child+"=1")
+		out, err := command.CombinedOutput()
+		require.NoError(t, err, string(out))
+		require.Contains(t, string(out), "the folder stays locked")
+		return
+	}
+	fs := &smallFS{FS: vfs.NewMem()}
+	store, err := Open(Options{Path: "data", Now: atNoon, FS: fs})
+	require.NoError(t, err)
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 1, 3)))
+	broken := errors.New("input/output error")
+	fs.writeErr.Store(&broken)
+	batch := store.db.NewBatch()
+	require.NoError(t, batch.LogData([]byte("x"), nil))
+	require.NoError(t, store.db.ApplyNoSyncWait(batch, pebble.Sync))
+	require.ErrorIs(t, batch.SyncWait(), broken)
+	// Commits meet the error as soon as a block of the log is full.
+	require.NoError(t, store.db.LogData(make([]byte, 64<<10), pebble.NoSync))
+	store.failure.Store(nil) // as if the log failed between Close's look at it and what Close writes
+	fmt.Println(store.Close())
+	os.Exit(0)
 }
 
 // TestBrokenDisk: after a failed fsync nothing is acknowledged any more, and what was can still be read.

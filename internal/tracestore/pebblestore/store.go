@@ -348,13 +348,14 @@ func (s *Store) Close() error {
 	s.disk.release()
 	s.inUse.Wait()
 	s.upkeep.Wait() // after the methods, which start some of it
-	if s.wedged.Load() {
-		// Its commit pipeline is locked for ever. Everything acknowledged is in the log.
-		return fmt.Errorf("close folder %q: a write ended in the middle; the folder stays locked until the process ends", s.options.Path)
-	}
 	var err error
 	if s.writable() == nil {
 		err = s.writeSumsLocked() // nobody else is left; what is not written down is read again at the next opening
+	}
+	if s.wedged.Load() { // by that, or before
+		// Its commit pipeline is locked for ever. Everything acknowledged is in the log.
+		return fmt.Errorf("close folder %q: a write ended in the middle; the folder stays locked until the process ends",
+			s.options.Path)
 	}
 	if err := errors.Join(err, s.db.Close(), s.lockFile.Close()); err != nil {
 		return fmt.Errorf("close folder %q: %w", s.options.Path, err)
