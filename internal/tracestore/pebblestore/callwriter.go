@@ -85,9 +85,7 @@ func (w *callWriter) applied() {
 		for k := range b.releases {
 			hashes = append(hashes, b.releases[k].hash)
 		}
-		if full := d.ids.add(w.sequences[i], hashes); full != nil {
-			w.store.keepChunk(d.partition, full)
-		}
+		d.ids.add(w.sequences[i], hashes)
 	}
 	w.store.joins.add(w.joined)
 }

@@ -206,7 +206,7 @@ func (s *Store) open() (err error) {
 	if err := s.checkFormat(); err != nil {
 		return err
 	}
-	s.partitions, s.sequence, err = loadPartitions(s.db)
+	s.partitions, s.sequence, err = loadPartitions(s.db, s.corruptBlock)
 	if err != nil {
 		return fmt.Errorf("read folder %q: %w", path, err)
 	}
@@ -216,6 +216,7 @@ func (s *Store) open() (err error) {
 			return fmt.Errorf("read folder %q: %w", path, err)
 		}
 	}
+	s.keepFiltersLocked()
 	return nil
 }
 
@@ -355,6 +356,7 @@ func (s *Store) Close() error {
 	var err error
 	if s.writable() == nil {
 		err = s.writeSumsLocked() // nobody else is left; what is not written down is read again at the next opening
+		s.keepFiltersLocked()
 	}
 	if err := errors.Join(err, s.db.Close(), s.lockFile.Close()); err != nil {
 		return fmt.Errorf("close folder %q: %w", s.options.Path, err)
