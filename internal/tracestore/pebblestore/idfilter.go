@@ -20,8 +20,10 @@ type idFilter struct {
 	chunks []*idChunk
 	// upTo: the ids of all releases that were written as a block up to this sequence are in the chunks. Merging does not change it.
 	upTo uint64
-	// given says that the filter was given up for its memory: it answers that every id may be there.
+	// given says that the filter was given up for its memory: it answers that every id may be there. The chunks are of what came since.
 	given bool
+	// epoch counts how often it was given up.
+	epoch uint64
 	// stale says that what is written down is of no use.
 	stale bool
 }
@@ -92,12 +94,30 @@ func (c *idChunk) has(hash uint64) bool {
 func (f *idFilter) mayHold(hash uint64) bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
+	return f.given || f.has(hash)
+}
+
+func (f *idFilter) has(hash uint64) bool {
 	for _, c := range f.chunks {
 		if c.has(hash) {
 			return true
 		}
 	}
-	return f.given
+	return false
+}
+
+// mayHoldSince says whether an id was added to a filter that was given up, since givenUp answered an epoch: false is certain.
+func (f *idFilter) mayHoldSince(hash, epoch uint64) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.epoch != epoch || f.has(hash)
+}
+
+// givenUp says whether the filter was given up, and as of when.
+func (f *idFilter) givenUp() (epoch uint64, given bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.epoch, f.given
 }
 
 // giveUp frees the filter's memory.
@@ -105,15 +125,13 @@ func (f *idFilter) giveUp() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.chunks, f.given = nil, true
+	f.epoch++
 }
 
 // add adds the ids of a block that was written up to a sequence. Those of all blocks before it were added.
 func (f *idFilter) add(upTo uint64, hashes []uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.given {
-		return
-	}
 	f.upTo = max(f.upTo, upTo)
 	for len(hashes) > 0 {
 		c := f.room(len(hashes))
@@ -172,6 +190,9 @@ type chunkWrite struct {
 func (f *idFilter) nextWrite() (w chunkWrite, ok bool) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
+	if f.given {
+		return chunkWrite{}, false // what is written down stays true
+	}
 	before := 0
 	for number, c := range f.chunks {
 		if c.unwritten > 0 {
@@ -202,7 +223,7 @@ func (f *idFilter) worthWriting() bool {
 		ids += c.ids
 		unwritten += c.unwritten
 	}
-	return unwritten > 0 && unwritten >= ids/8
+	return !f.given && unwritten > 0 && unwritten >= ids/8
 }
 
 // restore makes the filter of what was written down, in order, or says that it is of no use. The filter is empty.

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 func numberedID(n int) (id pcommon.TraceID) {
@@ -153,6 +154,50 @@ func TestGivenUpFilter(t *testing.T) {
 	_, err := spanCounts(t, store, traceID(99))
 	require.ErrorIs(t, err, tracestore.ErrNotFound)
 	require.EqualValues(t, 1, store.Stats().JoinedReleases)
+}
+
+// TestGivenUpWhileWriting: what comes between the look-up for a call and its turn is not taken for absent.
+func TestGivenUpWhileWriting(t *testing.T) {
+	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
+	yesterday := noon.AddDate(0, 0, -1)
+	require.NoError(t, store.WriteCall(t.Context(), singles("", yesterday, 0, 10)))
+	today := dayOf(noon.UnixNano())
+	encode := func(first, n int) *encodedCall {
+		call, err := store.encode(tracetree.Releases(singles("", noon, first, n)), noon.UnixNano())
+		require.NoError(t, err)
+		return call
+	}
+	d := store.partitions.all()[0]
+	for _, test := range []struct {
+		name      string
+		meanwhile func()
+		want      []bool // of traces 8 to 12
+	}{
+		{"nothing", func() {}, []bool{true, true, false, false, false}},
+		{"a trace", func() { require.NoError(t, store.WriteCall(t.Context(), singles("", yesterday, 11, 1))) }, []bool{true, true, false, true, false}},
+		{"given up again", func() {
+			require.NoError(t, store.WriteCall(t.Context(), singles("", yesterday, 12, 1)))
+			require.Equal(t, 1, store.partitions.boundFilters(0, today))
+		}, []bool{true, true, true, true, true}},
+		{"nothing again", func() {}, []bool{true, true, false, true, true}},
+	} {
+		store.partitions.boundFilters(0, today)
+		call := encode(8, 5)
+		found := store.lookUpGivenUp(t.Context(), call)
+		require.Len(t, found, 1)
+		test.meanwhile()
+		var got []bool
+		for n := 8; n < 13; n++ {
+			got = append(got, found.mayHold(d, hashID(traceID(n))))
+		}
+		require.Equal(t, test.want, got, test.name)
+		call.done()
+	}
+	// What was given up is not written down as if it were all.
+	require.NoError(t, store.keepFilters())
+	for n := range 10 {
+		require.True(t, d.ids.mayHold(hashID(traceID(n))))
+	}
 }
 
 func FuzzIDChunk(f *testing.F) {

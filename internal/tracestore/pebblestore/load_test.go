@@ -107,6 +107,9 @@ func TestFiltersModel(t *testing.T) {
 				if random.IntN(3) == 0 {
 					require.NoError(t, store.keepFilters())
 				}
+				if random.IntN(10) == 0 {
+					store.partitions.boundFilters(0, dayOf(noon.UnixNano()))
+				}
 			}
 			if random.IntN(2) == 0 {
 				require.NoError(t, store.Close())
