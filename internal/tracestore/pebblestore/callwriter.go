@@ -14,7 +14,9 @@ type callWriter struct {
 	blocks    []*encodedBlock
 	sequences []uint64
 	joined    []traceKey
+	absences  absences
 	buf       []byte
+	days      []*dayInMemory
 }
 
 // add puts a block into the batch, with its places in the index.
@@ -51,7 +53,13 @@ func (w *callWriter) index(r *encodedRelease, at ref, days []*dayInMemory) error
 	if err := w.batch.Set(at.at.idKey(r.id, at.place), w.buf, nil); err != nil {
 		return err
 	}
-	others, err := refs(w.store.db, days, r.id, 2)
+	w.days = w.days[:0]
+	for _, d := range days {
+		if w.absences.mayHold(d, r.hash) {
+			w.days = append(w.days, d)
+		}
+	}
+	others, err := refs(w.store.db, w.days, r.id, 2)
 	if isCorrupt(err) {
 		w.store.corrupt(r.id, err) // storing goes on, as if the trace were new
 		return nil
@@ -85,9 +93,7 @@ func (w *callWriter) applied() {
 		for k := range b.releases {
 			hashes = append(hashes, b.releases[k].hash)
 		}
-		if full := d.ids.add(w.sequences[i], hashes); full != nil {
-			w.store.keepChunk(d.partition, full)
-		}
+		d.ids.add(w.sequences[i], hashes)
 	}
 	w.store.joins.add(w.joined)
 }

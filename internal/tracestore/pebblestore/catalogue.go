@@ -138,6 +138,13 @@ func (s *Store) eachAttributeOf(
 		if err != nil {
 			return false, err
 		}
+		marks, err := readMarks(snapshot, at, sequence)
+		if isCorrupt(err) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
 		body, err := readBody(snapshot, at, sequence)
 		if isCorrupt(err) {
 			continue // reading its traces tells of it
@@ -145,7 +152,7 @@ func (s *Store) eachAttributeOf(
 		if err != nil {
 			return false, err
 		}
-		more, err = s.eachAttributeIn(ctx, body, deadline, f)
+		more, err = s.eachAttributeIn(ctx, body, marks, deadline, f)
 		body.Close()
 		if err != nil || !more {
 			return more, err
@@ -154,9 +161,9 @@ func (s *Store) eachAttributeOf(
 	return true, iter.Error()
 }
 
-// eachAttributeIn goes through one block.
+// eachAttributeIn goes through one block, and passes over what was deleted.
 func (s *Store) eachAttributeIn(
-	ctx context.Context, body *block.Body, deadline time.Time,
+	ctx context.Context, body *block.Body, marks map[uint16]mark, deadline time.Time,
 	f func(scope tracestore.AttributeScope, key string, value pcommon.Value, spans int),
 ) (more bool, err error) {
 	for i := range body.Len() {
@@ -167,6 +174,8 @@ func (s *Store) eachAttributeIn(
 			return false, tracestore.ErrClosed
 		case time.Now().After(deadline):
 			return false, nil
+		case marks[uint16(i)] == markDeleted:
+			continue
 		}
 		if td, err := body.Traces(i); err == nil { // else reading it tells of it
 			attributesOf(td, f)

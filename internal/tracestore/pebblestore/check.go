@@ -77,7 +77,7 @@ func (c *checker) everything() error {
 	if err := c.db.CheckLevels(nil); err != nil {
 		return err
 	}
-	partitions, _, err := loadPartitions(c.db)
+	partitions, _, err := loadPartitions(c.db, passOver)
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (p *partitionCheck) value(key, value []byte) (err error) {
 // half checks a value that stands under a sequence.
 func (p *partitionCheck) half(kind byte, sequence uint64, value []byte) (err error) {
 	if kind == kindFilter {
-		_, err = decodeIDChunk(sequence, value)
+		_, err = decodeIDChunk(value)
 		return err
 	}
 	b := p.block(sequence)

@@ -38,7 +38,7 @@ func ReadStats(ctx context.Context, path string) (stats FolderStats, err error) 
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
 	stats = FolderStats{Format: f.format, DiskBytes: int64(f.db.Metrics().DiskSpaceUsage())}
-	partitions, _, err := loadPartitions(f.db)
+	partitions, _, err := loadPartitions(f.db, passOver)
 	if err != nil {
 		return FolderStats{}, err
 	}

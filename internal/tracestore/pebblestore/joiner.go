@@ -11,7 +11,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/block"
@@ -373,18 +372,5 @@ func (b *bodyReader) close() {
 	if b.body != nil {
 		b.body.Close()
 		b.body = nil
-	}
-}
-
-// keepChunk writes a full chunk of a partition's filter down, so that it is not made afresh at the next opening. The writer's lock
-// is held.
-func (s *Store) keepChunk(at partition, chunk *idChunk) {
-	batch := s.db.NewBatchWithSize(len(chunk.lines)*64 + 256)
-	err := batch.Set(at.sequenceKey(kindFilter, chunk.upTo), chunk.append(nil), nil)
-	if err == nil {
-		err = s.applyLater(batch)
-	}
-	if err != nil && s.writable() == nil {
-		s.options.Logger.Warn("writing down a filter of trace ids failed; opening the store takes longer", zap.Error(err))
 	}
 }

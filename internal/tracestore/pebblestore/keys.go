@@ -20,7 +20,7 @@ import (
 //	data      tenant ‖ day ‖ kind ‖ …
 //	          block    'b' ‖ sequence
 //	          delta    'd' ‖ minute ‖ sequence
-//	          filter   'f' ‖ sequence
+//	          filter   'f' ‖ number
 //	          head     'h' ‖ sequence
 //	          id       'i' ‖ trace id ‖ sequence ‖ number
 //	          joined   'j' ‖ inverted search time ‖ inverted trace id

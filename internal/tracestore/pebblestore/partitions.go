@@ -213,16 +213,19 @@ func (p *partitions) sorted() []partition {
 	return list
 }
 
-// boundFilters gives the filters of the oldest days up where all of them together take more memory than that. Their days are looked up on
-// the disk from then on.
-func (p *partitions) boundFilters(limit int) (given int) {
+// current says whether the day was not dropped.
+func (p *partitions) current(d *dayInMemory) bool { return slices.Contains(p.of(d.tenant), d) }
+
+// boundFilters gives the filters of the oldest days before today up where all filters together take more memory than that. These days are
+// looked up on the disk from then on.
+func (p *partitions) boundFilters(limit int, today uint32) (given int) {
 	days := p.all()
 	total := 0
 	for _, d := range days {
 		total += d.ids.size()
 	}
 	for _, d := range days {
-		if total <= limit {
+		if total <= limit || d.day >= today {
 			break
 		}
 		if size := d.ids.size(); size > 0 {
@@ -234,8 +237,13 @@ func (p *partitions) boundFilters(limit int) (given int) {
 	return given
 }
 
+// corruptBlock is told of a block that cannot be read.
+type corruptBlock func(at partition, sequence uint64, err error)
+
+func passOver(partition, uint64, error) {}
+
 // loadPartitions finds all partitions by jumping from one to the next, and the highest sequence in use.
-func loadPartitions(db *pebble.DB) (*partitions, uint64, error) {
+func loadPartitions(db *pebble.DB, corrupt corruptBlock) (*partitions, uint64, error) {
 	found := &partitions{days: make(map[string][]*dayInMemory)}
 	var highest uint64
 	iter, err := db.NewIter(&pebble.IterOptions{UpperBound: []byte{systemByte}})
@@ -248,7 +256,7 @@ func loadPartitions(db *pebble.DB) (*partitions, uint64, error) {
 		if err != nil {
 			return nil, 0, err
 		}
-		last, err := found.day(at).load(db)
+		last, err := found.day(at).load(db, corrupt)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -259,71 +267,122 @@ func loadPartitions(db *pebble.DB) (*partitions, uint64, error) {
 	return found, highest, iter.Error()
 }
 
-// load reads the partition's blocks and the filter of its ids, and answers the highest sequence.
-func (d *dayInMemory) load(db *pebble.DB) (highest uint64, err error) {
-	lower, upper := d.span(kindFilter)
-	err = scan(db, lower, upper, func(key []byte, value func() ([]byte, error)) error {
-		upTo, err := d.decodeSequence(key, kindFilter)
-		if err != nil {
-			return err
-		}
-		encoded, err := value()
-		if err != nil {
-			return err
-		}
-		chunk, err := decodeIDChunk(upTo, encoded)
-		if err != nil {
-			return err
-		}
-		d.ids.chunks = append(d.ids.chunks, chunk)
-		return nil
-	})
-	if err != nil && !errors.Is(err, errValue) {
+// load reads the partition's blocks and the filter of its ids, and answers the highest sequence that it names, be it of a block that is
+// gone: what is said of all blocks up to a sequence must not be said of one that is yet to come.
+func (d *dayInMemory) load(db *pebble.DB, corrupt corruptBlock) (highest uint64, err error) {
+	if err := d.loadFilter(db); err != nil {
 		return 0, err
-	}
-	if err != nil {
-		d.ids.chunks = nil // it is made afresh of the blocks
 	}
 	_, err = get(db, d.key(kindThinned, 0), func(value []byte) (err error) {
 		d.thinned, err = decodeSequenceValue(value)
 		return err
 	})
-	if err != nil && !errors.Is(err, errValue) {
+	if err != nil && !isCorrupt(err) {
 		return 0, err
 	}
-	var known uint64
-	if n := len(d.ids.chunks); n > 0 {
-		known = d.ids.chunks[n-1].upTo
-		d.ids.chunks = append(d.ids.chunks, newIDChunk(d.ids.nextSize()))
+	damaged, err := d.loadDamage(db)
+	if err != nil {
+		return 0, err
 	}
-	lower, upper = d.span(kindBlock)
+	ids := idLoader{day: d, db: db, known: d.ids.upTo}
+	highest = max(d.ids.upTo, d.thinned)
+	lower, upper := d.span(kindBlock)
 	err = scan(db, lower, upper, func(key []byte, value func() ([]byte, error)) error {
 		sequence, err := d.decodeSequence(key, kindBlock)
 		if err != nil {
+			corrupt(d.partition, 0, err)
+			return nil
+		}
+		b, through, err := loadBlock(sequence, value)
+		if err != nil && !isCorrupt(err) {
 			return err
+		}
+		if err != nil {
+			corrupt(d.partition, sequence, err)
+		}
+		b.damaged = damaged[sequence]
+		d.blocks = append(d.blocks, b)
+		highest = max(highest, sequence, through)
+		return ids.load(sequence, through, b.unreadable)
+	})
+	return highest, err
+}
+
+// loadBlock reads what is known of a block. With an error that isCorrupt it is one that cannot be read.
+func loadBlock(sequence uint64, value func() ([]byte, error)) (b blockInMemory, through uint64, err error) {
+	encoded, err := value()
+	if err == nil {
+		var v blockValue
+		if v, err = decodeBlockValue(encoded); err == nil {
+			return newBlockInMemory(sequence, &v), v.through, nil
+		}
+	}
+	return blockInMemory{sequence: sequence, unreadable: true}, sequence, err
+}
+
+// loadDamage finds the blocks that have deleted releases.
+func (d *dayInMemory) loadDamage(db *pebble.DB) (map[uint64]bool, error) {
+	damaged := make(map[uint64]bool)
+	lower, upper := d.span(kindMark)
+	err := scan(db, lower, upper, func(key []byte, value func() ([]byte, error)) error {
+		encoded, err := value()
+		if err != nil || len(encoded) != 1 || mark(encoded[0]) != markDeleted {
+			return err
+		}
+		if at, err := d.decodeMark(key); err == nil { // else Check tells of it
+			damaged[at.sequence] = true
+		}
+		return nil
+	})
+	return damaged, err
+}
+
+// loadFilter reads what was written down of the filter. Where anything of that is not as it should be, the filter is made afresh of the
+// blocks.
+func (d *dayInMemory) loadFilter(db *pebble.DB) error {
+	var chunks []storedChunk
+	lower, upper := d.span(kindFilter)
+	err := scan(db, lower, upper, func(key []byte, value func() ([]byte, error)) error {
+		number, err := d.decodeSequence(key, kindFilter)
+		if err != nil {
+			return err
+		}
+		if number != uint64(len(chunks)) {
+			return errValue
 		}
 		encoded, err := value()
 		if err != nil {
 			return err
 		}
-		v, err := decodeBlockValue(encoded)
-		if err != nil {
-			return err
-		}
-		highest = max(highest, sequence, v.through)
-		d.blocks = append(d.blocks, newBlockInMemory(sequence, &v))
-		if v.through <= known {
-			return nil
-		}
-		return d.loadIDs(db, sequence)
+		chunk, err := decodeIDChunk(encoded)
+		chunks = append(chunks, chunk)
+		return err
 	})
-	return highest, err
+	if err != nil && !isCorrupt(err) {
+		return err
+	}
+	d.ids.stale = err != nil || !d.ids.restore(chunks)
+	return nil
 }
 
-// loadIDs adds the ids of a block to the filter. It reads them from the index, if the block's head cannot be read.
-func (d *dayInMemory) loadIDs(db *pebble.DB, sequence uint64) error {
+// idLoader adds ids to a partition's filter that are not written down.
+type idLoader struct {
+	day *dayInMemory
+	db  *pebble.DB
+	// known is the sequence up to which they are.
+	known uint64
+	// all says that the whole index was read.
+	all bool
+}
+
+// load adds the ids of a block. It reads the index, if the block's head cannot be read.
+func (l *idLoader) load(sequence, through uint64, unreadable bool) error {
+	if l.all || through <= l.known && !unreadable {
+		l.day.ids.add(max(sequence, through), nil)
+		return nil
+	}
 	var hashes []uint64
-	found, err := get(db, d.sequenceKey(kindHead, sequence), func(value []byte) error {
+	found, err := get(l.db, l.day.sequenceKey(kindHead, sequence), func(value []byte) error {
 		head, err := block.OpenHead(value)
 		if err != nil {
 			return err
@@ -336,20 +395,34 @@ func (d *dayInMemory) loadIDs(db *pebble.DB, sequence uint64) error {
 	if err != nil && !isCorrupt(err) {
 		return err
 	}
-	if err != nil || !found {
-		lower, upper := d.span(kindID)
-		err := scan(db, lower, upper, func(key []byte, _ func() ([]byte, error)) error {
-			id, at, err := d.decodeID(key)
-			if err == nil && at.sequence == sequence {
-				hashes = append(hashes, hashID(id))
-			}
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("read ids of block %d: %w", sequence, err)
-		}
+	if err == nil && found {
+		l.day.ids.add(max(sequence, through), hashes)
+		return nil
 	}
-	d.ids.add(sequence, hashes)
+	l.all = true
+	l.day.ids.add(max(sequence, through), nil)
+	return l.loadIndex()
+}
+
+// loadIndex adds all ids of the partition.
+func (l *idLoader) loadIndex() error {
+	var hashes []uint64
+	lower, upper := l.day.span(kindID)
+	err := scan(l.db, lower, upper, func(key []byte, _ func() ([]byte, error)) error {
+		id, _, err := l.day.decodeID(key)
+		if err == nil { // else Check tells of it
+			hashes = append(hashes, hashID(id))
+		}
+		if len(hashes) == 4096 {
+			l.day.ids.add(0, hashes)
+			hashes = hashes[:0]
+		}
+		return nil
+	})
+	l.day.ids.add(0, hashes)
+	if err != nil {
+		return fmt.Errorf("read the index of trace ids: %w", err)
+	}
 	return nil
 }
 

@@ -26,6 +26,7 @@ func (s *Store) keepUp() {
 		case <-upkeep.C:
 			s.upkeepFailed("dropping expired traces", s.dropExpired())
 			s.boundFilters()
+			s.upkeepFailed("writing down filters", s.keepFilters())
 		case <-folding.C:
 			s.upkeepFailed("folding rollups", s.foldRollups())
 		case <-summing.C:
@@ -44,7 +45,7 @@ func (s *Store) keepUp() {
 const maxFilterBytes = 128 << 20
 
 func (s *Store) boundFilters() {
-	if given := s.partitions.boundFilters(maxFilterBytes); given > 0 {
+	if given := s.partitions.boundFilters(maxFilterBytes, dayOf(s.options.Now().UnixNano())); given > 0 {
 		s.options.Logger.Info("the filters of trace ids are large; traces of the oldest days are looked up on the disk from now on",
 			zap.Int("partitions", given))
 	}

@@ -207,7 +207,7 @@ func (s *Store) open() (err error) {
 	if err := s.checkFormat(); err != nil {
 		return err
 	}
-	s.partitions, s.sequence, err = loadPartitions(s.db)
+	s.partitions, s.sequence, err = loadPartitions(s.db, s.corruptBlock)
 	if err != nil {
 		return fmt.Errorf("read folder %q: %w", path, err)
 	}
@@ -217,6 +217,7 @@ func (s *Store) open() (err error) {
 			return fmt.Errorf("read folder %q: %w", path, err)
 		}
 	}
+	s.keepFiltersLocked()
 	return nil
 }
 
@@ -352,6 +353,7 @@ func (s *Store) Close() error {
 	var err error
 	if s.writable() == nil {
 		err = s.writeSumsLocked() // nobody else is left; what is not written down is read again at the next opening
+		s.keepFiltersLocked()
 	}
 	if s.wedged.Load() { // by that, or before
 		// Its commit pipeline is locked for ever. Everything acknowledged is in the log.

@@ -87,6 +87,7 @@ func (s *Store) unlockWriter() { <-s.writer }
 
 // commit hands the call to Pebble and returns what to wait for, nil where the call is durable already.
 func (s *Store) commit(ctx context.Context, call *encodedCall) (*pending, error) {
+	absences := s.lookUpGivenUp(ctx, call)
 	if err := s.lockWriter(ctx); err != nil {
 		return nil, err
 	}
@@ -103,7 +104,7 @@ func (s *Store) commit(ctx context.Context, call *encodedCall) (*pending, error)
 		s.counters.repeated.Add(1)
 		return nil, nil
 	}
-	w := callWriter{store: s, batch: s.db.NewBatchWithSize(call.bytes + 128*call.releases + 256)}
+	w := callWriter{store: s, absences: absences, batch: s.db.NewBatchWithSize(call.bytes + 128*call.releases + 256)}
 	for _, b := range call.blocks {
 		if err := w.add(b); err != nil {
 			return nil, errors.Join(err, w.batch.Close())
