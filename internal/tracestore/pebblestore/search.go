@@ -23,7 +23,7 @@ var errLimit = errors.New("limit of the search reached")
 
 // Search implements tracestore.Reader. It walks the window from its newest trace, passes over blocks by what their heads say, decides by
 // the row where it can and looks at the spans where the row may match. After the page is full it goes on counting rows, where rows
-// alone answer. Options.MaxSearchTraces and MaxSearchTime bound all of it.
+// alone answer. Options.MaxSearchTraces and MaxSearchTime bound all of it; but a page goes on until it came further than the one before.
 func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.SearchQuery) (tracestore.SearchPage, error) {
 	if err := s.enter(); err != nil {
 		return tracestore.SearchPage{}, err

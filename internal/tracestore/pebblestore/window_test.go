@@ -74,7 +74,7 @@ func TestClockAhead(t *testing.T) {
 // TestCursorsComeToTheEnd: whatever the clocks say and however little a search may look at, following cursors comes to the end and
 // yields every match once, in order.
 func TestCursorsComeToTheEnd(t *testing.T) {
-	for seed := range 40 {
+	for seed := range 24 {
 		r := testRandom(seed)
 		store, reference := openStore(t, Options{Path: t.TempDir(), Now: atNoon}), memstore.New(0, atNoon)
 		openRows := seed%3 == 0
