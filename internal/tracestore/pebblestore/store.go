@@ -353,7 +353,9 @@ func (s *Store) Close() error {
 	var err error
 	if s.writable() == nil {
 		err = s.writeSumsLocked() // nobody else is left; what is not written down is read again at the next opening
-		s.keepFiltersLocked()
+		if err == nil {
+			s.keepFiltersLocked()
+		}
 	}
 	if s.wedged.Load() { // by that, or before
 		// Its commit pipeline is locked for ever. Everything acknowledged is in the log.
