@@ -37,6 +37,9 @@ func (s *Store) deleteTrace(ctx context.Context, tenant string, id pcommon.Trace
 		return nil, err
 	}
 	defer s.unlockWriter()
+	if err := ctx.Err(); err != nil { // the lock was free all the same
+		return nil, err
+	}
 	days := s.partitions.of(tenant)
 	list, err := refs(s.db, days, id, 0)
 	if err != nil {
