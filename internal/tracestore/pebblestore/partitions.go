@@ -358,11 +358,12 @@ func (d *dayInMemory) loadFilter(db *pebble.DB) error {
 		chunks = append(chunks, chunk)
 		return err
 	})
-	if err != nil && !isCorrupt(err) {
-		return err
+	damaged := isCorrupt(err)
+	d.ids.stale = damaged || !d.ids.restore(chunks)
+	if damaged {
+		err = nil
 	}
-	d.ids.stale = err != nil || !d.ids.restore(chunks)
-	return nil
+	return err
 }
 
 // idLoader adds ids to a partition's filter that are not written down.

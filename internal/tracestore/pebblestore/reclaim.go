@@ -48,8 +48,10 @@ func (r *reclaims) take() []partition {
 }
 
 func (s *Store) compact(list []partition) error {
-	if s.ctx.Err() != nil {
+	select {
+	case <-s.ctx.Done():
 		return nil
+	default:
 	}
 	if err := s.db.Flush(); err != nil {
 		return err

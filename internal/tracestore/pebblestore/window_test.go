@@ -140,7 +140,7 @@ func requirePages(t *testing.T, r *rand.Rand, store *Store, query *tracestore.Se
 		require.True(t, last == nil || at.Compare(last) > 0, "the cursor stands still")
 		last = &at
 	}
-	require.Equal(t, len(want), len(got))
+	require.Len(t, got, len(want))
 	for i := range want {
 		require.Equal(t, want[i], got[i])
 	}
