@@ -1,10 +1,8 @@
 package memstore
 
 import (
-	"cmp"
 	"context"
-	"slices"
-	"strings"
+	"math"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -13,65 +11,26 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
-type attributeKey struct {
-	scope tracestore.AttributeScope
-	key   string
-}
-
 // AttributeKeys implements tracestore.CatalogueReader: it counts all spans that are stored.
 func (s *Store) AttributeKeys(
 	ctx context.Context, tenant string, query *tracestore.CatalogueQuery,
 ) ([]tracestore.AttributeKey, error) {
-	known := make(map[attributeKey]*tracestore.AttributeKey)
-	err := s.eachAttribute(ctx, tenant, query, func(scope tracestore.AttributeScope, key string, value pcommon.Value, spans int) {
-		if !strings.HasPrefix(key, query.Prefix) {
-			return
-		}
-		at := known[attributeKey{scope, key}]
-		if at == nil {
-			at = &tracestore.AttributeKey{Scope: scope, Key: key}
-			known[attributeKey{scope, key}] = at
-		}
-		at.Types |= tracestore.TypeOf(value.Type())
-		at.Spans += int64(spans)
-	})
-	if err != nil {
+	count := tracestore.NewKeyCount(query, math.MaxInt)
+	if err := s.eachAttribute(ctx, tenant, query, count.Add); err != nil {
 		return nil, err
 	}
-	list := make([]tracestore.AttributeKey, 0, len(known))
-	for _, at := range known {
-		list = append(list, *at)
-	}
-	slices.SortFunc(list, func(a, b tracestore.AttributeKey) int {
-		return cmp.Or(cmp.Compare(b.Spans, a.Spans), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Scope, b.Scope))
-	})
-	return list[:min(len(list), query.Limit)], nil
+	return count.List(), nil
 }
 
 // AttributeValues implements tracestore.CatalogueReader likewise.
 func (s *Store) AttributeValues(
 	ctx context.Context, tenant string, scope tracestore.AttributeScope, key string, query *tracestore.CatalogueQuery,
 ) ([]tracestore.AttributeValue, error) {
-	known := make(map[string]int64)
-	err := s.eachAttribute(ctx, tenant, query, func(in tracestore.AttributeScope, name string, value pcommon.Value, spans int) {
-		if name != key || scope != tracestore.ScopeAny && scope != in {
-			return
-		}
-		if text, ok := tracestore.CataloguedText(value); ok && strings.HasPrefix(text, query.Prefix) {
-			known[text] += int64(spans)
-		}
-	})
-	if err != nil {
+	count := tracestore.NewValueCount(scope, key, query, math.MaxInt)
+	if err := s.eachAttribute(ctx, tenant, query, count.Add); err != nil {
 		return nil, err
 	}
-	list := make([]tracestore.AttributeValue, 0, len(known))
-	for text, spans := range known {
-		list = append(list, tracestore.AttributeValue{Text: text, Spans: spans})
-	}
-	slices.SortFunc(list, func(a, b tracestore.AttributeValue) int {
-		return cmp.Or(cmp.Compare(b.Spans, a.Spans), cmp.Compare(a.Text, b.Text))
-	})
-	return list[:min(len(list), query.Limit)], nil
+	return count.List(), nil
 }
 
 // eachAttribute calls f for the attributes of the spans that were released in the window, and for those of their resources.

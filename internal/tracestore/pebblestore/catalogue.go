@@ -1,12 +1,9 @@
 package pebblestore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -19,74 +16,27 @@ import (
 // maxCatalogue bounds how many keys or values one query tells apart; those met later are left out.
 const maxCatalogue = 10_000
 
-type attributeKey struct {
-	scope tracestore.AttributeScope
-	key   string
-}
-
 // AttributeKeys implements tracestore.CatalogueReader. It reads the spans of the days that the window touches, until
 // Options.MaxSearchTime.
 func (s *Store) AttributeKeys(
 	ctx context.Context, tenant string, query *tracestore.CatalogueQuery,
 ) ([]tracestore.AttributeKey, error) {
-	known := make(map[attributeKey]*tracestore.AttributeKey)
-	err := s.eachAttribute(ctx, tenant, query, func(scope tracestore.AttributeScope, key string, value pcommon.Value, spans int) {
-		if !strings.HasPrefix(key, query.Prefix) {
-			return
-		}
-		at := known[attributeKey{scope, key}]
-		if at == nil {
-			if len(known) == maxCatalogue {
-				return
-			}
-			key = strings.Clone(key)
-			at = &tracestore.AttributeKey{Scope: scope, Key: key}
-			known[attributeKey{scope, key}] = at
-		}
-		at.Types |= tracestore.TypeOf(value.Type())
-		at.Spans += int64(spans)
-	})
-	if err != nil {
+	count := tracestore.NewKeyCount(query, maxCatalogue)
+	if err := s.eachAttribute(ctx, tenant, query, count.Add); err != nil {
 		return nil, fmt.Errorf("list attribute keys: %w", err)
 	}
-	list := make([]tracestore.AttributeKey, 0, len(known))
-	for _, at := range known {
-		list = append(list, *at)
-	}
-	slices.SortFunc(list, func(a, b tracestore.AttributeKey) int {
-		return cmp.Or(cmp.Compare(b.Spans, a.Spans), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Scope, b.Scope))
-	})
-	return list[:min(len(list), query.Limit)], nil
+	return count.List(), nil
 }
 
 // AttributeValues implements tracestore.CatalogueReader likewise.
 func (s *Store) AttributeValues(
 	ctx context.Context, tenant string, scope tracestore.AttributeScope, key string, query *tracestore.CatalogueQuery,
 ) ([]tracestore.AttributeValue, error) {
-	known := make(map[string]int64)
-	err := s.eachAttribute(ctx, tenant, query, func(in tracestore.AttributeScope, name string, value pcommon.Value, spans int) {
-		if name != key || scope != tracestore.ScopeAny && scope != in {
-			return
-		}
-		text, ok := tracestore.CataloguedText(value)
-		if !ok || !strings.HasPrefix(text, query.Prefix) {
-			return
-		}
-		if _, listed := known[text]; listed || len(known) < maxCatalogue {
-			known[strings.Clone(text)] += int64(spans)
-		}
-	})
-	if err != nil {
+	count := tracestore.NewValueCount(scope, key, query, maxCatalogue)
+	if err := s.eachAttribute(ctx, tenant, query, count.Add); err != nil {
 		return nil, fmt.Errorf("list values of attribute %q: %w", key, err)
 	}
-	list := make([]tracestore.AttributeValue, 0, len(known))
-	for text, spans := range known {
-		list = append(list, tracestore.AttributeValue{Text: text, Spans: spans})
-	}
-	slices.SortFunc(list, func(a, b tracestore.AttributeValue) int {
-		return cmp.Or(cmp.Compare(b.Spans, a.Spans), cmp.Compare(a.Text, b.Text))
-	})
-	return list[:min(len(list), query.Limit)], nil
+	return count.List(), nil
 }
 
 // eachAttribute calls f for the attributes of the spans of the days that the window touches, newest day first, and for those of
