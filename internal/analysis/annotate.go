@@ -46,7 +46,7 @@ func annotateSpan(release *tracetree.Release, r *Result, i int) {
 	// Room for what follows, made once: to make it costs more than all else here.
 	room := attrs.Len() + count(entryService != "", entryOperation != "", s.ParentService != "", s.ParentOperation != "", s.Orphan,
 		service != "", operation != "", s.PeerService != "", s.PeerKind != "", s.Category != "", s.SelfTime != 0, s.CriticalPathTime != 0,
-		i == r.Bottleneck, s.ErrorOrigin, s.Fingerprint != "", n.Shift != 0, s.Violations != nil)
+		i == r.Bottleneck, s.ErrorOrigin, s.Fingerprint != "", n.Shift != 0, s.Violations != nil, s.Weight != 1)
 	if i == r.holder {
 		room += releaseAnnotations
 	}

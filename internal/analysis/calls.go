@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"encoding/binary"
+	"slices"
 	"sort"
 	"strings"
 
@@ -39,6 +40,18 @@ type calls struct {
 }
 
 const noCall = -1
+
+// AnswerOf is the server span that answers a client span, the first of several; -1 if there is none, or the span is none of a client.
+func AnswerOf(tree *tracetree.Tree, i int) int {
+	if tree.Nodes[i].Kind() == clientKind {
+		for _, child := range tree.Children(i) {
+			if tree.Nodes[child].Kind() == serverKind {
+				return child
+			}
+		}
+	}
+	return -1
+}
 
 // callsOf reads the calls of a result once, for whoever asks for them.
 func callsOf(r *Result) *calls {
@@ -81,12 +94,7 @@ func (c *calls) readCall(i int, names *calleeNames) {
 	below := int32(noCall)
 	switch {
 	case n.Kind() == clientKind:
-		for _, child := range children {
-			if c.tree.Nodes[child].Kind() == serverKind {
-				c.answer[i] = child
-				break
-			}
-		}
+		c.answer[i] = AnswerOf(c.tree, i)
 		c.statement[i] = statementOf(n.Attributes())
 	case n.Parent < 0:
 		return
@@ -103,6 +111,12 @@ func (c *calls) readCall(i int, names *calleeNames) {
 		service, operation = c.result.Spans[answer].Service, c.result.Spans[answer].Operation
 	}
 	c.callee[i] = names.number(below, service, operation, s.Operation, c.statement[i])
+}
+
+// reached says whether a span below a client span shows that the call arrived.
+func (c *calls) reached(i int) bool {
+	n := &c.tree.Nodes[i]
+	return slices.ContainsFunc(c.tree.Children(i), func(below int) bool { return isCall(&c.tree.Nodes[below], n) || below == c.answer[i] })
 }
 
 // failed says whether the call failed, by its own word or by that of what answered.

@@ -1,6 +1,10 @@
 package analysis
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+)
 
 // maxMessage is how much of a message, in bytes, tells failures apart.
 const maxMessage = 4096
@@ -19,7 +23,7 @@ func appendNormalized(dst []byte, message string) []byte {
 		}
 		if uuid(message[i:]) {
 			dst = append(dst, '#')
-			i += uuidLength
+			i += conventions.UUIDLength
 			continue
 		}
 		end, runs, hex, digit := i, 0, true, false
@@ -58,26 +62,9 @@ func appendWithoutDigits(dst []byte, word string) []byte {
 	return dst
 }
 
-const uuidLength = 36
-
 // uuid says whether s begins with a UUID that ends there.
 func uuid(s string) bool {
-	if len(s) < uuidLength || len(s) > uuidLength && alphanumeric(s[uuidLength]) {
-		return false
-	}
-	for i := range uuidLength {
-		switch i {
-		case 8, 13, 18, 23:
-			if s[i] != '-' {
-				return false
-			}
-		default:
-			if !hexadecimal(s[i]) {
-				return false
-			}
-		}
-	}
-	return true
+	return conventions.StartsUUID(s) && (len(s) == conventions.UUIDLength || !alphanumeric(s[conventions.UUIDLength]))
 }
 
 func decimal(c byte) bool { return '0' <= c && c <= '9' }

@@ -260,11 +260,8 @@ func (o *originFinder) next(spans []int, from int64) int32 {
 // kind tells failures apart: by what the span says, then by what is missing below it.
 func (o *originFinder) kind(i int) ErrorKind {
 	n := &o.tree.Nodes[i]
-	facts := conventions.ReadSpan(n.Span.Span)
-	answered, client := false, n.Kind() == clientKind
-	if client {
-		answered = slices.ContainsFunc(o.tree.Children(i), func(c int) bool { return isCall(&o.tree.Nodes[c], n) || c == o.answer[i] })
-	}
+	client := n.Kind() == clientKind
+	answered := client && o.reached(i)
 	switch {
 	case !answered && says(n, unreachableWords):
 		return ErrorUnreachable
@@ -272,7 +269,7 @@ func (o *originFinder) kind(i int) ErrorKind {
 		return ErrorTimeout
 	case saysCancelled(n):
 		return ErrorCancelled
-	case client && !answered && o.noAnswer(&facts, i):
+	case client && !answered && o.noAnswer(i):
 		return ErrorUnreachable
 	}
 	return ErrorFailure
@@ -280,7 +277,8 @@ func (o *originFinder) kind(i int) ErrorKind {
 
 // noAnswer says whether a failed client span without a server span got no answer: there is no code of one, though there would be. gRPC's
 // UNAVAILABLE is the client's own.
-func (o *originFinder) noAnswer(facts *conventions.SpanFacts, i int) bool {
+func (o *originFinder) noAnswer(i int) bool {
+	facts := conventions.ReadSpan(o.tree.Nodes[i].Span.Span)
 	if facts.Database() || facts.Messaging() || facts.Storage() {
 		return false // they leave no server span, and their libraries write codes only of some answers
 	}

@@ -65,7 +65,7 @@ func (f *finder) missingInstrumentation() {
 func (f *finder) unseen(i int) (peer string, confidence float64) {
 	n, s := &f.tree.Nodes[i], &f.result.Spans[i]
 	if n.Kind() != clientKind || s.PeerKind != conventions.KindExternal || s.Category == conventions.CategoryStorage || f.failed(i) ||
-		slices.ContainsFunc(f.tree.Children(i), func(c int) bool { return isCall(&f.tree.Nodes[c], n) || c == f.answer[i] }) {
+		f.reached(i) {
 		return "", 0
 	}
 	facts := conventions.ReadSpan(n.Span.Span)

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"go.opentelemetry.io/collector/pdata/ptrace"
-
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
@@ -53,7 +51,7 @@ func (r *spanReader) readSpan(to *spanRead, span *tracetree.Span, business []str
 	weight := cmp.Or(r.states.weight, 1) // before that of a link is read
 	failed, kind := failed(span.Span), span.Kind()
 	*to = spanRead{
-		operation: r.operations.Of(span.Span),
+		operation: r.operations.Named(span.Name(), span.Kind(), facts.Route),
 		category:  facts.Category(source.origin, false),
 		faults:    source.faults | attributeFaults(facts.Faults()) | found | readFaults(span.Span, &r.states),
 		weight:    weight,
@@ -62,7 +60,7 @@ func (r *spanReader) readSpan(to *spanRead, span *tracetree.Span, business []str
 		failing:   failed || failsUnsaid(span.Span, &facts.Response),
 		annotated: facts.Annotated(),
 	}
-	if kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer {
+	if conventions.Calling(kind) {
 		to.peer = facts.ReadPeer()
 	}
 	if facts.WrongType() {

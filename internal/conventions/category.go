@@ -42,6 +42,9 @@ func (f *SpanFacts) readOther(key string, value pcommon.Value) {
 // ReadBusiness notes whether one of the attributes stands on the span: to whoever configured them they name business operations, as
 // business.operation does.
 func (f *SpanFacts) ReadBusiness(attrs pcommon.Map, names []string) {
+	if Calling(f.kind) {
+		return // calls are none, see Category
+	}
 	for _, name := range names {
 		if _, ok := attrs.Get(name); ok {
 			f.businessOperation = true
@@ -71,7 +74,7 @@ func (f *SpanFacts) ReadBusiness(attrs pcommon.Map, names []string) {
 // origin is that of the span's service and scope.
 func (f *SpanFacts) Category(origin Origin, answered bool) string {
 	inside := f.kind == ptrace.SpanKindInternal || f.kind == ptrace.SpanKindUnspecified
-	calls := f.kind == ptrace.SpanKindClient || f.kind == ptrace.SpanKindProducer
+	calls := Calling(f.kind)
 	switch {
 	case f.businessOperation && !calls:
 		return CategoryBusinessOperation

@@ -118,14 +118,15 @@ func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
-const uuidLength = 36
+// UUIDLength is the number of bytes of a UUID as text.
+const UUIDLength = 36
 
-// beginsUUID says whether s begins with a UUID that ends there.
-func beginsUUID(s string) bool {
-	if len(s) < uuidLength || len(s) > uuidLength && inPart(s[uuidLength]) {
+// StartsUUID says whether s starts with a UUID, whatever follows it.
+func StartsUUID(s string) bool {
+	if len(s) < UUIDLength {
 		return false
 	}
-	for i := range uuidLength {
+	for i := range UUIDLength {
 		switch i {
 		case 8, 13, 18, 23:
 			if s[i] != '-' {
@@ -138,4 +139,9 @@ func beginsUUID(s string) bool {
 		}
 	}
 	return true
+}
+
+// beginsUUID says whether s begins with a UUID that ends there.
+func beginsUUID(s string) bool {
+	return StartsUUID(s) && (len(s) == UUIDLength || !inPart(s[UUIDLength]))
 }

@@ -8,10 +8,16 @@ var hostKeys = [...]string{"host.id", "host.name", "k8s.node.name", "k8s.pod.nam
 
 // Host names the host of a resource, as it was sent; empty if nothing names one.
 func Host(resource pcommon.Resource) string {
-	best, name := len(hostKeys), ""
+	_, name := firstNamed(resource, hostKeys[:])
+	return name
+}
+
+// firstNamed is the place of the first of the keys that a resource has as text, and the text; len(keys) if it has none.
+func firstNamed(resource pcommon.Resource, keys []string) (best int, name string) {
+	best = len(keys)
 	for key, value := range resource.Attributes().All() {
 		for i := range best {
-			if hostKeys[i] == key {
+			if keys[i] == key {
 				if value.Type() == pcommon.ValueTypeStr && value.Str() != "" {
 					best, name = i, value.Str()
 				}
@@ -19,5 +25,5 @@ func Host(resource pcommon.Resource) string {
 			}
 		}
 	}
-	return name
+	return best, name
 }

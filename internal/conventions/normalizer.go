@@ -145,7 +145,7 @@ func (n *normalizer) word(name string, from, to int) {
 		}
 		if beginsUUID(name[at:]) {
 			n.id()
-			at += uuidLength
+			at += UUIDLength
 			continue
 		}
 		end := at + 1

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"strings"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
@@ -32,7 +31,10 @@ const maxRemembered = 1024
 //
 // A name in which none of this is found is returned as it is. What stands in braces is a placeholder, and stays.
 func (o *Operations) Of(span ptrace.Span) string {
-	return o.Named(span.Name(), span.Kind(), func() string { return routeOf(span.Attributes()) })
+	return o.Named(span.Name(), span.Kind(), func() string {
+		facts := ReadSpan(span)
+		return facts.Route()
+	})
 }
 
 // Named is Of for those who have only the bytes of a span: template is asked for the template of its path, see Route. The answer may be a
@@ -143,16 +145,8 @@ func pathStart(name string) int {
 	return -1
 }
 
-// routeOf is the template of the path that the span serves or calls; empty if it names none.
-func routeOf(attrs pcommon.Map) string {
-	var r Route
-	for key, value := range attrs.All() {
-		if value.Type() == pcommon.ValueTypeStr {
-			r.Text(key, value.Str())
-		}
-	}
-	return r.Template()
-}
+// Route is the template of the path that the span serves or calls; empty if it names none.
+func (f *SpanFacts) Route() string { return f.first(pathTemplate) }
 
 // Route is the template of the path that a span serves or calls, gathered while its attributes are walked. The zero value is ready.
 type Route struct{ route, template string }

@@ -1,6 +1,9 @@
 package conventions
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Sampling is what a tracestate's "ot" member says of how its span was sampled.
 type Sampling struct {
@@ -55,20 +58,9 @@ func hexFraction(digits string) (n uint64, ok bool) {
 	if digits == "" || len(digits) > samplingDigits {
 		return 0, false
 	}
-	for i := range samplingDigits {
-		n <<= 4
-		if i >= len(digits) {
-			continue
-		}
-		c := digits[i]
-		switch {
-		case isDigit(c):
-			n |= uint64(c - '0')
-		case isHex(c):
-			n |= uint64(c | 0x20 - 'a' + 10)
-		default:
-			return 0, false
-		}
+	n, err := strconv.ParseUint(digits, 16, 64) // in base 16 it takes neither signs nor underscores
+	if err != nil {
+		return 0, false
 	}
-	return n, true
+	return n << (4 * (samplingDigits - len(digits))), true
 }

@@ -43,17 +43,7 @@ func Service(resource pcommon.Resource) string {
 	if !strings.HasPrefix(given, UnknownService) || len(given) > len(UnknownService) && given[len(UnknownService)] != ':' {
 		return ShortName(given)
 	}
-	best, name := len(serviceKeys), ""
-	for key, value := range resource.Attributes().All() {
-		for i := range best {
-			if serviceKeys[i] == key {
-				if value.Type() == pcommon.ValueTypeStr && value.Str() != "" {
-					best, name = i, value.Str()
-				}
-				break
-			}
-		}
-	}
+	best, name := firstNamed(resource, serviceKeys[:])
 	switch best {
 	case len(serviceKeys):
 		return ShortName(given)

@@ -88,6 +88,9 @@ const (
 	factHTTPURL
 	// Envoy's component
 	factComponent
+	// the template of the path that is served or called
+	factHTTPRoute
+	factURLTemplate
 	// what tells an object store
 	factUserAgent
 	factAzureProvider
@@ -112,6 +115,8 @@ const (
 	rpcCall factSet = 1<<factRPCService | 1<<factRPCMethod
 	url     factSet = 1<<factURLFull | 1<<factHTTPURL
 	azure   factSet = 1<<factAzureProvider | 1<<factAzureNamespace
+	// pathTemplate is what Route is, of an operation's name
+	pathTemplate factSet = 1<<factHTTPRoute | 1<<factURLTemplate
 )
 
 // ReadSpan gathers the facts of a span.

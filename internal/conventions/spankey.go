@@ -67,6 +67,8 @@ var spanKeys = [...]spanKey{
 	{"azure.resource_provider.namespace", text, takeText, factAzureProvider},
 	{"az.namespace", text, takeText, factAzureNamespace},
 	{"component", pcommon.ValueTypeEmpty, takeText, factComponent}, // Envoy's
+	{"http.route", text, takeText, factHTTPRoute},
+	{"url.template", text, takeText, factURLTemplate},
 
 	{name: "http.request.method", want: text, take: takeHTTP},
 	{name: "http.method", want: text, take: takeHTTP},
@@ -98,13 +100,11 @@ var spanKeys = [...]spanKey{
 	{name: "net.sock.peer.port", want: number},
 	{name: "server.socket.port", want: number},
 
-	{name: "http.route", want: text},
 	{name: "http.target", want: text},
 	{name: "http.scheme", want: text},
 	{name: "url.path", want: text},
 	{name: "url.query", want: text},
 	{name: "url.scheme", want: text},
-	{name: "url.template", want: text},
 	{name: "http.user_agent", want: text},
 	{name: "http.client_ip", want: text},
 	{name: "client.address", want: text},

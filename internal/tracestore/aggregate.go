@@ -26,6 +26,15 @@ type AggregateQuery struct {
 	ByOperation bool
 }
 
+// Minutes are the minutes that the window touches, from the first to the end of the last.
+func (q *AggregateQuery) Minutes() (start, end time.Time) {
+	end = q.End.Truncate(time.Minute)
+	if end.Before(q.End) {
+		end = end.Add(time.Minute)
+	}
+	return q.Start.Truncate(time.Minute), end
+}
+
 // Durations is a distribution of durations, in nanoseconds, within 1 % (DDSketch). Nil where there are none.
 type Durations = *ddsketch.DDSketch
 

@@ -16,7 +16,7 @@ func Summarize(r *analysis.Result) Trace {
 	s := summarizer{r: r, tree: r.Tree, trace: &t, of: make([]int, len(r.Spans)), answer: make([]int, len(r.Spans))}
 	order := append(make([]int, 0, len(r.Spans)), r.Tree.Roots...)
 	for at := 0; at < len(order); at++ { // parents before children
-		s.findAnswer(order[at])
+		s.answer[order[at]] = analysis.AnswerOf(r.Tree, order[at])
 		s.add(order[at])
 		order = append(order, r.Tree.Children(order[at])...)
 	}
@@ -80,19 +80,6 @@ func (s *summarizer) open(i, caller int, callee Operation, virtual bool) {
 		c.Wait, c.WaitPath = s.r.Spans[p].SelfTime, s.r.Spans[p].CriticalPathTime
 	}
 	s.trace.Calls = append(s.trace.Calls, c)
-}
-
-func (s *summarizer) findAnswer(i int) {
-	s.answer[i] = -1
-	if s.tree.Nodes[i].Kind() != ptrace.SpanKindClient {
-		return
-	}
-	for _, c := range s.tree.Children(i) {
-		if s.tree.Nodes[c].Kind() == ptrace.SpanKindServer {
-			s.answer[i] = c
-			return
-		}
-	}
 }
 
 // takePauses moves the time between a failed call and the same call tried again from the caller's own time to the callee's wait.

@@ -33,9 +33,7 @@ type window struct {
 type operationStats struct {
 	traces, calls int64
 	own, wait     statistics.Moments // of the logarithm of the mean time in a trace
-	ownSum        float64
-	pathSum       float64 // own time and wait on critical paths
-	slow          int64   // traces with a call whose own time is abnormal, and with one whose wait is
+	slow          int64              // traces with a call whose own time is abnormal, and with one whose wait is
 	slowWait      int64
 	origins       int64 // traces with a call in which a failure began
 	originCalls   int64
@@ -129,8 +127,6 @@ func (b *both) times(w *window) {
 			t.own += float64(c.Own)
 			t.wait += float64(c.Wait)
 			s.calls++
-			s.ownSum += float64(c.Own)
-			s.pathSum += float64(c.OwnPath) + float64(c.WaitPath)
 		}
 		for o, t := range inTrace { // into one of each: the order does not matter
 			s := &w.operations[o]

@@ -267,7 +267,7 @@ func (c *collector) addEdges() {
 		}
 	}
 	own[edgeParent], own[edgeParentOperation] = c.resource.service, c.operation
-	if kind := c.span.Kind(); read.peer != "" && (kind == ptrace.SpanKindClient || kind == ptrace.SpanKindProducer) {
+	if read.peer != "" && conventions.Calling(c.span.Kind()) {
 		k := own
 		k[edgeChild], k[edgeKind] = c.id(read.peer), c.id(cmp.Or(read.peerKind, conventions.KindExternal))
 		c.addCall(&k)

@@ -2,10 +2,8 @@ package api
 
 import (
 	"maps"
-	"math"
 	"net/http"
 	"slices"
-	"time"
 	"unicode/utf8"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
@@ -152,11 +150,8 @@ func newOperationsAnswer(asked *tracestore.AggregateQuery, page *query.Operation
 
 // wholeMinutes is what was answered: the minutes that the window touches.
 func wholeMinutes(asked *tracestore.AggregateQuery) openapi.Window {
-	end := asked.End.Truncate(time.Minute)
-	if end.Before(asked.End) {
-		end = end.Add(time.Minute)
-	}
-	return openapi.Window{Start: formatInstant(asked.Start.Truncate(time.Minute)), End: formatInstant(end)}
+	start, end := asked.Minutes()
+	return openapi.Window{Start: formatInstant(start), End: formatInstant(end)}
 }
 
 func newCompleteness(c tracestore.Completeness) openapi.Completeness {
@@ -184,9 +179,6 @@ func quantile(durations tracestore.Durations, q float64) *int64 {
 		return nil
 	}
 	// A sketch answers within 1 %, which may lie beyond what int64 holds.
-	ns := int64(math.MaxInt64)
-	if rounded := math.Round(max(0, value)); rounded < math.MaxInt64 {
-		ns = int64(rounded)
-	}
+	ns := wholeNS(max(0, value))
 	return &ns
 }

@@ -96,20 +96,17 @@ func (d *strictDecoder) object(path string, v reflect.Value) error {
 			return err
 		}
 		name := token.(string) // the decoder refuses other keys
-		member := name
-		if path != "" {
-			member = path + "." + name
-		}
+		at := member(path, name)
 		field, known := fieldNamed(v, name)
 		switch {
 		case !known:
-			d.fault(member, "unknown field; known: "+strings.Join(fieldNames(v.Type()), ", "))
+			d.fault(at, "unknown field; known: "+strings.Join(fieldNames(v.Type()), ", "))
 			err = d.skipNext()
 		case seen[name]:
-			d.fault(member, "stands more than once")
+			d.fault(at, "stands more than once")
 			err = d.skipNext()
 		default:
-			err = d.value(member, field)
+			err = d.value(at, field)
 		}
 		if err != nil {
 			return err

@@ -210,9 +210,6 @@ func previous(window tracestore.AggregateQuery) tracestore.AggregateQuery {
 
 // wholeMinutes is the length of the minutes that the window touches.
 func wholeMinutes(window *tracestore.AggregateQuery) time.Duration {
-	end := window.End.Truncate(time.Minute)
-	if end.Before(window.End) {
-		end = end.Add(time.Minute)
-	}
-	return end.Sub(window.Start.Truncate(time.Minute))
+	start, end := window.Minutes()
+	return end.Sub(start)
 }
