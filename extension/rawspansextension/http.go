@@ -43,12 +43,7 @@ func replaced(from io.Reader) io.Reader {
 	if err != nil {
 		return io.MultiReader(bytes.NewReader(data), failing{err})
 	}
-	var replaced []byte
-	_ = rawspans.Decode(len(data), func(request []byte) { copy(request, data) }, func(data []byte) error { // which has no error of its own
-		replaced = bytes.Clone(data)
-		return nil
-	})
-	return bytes.NewReader(replaced)
+	return bytes.NewReader(rawspans.Replace(data))
 }
 
 type failing struct{ err error }

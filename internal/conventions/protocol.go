@@ -18,26 +18,33 @@ type ProtocolFacts struct {
 
 // Read takes an attribute of the span, in any order. Values of another type than the conventions' count as absent.
 func (f *ProtocolFacts) Read(key string, value pcommon.Value) {
+	if value.Type() == pcommon.ValueTypeStr {
+		f.Text(key, value.Str())
+	}
+}
+
+// Text is Read of an attribute that is text.
+func (f *ProtocolFacts) Text(key, text string) {
 	switch key {
 	case "db.system.name":
-		setText(&f.db, value)
+		setText(&f.db, text)
 	case "db.system":
-		setText(&f.oldDB, value)
+		setText(&f.oldDB, text)
 	case "messaging.system":
-		setText(&f.messaging, value)
+		setText(&f.messaging, text)
 	case "rpc.system.name":
-		setText(&f.rpc, value)
+		setText(&f.rpc, text)
 	case "rpc.system":
-		setText(&f.oldRPC, value)
+		setText(&f.oldRPC, text)
 	case "http.request.method", "http.method":
-		f.http = f.http || value.Type() == pcommon.ValueTypeStr
+		f.http = true
 	}
 }
 
 // setText takes the first of repeated attributes, as pcommon.Map.Get does.
-func setText(to *string, value pcommon.Value) {
-	if *to == "" && value.Type() == pcommon.ValueTypeStr {
-		*to = value.Str()
+func setText(to *string, text string) {
+	if *to == "" {
+		*to = text
 	}
 }
 

@@ -188,7 +188,9 @@ func (f *SpanFacts) take(k *spanKey, value pcommon.Value, typ pcommon.ValueType)
 			f.Response.grpc = value.Int() + 1
 		}
 	case takeRPCStatus:
-		setText(&f.Response.rpc, value)
+		if typ == pcommon.ValueTypeStr {
+			setText(&f.Response.rpc, value.Str())
+		}
 	}
 }
 

@@ -31,12 +31,14 @@ const (
 	spanTag          = 0x12
 )
 
-// headBytes is the place before the request in a placeholder.
-var headBytes = 5*(1+lengthBytes) + len(appendKey(nil))
+// keyField is the attribute's key as it is written.
+var keyField = append([]byte{keyTag, byte(len(key))}, key...)
 
-func appendKey(buf []byte) []byte {
-	return append(append(buf, keyTag, byte(len(key))), key...)
-}
+// headBytes is the place before the request in a placeholder.
+var headBytes = 5*(1+lengthBytes) + len(keyField)
+
+// room is what a placeholder for a request of so many bytes takes, nearly always.
+func room(size int) int { return headBytes + size + size/32 + 64 }
 
 // buffers are those of placeholders.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
@@ -48,7 +50,7 @@ const maxPooled = 1 << 20
 // broken, or unusual, or it has no span. write writes the request of size bytes; decode must not keep what it is given.
 func Decode(size int, write func(request []byte), decode func(data []byte) error) error {
 	pooled := buffers.Get().(*[]byte)
-	buf := slices.Grow((*pooled)[:0], headBytes+size+size/32+64)[:headBytes+size]
+	buf := slices.Grow((*pooled)[:0], room(size))[:headBytes+size]
 	write(buf[headBytes:])
 	data := buf[headBytes:]
 	placeholder, ok := wrap(buf)
@@ -63,6 +65,16 @@ func Decode(size int, write func(request []byte), decode func(data []byte) error
 	return err
 }
 
+// Replace is a placeholder for a request, which it copies; the request itself where Decode would not make one of it.
+func Replace(request []byte) []byte {
+	buf := make([]byte, headBytes+len(request), room(len(request)))
+	copy(buf[headBytes:], request)
+	if placeholder, ok := wrap(buf); ok {
+		return placeholder
+	}
+	return request
+}
+
 // wrap writes a placeholder around the request that stands behind its head.
 func wrap(buf []byte) (placeholder []byte, ok bool) {
 	request := len(buf) - headBytes
@@ -74,12 +86,12 @@ func wrap(buf []byte) (placeholder []byte, ok bool) {
 	scope := 2 * spans
 	text := request
 	value := 1 + lengthBytes + text
-	pair := len(appendKey(nil)) + 1 + lengthBytes + value
+	pair := len(keyField) + 1 + lengthBytes + value
 	resource := 1 + lengthBytes + pair
 	head = appendLength(head, resourceSpansTag, 1+lengthBytes+resource+1+lengthBytes+scope)
 	head = appendLength(head, resourceTag, resource)
 	head = appendLength(head, attributeTag, pair)
-	head = appendKey(head)
+	head = append(head, keyField...)
 	head = appendLength(head, valueTag, value)
 	appendLength(head, textTag, text)
 	buf = appendLength(buf, scopeSpansTag, scope)

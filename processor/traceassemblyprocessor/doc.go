@@ -13,7 +13,7 @@
 //	     │ list, bounded by the byte budget alone
 //	handOn ── workers that decode calls, annotate them, call the next consumer and repeat what it refuses
 //
-// With a journal the ledger stands beside them: a request is written before it is split, a call before it is handed on, and what
+// With a journal the ledger stands beside them: a request is written before its spans go to their shards, a call before it is handed on, and what
 // is settled as well, so that replay can take up after a crash what is not.
 //
 // A stage waits for the next one only where that one never waits for anybody: shards wait for the callBuilder, which

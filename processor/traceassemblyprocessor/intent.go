@@ -69,12 +69,11 @@ type intendedSpan struct {
 	ref   spanRef
 	bones skeletonSpan // op is not set
 	patch patches
-	found bool
 
 	// Once it was found in the arrivals.
 	held   heldSpan
 	raw    string
-	origin *heldOrigin
+	origin *heldOrigin // nil until then
 }
 
 func encodeMark(of journal.Position) []byte {
@@ -137,7 +136,7 @@ func (t *table[K]) append(buf []byte) []byte {
 	return append(binary.AppendUvarint(buf, uint64(len(t.numbers))), t.list...)
 }
 
-// encodeIntent writes what a call is made of. Its spans must not have been handed on yet.
+// encodeIntent writes what a call is made of. Its releases must not have been forgotten (see call.forget).
 func encodeIntent(c *call) []byte {
 	spans, releases := 0, 0
 	for _, one := range c.calls() {

@@ -75,7 +75,7 @@ func newAssemblyProcessor(set processor.Settings, cfg *Config, next consumer.Tra
 // now is the processor's clock: monotonic, and small enough to stand in every trace.
 func (p *assemblyProcessor) now() time.Duration { return time.Since(p.epoch) }
 
-// Capabilities says that the processor takes the spans out of what it is given.
+// Capabilities says that the processor takes placeholders out of what it is given.
 func (p *assemblyProcessor) Capabilities() consumer.Capabilities {
 	return consumer.Capabilities{MutatesData: true}
 }

@@ -145,7 +145,7 @@ func (r *recorder) connect() {
 		if at := r.caller(h); at != noSpan {
 			r.call(i, int(at))
 		} else if t.missing(h) {
-			r.orphan(h, sk.spans[r.base+i].failed)
+			r.orphan(h)
 		}
 		if r.partial {
 			r.adopt(i)
@@ -163,7 +163,7 @@ func (r *recorder) connect() {
 
 // fail notes that the trace failed, and writes it where its entry is counted without.
 func (r *recorder) fail(i int) {
-	if r.sk.failed || !r.sk.spans[r.base+i].failed {
+	if r.sk.failed || !r.t.spans[i].failed {
 		return
 	}
 	r.sk.failed = true
@@ -267,15 +267,15 @@ func (r *recorder) call(i, at int) {
 }
 
 // orphan remembers a span whose parent was not released.
-func (r *recorder) orphan(h *heldSpan, failed bool) {
+func (r *recorder) orphan(h *heldSpan) {
 	r.orphans++
 	if r.partial {
 		r.t.patch(h).putBool(conventions.AttrOrphan, true)
 	}
 	child := r.skeletons.endpoints.ref(endpoint{
-		operation: r.symbols.at(h.op), protocol: conventions.ReadProtocol(decodeSpan(r.t.raw(h))), environment: r.t.origin(h).resource.environment,
+		operation: r.symbols.at(h.op), protocol: protocolOf(r.t.raw(h)), environment: r.t.origin(h).resource.environment,
 	})
-	m := missingParent{duration: int64(tracestore.DurationBetween(h.start, h.end)), id: h.parent, child: child, calls: 1, failed: failed}
+	m := missingParent{duration: int64(tracestore.DurationBetween(h.start, h.end)), id: h.parent, child: child, calls: 1, failed: h.failed}
 	if !r.sk.miss(m) {
 		r.skeletons.endpoints.unref(child)
 	}

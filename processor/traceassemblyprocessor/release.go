@@ -95,7 +95,7 @@ func (s *shard) cut(t *trace, outcome string, maxBytes int64) {
 	}
 	s.letGo(t)
 	t.before, t.pending, t.until = before, 0, 0
-	t.contents, t.weight, t.root = newContents(), 0, noSpan
+	t.contents, t.root = newContents(), noSpan
 	t.measure.reset()
 	s.trim(t)
 }

@@ -394,7 +394,7 @@ func (r *replay) pick(in *intake, at journal.Position) (found []wantedSpan, weig
 func (s *intendedSpan) take(a *arrival, o *heldOrigin, record journal.Position) {
 	s.held = a.held
 	s.held.ref.record, s.held.conflict = record, s.bones.conflict
-	s.raw, s.origin, s.found = strings.Clone(a.raw), o, true
+	s.raw, s.origin = strings.Clone(a.raw), o
 }
 
 // reservePause is how long replay waits for room before it asks again.
@@ -430,8 +430,7 @@ func (r *replay) repeat(at journal.Position, in *intent) {
 		}
 		out := &release{key: rel.key, last: r.p.now()}
 		for j := range rel.spans {
-			if s := &rel.spans[j]; s.found {
-				out.size += int64(len(s.raw))
+			if s := &rel.spans[j]; s.origin != nil {
 				out.weight += s.held.weight()
 				out.take(s)
 			} else {

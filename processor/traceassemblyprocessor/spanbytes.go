@@ -122,3 +122,14 @@ func routeOf(raw string) string {
 	})
 	return r.Template()
 }
+
+// protocolOf is the protocol by which a span calls or is called.
+func protocolOf(raw string) string {
+	var f conventions.ProtocolFacts
+	otlpwire.Attributes(raw, func(key string, v otlpwire.Value) {
+		if v.Type == otlpwire.Text {
+			f.Text(key, v.Text)
+		}
+	})
+	return f.Protocol()
+}

@@ -67,7 +67,6 @@ type trace struct {
 
 	contents
 	measure measure // of spans
-	weight  int64   // of spans, in memory
 	held    places
 	awaited int  // parents
 	pending int  // CLIENT spans whose child in another service is expected and has not come
@@ -142,7 +141,6 @@ func (t *trace) add(h *heldSpan, learned *learnedOperations) {
 		t.identities.add(h.id, h.kind, h.times)
 	}
 	t.spans = append(t.spans, *h)
-	t.weight += h.weight()
 }
 
 // missing says whether a span's parent has not come.

@@ -57,7 +57,7 @@ func (o *analysisOptions) parse(args []string) error {
 // analysis measures trace_analysis in this process, without receiver and exporter. What a call costs to receive is more than the figure
 // and swings by more than it: here both runs decode the same calls, in turn, and nothing else happens beside. The kernel's account of the
 // process has the garbage collector's work.
-func analysis(ctx context.Context, args []string) error {
+func analysis(ctx context.Context, args []string) (err error) {
 	var o analysisOptions
 	if err := o.parse(args); err != nil {
 		return err

@@ -31,7 +31,7 @@ const (
 	rareValues = 10
 	// idsPerCall is how many of a call's traces are asked for by id.
 	idsPerCall = 4
-	// slowestAssumed is the rate, spans a second, whose half is written while queries run if write did not say what is the most.
+	// usualPerS is the rate, spans a second, whose half is written while queries run if write did not say what is the most.
 	usualPerS = 60_000
 )
 
@@ -70,10 +70,10 @@ func (b *storeBench) large(ctx context.Context) (made []measure, err error) {
 		return err
 	}
 	if b.keep {
-		folder := filepath.Join(b.folder, "store-large")
-		return made, errors.Join(measureLarge(folder), err)
+		err = measureLarge(filepath.Join(b.folder, "store-large"))
+	} else {
+		err = b.inFolder(measureLarge)
 	}
-	err = b.inFolder(measureLarge)
 	return made, err
 }
 
