@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 )
@@ -79,4 +80,26 @@ func CataloguedText(value pcommon.Value) (text string, ok bool) {
 		return text, len(text) <= MaxCatalogueValue && utf8.ValidString(text)
 	}
 	return "", false
+}
+
+// EachAttribute calls f for the attributes of td that stand in catalogues: for those of each span, and for those of each resource with the
+// number of its spans.
+func EachAttribute(td ptrace.Traces, f func(scope AttributeScope, key string, value pcommon.Value, spans int)) {
+	each := func(attrs pcommon.Map, scope AttributeScope, spans int) {
+		for key, value := range attrs.All() {
+			if Catalogued(key) {
+				f(scope, key, value, spans)
+			}
+		}
+	}
+	for _, rs := range td.ResourceSpans().All() {
+		spans := 0
+		for _, ss := range rs.ScopeSpans().All() {
+			spans += ss.Spans().Len()
+			for _, span := range ss.Spans().All() {
+				each(span.Attributes(), ScopeSpan, 1)
+			}
+		}
+		each(rs.Resource().Attributes(), ScopeResource, spans)
+	}
 }

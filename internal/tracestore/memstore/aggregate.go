@@ -15,17 +15,14 @@ type minuteKey struct {
 }
 
 // addSumsLocked adds what a call adds to the rollups.
-func (s *Store) addSumsLocked(deltas []rollup.Delta) error {
+func (s *Store) addSumsLocked(deltas []rollup.Delta) {
 	for _, delta := range deltas {
 		key := minuteKey{delta.Tenant, delta.Minute}
 		if s.rollups[key] == nil {
 			s.rollups[key] = rollup.NewSums(rollup.MaxSeries)
 		}
-		if err := s.rollups[key].Merge(delta.Sums.Append(nil, rollup.AllTables), rollup.AllTables); err != nil {
-			return fmt.Errorf("add up rollups: %w", err)
-		}
+		s.rollups[key].Add(delta.Sums)
 	}
-	return nil
 }
 
 // answer adds up the minutes of the query's window, in their order.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
@@ -38,13 +37,6 @@ func (s *Store) eachAttribute(
 	ctx context.Context, tenant string, query *tracestore.CatalogueQuery,
 	f func(scope tracestore.AttributeScope, key string, value pcommon.Value, spans int),
 ) error {
-	each := func(attrs pcommon.Map, scope tracestore.AttributeScope, spans int) {
-		for key, value := range attrs.All() {
-			if tracestore.Catalogued(key) {
-				f(scope, key, value, spans)
-			}
-		}
-	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for key, at := range s.traces {
@@ -56,23 +48,8 @@ func (s *Store) eachAttribute(
 			if key.tenant != tenant || released.Before(query.Start) || !released.Before(query.End) {
 				continue
 			}
-			for _, rs := range at.releases[i].td.ResourceSpans().All() {
-				each(rs.Resource().Attributes(), tracestore.ScopeResource, spansOf(rs))
-				for _, ss := range rs.ScopeSpans().All() {
-					for _, span := range ss.Spans().All() {
-						each(span.Attributes(), tracestore.ScopeSpan, 1)
-					}
-				}
-			}
+			tracestore.EachAttribute(at.releases[i].td, f)
 		}
 	}
 	return ctx.Err()
-}
-
-func spansOf(rs ptrace.ResourceSpans) int {
-	spans := 0
-	for _, ss := range rs.ScopeSpans().All() {
-		spans += ss.Spans().Len()
-	}
-	return spans
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/block"
@@ -128,28 +127,8 @@ func (s *Store) eachAttributeIn(
 			continue
 		}
 		if td, err := body.Traces(i); err == nil { // else reading it tells of it
-			attributesOf(td, f)
+			tracestore.EachAttribute(td, f)
 		}
 	}
 	return true, nil
-}
-
-func attributesOf(td ptrace.Traces, f func(scope tracestore.AttributeScope, key string, value pcommon.Value, spans int)) {
-	each := func(attrs pcommon.Map, scope tracestore.AttributeScope, spans int) {
-		for key, value := range attrs.All() {
-			if tracestore.Catalogued(key) {
-				f(scope, key, value, spans)
-			}
-		}
-	}
-	for _, rs := range td.ResourceSpans().All() {
-		spans := 0
-		for _, ss := range rs.ScopeSpans().All() {
-			spans += ss.Spans().Len()
-			for _, span := range ss.Spans().All() {
-				each(span.Attributes(), tracestore.ScopeSpan, 1)
-			}
-		}
-		each(rs.Resource().Attributes(), tracestore.ScopeResource, spans)
-	}
 }

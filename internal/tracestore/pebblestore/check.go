@@ -38,7 +38,7 @@ type Fault struct {
 }
 
 // Check reads everything in the folder of a store that no process uses, and holds one part against the other. It changes nothing.
-// The error says why it could not go on: ErrInUse, ErrNotAStore, ErrNewerFormat, the context's, or the disk's. What is wrong with
+// The error says why it could not go on: ErrInUse, ErrNotAStore, ErrOlderFormat, ErrNewerFormat, the context's, or the disk's. What is wrong with
 // the content is no error but a fault.
 func Check(ctx context.Context, path string) (result CheckResult, err error) {
 	f, err := openFolder(path)
@@ -77,11 +77,11 @@ func (c *checker) everything() error {
 	if err := c.db.CheckLevels(nil); err != nil {
 		return err
 	}
-	partitions, _, err := loadPartitions(c.db, passOver)
+	partitions, err := listPartitions(c.db)
 	if err != nil {
 		return err
 	}
-	for _, at := range partitions.sorted() {
+	for _, at := range partitions {
 		if err := c.partition(at); err != nil {
 			return err
 		}

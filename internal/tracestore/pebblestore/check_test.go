@@ -158,6 +158,7 @@ func TestCheckForeignFolders(t *testing.T) {
 		file:                            ErrNotAStore,
 		withKey([]byte("key"), nil):     ErrNotAStore,
 		withKey(formatKey(), binary.BigEndian.AppendUint32(nil, formatVersion+1)): ErrNewerFormat,
+		withKey(formatKey(), binary.BigEndian.AppendUint32(nil, formatVersion-1)): ErrOlderFormat,
 	} {
 		_, err := Check(t.Context(), path)
 		require.ErrorIs(t, err, want)

@@ -32,8 +32,9 @@ type encodedCall struct {
 	releases int
 	spans    int
 	bytes    int // of the blocks
-	// sums are what the call adds to the rollups. They are given back by done.
-	sums *rollup.Call
+	// deltas are what the call adds to the rollups, in the memory of sums, which done gives back.
+	deltas []rollup.Delta
+	sums   *rollup.Call
 }
 
 // encodedBlock is the call's releases of one tenant and day.
@@ -58,7 +59,7 @@ func (c *encodedCall) done() {
 	if c.sums != nil {
 		c.sums.Reset()
 		callSums.Put(c.sums)
-		c.sums = nil
+		c.sums, c.deltas = nil, nil
 	}
 }
 
@@ -120,6 +121,7 @@ func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, e
 		call.done()
 		return nil, fmt.Errorf("the call takes %d bytes, more than the %d of one write; send it in parts", call.bytes, maxCallBytes)
 	}
+	call.deltas = call.sums.Deltas()
 	return call, nil
 }
 

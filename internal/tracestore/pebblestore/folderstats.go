@@ -38,11 +38,11 @@ func ReadStats(ctx context.Context, path string) (stats FolderStats, err error) 
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
 	stats = FolderStats{Format: f.format, DiskBytes: int64(f.db.Metrics().DiskSpaceUsage())}
-	partitions, _, err := loadPartitions(f.db, passOver)
+	partitions, err := listPartitions(f.db)
 	if err != nil {
 		return FolderStats{}, err
 	}
-	for _, at := range partitions.sorted() {
+	for _, at := range partitions {
 		part, err := f.readPartition(ctx, at)
 		if err != nil {
 			return FolderStats{}, err

@@ -16,6 +16,8 @@ var (
 	ErrInUse = errors.New("the folder is in use by another process; stop it first, or look at a backup")
 	// ErrNotAStore: there is no trace store in the folder.
 	ErrNotAStore = errors.New("the folder does not hold a trace store")
+	// ErrOlderFormat: this version does not read any more what an earlier one wrote.
+	ErrOlderFormat = errors.New("the folder has an older storage format; use the version of tracewrightctl that wrote it")
 	// ErrNewerFormat: a later version of Tracewright wrote it.
 	ErrNewerFormat = errors.New("the folder has a newer storage format; use that version of tracewrightctl")
 )
@@ -62,18 +64,26 @@ func openFolder(path string) (f *folder, err error) {
 	return f, err
 }
 
-func readFormat(db *pebble.DB) (version uint32, err error) {
-	found, err := get(db, formatKey(), func(value []byte) error {
+// storedFormat is the format version that stands in a database, 0 where what stands there is none.
+func storedFormat(db *pebble.DB) (version uint32, found bool, err error) {
+	found, err = get(db, formatKey(), func(value []byte) error {
 		if len(value) == 4 {
 			version = binary.BigEndian.Uint32(value)
 		}
 		return nil
 	})
+	return version, found, err
+}
+
+func readFormat(db *pebble.DB) (version uint32, err error) {
+	version, found, err := storedFormat(db)
 	switch {
 	case err != nil:
 		return 0, err
 	case !found || version == 0:
 		return 0, ErrNotAStore
+	case version < formatVersion:
+		return 0, fmt.Errorf("%w (it is %d, this one reads %d)", ErrOlderFormat, version, formatVersion)
 	case version > formatVersion:
 		return 0, fmt.Errorf("%w (it is %d, this one reads up to %d)", ErrNewerFormat, version, formatVersion)
 	}

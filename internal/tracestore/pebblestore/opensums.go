@@ -48,10 +48,10 @@ func newOpenSums() *openSums {
 //
 // The sums have no limit of series, so that the series that a minute keeps are those that came first, however its sums were cut into
 // deltas.
-func (o *openSums) add(call *rollup.Call, spans int) (large bool) {
+func (o *openSums) add(deltas []rollup.Delta, spans int) (large bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, delta := range call.Deltas() {
+	for _, delta := range deltas {
 		m := newRollupMinute(tenantPrefix(delta.Tenant), delta.Minute)
 		sums := o.minutes[m]
 		if sums == nil {
@@ -238,7 +238,7 @@ func (s *Store) sumBlock(at partition, sequence uint64) error {
 			spans += len(release.Spans)
 		}
 	}
-	if s.openSums.add(call, spans) {
+	if s.openSums.add(call.Deltas(), spans) {
 		return s.writeSumsUpTo(sequence)
 	}
 	return nil

@@ -160,12 +160,16 @@ func (p *partitions) unsettle() {
 }
 
 // blocksOf lists the partition's blocks by sequence.
-func (p *partitions) blocksOf(at partition) []blockInMemory {
+func (p *partitions) blocksOf(at partition) []blockInMemory { return p.blocksBehind(at, 0) }
+
+// blocksBehind lists those behind a sequence.
+func (p *partitions) blocksBehind(at partition, sequence uint64) []blockInMemory {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	for _, d := range p.days[at.tenant] {
 		if d.day == at.day {
-			return slices.Clone(d.blocks)
+			from, _ := slices.BinarySearchFunc(d.blocks, sequence+1, func(b blockInMemory, at uint64) int { return cmp.Compare(b.sequence, at) })
+			return slices.Clone(d.blocks[from:])
 		}
 	}
 	return nil
@@ -201,18 +205,6 @@ func (p *partitions) between(from, before uint32) []*dayInMemory {
 	return list
 }
 
-// sorted lists the partitions of all tenants, by tenant and day.
-func (p *partitions) sorted() []partition {
-	var list []partition
-	for _, d := range p.all() {
-		list = append(list, d.partition)
-	}
-	slices.SortFunc(list, func(a, b partition) int {
-		return cmp.Or(cmp.Compare(tenantName(a.tenant), tenantName(b.tenant)), cmp.Compare(a.day, b.day))
-	})
-	return list
-}
-
 // current says whether the day was not dropped.
 func (p *partitions) current(d *dayInMemory) bool { return slices.Contains(p.of(d.tenant), d) }
 
@@ -240,31 +232,52 @@ func (p *partitions) boundFilters(limit int, today uint32) (given int) {
 // corruptBlock is told of a block that cannot be read.
 type corruptBlock func(at partition, sequence uint64, err error)
 
-func passOver(partition, uint64, error) {}
-
-// loadPartitions finds all partitions by jumping from one to the next, and the highest sequence in use.
+// loadPartitions finds all partitions, reads what is kept of each in memory, and answers the highest sequence in use.
 func loadPartitions(db *pebble.DB, corrupt corruptBlock) (*partitions, uint64, error) {
 	found := &partitions{days: make(map[string][]*dayInMemory)}
 	var highest uint64
-	iter, err := db.NewIter(&pebble.IterOptions{UpperBound: []byte{systemByte}})
+	err := eachPartition(db, func(at partition) error {
+		last, err := found.day(at).load(db, corrupt)
+		highest = max(highest, last)
+		return err
+	})
 	if err != nil {
 		return nil, 0, err
+	}
+	return found, highest, nil
+}
+
+// listPartitions lists the partitions of all tenants, by tenant and day.
+func listPartitions(db *pebble.DB) (list []partition, err error) {
+	err = eachPartition(db, func(at partition) error {
+		list = append(list, at)
+		return nil
+	})
+	slices.SortFunc(list, func(a, b partition) int {
+		return cmp.Or(cmp.Compare(tenantName(a.tenant), tenantName(b.tenant)), cmp.Compare(a.day, b.day))
+	})
+	return list, err
+}
+
+// eachPartition finds all partitions by jumping from one to the next.
+func eachPartition(db *pebble.DB, f func(at partition) error) error {
+	iter, err := db.NewIter(&pebble.IterOptions{UpperBound: []byte{systemByte}})
+	if err != nil {
+		return err
 	}
 	defer func() { _ = iter.Close() }() // its error is read below
 	for valid := iter.First(); valid; {
 		at, err := decodePartition(iter.Key())
 		if err != nil {
-			return nil, 0, err
+			return err
 		}
-		last, err := found.day(at).load(db, corrupt)
-		if err != nil {
-			return nil, 0, err
+		if err := f(at); err != nil {
+			return err
 		}
-		highest = max(highest, last)
 		_, end := at.span(0)
 		valid = iter.SeekGE(end)
 	}
-	return found, highest, iter.Error()
+	return iter.Error()
 }
 
 // load reads the partition's blocks and the filter of its ids, and answers the highest sequence that it names, be it of a block that is

@@ -280,17 +280,12 @@ func (s *Store) pebbleOptions() *pebble.Options {
 
 // checkFormat reads the format version, or writes it into an empty database.
 func (s *Store) checkFormat() error {
-	value, closer, err := s.db.Get(formatKey())
-	if errors.Is(err, pebble.ErrNotFound) {
-		return s.initFormat()
-	}
+	version, found, err := storedFormat(s.db)
 	if err != nil {
 		return fmt.Errorf("read the storage format of %q: %w", s.options.Path, err)
 	}
-	defer func() { _ = closer.Close() }() // nothing to be done
-	var version uint32
-	if len(value) == 4 {
-		version = binary.BigEndian.Uint32(value)
+	if !found {
+		return s.initFormat()
 	}
 	if version == 0 {
 		return fmt.Errorf("folder %q does not hold a trace store; name another folder", s.options.Path)

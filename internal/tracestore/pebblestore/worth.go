@@ -34,8 +34,8 @@ func (s *Store) thin() error {
 
 func (s *Store) thinDay(d *dayInMemory) error {
 	var blocks []blockInMemory
-	for _, b := range s.partitions.blocksOf(d.partition) {
-		if b.sequence > d.thinned && b.sequence <= s.summedNow.Load() && !b.unreadable {
+	for _, b := range s.partitions.blocksBehind(d.partition, d.thinned) {
+		if b.sequence <= s.summedNow.Load() && !b.unreadable {
 			blocks = append(blocks, b)
 		}
 	}

@@ -118,7 +118,7 @@ func (s *Store) commit(ctx context.Context, call *encodedCall) (*pending, error)
 	}
 	w.applied()
 	commit := s.sync(w.batch, call, len(w.joined))
-	if s.openSums.add(call.sums, call.spans) {
+	if s.openSums.add(call.deltas, call.spans) {
 		return commit, s.writeSumsLocked()
 	}
 	return commit, nil
