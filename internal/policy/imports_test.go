@@ -66,6 +66,7 @@ var importRules = []importRule{
 	{"internal/journal", nil, "a log knows bytes, not what they mean"},
 	{"internal/tenant", nil, "one rule, used by what takes spans and what answers"},
 	{"internal/policy", nil, "rules about the tree"},
+	{"internal/testservers", nil, "servers of others, which know nothing of the product"},
 	{
 		"processor/traceassemblyprocessor",
 		[]string{
@@ -124,6 +125,7 @@ var importRules = []importRule{
 var drivers = map[string]string{
 	"github.com/cockroachdb/pebble": "internal/tracestore/pebblestore",
 	"gonum.org/v1/gonum":            "internal/analysis/servicegraph",
+	"github.com/ebitengine/purego":  "internal/testservers/chserver",
 }
 
 // driverParts are parts of a driver that are useful on their own, with the further packages that may import them.
