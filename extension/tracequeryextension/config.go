@@ -9,6 +9,8 @@ import (
 	"go.opentelemetry.io/collector/config/confighttp"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/correlation"
 	"github.com/tracewright/tracewright/internal/tenant"
 )
 
@@ -46,6 +48,9 @@ type Config struct {
 	// Tenant says whose traces a request asks for.
 	Tenant TenantConfig `mapstructure:"tenant"`
 
+	// Links are templates of links to the logs and metrics of a trace or span in other systems. Default none.
+	Links []LinkConfig `mapstructure:"links"`
+
 	// QueryTimeout bounds the reading of the storage for one request. Default 30s; must be positive, and less than
 	// http::write_timeout so that a client can be told.
 	QueryTimeout time.Duration `mapstructure:"query_timeout"`
@@ -56,6 +61,63 @@ type TenantConfig struct {
 	// Header is the HTTP header that names the tenant; requests without it ask for the default tenant. A "tenant"
 	// attribute of the authenticator overrules it. Default x-tracewright-tenant; empty reads no header.
 	Header string `mapstructure:"header"`
+}
+
+// LinkConfig is one template of a link.
+type LinkConfig struct {
+	// Name is what the link is called in answers; each once for traces, and once for spans. Required.
+	Name string `mapstructure:"name"`
+
+	// URL is the link, with placeholders in braces for what the trace or span says of itself, such as
+	// https://logs.example/search?trace={trace_id}&from={from_ms}&to={to_ms}. The README lists them. Required.
+	URL string `mapstructure:"url"`
+
+	// On says what has the link: trace, or span. Default trace.
+	On string `mapstructure:"on"`
+}
+
+// What has a link.
+const (
+	onTrace = "trace"
+	onSpan  = "span"
+)
+
+// makeLinks reads the templates; nil where there are none.
+func makeLinks(configured []LinkConfig) (*api.Links, error) {
+	if len(configured) == 0 {
+		return nil, nil
+	}
+	var links api.Links
+	var errs []error
+	known := make(map[string]bool)
+	for i, link := range configured {
+		key := fmt.Sprintf("links[%d]", i)
+		on := link.On
+		switch {
+		case on == "":
+			on = onTrace
+		case on != onTrace && on != onSpan:
+			errs = append(errs, fmt.Errorf("%s::on: must be %s or %s, not %q", key, onTrace, onSpan, on))
+		}
+		switch {
+		case link.Name == "":
+			errs = append(errs, fmt.Errorf("%s::name: must say what the link is called, such as logs", key))
+		case known[on+" "+link.Name]:
+			errs = append(errs, fmt.Errorf("%s::name: another link on a %s is called %q too", key, on, link.Name))
+		}
+		known[on+" "+link.Name] = true
+		template, err := correlation.New(link.Name, link.URL, on == onSpan)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s::url: %w", key, err))
+			continue
+		}
+		if on == onSpan {
+			links.Spans = append(links.Spans, template)
+		} else {
+			links.Trace = append(links.Trace, template)
+		}
+	}
+	return &links, errors.Join(errs...)
 }
 
 var _ component.Config = (*Config)(nil)
@@ -75,6 +137,9 @@ func (c *Config) Validate() error {
 	if header := c.Tenant.Header; header != "" && !httpguts.ValidHeaderFieldName(header) {
 		errs = append(errs, fmt.Errorf("tenant::header: %q is not the name of an HTTP header; the default is %s",
 			header, tenant.DefaultHeader))
+	}
+	if _, err := makeLinks(c.Links); err != nil {
+		errs = append(errs, err)
 	}
 	switch {
 	case c.QueryTimeout <= 0:

@@ -33,6 +33,8 @@ type queryExtension struct {
 	inFlight query.InFlight
 
 	server *http.Server // nil unless started
+	// stopping is closed when the server stops.
+	stopping chan struct{}
 	wg     sync.WaitGroup
 }
 
@@ -68,6 +70,9 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 	if cors := e.config.HTTP.CORS.Get(); cors != nil {
 		settings.TrustedOrigins = cors.AllowedOrigins
 	}
+	if settings.Links, err = makeLinks(e.config.Links); err != nil {
+		return fmt.Errorf("%s: %w", e.key("links"), err)
+	}
 	if settings.ReadAuthenticator, err = e.findAuthenticator(host, "auth", e.config.Auth); err != nil {
 		return err
 	}
@@ -90,6 +95,8 @@ func (e *queryExtension) serve(ctx context.Context, host component.Host, setting
 			e.key("http::endpoint"), httpConfig.NetAddr.Endpoint, err)
 	}
 	settings.Loopback = loopback(listener.Addr())
+	e.stopping = make(chan struct{})
+	settings.Stopping = e.stopping
 	server, err := httpConfig.ToServer(ctx, host.GetExtensions(), e.set.TelemetrySettings, api.NewHandler(settings),
 		confighttp.WithErrorHandler(api.WriteServerProblem))
 	if err != nil {
@@ -145,6 +152,7 @@ func (e *queryExtension) Shutdown(ctx context.Context) error {
 	}
 	server := e.server
 	e.server = nil
+	close(e.stopping)
 	ctx, cancel := context.WithTimeout(ctx, shutdownGrace)
 	defer cancel()
 	err := server.Shutdown(ctx)

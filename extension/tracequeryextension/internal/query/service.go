@@ -26,6 +26,7 @@ type Service struct {
 	Timeout time.Duration
 
 	usual usual
+	tails tailCount
 }
 
 // Trace is one trace, joined from all its releases and explained. It belongs to the caller.
@@ -35,6 +36,8 @@ type Trace struct {
 	Spans ptrace.Traces
 	// Release refers into Spans.
 	Release tracetree.Release
+	// Releases is how many releases were joined, and Repeated how many of their spans stood in them before.
+	Releases, Repeated int
 	// Truncated says that the trace is larger than maxTraceBytes: what was released last is not among the spans.
 	Truncated bool
 	// Analysis refers into Spans. It is made when the trace is read, so that a late span is never missing from it.
@@ -65,6 +68,16 @@ func (e *NotFoundError) Unwrap() error { return tracestore.ErrNotFound }
 func (s *Service) Trace(ctx context.Context, tenant string, id pcommon.TraceID) (*Trace, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
+	trace, err := s.readTrace(ctx, tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	trace.UsualSelfTime = s.usualSelfTime(ctx, tenant, trace)
+	return trace, nil
+}
+
+// readTrace is Trace without what is usual.
+func (s *Service) readTrace(ctx context.Context, tenant string, id pcommon.TraceID) (*Trace, error) {
 	storage, err := s.Storage()
 	if err != nil {
 		return nil, fmt.Errorf("read trace %s: %w", id, err)
@@ -82,10 +95,13 @@ func (s *Service) Trace(ctx context.Context, tenant string, id pcommon.TraceID) 
 	if err != nil {
 		return nil, fmt.Errorf("read trace %s: %w", id, err)
 	}
-	trace := &Trace{ID: id, Truncated: truncated}
+	trace := &Trace{ID: id, Truncated: truncated, Releases: len(releases)}
+	for _, release := range releases {
+		trace.Repeated += release.SpanCount()
+	}
 	trace.Spans, trace.Release = tracetree.Join(releases)
+	trace.Repeated -= len(trace.Release.Spans)
 	trace.Analysis = analysis.Analyze(&trace.Release)
-	trace.UsualSelfTime = s.usualSelfTime(ctx, storage, tenant, trace)
 	return trace, nil
 }
 
