@@ -35,7 +35,7 @@ type queryExtension struct {
 	server *http.Server // nil unless started
 	// stopping is closed when the server stops.
 	stopping chan struct{}
-	wg     sync.WaitGroup
+	wg       sync.WaitGroup
 }
 
 var (

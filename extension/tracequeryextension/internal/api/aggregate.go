@@ -133,7 +133,7 @@ func newServicesAnswer(asked *tracestore.AggregateQuery, found *query.ServiceMap
 		edge := openapi.Edge{
 			Parent: e.Parent, Child: e.Child, Protocol: e.Protocol, Calls: e.Calls, Errors: e.Errors, CallsPerSecond: perSecond(e.Calls, past),
 			Unanswered: e.Unanswered,
-			P50Ns: quantile(e.Durations, 0.5), P95Ns: quantile(e.Durations, 0.95), P99Ns: quantile(e.Durations, 0.99),
+			P50Ns:      quantile(e.Durations, 0.5), P95Ns: quantile(e.Durations, 0.95), P99Ns: quantile(e.Durations, 0.99),
 		}
 		if context := e.Context; context != nil {
 			edge.ContextAccuracy, edge.Violations = context.Accuracy, violationCounts(context.Violations)

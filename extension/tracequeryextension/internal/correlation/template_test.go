@@ -16,7 +16,7 @@ func TestTemplates(t *testing.T) {
 		"span.dots": "..",
 	}
 	for template, want := range map[string]string{
-		"https://logs.example/t/{trace_id}":                       "https://logs.example/t/0af7",
+		"https://logs.example/t/{trace_id}":                         "https://logs.example/t/0af7",
 		"https://logs.example/{service}/x?q={service}&s={trace_id}": "https://logs.example/a%20b&c=d%2Fe%3Ff%23g+h%25/x?q=a%20b%26c%3Dd%2Fe%3Ff%23g%2Bh%25&s=0af7",
 		"http://g:3000/explore?left=%7B%22q%22:%22{trace_id}%22%7D#{trace_id}": "http://g:3000/explore?left=%7B%22q%22:%22" +
 			"0af7%22%7D#0af7",
