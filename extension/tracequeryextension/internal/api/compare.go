@@ -134,21 +134,24 @@ func newDifference(p *tracediff.Part) openapi.Difference {
 	return d
 }
 
-// comparisonMessage says what differs most.
+// comparisonMessage says what differs most, of what made the trace longer where it is, else of what made it shorter.
 func comparisonMessage(c *query.Comparison) string {
 	var b strings.Builder
-	this, other, than := float64(c.Trace.Analysis.RootDuration), 0.0, "the other trace"
+	other, otherErrors, than := 0.0, 0.0, "the other trace"
 	if c.Usual != nil {
-		other, than = c.Usual.Duration, "usual"
+		other, otherErrors, than = c.Usual.Duration, c.Usual.FailedSpans, "usual"
 	} else {
-		other = float64(c.With.Analysis.RootDuration)
+		other, otherErrors = float64(c.With.Analysis.RootDuration), float64(c.With.Analysis.ErrorCount)
 	}
-	switch {
-	case wholeNS(c.Diff.Duration) == 0:
+	this := float64(c.Trace.Analysis.RootDuration)
+	verb := "added"
+	switch difference := wholeNS(c.Diff.Duration); {
+	case difference == 0:
 		fmt.Fprintf(&b, "This trace took as long as %s: %s.", than, readable(this))
-	case c.Diff.Duration > 0:
+	case difference > 0:
 		fmt.Fprintf(&b, "This trace took %s longer than %s: %s, not %s.", readable(c.Diff.Duration), than, readable(this), readable(other))
 	default:
+		verb = "saved"
 		fmt.Fprintf(&b, "This trace took %s less than %s: %s, not %s.", readable(-c.Diff.Duration), than, readable(this), readable(other))
 	}
 	if c.With != nil && (c.With.Analysis.EntryService != c.Trace.Analysis.EntryService ||
@@ -156,26 +159,37 @@ func comparisonMessage(c *query.Comparison) string {
 		b.WriteString(" They are of different entries, so little of them can be matched.")
 		return b.String()
 	}
-	if len(c.Diff.Parts) == 0 {
-		b.WriteString(" Nothing differs.")
-		return b.String()
+	for i := range c.Diff.Parts {
+		p := &c.Diff.Parts[i]
+		if contribution := wholeNS(p.Contribution()); contribution != 0 && (contribution > 0) == (verb == "added") {
+			writePart(&b, p, verb, than)
+			break
+		}
 	}
-	p := &c.Diff.Parts[0]
-	if wholeNS(p.Contribution()) == 0 {
-		b.WriteString(" Nothing that the request waited for differs.")
-		return b.String()
+	if failed := float64(c.Trace.Analysis.ErrorCount); number(failed) != number(otherErrors) {
+		fmt.Fprintf(&b, " %s of its spans failed, not %s.", number(failed), number(otherErrors))
 	}
-	last := p.Path[len(p.Path)-1]
-	fmt.Fprintf(&b, " Most of the difference is %s %q: the request waited %s for it, not %s", last.Service, last.Operation,
-		readable(p.This.PathTime), readable(p.Other.PathTime))
-	if p.This.Calls != p.Other.Calls {
-		fmt.Fprintf(&b, ", in %s, not %s", calls(p.This.Calls), calls(p.Other.Calls))
-	}
-	if p.This.Errors > p.Other.Errors {
-		fmt.Fprintf(&b, ", of which %s failed", number(p.This.Errors))
-	}
-	b.WriteString(".")
 	return b.String()
+}
+
+// writePart says what one path added or saved.
+func writePart(b *strings.Builder, p *tracediff.Part, verb, than string) {
+	last := p.Path[len(p.Path)-1]
+	fmt.Fprintf(b, " What %s most is %s %q, %s: ", verb, last.Service, last.Operation, readable(math.Abs(p.Contribution())))
+	switch {
+	case p.This.Calls == 0:
+		b.WriteString("it was not called.")
+	case p.Other.Calls == 0 && than == "usual":
+		b.WriteString("it is not called otherwise.")
+	case p.Other.Calls == 0:
+		b.WriteString("the other trace did not call it.")
+	default:
+		fmt.Fprintf(b, "the request waited %s for it, not %s", readable(p.This.PathTime), readable(p.Other.PathTime))
+		if now, before := calls(p.This.Calls), number(p.Other.Calls); number(p.This.Calls) != before {
+			fmt.Fprintf(b, ", in %s, not %s", now, before)
+		}
+		b.WriteString(".")
+	}
 }
 
 // readable is a duration in three digits or so.

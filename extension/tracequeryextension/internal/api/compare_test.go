@@ -37,8 +37,8 @@ func TestCompareTraces(t *testing.T) {
 	h := storedHandler(t, storedShop(), otherShop())
 	got := answerTo[openapi.ComparisonAnswer](t, h, "/traces/"+knownID+"/compare?with="+otherID)
 	require.EqualValues(t, 10e6, got.DifferenceNS)
-	require.Equal(t, "This trace took 10ms longer than the other trace: 100ms, not 90ms. Most of the difference is inventory \"reserve\": "+
-		"the request waited 30ms for it, not 20ms, of which 1 failed.", got.Message)
+	require.Equal(t, "This trace took 10ms longer than the other trace: 100ms, not 90ms. What added most is inventory \"reserve\", 10ms: "+
+		"the request waited 30ms for it, not 20ms. 2 of its spans failed, not 0.", got.Message)
 	require.Len(t, got.Differences, 2, "inventory's span, and orders' call, which failed")
 	first := got.Differences[0]
 	require.Equal(t, openapi.Operation{Service: "inventory", Operation: "reserve"}, first.Path[4])
@@ -56,11 +56,12 @@ func TestCompareTraces(t *testing.T) {
 	require.EqualValues(t, -10e6, swapped.DifferenceNS)
 	require.Len(t, swapped.Differences, 1)
 	require.Equal(t, 1, swapped.More)
-	require.Contains(t, swapped.Message, "This trace took 10ms less than the other trace")
+	require.Equal(t, "This trace took 10ms less than the other trace: 90ms, not 100ms. What saved most is inventory \"reserve\", 10ms: "+
+		"the request waited 20ms for it, not 30ms. 0 of its spans failed, not 2.", swapped.Message)
 
 	same := answerTo[openapi.ComparisonAnswer](t, h, "/traces/"+knownID+"/compare?with="+knownID)
 	require.Empty(t, same.Differences)
-	require.Equal(t, "This trace took as long as the other trace: 100ms. Nothing differs.", same.Message)
+	require.Equal(t, "This trace took as long as the other trace: 100ms.", same.Message)
 }
 
 // usualShop is 40 traces of 90 ms, released so many minutes before the shop's trace.
@@ -90,7 +91,8 @@ func TestCompareWithUsual(t *testing.T) {
 	require.Equal(t, []openapi.Operation{{Service: "inventory", Operation: "reserve"}}, first.Path)
 	require.EqualValues(t, 10e6, first.ContributionNS)
 	require.InDelta(t, 1, first.OtherCalls, 0)
-	require.Contains(t, got.Message, "10ms longer than usual: 100ms, not 90ms.")
+	require.Equal(t, "This trace took 10ms longer than usual: 100ms, not 90ms. What added most is inventory \"reserve\", 10ms: "+
+		"the request waited 30ms for it, not 20ms. 2 of its spans failed, not 0.", got.Message)
 
 	// What was released in the trace's own minute, or long ago, is not what was usual.
 	for _, minutes := range []int{0, 61} {
@@ -138,6 +140,33 @@ func TestBadComparisons(t *testing.T) {
 		require.Equal(t, "id", p.Field)
 		require.Contains(t, p.Detail, "no critical path")
 	}
+}
+
+// What was called in one of the two only is told as that, and so is how often.
+func TestComparisonMessages(t *testing.T) {
+	less := func() ptrace.Traces { // without inventory, which orders asks thrice instead of once
+		td := otherShop()
+		td.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool {
+			name, _ := rs.Resource().Attributes().Get("service.name")
+			return name.Str() == "inventory"
+		})
+		orders := td.ResourceSpans().At(1).ScopeSpans().At(0).Spans()
+		for i := range 2 {
+			orders.At(1).CopyTo(orders.AppendEmpty())
+			orders.At(2 + i).SetSpanID(pcommon.SpanID{7: byte(6 + i)})
+		}
+		return td
+	}
+	h := storedHandler(t, storedShop(), less())
+	of := func(id, with string) string {
+		return answerTo[openapi.ComparisonAnswer](t, h, "/traces/"+id+"/compare?with="+with).Message
+	}
+	require.Contains(t, of(knownID, otherID), ` What added most is inventory "reserve", 30ms: the other trace did not call it. 2 of`)
+	require.Contains(t, of(otherID, knownID), ` What saved most is inventory "reserve", 30ms: it was not called. 0 of`)
+
+	h = storedHandler(t, append(usualShop(10), less())...)
+	require.Equal(t, "This trace took as long as usual: 90ms. What added most is orders \"reserve\", 20ms: the request waited 40ms for it, "+
+		"not 20ms, in 3 calls, not 1.", of(otherID, "usual"))
 }
 
 func TestCompareDifferentEntries(t *testing.T) {

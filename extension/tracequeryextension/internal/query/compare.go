@@ -35,9 +35,9 @@ type UsualTrace struct {
 	Window tracestore.AggregateQuery
 	// Traces is how many there were, and Errors in how many something failed.
 	Traces, Errors int64
-	// Duration is the mean duration of their requests, nanoseconds.
-	Duration float64
-	shape    *tracediff.Shape
+	// Duration is the mean duration of their requests, nanoseconds, and FailedSpans how many spans of one failed in the mean.
+	Duration, FailedSpans float64
+	shape                 *tracediff.Shape
 }
 
 // NoUsualError says that too few traces of the entry were released before to say what is usual.
@@ -139,6 +139,7 @@ func (s *Service) usualTrace(ctx context.Context, tenant string, trace *Trace, e
 			SelfTime: float64(row.SelfTime) / float64(usual.Traces), PathTime: float64(row.CriticalPathTime) / float64(whole),
 		})
 	}
-	usual.Duration = usual.shape.Total().PathTime
+	total := usual.shape.Total()
+	usual.Duration, usual.FailedSpans = total.PathTime, total.Errors
 	return usual, ctx.Err()
 }
