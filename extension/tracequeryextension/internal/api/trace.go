@@ -25,7 +25,11 @@ func (h *handler) GetTrace(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	trace, err := h.Service.Trace(r.Context(), tenant, id)
+	read := h.Service.Trace
+	if view.brief() {
+		read = h.Service.TraceForView
+	}
+	trace, err := read(r.Context(), tenant, id)
 	if err != nil {
 		h.writeFailure(w, r, err)
 		return

@@ -12,7 +12,6 @@ import (
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/conventions"
-	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // traceAnswer writes a trace as the answer of GET /traces/{id}. It refers into the trace and copies no span, so that
@@ -37,11 +36,11 @@ type traceAnswer struct {
 // newTraceAnswer makes one; found is false where the view is of a span that the trace has not.
 func newTraceAnswer(trace *query.Trace, view *traceView, links *Links) (a *traceAnswer, found bool) {
 	a = &traceAnswer{analysis: trace.Analysis, view: view, correlations: links}
-	if a.order, a.total, found = view.spans(a.analysis.Tree); !found {
+	if a.order, a.total, found = view.spans(trace); !found {
 		return nil, false
 	}
 	if !view.summary {
-		a.leeways = trace.Analysis.Leeways()
+		a.leeways = trace.Leeways()
 		a.findResources()
 	}
 	return a, true
@@ -154,37 +153,6 @@ func (a *traceAnswer) longest() []int {
 	})
 	order = order[:most]
 	slices.Sort(order)
-	return order
-}
-
-// startOrder sorts the spans by start; of equal ones a parent stands before its children.
-func startOrder(tree *tracetree.Tree) []int {
-	order := make([]int, 0, len(tree.Nodes))
-	// In depth-first order parents stand before their children, and a stable sort keeps that.
-	reached := make([]bool, len(tree.Nodes))
-	var stack []int
-	visit := func(root int) {
-		stack = append(stack, root)
-		for len(stack) > 0 {
-			i := stack[len(stack)-1]
-			stack = stack[:len(stack)-1]
-			if reached[i] {
-				continue
-			}
-			reached[i] = true
-			order = append(order, i)
-			for _, child := range slices.Backward(tree.Children(i)) {
-				stack = append(stack, child)
-			}
-		}
-	}
-	for _, root := range tree.Roots {
-		visit(root)
-	}
-	for i := range tree.Nodes { // none is lost, whatever the tree makes of broken input
-		visit(i)
-	}
-	sortByStart(tree, order)
 	return order
 }
 

@@ -1,11 +1,10 @@
 package api
 
 import (
-	"slices"
-
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
@@ -74,12 +73,13 @@ func (p *requestParser) between(field string, value, least, most int) int {
 
 // spans lists the spans of the view (node indexes) by start, parents before their children; found is false where it is of a span that the
 // trace has not. total is how many there are before offset and limit.
-func (v *traceView) spans(tree *tracetree.Tree) (order []int, total int, found bool) {
+func (v *traceView) spans(trace *query.Trace) (order []int, total int, found bool) {
+	tree := trace.Analysis.Tree
 	switch {
 	case v.summary:
 		return nil, 0, true
 	case v.span == nil && v.depth == nil:
-		order = startOrder(tree)
+		order = trace.StartOrder()
 	default:
 		roots := tree.Roots
 		if v.span != nil {
@@ -88,7 +88,7 @@ func (v *traceView) spans(tree *tracetree.Tree) (order []int, total int, found b
 			}
 		}
 		order = below(tree, roots, v.depth)
-		sortByStart(tree, order)
+		query.SortByStart(tree, order)
 	}
 	total = len(order)
 	if v.windowed {
@@ -133,17 +133,4 @@ func below(tree *tracetree.Tree, roots []int, depth *int) (order []int) {
 		}
 	}
 	return order
-}
-
-// sortByStart sorts spans in which parents stand before their children; of equal starts they stay as they are.
-func sortByStart(tree *tracetree.Tree, order []int) {
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case tree.Nodes[a].Start < tree.Nodes[b].Start:
-			return -1
-		case tree.Nodes[a].Start > tree.Nodes[b].Start:
-			return 1
-		}
-		return 0
-	})
 }
