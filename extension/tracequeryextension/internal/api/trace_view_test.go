@@ -7,8 +7,10 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -218,4 +220,23 @@ func TestCorrelationLinks(t *testing.T) {
 	summary := httptest.NewRecorder()
 	NewHandler(s).ServeHTTP(summary, get("/traces/"+knownID+"?fields=summary"))
 	require.Contains(t, summary.Body.String(), `"correlation_links":[{"name":"logs"`)
+}
+
+// Windows of a trace that is remembered share it, and change nothing of it.
+func TestWindowsAtOnce(t *testing.T) {
+	h := testHandler(stores(func() ptrace.Traces { return largeTrace(6000) }))
+	want := do(h, get("/traces/"+knownID+"?span_offset=3000&span_limit=10")).Body.String()
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for _, query := range []string{"?fields=summary", "?depth=1", "?format=otlp", "?span_offset=3000&span_limit=10"}[i%3:] {
+				response := do(h, get("/traces/"+knownID+query))
+				assert.Equal(t, http.StatusOK, response.Code)
+				if query[1] == 's' {
+					assert.Equal(t, want, response.Body.String())
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

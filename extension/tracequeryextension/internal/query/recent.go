@@ -11,10 +11,9 @@ import (
 const (
 	// recentSpans is from how many spans on a trace is remembered: reading a smaller one takes no time worth saving.
 	recentSpans = 5000
-	// recentBytes, as OTLP protobuf, is the largest trace that is remembered.
-	recentBytes = 32 << 20
-	// recentTraces is how many are.
-	recentTraces = 2
+	// recentBytes, as OTLP protobuf, is what the traces that are remembered have together at most; in memory they take some five times as
+	// much. A trace of 100,000 spans has about 40 MiB.
+	recentBytes = 64 << 20
 	// recentTime is for how long after it was read.
 	recentTime = 10 * time.Second
 )
@@ -24,6 +23,7 @@ const (
 type recent struct {
 	mu     sync.Mutex    // guards the fields below
 	traces []recentTrace // the latest last
+	size   int           // of all traces
 	// deletions counts them: what was read before one is not remembered behind it.
 	deletions int
 }
@@ -59,10 +59,10 @@ func (r *recent) put(tenant string, trace *Trace, deletions int) {
 	if r.deletions != deletions || r.find(tenant, trace.ID) >= 0 {
 		return
 	}
-	if len(r.traces) == recentTraces {
-		r.traces[0].forget.Stop()
-		r.traces = slices.Delete(r.traces, 0, 1) // which clears what it leaves behind
+	for r.size+trace.size > recentBytes {
+		r.remove(0)
 	}
+	r.size += trace.size
 	r.traces = append(r.traces, recentTrace{tenant, trace, time.AfterFunc(recentTime, func() { r.drop(trace) })})
 }
 
@@ -72,13 +72,22 @@ func (r *recent) deleted(tenant string, id pcommon.TraceID) {
 	defer r.mu.Unlock()
 	r.deletions++
 	if at := r.find(tenant, id); at >= 0 {
-		r.traces[at].forget.Stop()
-		r.traces = slices.Delete(r.traces, at, at+1)
+		r.remove(at)
 	}
 }
 
+// drop forgets a trace whose time is over.
 func (r *recent) drop(trace *Trace) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.traces = slices.DeleteFunc(r.traces, func(known recentTrace) bool { return known.trace == trace })
+	if at := slices.IndexFunc(r.traces, func(known recentTrace) bool { return known.trace == trace }); at >= 0 {
+		r.remove(at)
+	}
+}
+
+// remove removes a trace. mu is held.
+func (r *recent) remove(at int) {
+	r.traces[at].forget.Stop()
+	r.size -= r.traces[at].trace.size
+	r.traces = slices.Delete(r.traces, at, at+1) // which clears what it leaves behind
 }
