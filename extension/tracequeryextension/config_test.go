@@ -50,6 +50,14 @@ func TestFullConfig(t *testing.T) {
 	require.Equal(t, "/srv/backups", config.BackupDir)
 	require.Equal(t, "x-team", config.Tenant.Header)
 	require.Equal(t, 5*time.Second, config.QueryTimeout)
+	require.Equal(t, []LinkConfig{
+		{Name: "logs", URL: "https://logs.example/?trace={trace_id}&from={from_ms}"},
+		{Name: "logs", URL: "https://logs.example/?pod={resource.k8s.pod.name}", On: "span"},
+	}, config.Links)
+	links, err := makeLinks(config.Links)
+	require.NoError(t, err)
+	require.Len(t, links.Trace, 1)
+	require.Len(t, links.Spans, 1)
 }
 
 func TestConfigFaults(t *testing.T) {
@@ -72,6 +80,19 @@ func TestConfigFaults(t *testing.T) {
 		"connection without timeout": {
 			func(c *Config) { c.QueryTimeout, c.HTTP.WriteTimeout = 2*time.Hour, 0 },
 			nil,
+		},
+		"faulty links": {
+			func(c *Config) {
+				c.Links = []LinkConfig{
+					{Name: "logs", URL: "https://logs.example/{trace_id}"},
+					{Name: "logs", URL: "https://logs.example/{span_id}", On: "trace"},
+					{URL: "logs.example", On: "host"},
+				}
+			},
+			[]string{
+				"links[1]::name: another link on a trace is called \"logs\" too", "links[1]::url: has {span_id}, which only a span has",
+				"links[2]::on: must be trace or span", "links[2]::name: ", "links[2]::url: must begin with http",
+			},
 		},
 		"confighttp's auth": {
 			func(c *Config) { c.HTTP.Auth = configoptional.Some(confighttp.AuthConfig{}) },
