@@ -105,9 +105,7 @@ func newEventStream(w http.ResponseWriter) *eventStream {
 	header.Set(gzhttp.HeaderNoCompression, "1") // an event is to leave at once
 	header.Set("X-Accel-Buffering", "no")       // and is not to wait in nginx either
 	s := &eventStream{jsonWriter: newJSONWriter(w), w: w, controller: http.NewResponseController(w)}
-	// The server's times to read a request and to write an answer are for those that end. Where there are none to set, as in a test, there
-	// are none to lift.
-	_ = s.controller.SetReadDeadline(time.Time{})
+	// The server's time to write an answer is for those that end. Where none can be set, as in a test, there is none to lift.
 	_ = s.controller.SetWriteDeadline(time.Now().Add(tailWriteTimeout))
 	beginAnswer(w, "text/event-stream")
 	return s
