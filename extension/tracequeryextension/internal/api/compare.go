@@ -166,8 +166,11 @@ func comparisonMessage(c *query.Comparison) string {
 			break
 		}
 	}
-	if failed := float64(c.Trace.Analysis.ErrorCount); number(failed) != number(otherErrors) {
+	switch failed := float64(c.Trace.Analysis.ErrorCount); {
+	case failed > 0 && number(failed) != number(otherErrors):
 		fmt.Fprintf(&b, " %s of its spans failed, not %s.", number(failed), number(otherErrors))
+	case failed == 0 && otherErrors > 0 && c.With != nil:
+		fmt.Fprintf(&b, " None of its spans failed, and %s of the other's did.", number(otherErrors))
 	}
 	return b.String()
 }
@@ -185,8 +188,8 @@ func writePart(b *strings.Builder, p *tracediff.Part, verb, than string) {
 		b.WriteString("the other trace did not call it.")
 	default:
 		fmt.Fprintf(b, "the request waited %s for it, not %s", readable(p.This.PathTime), readable(p.Other.PathTime))
-		if now, before := calls(p.This.Calls), number(p.Other.Calls); number(p.This.Calls) != before {
-			fmt.Fprintf(b, ", in %s, not %s", now, before)
+		if math.Abs(p.This.Calls-p.Other.Calls) >= 1 { // a mean is hardly ever a whole number
+			fmt.Fprintf(b, ", in %s, not %s", calls(p.This.Calls), number(p.Other.Calls))
 		}
 		b.WriteString(".")
 	}
