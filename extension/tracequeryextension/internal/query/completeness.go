@@ -108,7 +108,11 @@ func (t *Trace) addRemarks(w *Wholeness) {
 	}
 	switch t.Release.Outcome {
 	case conventions.OutcomeQuiet:
-		add(RemarkQuiet, t.Releases, "it was released because no span came for a while; nothing says that any is missing")
+		message := "it was released because no span came for a while"
+		if len(w.Missing) == 0 {
+			message += "; nothing says that any is missing"
+		}
+		add(RemarkQuiet, t.Releases, message)
 	case conventions.OutcomePart:
 		add(RemarkParts, t.Releases, "it is so large that it came in parts")
 	}

@@ -85,6 +85,10 @@ func TestWholeness(t *testing.T) {
 	cut.Truncated = true
 	require.Equal(t, []Remark{{RemarkTruncated, 1, "it is larger than 128 MiB: only the first 1 spans are read"}}, cut.Wholeness().Missing)
 	parents := traceOf(t, conventions.OutcomeComplete, whole+"\na 3 2 internal 5 9\na 5 4 internal 5 9").Wholeness().Missing
+	quiet := traceOf(t, conventions.OutcomeQuiet, whole).Wholeness().Remarks
+	require.Equal(t, "it was released because no span came for a while; nothing says that any is missing", quiet[0].Message)
+	quiet = traceOf(t, conventions.OutcomeQuiet, "a 2 1 internal 5 9").Wholeness().Remarks
+	require.Equal(t, "it was released because no span came for a while", quiet[0].Message)
 	require.Equal(t, "2 parents that spans name are not there: their service sends no spans, samples, or lost them", parents[0].Message)
 }
 
