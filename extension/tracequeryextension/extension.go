@@ -15,9 +15,11 @@ import (
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/extension/extensionauth"
+	"go.opentelemetry.io/otel/propagation"
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
@@ -32,8 +34,9 @@ type queryExtension struct {
 	// inFlight is filled by assembling processors, which start after and stop before this extension.
 	inFlight query.InFlight
 
-	server *http.Server // nil unless started
-	wg     sync.WaitGroup
+	telemetry *metadata.TelemetryBuilder // nil unless started
+	server    *http.Server               // nil unless started
+	wg        sync.WaitGroup
 }
 
 var (
@@ -56,14 +59,21 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 	if err != nil {
 		return err
 	}
+	limits := e.config.Limits
 	settings := api.Settings{
 		Service: &query.Service{
 			Storage:  func() (tracestore.Backend, error) { return provider.Backend(e.config.Storage) },
 			InFlight: &e.inFlight,
 			Timeout:  e.config.QueryTimeout,
+			Memory:   query.Memory{PerRequest: limits.MaxTraceBytes, Total: limits.MaxTotalTraceBytes},
 		},
 		Logger:       e.set.Logger,
 		TenantHeader: e.config.Tenant.Header,
+		AllowedHosts: e.config.hosts(),
+		Limits: api.Limits{
+			Concurrent: limits.MaxConcurrent, ConcurrentPerClient: limits.MaxConcurrentPerClient,
+			RatePerClient: limits.RatePerClient, BurstPerClient: limits.BurstPerClient,
+		},
 	}
 	if cors := e.config.HTTP.CORS.Get(); cors != nil {
 		settings.TrustedOrigins = cors.AllowedOrigins
@@ -79,6 +89,10 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 			return fmt.Errorf("%s: %w", e.key("backup_dir"), err)
 		}
 	}
+	if e.telemetry, err = metadata.NewTelemetryBuilder(e.set.TelemetrySettings); err != nil {
+		return fmt.Errorf("make the metrics of %s: %w", e.set.ID, err)
+	}
+	settings.Telemetry = e.telemetry
 	return e.serve(ctx, host, settings)
 }
 
@@ -95,6 +109,7 @@ func (e *queryExtension) serve(ctx context.Context, host component.Host, setting
 	if err != nil {
 		return fmt.Errorf("%s: make the server: %w", e.key("http"), errors.Join(err, listener.Close()))
 	}
+	server.Handler = continued(server.Handler)
 	e.server = server
 	e.wg.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -103,6 +118,14 @@ func (e *queryExtension) serve(ctx context.Context, host component.Host, setting
 	})
 	e.set.Logger.Info("queries are answered", zap.Stringer("endpoint", listener.Addr()))
 	return nil
+}
+
+// continued puts the caller's W3C trace context into the request's, so that the server's span continues the caller's trace. confighttp
+// reads it only where service::telemetry::traces::propagators names tracecontext, which is not the default.
+func continued(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))))
+	})
 }
 
 // loopback says whether an address is one that only this host reaches.
@@ -140,6 +163,9 @@ func (e *queryExtension) key(name string) string {
 
 // Shutdown lets running requests finish, within ctx and shutdownGrace, then cuts them off.
 func (e *queryExtension) Shutdown(ctx context.Context) error {
+	if e.telemetry != nil {
+		defer e.telemetry.Shutdown()
+	}
 	if e.server == nil {
 		return nil
 	}

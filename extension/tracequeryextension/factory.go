@@ -25,6 +25,13 @@ func createDefaultConfig() component.Config {
 	return &Config{
 		HTTP:         http,
 		Tenant:       TenantConfig{Header: tenant.DefaultHeader},
+		Limits: LimitsConfig{
+			MaxConcurrent:          defaultMaxConcurrent,
+			MaxConcurrentPerClient: defaultMaxConcurrentPerClient,
+			BurstPerClient:         defaultBurstPerClient,
+			MaxTraceBytes:          defaultMaxTraceBytes,
+			MaxTotalTraceBytes:     defaultMaxTotalTraceBytes,
+		},
 		QueryTimeout: defaultQueryTimeout,
 	}
 }

@@ -920,6 +920,9 @@ type Timeout = Problem
 // TooLarge An error by RFC 9457.
 type TooLarge = Problem
 
+// TooManyRequests An error by RFC 9457.
+type TooManyRequests = Problem
+
 // TraceNotFound An error by RFC 9457.
 type TraceNotFound = Problem
 
@@ -1099,22 +1102,33 @@ type Handlers interface {
 	GetTrace(w http.ResponseWriter, r *http.Request)
 }
 
-// Router takes routes by patterns as http.ServeMux has them.
+// Router takes the routes of operations.
 type Router interface {
-	HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request))
+	Handle(route Route, serve http.HandlerFunc)
 }
 
-// Register registers the routes of all operations.
+// Register registers the routes of all operations. What each needs is the security that the document says.
 func Register(router Router, handlers Handlers) {
-	router.HandleFunc("POST /admin/backup", handlers.CreateBackup)
-	router.HandleFunc("GET /openapi.yaml", handlers.GetDocument)
-	router.HandleFunc("DELETE /traces/{id}", handlers.DeleteTrace)
-	router.HandleFunc("GET /traces/{id}", handlers.GetTrace)
-	router.HandleFunc("GET /traces/attributes", handlers.GetAttributes)
-	router.HandleFunc("GET /traces/attributes/{key}/values", handlers.GetAttributeValues)
-	router.HandleFunc("GET /traces/dependencies", handlers.GetDependencies)
-	router.HandleFunc("GET /traces/operations", handlers.GetOperations)
-	router.HandleFunc("GET /traces/performance", handlers.GetPerformance)
-	router.HandleFunc("POST /traces/search", handlers.SearchTraces)
-	router.HandleFunc("GET /traces/services", handlers.GetServices)
+	router.Handle(Route{ID: "createBackup", Method: "POST", Path: "/admin/backup",
+		Access: AccessManage}, handlers.CreateBackup)
+	router.Handle(Route{ID: "getDocument", Method: "GET", Path: "/openapi.yaml",
+		Access: AccessRead}, handlers.GetDocument)
+	router.Handle(Route{ID: "deleteTrace", Method: "DELETE", Path: "/traces/{id}",
+		Access: AccessManage}, handlers.DeleteTrace)
+	router.Handle(Route{ID: "getTrace", Method: "GET", Path: "/traces/{id}",
+		Access: AccessRead}, handlers.GetTrace)
+	router.Handle(Route{ID: "getAttributes", Method: "GET", Path: "/traces/attributes",
+		Access: AccessRead}, handlers.GetAttributes)
+	router.Handle(Route{ID: "getAttributeValues", Method: "GET", Path: "/traces/attributes/{key}/values",
+		Access: AccessRead}, handlers.GetAttributeValues)
+	router.Handle(Route{ID: "getDependencies", Method: "GET", Path: "/traces/dependencies",
+		Access: AccessRead}, handlers.GetDependencies)
+	router.Handle(Route{ID: "getOperations", Method: "GET", Path: "/traces/operations",
+		Access: AccessRead}, handlers.GetOperations)
+	router.Handle(Route{ID: "getPerformance", Method: "GET", Path: "/traces/performance",
+		Access: AccessRead}, handlers.GetPerformance)
+	router.Handle(Route{ID: "searchTraces", Method: "POST", Path: "/traces/search",
+		Access: AccessRead}, handlers.SearchTraces)
+	router.Handle(Route{ID: "getServices", Method: "GET", Path: "/traces/services",
+		Access: AccessRead}, handlers.GetServices)
 }
