@@ -88,7 +88,9 @@ func TestConfigFaults(t *testing.T) {
 			func(c *Config) { c.AllowedHosts = []string{"", "http://a.example", "a.example:80", "*.example"} },
 			[]string{"allowed_hosts[0]: ", "allowed_hosts[1]: ", "allowed_hosts[2]: ", "allowed_hosts[3]: "},
 		},
-		"no limits": {func(c *Config) { c.Limits.MaxConcurrent, c.Limits.MaxConcurrentPerClient, c.Limits.RatePerClient = 0, 0, 0 }, nil},
+		"no limits": {func(c *Config) {
+			c.Limits.MaxConcurrent, c.Limits.MaxConcurrentPerClient, c.Limits.RatePerClient = 0, 0, 0
+		}, nil},
 		"bad limits": {
 			func(c *Config) {
 				c.Limits = LimitsConfig{MaxConcurrent: -1, MaxConcurrentPerClient: -1, RatePerClient: math.NaN(), MaxTraceBytes: 2, MaxTotalTraceBytes: 1}

@@ -15,10 +15,12 @@ import (
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/extension/extensionauth"
+	"go.opentelemetry.io/collector/extension/extensioncapabilities"
 	"go.opentelemetry.io/otel/propagation"
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/health"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -33,6 +35,7 @@ type queryExtension struct {
 	config *Config
 	// inFlight is filled by assembling processors, which start after and stop before this extension.
 	inFlight query.InFlight
+	health   health.Watch
 
 	telemetry *metadata.TelemetryBuilder // nil unless started
 	server    *http.Server               // nil unless started
@@ -42,6 +45,9 @@ type queryExtension struct {
 var (
 	_ extension.Extension         = (*queryExtension)(nil)
 	_ tracestore.InFlightRegistry = (*queryExtension)(nil)
+
+	_ componentstatus.Watcher               = (*queryExtension)(nil)
+	_ extensioncapabilities.PipelineWatcher = (*queryExtension)(nil)
 )
 
 func newExtension(set extension.Settings, config *Config) *queryExtension {
@@ -51,6 +57,23 @@ func newExtension(set extension.Settings, config *Config) *queryExtension {
 // RegisterInFlight implements tracestore.InFlightRegistry.
 func (e *queryExtension) RegisterInFlight(f tracestore.InFlight) (unregister func()) {
 	return e.inFlight.Register(f)
+}
+
+// ComponentStatusChanged implements componentstatus.Watcher. It is called before Start too.
+func (e *queryExtension) ComponentStatusChanged(source *componentstatus.InstanceID, event *componentstatus.Event) {
+	e.health.Note(source, event)
+}
+
+// Ready implements extensioncapabilities.PipelineWatcher: the receivers have started.
+func (e *queryExtension) Ready() error {
+	e.health.Running(true)
+	return nil
+}
+
+// NotReady implements extensioncapabilities.PipelineWatcher: the receivers will stop.
+func (e *queryExtension) NotReady() error {
+	e.health.Running(false)
+	return nil
 }
 
 // Start checks what the configuration names and serves.
@@ -69,6 +92,7 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 		},
 		Logger:       e.set.Logger,
 		TenantHeader: e.config.Tenant.Header,
+		Health:       &e.health,
 		AllowedHosts: e.config.hosts(),
 		Limits: api.Limits{
 			Concurrent: limits.MaxConcurrent, ConcurrentPerClient: limits.MaxConcurrentPerClient,
@@ -89,7 +113,7 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 			return fmt.Errorf("%s: %w", e.key("backup_dir"), err)
 		}
 	}
-	if e.telemetry, err = metadata.NewTelemetryBuilder(e.set.TelemetrySettings); err != nil {
+	if e.telemetry, err = newTelemetry(e.set.TelemetrySettings, &e.health); err != nil {
 		return fmt.Errorf("make the metrics of %s: %w", e.set.ID, err)
 	}
 	settings.Telemetry = e.telemetry

@@ -133,6 +133,15 @@ func startWith(
 // send makes one request on a connection of its own.
 func send(t *testing.T, r *http.Request) (status int, body string) {
 	t.Helper()
+	status, body, media := exchange(t, r)
+	if status >= 400 {
+		require.Equal(t, "application/problem+json", media)
+	}
+	return status, body
+}
+
+func exchange(t *testing.T, r *http.Request) (status int, body, media string) {
+	t.Helper()
 	transport := new(http.Transport)
 	defer transport.CloseIdleConnections()
 	response, err := transport.RoundTrip(r)
@@ -140,10 +149,7 @@ func send(t *testing.T, r *http.Request) (status int, body string) {
 	content, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
-	if status := response.StatusCode; status >= 400 {
-		require.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
-	}
-	return response.StatusCode, string(content)
+	return response.StatusCode, string(content), response.Header.Get("Content-Type")
 }
 
 func request(t *testing.T, method, url, body string) *http.Request {
@@ -326,7 +332,7 @@ func TestShutdownCutsARequestAtItsDeadline(t *testing.T) {
 	require.Error(t, <-cut)
 }
 
-// The server's own metrics tell routes and statuses apart, with and without an authenticator; trace_query adds none.
+// The server's metrics tell routes and statuses apart, with an authenticator too.
 func TestRequestMetrics(t *testing.T) {
 	telemetry := componenttest.NewTelemetry()
 	defer func() { require.NoError(t, telemetry.Shutdown(context.Background())) }()

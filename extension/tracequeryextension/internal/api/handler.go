@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/health"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -33,6 +34,8 @@ type Settings struct {
 	AllowedHosts []string
 	// Limits bounds how many requests are served.
 	Limits Limits
+	// Health knows how the process does.
+	Health *health.Watch
 	// Telemetry counts requests.
 	Telemetry *metadata.TelemetryBuilder
 	// Loopback says that nobody reaches the server from another host.

@@ -32,8 +32,10 @@ var operationRequests = map[string]func() *http.Request{
 	"getAttributes":      func() *http.Request { return get("/traces/attributes") },
 	"getDependencies":    func() *http.Request { return get("/traces/dependencies?service=inventory") },
 	"getDocument":        func() *http.Request { return get("/openapi.yaml") },
+	"getLiveness":        func() *http.Request { return get("/healthz") },
 	"getOperations":      func() *http.Request { return get("/traces/operations") },
 	"getPerformance":     func() *http.Request { return get("/traces/performance") },
+	"getReadiness":       func() *http.Request { return get("/readyz") },
 	"getServices":        func() *http.Request { return get("/traces/services") },
 	"getTrace":           func() *http.Request { return get("/traces/" + knownID) },
 	"searchTraces":       func() *http.Request { return postSearch("{}") },
@@ -56,7 +58,7 @@ var pageRequests = map[string]func(cursor string) *http.Request{
 }
 
 // tenantless are the operations that are about no tenant's traces.
-var tenantless = []string{"createBackup", "getDocument"}
+var tenantless = []string{"createBackup", "getDocument", "getLiveness", "getReadiness"}
 
 // routeList collects the routes of all operations.
 type routeList []openapi.Route

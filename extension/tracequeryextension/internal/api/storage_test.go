@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.uber.org/zap"
 
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/health"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -136,6 +137,7 @@ func settings(s *fakeStorage) Settings {
 			Memory:   query.Memory{PerRequest: 1 << 20, Total: 1 << 20},
 		},
 		Telemetry:    nopTelemetry(),
+		Health:       new(health.Watch),
 		Logger:       zap.NewNop(),
 		TenantHeader: tenantHeader,
 		AllowedHosts: []string{"example.com"}, // of httptest
