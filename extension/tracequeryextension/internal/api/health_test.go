@@ -73,6 +73,11 @@ func TestProbesTellStrangersNothing(t *testing.T) {
 			}
 		}
 	}
+	wrong := get("/healthz")
+	wrong.Method = http.MethodPost
+	requireProblem(t, http.StatusMethodNotAllowed, do(h, wrong))
+	wrong = get("/healthz/x")
+	requireProblem(t, http.StatusUnauthorized, do(h, wrong))
 	s.ReadAuthenticator = nil
 	r := get("/healthz")
 	require.Len(t, healthOf(t, NewHandler(s), r, 200).Components, 1, "where everybody may read")

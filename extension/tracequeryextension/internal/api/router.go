@@ -47,7 +47,7 @@ func (t *router) Handle(operation openapi.Route, serve http.HandlerFunc) {
 	if !known {
 		handlers = make(route)
 		t.routes[operation.Path] = handlers
-		t.mux.Handle(operation.Path, t.dispatch(handlers))
+		t.mux.Handle(operation.Path, t.dispatch(handlers, operation.Access))
 	}
 	handlers[operation.Method] = t.guard(operation, serve)
 	if operation.Method == http.MethodGet {
@@ -65,9 +65,12 @@ func (t *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.mux.ServeHTTP(w, r)
 }
 
-// dispatch finds the handler of a path by the request's method.
-func (t *router) dispatch(handlers route) http.Handler {
-	other := t.guard(nowhere, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+// dispatch finds the handler of a path by the request's method. Others are told which there are, with the access that the first needs, but
+// change nothing.
+func (t *router) dispatch(handlers route, first openapi.Access) http.Handler {
+	wrong := nowhere
+	wrong.Access = min(first, openapi.AccessRead)
+	other := t.guard(wrong, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		allow := strings.Join(slices.Sorted(maps.Keys(handlers)), ", ")
 		w.Header().Set("Allow", allow)
 		newProblem(http.StatusMethodNotAllowed, fault{Detail: "allowed here: " + allow}).write(w)
