@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -128,8 +129,11 @@ func (e *queryExtension) serve(ctx context.Context, host component.Host, setting
 			e.key("http::endpoint"), httpConfig.NetAddr.Endpoint, err)
 	}
 	settings.Loopback = loopback(listener.Addr())
-	server, err := httpConfig.ToServer(ctx, host.GetExtensions(), e.set.TelemetrySettings, api.NewHandler(settings),
-		confighttp.WithErrorHandler(api.WriteServerProblem))
+	options := []confighttp.ToServerOption{confighttp.WithErrorHandler(api.WriteServerProblem)}
+	if algorithms := httpConfig.CompressionAlgorithms; algorithms == nil || slices.Contains(algorithms, "zstd") {
+		options = append(options, confighttp.WithDecoder("zstd", api.DecodeZstd))
+	}
+	server, err := httpConfig.ToServer(ctx, host.GetExtensions(), e.set.TelemetrySettings, api.NewHandler(settings), options...)
 	if err != nil {
 		return fmt.Errorf("%s: make the server: %w", e.key("http"), errors.Join(err, listener.Close()))
 	}

@@ -9,10 +9,12 @@ import (
 	"iter"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
@@ -190,11 +192,28 @@ func TestRequestBodies(t *testing.T) {
 		require.NoError(t, z.Close())
 		return compressed.String()
 	}
+	zstandard := func(body string, window int) string {
+		var compressed bytes.Buffer
+		z, err := zstd.NewWriter(&compressed, zstd.WithWindowSize(window))
+		require.NoError(t, err)
+		for _, part := range []string{body, " "} { // of several blocks, so that the frame has a window
+			_, err = z.Write([]byte(part))
+			require.NoError(t, err)
+			require.NoError(t, z.Flush())
+		}
+		require.NoError(t, z.Close())
+		return compressed.String()
+	}
 	for name, test := range map[string]struct {
 		body, encoding string
 		status         int
 	}{
 		"compressed":              {compress("{}"), "gzip", 200},
+		"zstandard":               {zstandard("{}", 8<<20), "zstd", 200},
+		"a window of 16 MiB":      {zstandard("{}", 16<<20), "zstd", 400},
+		"a window of 512 MiB":     {zstandard("{}", 512<<20), "zstd", 400},
+		"zstandard, too large":    {zstandard(strings.Repeat(" ", 10_000), 1<<20), "zstd", 413},
+		"snappy of 4 GiB":         {"\xff\xff\xff\xff\x0f1234567890", "snappy", 400},
 		"too large":               {strings.Repeat(" ", 101), "", 413},
 		"too large when unpacked": {compress(strings.Repeat(" ", 10_000)), "gzip", 413},
 		"unknown compression":     {"{}", "rot13", 400},
@@ -203,8 +222,12 @@ func TestRequestBodies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := request(t, "POST", url, test.body)
 			r.Header.Set("Content-Encoding", test.encoding)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			status, body := send(t, r)
+			runtime.ReadMemStats(&after)
 			require.Equal(t, test.status, status, body)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(40<<20))
 		})
 	}
 }
