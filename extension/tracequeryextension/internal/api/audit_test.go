@@ -45,6 +45,7 @@ func TestChangesAreOnRecord(t *testing.T) {
 	s := settings(nil)
 	s.Service.Storage = func() (tracestore.Backend, error) { return backuper{}, nil }
 	s.ManageAuthenticator = tokens{"Bearer manager": {"subject": "ann", "raw": "secret", tenant.Claim: "shop"}}
+	s.ReadAuthenticator = tokens{"Bearer reader": {"subject": "bob", tenant.Claim: "shop"}}
 	ask := func(r *http.Request, token string) *http.Request {
 		r.Header.Set("Authorization", token)
 		return r
@@ -60,12 +61,13 @@ func TestChangesAreOnRecord(t *testing.T) {
 		},
 		{"operation": "createBackup", "target": "/admin/backup", "outcome": "refused", "status": int64(400), "subject": "ann", "tenant": "shop"},
 		{"operation": "deleteTrace", "target": "/traces/" + knownID, "outcome": "refused", "status": int64(404), "subject": "ann", "tenant": "shop"},
+		{"operation": "deleteTrace", "target": "/traces/" + knownID, "outcome": "refused", "status": int64(403), "subject": "bob", "tenant": "shop"},
 		{"operation": "deleteTrace", "target": "/traces/" + knownID, "outcome": "refused", "status": int64(401)},
 		{"operation": "deleteTrace", "target": "/traces/" + knownID, "outcome": "refused", "status": int64(403)},
 		{"operation": "deleteTrace", "target": "/traces/" + knownID, "outcome": "refused", "status": int64(403)},
 	}, auditLog(t, &s,
 		ask(postBackup(`{"name": "copy"}`), "Bearer manager"), ask(postBackup(`{"name": ".."}`), "Bearer manager"),
-		ask(deleteTrace(knownID), "Bearer manager"), ask(deleteTrace(knownID), "Bearer wrong"), foreign, elsewhere,
+		ask(deleteTrace(knownID), "Bearer manager"), ask(deleteTrace(knownID), "Bearer reader"), ask(deleteTrace(knownID), "Bearer wrong"), foreign, elsewhere,
 		get("/traces/"+knownID), postSearch("{}"), get("/nowhere"), // which change nothing
 	))
 }

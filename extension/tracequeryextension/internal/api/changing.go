@@ -37,7 +37,8 @@ func (h *handler) manageAuthenticated(next http.Handler) http.Handler {
 			return
 		}
 		if h.ReadAuthenticator != nil {
-			if _, readErr := h.ReadAuthenticator.Authenticate(r.Context(), r.Header); readErr == nil {
+			if ctx, readErr := h.ReadAuthenticator.Authenticate(r.Context(), r.Header); readErr == nil {
+				h.noteClient(r.WithContext(ctx))
 				h.refuse(w, r, refusedForbidden, newProblem(http.StatusForbidden, fault{
 					"Authorization", "may read, but not change anything (manage_auth)",
 				}))
