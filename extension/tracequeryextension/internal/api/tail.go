@@ -34,8 +34,7 @@ func (h *handler) TailTraces(w http.ResponseWriter, r *http.Request) {
 	var tooMany *query.TooManyTailsError
 	switch {
 	case errors.As(err, &tooMany):
-		w.Header().Set("Retry-After", "10")
-		newProblem(http.StatusTooManyRequests, fault{Detail: tooMany.Error()}).write(w)
+		h.tooMany(w, r, refusedConcurrency, 10*time.Second, tooMany.Error())
 		return
 	case errors.Is(err, query.ErrNoTail):
 		newProblem(http.StatusNotImplemented, fault{Detail: err.Error()}).write(w)

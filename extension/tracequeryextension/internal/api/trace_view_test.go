@@ -224,7 +224,9 @@ func TestCorrelationLinks(t *testing.T) {
 
 // Windows of a trace that is remembered share it, and change nothing of it.
 func TestWindowsAtOnce(t *testing.T) {
-	h := testHandler(stores(func() ptrace.Traces { return largeTrace(6000) }))
+	s := settings(stores(func() ptrace.Traces { return largeTrace(6000) }))
+	s.Service.Memory.PerRequest, s.Service.Memory.Total = 1<<30, 1<<30
+	h := NewHandler(s)
 	want := do(h, get("/traces/"+knownID+"?span_offset=3000&span_limit=10")).Body.String()
 	var wg sync.WaitGroup
 	for i := range 8 {

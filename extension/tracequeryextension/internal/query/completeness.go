@@ -79,7 +79,7 @@ func (t *Trace) addMissing(w *Wholeness) {
 	if t.Truncated {
 		w.Missing = append(w.Missing, Remark{
 			RemarkTruncated, t.Analysis.SpanCount,
-			fmt.Sprintf("it is larger than %d MiB: only the first %d spans are read", maxTraceBytes>>20, t.Analysis.SpanCount),
+			fmt.Sprintf("it is larger than one request reads (limits::max_trace_bytes): only the first %d spans are here", t.Analysis.SpanCount),
 		})
 	}
 	if remark, cut := cutShort[t.Release.Outcome]; cut {

@@ -83,7 +83,7 @@ func TestWholeness(t *testing.T) {
 	}
 	cut := traceOf(t, conventions.OutcomeComplete, whole)
 	cut.Truncated = true
-	require.Equal(t, []Remark{{RemarkTruncated, 1, "it is larger than 128 MiB: only the first 1 spans are read"}}, cut.Wholeness().Missing)
+	require.Equal(t, []Remark{{RemarkTruncated, 1, "it is larger than one request reads (limits::max_trace_bytes): only the first 1 spans are here"}}, cut.Wholeness().Missing)
 	parents := traceOf(t, conventions.OutcomeComplete, whole+"\na 3 2 internal 5 9\na 5 4 internal 5 9").Wholeness().Missing
 	quiet := traceOf(t, conventions.OutcomeQuiet, whole).Wholeness().Remarks
 	require.Equal(t, "it was released because no span came for a while; nothing says that any is missing", quiet[0].Message)
