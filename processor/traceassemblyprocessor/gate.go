@@ -24,6 +24,13 @@ func (g *gate) start() {
 	g.open = !g.closed
 }
 
+// lets says whether the gate is open.
+func (g *gate) lets() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.open
+}
+
 func (g *gate) enter() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
