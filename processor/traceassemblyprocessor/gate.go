@@ -24,11 +24,11 @@ func (g *gate) start() {
 	g.open = !g.closed
 }
 
-// lets says whether the gate is open.
-func (g *gate) lets() bool {
+// opened says whether the gate has been opened, or will not be any more.
+func (g *gate) opened() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.open
+	return g.open || g.closed
 }
 
 func (g *gate) enter() bool {

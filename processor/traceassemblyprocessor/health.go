@@ -78,7 +78,7 @@ func (h *intakeHealth) run(p *assemblyProcessor, host component.Host) {
 			return
 		}
 		err := h.failing(p.now(), p.hasRoom())
-		if !p.gate.lets() {
+		if !p.gate.opened() {
 			err = errReplaying
 		}
 		if h.told == (err != nil) {
