@@ -60,6 +60,32 @@ var importRules = []importRule{
 		[]string{"internal/conventions", "internal/tracetree"},
 		"the contract knows no backend and no analysis",
 	},
+	{
+		"internal/servicemap/rollupmap",
+		[]string{"internal/analysis/blastradius", "internal/servicemap", "internal/tracestore"},
+		"it answers from the rollups, through their contract",
+	},
+	{
+		"internal/servicemap/neo4jmap",
+		[]string{
+			"internal/analysis/blastradius", "internal/analysis/servicegraph", "internal/conventions", "internal/servicemap",
+			"internal/tracestore/rollup", "internal/tracestore/tracerow", "internal/tracetree",
+		},
+		"a storage of the map knows the contract; what a call adds, the rollups say",
+	},
+	{
+		"internal/servicemap/servicemaptest",
+		[]string{
+			"internal/analysis", "internal/conventions", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tracegen",
+			"internal/tracestore/memstore", "internal/tracestore/storetest", "internal/tracetree",
+		},
+		"the suite drives storages of the map through the contract, and holds them against the shop's truth and the reference",
+	},
+	{
+		"internal/servicemap",
+		[]string{"internal/analysis/blastradius", "internal/analysis/servicegraph"},
+		"the contract knows no storage; its answers are in the words of the analysis of graphs",
+	},
 	{"internal/codec", nil, "it knows bytes, not what they mean"},
 	{"internal/otlpwire", nil, "it knows how OTLP is written, not what Tracewright makes of it"},
 	{"internal/rawspans", []string{"internal/otlpwire"}, "how a request goes through a pipeline as it came; those at both ends know of it"},
@@ -123,9 +149,10 @@ var importRules = []importRule{
 
 // Each heavy driver is imported by one package, and its types do not leave it.
 var drivers = map[string]string{
-	"github.com/cockroachdb/pebble": "internal/tracestore/pebblestore",
-	"gonum.org/v1/gonum":            "internal/analysis/servicegraph",
-	"github.com/ebitengine/purego":  "internal/testservers/chserver",
+	"github.com/cockroachdb/pebble":    "internal/tracestore/pebblestore",
+	"gonum.org/v1/gonum":               "internal/analysis/servicegraph",
+	"github.com/ebitengine/purego":     "internal/testservers/chserver",
+	"github.com/neo4j/neo4j-go-driver": "internal/servicemap/neo4jmap",
 }
 
 // driverParts are parts of a driver that are useful on their own, with the further packages that may import them.
