@@ -112,6 +112,11 @@ var importRules = []importRule{
 		"the exporter finds its backend through component.Host",
 	},
 	{
+		"exporter/servicemapexporter",
+		[]string{"internal/servicemap", "internal/servicemap/neo4jmap"},
+		"it hands calls to the one storage of the map that is written by itself",
+	},
+	{
 		"extension/tracestoreextension",
 		[]string{"internal/conventions", "internal/tracestore", "internal/tracestore/pebblestore"},
 		"the only place that wires a backend in",

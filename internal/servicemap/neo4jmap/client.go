@@ -84,7 +84,8 @@ func (c *ClientConfig) target(ctx context.Context) (uri string, secure *tls.Conf
 func (c *client) close(ctx context.Context) error { return c.driver.Close(ctx) }
 
 // transaction runs work until it is committed, or fails for another reason than a deadlock or a lost connection. What the server
-// committed before its connection was lost comes back as an error.
+// committed before its connection was lost comes back as an error. work returns errors of the driver as they are: it knows them by
+// their types.
 func (c *client) transaction(ctx context.Context, mode neo4j.AccessMode, work func(tx *transaction) error) error {
 	session := c.driver.NewSession(ctx, neo4j.SessionConfig{AccessMode: mode, DatabaseName: c.config.Database})
 	defer func() {
@@ -149,20 +150,29 @@ func (r record) is(column string) bool {
 
 // explain says what to mend. The result is servicemap.ErrUnavailable where the server does not answer or refuses.
 func (c *client) explain(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() != nil && !neo4j.IsNeo4jError(err) && errors.Is(err, ctx.Err()) {
-		return err
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return errors.Join(ctx.Err(), err)
+	case ctx.Err() != nil:
+		return fmt.Errorf("Neo4j at %s has not answered in time: %w", c.config.URI, errors.Join(ctx.Err(), err))
+	}
+	last := err
+	var limit *neo4j.TransactionExecutionLimit
+	if errors.As(err, &limit) && len(limit.Errors) > 0 {
+		last = limit.Errors[len(limit.Errors)-1]
 	}
 	var refused *neo4j.Neo4jError
+	var lost *neo4j.ConnectivityError
 	switch {
-	case errors.As(err, &refused) && strings.HasPrefix(refused.Code, "Neo.ClientError.Security."):
+	case errors.As(last, &refused) && strings.HasPrefix(refused.Code, "Neo.ClientError.Security."):
 		return fmt.Errorf("%w: Neo4j at %s refuses the user %q; check neo4j::username and neo4j::password: %w",
 			servicemap.ErrUnavailable, c.config.URI, c.config.Username, err)
-	case errors.As(err, &refused) && refused.Code == "Neo.ClientError.Database.DatabaseNotFound":
+	case errors.As(last, &refused) && refused.Code == "Neo.ClientError.Database.DatabaseNotFound":
 		return fmt.Errorf("%w: Neo4j at %s has no database %q; check neo4j::database: %w",
 			servicemap.ErrUnavailable, c.config.URI, c.config.Database, err)
-	case errors.As(err, &refused):
-		return fmt.Errorf("Neo4j at %s: %w", c.config.URI, err)
-	case neo4j.IsConnectivityError(err), neo4j.IsTransactionExecutionLimit(err):
+	case errors.As(last, &lost):
 		return fmt.Errorf("%w: Neo4j at %s cannot be reached; check that it runs, and neo4j::uri: %w", servicemap.ErrUnavailable, c.config.URI, err)
 	}
 	return fmt.Errorf("Neo4j at %s: %w", c.config.URI, err)

@@ -255,13 +255,10 @@ func (r *rows) write(tx *transaction) error {
 	}
 	for _, b := range bucketed {
 		if err := writeRows(tx, countedStatements[b.rel], r.counted[b.rel], (*row).parameters); err != nil {
-			return fmt.Errorf("write %s: %w", b.rel, err)
+			return err
 		}
 	}
-	if err := writeRows(tx, mergePairs, r.pairs, (*row).pairParameters); err != nil {
-		return fmt.Errorf("write DEPENDS_ON: %w", err)
-	}
-	return nil
+	return writeRows(tx, mergePairs, r.pairs, (*row).pairParameters)
 }
 
 func writeRows(tx *transaction, statement string, list []row, parameters func(*row) map[string]any) error {
