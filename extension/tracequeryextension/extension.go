@@ -19,6 +19,7 @@ import (
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/internal/servicemap"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -64,6 +65,13 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 		},
 		Logger:       e.set.Logger,
 		TenantHeader: e.config.Tenant.Header,
+	}
+	if name := e.config.ServiceMap; name != "" {
+		maps, err := servicemap.FindProvider(host, e.key("service_map"), name)
+		if err != nil {
+			return err
+		}
+		settings.Service.Graph = func() (servicemap.Reader, error) { return maps.ServiceMap(name) }
 	}
 	if cors := e.config.HTTP.CORS.Get(); cors != nil {
 		settings.TrustedOrigins = cors.AllowedOrigins

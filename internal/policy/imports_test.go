@@ -118,14 +118,20 @@ var importRules = []importRule{
 	},
 	{
 		"extension/tracestoreextension",
-		[]string{"internal/conventions", "internal/tracestore", "internal/tracestore/pebblestore"},
+		[]string{
+			"internal/conventions", "internal/servicemap", "internal/servicemap/neo4jmap", "internal/servicemap/rollupmap", "internal/tracestore",
+			"internal/tracestore/pebblestore",
+		},
 		"the only place that wires a backend in",
 	},
 	{"extension/rawspansextension", []string{"internal/rawspans"}, "it makes placeholders of requests and looks into nothing"},
 	{"extension/goruntimeextension", nil, "it sets the process and knows nothing of traces"},
 	{
 		"extension/tracequeryextension",
-		[]string{"internal/analysis", "internal/conventions", "internal/tenant", "internal/tracetree", "internal/tracestore"},
+		[]string{
+			"internal/analysis", "internal/conventions", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tenant", "internal/tracetree",
+			"internal/tracestore",
+		},
 		"queries read through the contract",
 	},
 	{"internal/tracegen", nil, "the traffic and its truth know nothing of the product that they check"},

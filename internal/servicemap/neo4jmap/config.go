@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configtls"
+	"go.opentelemetry.io/collector/confmap"
 )
 
 // DefaultConnectTimeout is ClientConfig.ConnectTimeout's default.
@@ -36,6 +37,12 @@ type ClientConfig struct {
 // NewDefaultClientConfig has the defaults.
 func NewDefaultClientConfig() ClientConfig {
 	return ClientConfig{ConnectTimeout: DefaultConnectTimeout, TLS: configoptional.Default(configtls.NewDefaultClientConfig())}
+}
+
+// Unmarshal sets the defaults, which a map's values cannot have otherwise.
+func (c *ClientConfig) Unmarshal(conf *confmap.Conf) error {
+	*c = NewDefaultClientConfig()
+	return conf.Unmarshal(c)
 }
 
 var schemes = []string{"bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc"}

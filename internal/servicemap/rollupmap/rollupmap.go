@@ -81,7 +81,9 @@ func (r Reader) Radius(
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, blastradius.Row{Entry: blastradius.Entry(row.Entry), Traces: row.Traces})
+		if row.Service == service {
+			rows = append(rows, blastradius.Row{Entry: blastradius.Entry(row.Entry), Traces: row.Traces})
+		}
 	}
 	return blastradius.Radius(rows, traces), ctx.Err()
 }

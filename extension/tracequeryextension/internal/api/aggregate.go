@@ -34,7 +34,7 @@ func (h *handler) GetServices(w http.ResponseWriter, r *http.Request) {
 		h.writeFailure(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, "application/json", newServicesAnswer(asked, found))
+	writeJSON(w, http.StatusOK, "application/json", newServicesAnswer(found))
 }
 
 // GetOperations answers with one page of operations.
@@ -86,11 +86,11 @@ func (p *requestParser) length(field string, value *string) {
 	}
 }
 
-func newServicesAnswer(asked *tracestore.AggregateQuery, found *query.ServiceMap) openapi.ServicesAnswer {
+func newServicesAnswer(found *query.ServiceMap) openapi.ServicesAnswer {
 	answer := openapi.ServicesAnswer{
 		Services:     make([]openapi.ServiceNode, 0, len(found.Nodes)),
 		Edges:        make([]openapi.Edge, 0, len(found.Edges)),
-		Window:       wholeMinutes(asked),
+		Window:       openapi.Window{Start: formatInstant(found.Start), End: formatInstant(found.End)},
 		Completeness: newCompleteness(found.Completeness),
 	}
 	for i := range found.Nodes {
