@@ -147,16 +147,15 @@ func (r *row) bucketKey(rel string) string {
 type rows struct {
 	services, entries []node
 	counted           map[string][]row // by relationship
-	pairs             []row
 }
 
 // rows makes them. The virtual peers whose keys are beyond are "other".
 func (c *call) rows(beyond map[string]bool) *rows {
-	b := rowBuilder{nodes: make(map[string]node), entries: make(map[string]node), counted: make(map[string]map[string]*row), pairs: make(map[string]*row)}
+	b := rowBuilder{nodes: make(map[string]node), entries: make(map[string]node), counted: make(map[string]map[string]*row)}
 	for i := range c.deltas {
 		b.add(&c.deltas[i], beyond)
 	}
-	r := &rows{services: sortedNodes(b.nodes), entries: sortedNodes(b.entries), counted: make(map[string][]row), pairs: sortedRows(b.pairs)}
+	r := &rows{services: sortedNodes(b.nodes), entries: sortedNodes(b.entries), counted: make(map[string][]row)}
 	for rel, list := range b.counted {
 		r.counted[rel] = sortedRows(list)
 	}
@@ -164,8 +163,7 @@ func (c *call) rows(beyond map[string]bool) *rows {
 }
 
 // len is how many relationships are written.
-func (r *rows) len() int {
-	n := len(r.pairs)
+func (r *rows) len() (n int) {
 	for _, list := range r.counted {
 		n += len(list)
 	}
@@ -175,7 +173,6 @@ func (r *rows) len() int {
 type rowBuilder struct {
 	nodes, entries map[string]node
 	counted        map[string]map[string]*row
-	pairs          map[string]*row
 }
 
 func (b *rowBuilder) add(d *delta, beyond map[string]bool) {
@@ -221,18 +218,10 @@ func (b *rowBuilder) edge(d *delta, e *rollup.EdgeCount, beyond map[string]bool)
 	if _, known := b.nodes[to]; !known {
 		b.nodes[to] = node{key: to, tenant: d.tenant, name: child, kind: kind}
 	}
-	r := row{from: from, to: to, pair: pairKey(d.tenant, from, to), tenant: d.tenant, environment: e.Environment, childKind: kind, protocol: e.Protocol, bucket: d.bucket, first: e.Calls, second: e.Errors}
-	b.count(relCalls, r)
-	if e.Calls <= 0 {
-		return
-	}
-	// The earliest and the latest bucket of the call.
-	if known := b.pairs[r.pair]; known != nil {
-		known.first, known.second = min(known.first, d.bucket), max(known.second, d.bucket)
-	} else {
-		r.key, r.first, r.second = r.pair, d.bucket, d.bucket
-		b.pairs[r.pair] = &r
-	}
+	b.count(relCalls, row{
+		from: from, to: to, pair: pairKey(d.tenant, from, to), tenant: d.tenant, environment: e.Environment,
+		childKind: kind, protocol: e.Protocol, bucket: d.bucket, first: e.Calls, second: e.Errors,
+	})
 }
 
 // count adds the row's numbers to those of its key.

@@ -182,7 +182,7 @@ func (w *Writer) fold(ctx context.Context, tenant, rel string, before int64) err
 			if err := tx.run(of.Replace(deleteMinutes), map[string]any{"keys": keys}, nil); err != nil {
 				return err
 			}
-			return writeRows(tx, countedStatements[rel], sortedRows(hours), (*row).parameters)
+			return merge(tx, rel, sortedRows(hours))
 		}); err != nil {
 			return err
 		}

@@ -102,7 +102,6 @@ func testPlans(t *testing.T, s *server) {
 		"entries":     {mergeEntries, []string{"NodeUniqueIndexSeek(Locking)"}},
 		"missing":     {missingServices, []string{nodes}},
 		"virtual":     {countVirtual, []string{"NodeIndexSeek"}},
-		"pairs":       {mergePairs, []string{relationship, nodes}},
 		"map":         {readEdges, []string{"CALLS(tenant, width, bucket)"}},
 		"answered":    {readServices, []string{"ANSWERED(tenant, width, bucket)"}},
 		"entered":     {readEntries, []string{"ENTERS(tenant, width, bucket)"}},
@@ -116,7 +115,11 @@ func testPlans(t *testing.T, s *server) {
 		statements["write "+b.rel] = struct {
 			statement string
 			want      []string
-		}{countedStatements[b.rel], []string{relationship, nodes}}
+		}{mergeStatements[b.rel], []string{relationship, nodes}}
+		statements["add to "+b.rel] = struct {
+			statement string
+			want      []string
+		}{addStatements[b.rel], []string{"DirectedRelationshipUniqueIndexSeek"}}
 		statements["minutes of "+b.rel] = struct {
 			statement string
 			want      []string

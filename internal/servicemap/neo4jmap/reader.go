@@ -39,18 +39,21 @@ WHERE r.tenant = $tenant AND r.width = w.width AND r.bucket >= w.first AND r.buc
 	readServices = `
 UNWIND $widths AS w
 MATCH (s:Service)-[r:ANSWERED]->()` + matchWindow + `
-RETURN s.name AS name, sum(r.calls) AS calls, sum(r.errors) AS errors, min(r.bucket) AS first, max(r.bucket + r.width) AS last`
+WITH s, sum(r.calls) AS calls, sum(r.errors) AS errors, min(r.bucket) AS first, max(r.bucket + r.width) AS last
+RETURN s.name AS name, calls, errors, first, last`
 
 	readEdges = `
 UNWIND $widths AS w
 MATCH (a:Service)-[r:CALLS]->(b:Service)` + matchWindow + `
-RETURN a.name AS parent, b.name AS child, r.kind AS kind, r.protocol AS protocol, sum(r.calls) AS calls, sum(r.errors) AS errors,
-  min(r.bucket) AS first, max(r.bucket + r.width) AS last`
+WITH a, b, r.kind AS kind, r.protocol AS protocol, sum(r.calls) AS calls, sum(r.errors) AS errors,
+  min(r.bucket) AS first, max(r.bucket + r.width) AS last
+RETURN a.name AS parent, b.name AS child, kind, protocol, calls, errors, first, last`
 
 	readEntries = `
 UNWIND $widths AS w
 MATCH (e:Entry)-[r:ENTERS]->(:Service)` + matchWindow + `
-RETURN e.service AS service, e.operation AS operation, sum(r.traces) AS traces`
+WITH e, sum(r.traces) AS traces
+RETURN e.service AS service, e.operation AS operation, traces`
 
 	// Relationships of one pair are few: those of both widths are found at once.
 	ofPair = ` AND r.bucket > $first - 60 AND r.bucket < $end AND r.bucket + r.width > $first
