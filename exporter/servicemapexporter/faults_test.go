@@ -155,7 +155,7 @@ func testKilledGateway(t *testing.T, server *testservers.Neo4j) {
 	folder := t.TempDir()
 	taken := 0
 	for range 2 {
-		child := exec.Command(os.Args[0], "-test.run=^TestGateway$")
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestGateway$")
 		child.Env = append(os.Environ(), childEnv+"="+server.URI()+" "+folder+" "+released.Format(time.RFC3339))
 		output, err := child.StdoutPipe()
 		require.NoError(t, err)

@@ -162,7 +162,7 @@ type proxy struct {
 }
 
 func startProxy(t *testing.T, target string) *proxy {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	p := &proxy{listener: listener, target: target}
 	p.wait.Go(func() {
@@ -188,7 +188,7 @@ var commit = []byte{0, 2, 0xB0, 0x12, 0, 0}
 
 func (p *proxy) serve(client net.Conn) {
 	defer client.Close()
-	server, err := net.Dial("tcp", p.target)
+	server, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.target)
 	if err != nil {
 		return
 	}

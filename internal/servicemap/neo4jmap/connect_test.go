@@ -43,7 +43,7 @@ func testWrongDatabase(t *testing.T, s *server) {
 }
 
 func TestUnreachable(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
 	s := &server{config: NewDefaultClientConfig()}
@@ -109,7 +109,7 @@ func encryptingProxy(t *testing.T, target string) (address, ca string) {
 			}
 			wait.Go(func() {
 				defer from.Close()
-				to, err := net.Dial("tcp", target)
+				to, err := new(net.Dialer).DialContext(t.Context(), "tcp", target)
 				if err != nil {
 					return
 				}

@@ -136,8 +136,8 @@ func testFold(t *testing.T, s *server) {
 	now := &clock{now: start.Add(3 * time.Hour)}
 	w, r := s.empty(t, Options{Now: now.Now, Minutes: 24 * time.Hour}), s.reader(t)
 	f := servicemaptest.NewTraffic(3)
-	for _, at := range []time.Duration{10, 11, 59, 60, 61, 130} {
-		require.NoError(t, w.WriteCall(t.Context(), f.Call(t, "", "production", start.Add(at*time.Minute), 10)))
+	for _, minute := range []int{10, 11, 59, 60, 61, 130} {
+		require.NoError(t, w.WriteCall(t.Context(), f.Call(t, "", "production", start.Add(time.Duration(minute)*time.Minute), 10)))
 	}
 	minutes := func() int64 { return w.numbers(t, "MATCH ()-[r {width: 1}]->() RETURN count(r) AS n", nil) }
 	hours := func() int64 { return w.numbers(t, "MATCH ()-[r {width: 60}]->() RETURN count(r) AS n", nil) }
@@ -263,6 +263,27 @@ func testManyWriters(t *testing.T, s *server) {
 	wait.Wait()
 	servicemaptest.RequireMap(t, r, &f.Truth, "", window(start, start.Add(time.Minute)))
 	require.EqualValues(t, len(calls), w.numbers(t, "MATCH (b:Batch) RETURN count(b) AS n", nil))
+}
+
+// testNoLostUpdates: writers who add to the same relationship at the same time wait for one another.
+func testNoLostUpdates(t *testing.T, s *server) {
+	w := s.empty(t, Options{Now: func() time.Time { return start }})
+	const writers, calls = 8, 25
+	var wait sync.WaitGroup
+	for i := range writers {
+		wait.Go(func() {
+			for n := range calls {
+				td := peerCalls(byte(n), "", start, "host")
+				td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).SetSpanID([8]byte{0: byte(i), 7: 1}) // another call
+				for w.WriteCall(t.Context(), td) != nil {
+					require.NoError(t, t.Context().Err())
+				}
+			}
+		})
+	}
+	wait.Wait()
+	require.EqualValues(t, writers*calls, w.numbers(t, "MATCH ()-[r:CALLS]->() RETURN sum(r.calls) AS n", nil))
+	require.EqualValues(t, 1, w.numbers(t, "MATCH ()-[r:CALLS]->() RETURN count(r) AS n", nil))
 }
 
 // testFoldWhileWriting: late calls come while their minutes are folded.

@@ -36,6 +36,7 @@ func TestNeo4j(t *testing.T) {
 		"call ids expire":            testCallIDsExpire,
 		"one maintains":              testOneMaintains,
 		"many writers":               testManyWriters,
+		"no update is lost":          testNoLostUpdates,
 		"folding while others write": testFoldWhileWriting,
 		"TLS":                        testTLS,
 		"questions of the docs":      testDocs,

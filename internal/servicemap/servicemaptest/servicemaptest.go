@@ -256,12 +256,12 @@ func testRepeatedCall(t *testing.T, s *storage) {
 func testRandom(t *testing.T, s *storage) {
 	random := rand.New(rand.NewPCG(9, 1))
 	store := memstore.New(time.Hour, func() time.Time { return Now })
-	for _, td := range storetest.RandomCalls(random, 25) {
+	for _, td := range storetest.RandomCalls(random, 20) {
 		s.write(t, td)
 		require.NoError(t, store.WriteCall(t.Context(), td))
 	}
 	reference := rollupmap.New(store)
-	for range 15 {
+	for range 10 {
 		start := at(random.IntN(6)-1, random.IntN(60))
 		w := servicemap.Window{Start: start, End: start.Add(time.Duration(random.IntN(300)) * time.Second)}
 		if random.IntN(2) == 0 {
