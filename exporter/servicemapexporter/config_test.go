@@ -1,7 +1,9 @@
 package servicemapexporter
 
 import (
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
+	"go.yaml.in/yaml/v3"
 )
 
 func load(t *testing.T, conf *confmap.Conf) *Config {
@@ -88,4 +91,27 @@ func TestValidate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDocs: the configurations that are shown work.
+func TestDocs(t *testing.T) {
+	shown := 0
+	for _, file := range []string{"README.md", "../../docs/production.md"} {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, part := range strings.Split(string(content), "```yaml\n")[1:] {
+			block, _, _ := strings.Cut(part, "```")
+			var values map[string]any
+			require.NoError(t, yaml.Unmarshal([]byte(block), &values), file)
+			section, ok := confmap.NewFromStringMap(values).Get("exporters::service_map").(map[string]any)
+			if !ok {
+				continue
+			}
+			config := load(t, confmap.NewFromStringMap(section))
+			require.NoError(t, confmap.Validate(config), file)
+			require.Equal(t, component.MustNewID("file_storage"), *config.Queue.Get().StorageID, file)
+			shown++
+		}
+	}
+	require.Equal(t, 2, shown)
 }
