@@ -3,6 +3,7 @@ package neo4jmap
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/neo4j/neo4j-go-driver/v5/neo4j"
@@ -47,7 +48,7 @@ func Schema() []string {
 		index("batch_expires", "(x:Batch)", "x.expires"),
 	}
 	for _, b := range bucketed {
-		pattern, name := "()-[x:"+b.rel+"]-()", lower(b.rel)
+		pattern, name := "()-[x:"+b.rel+"]-()", strings.ToLower(b.rel)
 		statements = append(statements, unique(name+"_key", pattern, "key"), index(name+"_bucket", pattern, "x.tenant, x.width, x.bucket"))
 	}
 	return append(statements,
