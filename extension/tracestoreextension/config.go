@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/servicemap/neo4jmap"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -21,7 +22,7 @@ const defaultRetention = 168 * time.Hour
 
 // Config is the extension's configuration.
 type Config struct {
-	// Backends are the storages by name. Exporters and the query extension choose one by this name. At least one.
+	// Backends are the storages by name. Exporters and the query extension choose them by these names. At least one.
 	Backends map[string]BackendConfig `mapstructure:"backends"`
 }
 
@@ -29,6 +30,8 @@ type Config struct {
 type BackendConfig struct {
 	// Pebble is the embedded storage in a folder.
 	Pebble *PebbleConfig `mapstructure:"pebble"`
+	// Neo4j is a map of services that the service_map exporter writes. It holds no traces.
+	Neo4j *neo4jmap.ClientConfig `mapstructure:"neo4j"`
 }
 
 // PebbleConfig is an embedded storage.
@@ -153,7 +156,7 @@ func (c *ContrastConfig) validate(key string) (errs []error) {
 	return errs
 }
 
-// Validate reports all faults, one line each.
+// Validate reports all faults but those of neo4j sections, one line each.
 func (c *Config) Validate() error {
 	if len(c.Backends) == 0 {
 		return errors.New("backends: names no storage; add one, for example backends: {main: {pebble: {path: ./data}}}")
@@ -162,12 +165,17 @@ func (c *Config) Validate() error {
 	paths := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
 		key := "backends::" + name
-		pebble := c.Backends[name].Pebble
+		pebble, neo4j := c.Backends[name].Pebble, c.Backends[name].Neo4j
 		if name == "" {
 			errs = append(errs, errors.New("backends: a storage has an empty name; name it"))
 		}
-		if pebble == nil {
+		switch {
+		case pebble != nil && neo4j != nil:
+			errs = append(errs, fmt.Errorf("%s: has two kinds, pebble and neo4j; make it two storages", key))
+		case pebble == nil && neo4j == nil:
 			errs = append(errs, fmt.Errorf("%s: has no kind; give it one, for example pebble: {path: ./data}", key))
+		}
+		if pebble == nil {
 			continue
 		}
 		key += "::pebble"

@@ -10,12 +10,16 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
+
+	"github.com/tracewright/tracewright/internal/servicemap/neo4jmap"
 )
 
 func TestLoadConfig(t *testing.T) {
 	usual := createPebbleConfig(t, map[string]any{}).Contrast
 	require.Equal(t, []string{"service.version"}, usual.ServiceAttributes)
 	keep := KeepConfig{Slowest: 0.05, Share: 0.1}
+	neo4j := neo4jmap.NewDefaultClientConfig()
+	neo4j.URI, neo4j.Username, neo4j.Password = "bolt+s://neo4j:7687", "neo4j", "secret"
 	files, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
 	for id, want := range map[string]*Config{
@@ -30,6 +34,10 @@ func TestLoadConfig(t *testing.T) {
 			Age: 720 * time.Hour, MaxBytes: 50_000_000_000, KeepAll: 72 * time.Hour, Keep: KeepConfig{Slowest: 0.01, Share: 0.25},
 		}, Contrast: usual}}}},
 		"trace_store/default_retention": {Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "./data", Retention: RetentionConfig{Age: 168 * time.Hour, Keep: keep}, Contrast: usual}}}},
+		"trace_store/graph": {Backends: map[string]BackendConfig{
+			"main":  {Pebble: &PebbleConfig{Path: "./data", Retention: RetentionConfig{Age: 168 * time.Hour, Keep: keep}, Contrast: usual}},
+			"graph": {Neo4j: &neo4j},
+		}},
 	} {
 		t.Run(id, func(t *testing.T) {
 			config := createDefaultConfig()
@@ -61,6 +69,10 @@ func TestValidate(t *testing.T) {
 			map[string]BackendConfig{"main": {}},
 			"backends::main: has no kind; give it one, for example pebble: {path: ./data}",
 		},
+		"two kinds": {
+			map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "a"}, Neo4j: &neo4jmap.ClientConfig{}}},
+			"backends::main: has two kinds, pebble and neo4j; make it two storages",
+		},
 		"no name": {map[string]BackendConfig{"": pebble("a", 0)}, "backends: a storage has an empty name; name it"},
 		"all faults at once": {
 			map[string]BackendConfig{"a": pebble("", -time.Hour), "b": pebble("x", 0), "c": pebble("x/", 0)},
@@ -91,4 +103,10 @@ func TestValidate(t *testing.T) {
 			require.EqualError(t, (&Config{Backends: test.backends}).Validate(), test.want)
 		})
 	}
+}
+
+func TestValidateNeo4j(t *testing.T) {
+	config := createDefaultConfig()
+	require.NoError(t, confmap.NewFromStringMap(map[string]any{"backends": map[string]any{"graph": map[string]any{"neo4j": map[string]any{}}}}).Unmarshal(config))
+	require.EqualError(t, confmap.Validate(config), "backends::graph::neo4j: uri: is empty; name the server, for example bolt://localhost:7687")
 }

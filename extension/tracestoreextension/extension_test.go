@@ -23,6 +23,8 @@ import (
 	"github.com/tracewright/tracewright/extension/tracestoreextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracestoreextension/internal/metadatatest"
 	"github.com/tracewright/tracewright/internal/componenthealth"
+	"github.com/tracewright/tracewright/internal/servicemap"
+	"github.com/tracewright/tracewright/internal/servicemap/neo4jmap"
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/pebblestore"
 )
@@ -71,6 +73,42 @@ func TestProvider(t *testing.T) {
 		require.NoError(t, ext.Shutdown(t.Context()))
 		require.ErrorIs(t, backend.WriteCall(t.Context(), oneTrace()), tracestore.ErrClosed)
 	}
+}
+
+// TestServiceMaps: storages of traces have a map in their rollups; a map alone is no storage of traces. Neo4j may be down.
+func TestServiceMaps(t *testing.T) {
+	config := oneBackend(t.TempDir())
+	neo4j := neo4jmap.NewDefaultClientConfig()
+	neo4j.URI, neo4j.ConnectTimeout = "bolt://127.0.0.1:1", 100*time.Millisecond
+	config.Backends["graph"] = BackendConfig{Neo4j: &neo4j}
+	ext := newExtension(config, settings(componenttest.NewNopTelemetrySettings()))
+	require.Equal(t, []string{"main"}, ext.BackendNames())
+	require.False(t, ext.HasBackend("graph"))
+	require.Equal(t, []string{"graph", "main"}, ext.ServiceMapNames())
+	_, err := ext.ServiceMap("graph")
+	require.ErrorIs(t, err, servicemap.ErrClosed)
+	_, err = ext.ServiceMap("other")
+	require.EqualError(t, err, `unknown service map "other"`)
+
+	require.NoError(t, ext.Start(t.Context(), componenttest.NewNopHost()))
+	_, err = ext.Backend("graph")
+	require.EqualError(t, err, `unknown storage "graph"`)
+	window := &servicemap.Window{Start: time.Unix(0, 0), End: time.Now().Add(time.Hour)}
+	rollups, err := ext.ServiceMap("main")
+	require.NoError(t, err)
+	backend, err := ext.Backend("main")
+	require.NoError(t, err)
+	require.NoError(t, backend.WriteCall(t.Context(), oneTrace()))
+	m, err := rollups.Map(t.Context(), "", window)
+	require.NoError(t, err)
+	require.Equal(t, []servicemap.Service{{Name: "unknown_service"}}, m.Services)
+	graph, err := ext.ServiceMap("graph")
+	require.NoError(t, err)
+	_, err = graph.Map(t.Context(), "", window)
+	require.ErrorIs(t, err, servicemap.ErrUnavailable)
+	require.NoError(t, ext.Shutdown(t.Context()))
+	_, err = ext.ServiceMap("graph")
+	require.ErrorIs(t, err, servicemap.ErrClosed)
 }
 
 func TestStartErrors(t *testing.T) {

@@ -60,6 +60,32 @@ var importRules = []importRule{
 		[]string{"internal/conventions", "internal/tracetree"},
 		"the contract knows no backend and no analysis",
 	},
+	{
+		"internal/servicemap/rollupmap",
+		[]string{"internal/analysis/blastradius", "internal/servicemap", "internal/tracestore"},
+		"it answers from the rollups, through their contract",
+	},
+	{
+		"internal/servicemap/neo4jmap",
+		[]string{
+			"internal/analysis/blastradius", "internal/analysis/servicegraph", "internal/conventions", "internal/servicemap",
+			"internal/tracestore/rollup", "internal/tracestore/tracerow", "internal/tracetree",
+		},
+		"a storage of the map knows the contract; what a call adds, the rollups say",
+	},
+	{
+		"internal/servicemap/servicemaptest",
+		[]string{
+			"internal/analysis", "internal/conventions", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tracegen",
+			"internal/tracestore/memstore", "internal/tracestore/storetest", "internal/tracetree",
+		},
+		"the suite drives storages of the map through the contract, and holds them against the shop's truth and the reference",
+	},
+	{
+		"internal/servicemap",
+		[]string{"internal/analysis/blastradius", "internal/analysis/servicegraph"},
+		"the contract knows no storage; its answers are in the words of the analysis of graphs",
+	},
 	{"internal/codec", nil, "it knows bytes, not what they mean"},
 	{"internal/otlpwire", nil, "it knows how OTLP is written, not what Tracewright makes of it"},
 	{"internal/rawspans", []string{"internal/otlpwire"}, "how a request goes through a pipeline as it came; those at both ends know of it"},
@@ -87,8 +113,16 @@ var importRules = []importRule{
 		"the exporter finds its backend through component.Host",
 	},
 	{
+		"exporter/servicemapexporter",
+		[]string{"internal/servicemap", "internal/servicemap/neo4jmap"},
+		"it hands calls to the one storage of the map that is written by itself",
+	},
+	{
 		"extension/tracestoreextension",
-		[]string{"internal/componenthealth", "internal/conventions", "internal/tracestore", "internal/tracestore/pebblestore"},
+		[]string{
+			"internal/componenthealth", "internal/conventions", "internal/servicemap", "internal/servicemap/neo4jmap", "internal/servicemap/rollupmap", "internal/tracestore",
+			"internal/tracestore/pebblestore",
+		},
 		"the only place that wires a backend in",
 	},
 	{"extension/rawspansextension", []string{"internal/rawspans"}, "it makes placeholders of requests and looks into nothing"},
@@ -96,7 +130,8 @@ var importRules = []importRule{
 	{
 		"extension/tracequeryextension",
 		[]string{
-			"internal/analysis", "internal/componenthealth", "internal/conventions", "internal/tenant", "internal/tracetree", "internal/tracestore",
+			"internal/analysis", "internal/componenthealth", "internal/conventions", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tenant", "internal/tracetree",
+			"internal/tracestore",
 		},
 		"queries read through the contract",
 	},
@@ -117,18 +152,20 @@ var importRules = []importRule{
 	{
 		"test/bench",
 		[]string{
-			"processor/traceassemblyprocessor", "processor/traceanalysisprocessor", "internal/analysis", "internal/conventions", "internal/tracegen",
+			"processor/traceassemblyprocessor", "processor/traceanalysisprocessor", "internal/analysis", "internal/conventions", "internal/servicemap", "internal/servicemap/neo4jmap",
+			"internal/testservers", "internal/tracegen",
 			"internal/tracestore/pebblestore", "internal/tracetree",
 		},
-		"benchmarks know built binaries, the factories of what they drive without a receiver, the traffic, and the store that they fill",
+		"benchmarks know built binaries, the factories of what they drive without a receiver, the traffic, and the stores that they fill",
 	},
 }
 
 // Each heavy driver is imported by one package, and its types do not leave it.
 var drivers = map[string]string{
-	"github.com/cockroachdb/pebble": "internal/tracestore/pebblestore",
-	"gonum.org/v1/gonum":            "internal/analysis/servicegraph",
-	"github.com/ebitengine/purego":  "internal/testservers/chserver",
+	"github.com/cockroachdb/pebble":    "internal/tracestore/pebblestore",
+	"gonum.org/v1/gonum":               "internal/analysis/servicegraph",
+	"github.com/ebitengine/purego":     "internal/testservers/chserver",
+	"github.com/neo4j/neo4j-go-driver": "internal/servicemap/neo4jmap",
 }
 
 // driverParts are parts of a driver that are useful on their own, with the further packages that may import them.
