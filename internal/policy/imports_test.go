@@ -55,6 +55,7 @@ var importRules = []importRule{
 	},
 	{"internal/tracestore/memstore", backendImports, "a backend knows the contract"},
 	{"internal/tracestore/pebblestore", backendImports, "a backend knows the contract"},
+	{"internal/tracestore/clickhousestore", backendImports, "a backend knows the contract"},
 	{
 		"internal/tracestore",
 		[]string{"internal/conventions", "internal/tracetree"},
@@ -124,6 +125,7 @@ var importRules = []importRule{
 // Each heavy driver is imported by one package, and its types do not leave it.
 var drivers = map[string]string{
 	"github.com/cockroachdb/pebble": "internal/tracestore/pebblestore",
+	"github.com/ClickHouse":         "internal/tracestore/clickhousestore",
 	"gonum.org/v1/gonum":            "internal/analysis/servicegraph",
 	"github.com/ebitengine/purego":  "internal/testservers/chserver",
 }
