@@ -4,6 +4,9 @@
 -- Rows stand by quarter of an hour of their release and, within it, by trace: what is asked for lately is near, and a trace is read in
 -- one piece. Partitions and retention go by the time of release too, because a span's own times may be anything.
 --
+-- Values of attributes repeat so much that a dictionary of them halves the table. What follows from other columns by simple arithmetic is
+-- not stored (ALIAS); views and indexes use it like any other column.
+--
 -- _block_number tells the calls apart, and _block_offset the order of the spans in a call.
 CREATE TABLE IF NOT EXISTS {{table "otel_traces"}} {{on_cluster}} (
     Timestamp DateTime64(9) CODEC(Delta, ZSTD(1)),
@@ -14,10 +17,10 @@ CREATE TABLE IF NOT EXISTS {{table "otel_traces"}} {{on_cluster}} (
     SpanName LowCardinality(String) CODEC(ZSTD(1)),
     SpanKind LowCardinality(String) CODEC(ZSTD(1)),
     ServiceName LowCardinality(String) CODEC(ZSTD(1)),
-    ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    ResourceAttributes Map(LowCardinality(String), LowCardinality(String)) CODEC(ZSTD(1)),
     ScopeName LowCardinality(String) CODEC(ZSTD(1)),
     ScopeVersion LowCardinality(String) CODEC(ZSTD(1)),
-    SpanAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    SpanAttributes Map(LowCardinality(String), LowCardinality(String)) CODEC(ZSTD(1)),
     Duration UInt64 CODEC(ZSTD(1)),
     StatusCode LowCardinality(String) CODEC(ZSTD(1)),
     StatusMessage String CODEC(ZSTD(1)),
@@ -40,13 +43,12 @@ CREATE TABLE IF NOT EXISTS {{table "otel_traces"}} {{on_cluster}} (
         if(toInt64OrZero(ResourceAttributes['tracewright.released_at']) BETWEEN 1 AND toUnixTimestamp64Nano(now64(9)) + 86400000000000,
             toInt64OrZero(ResourceAttributes['tracewright.released_at']), toUnixTimestamp64Nano(now64(9))), 'UTC') CODEC(Delta, ZSTD(1)),
     Id FixedString(16) MATERIALIZED toFixedString(substring(unhex(TraceId), 1, 16), 16) CODEC(ZSTD(1)),
-    StartTime Int64 MATERIALIZED greatest(toUnixTimestamp64Nano(Timestamp), 0) CODEC(Delta, ZSTD(1)),
-    EndTime Int64 MATERIALIZED
-        greatest(reinterpretAsInt64(reinterpretAsUInt64(toUnixTimestamp64Nano(Timestamp)) + Duration), 0) CODEC(Delta, ZSTD(1)),
+    StartTime Int64 ALIAS greatest(toUnixTimestamp64Nano(Timestamp), 0),
+    EndTime Int64 ALIAS greatest(reinterpretAsInt64(reinterpretAsUInt64(toUnixTimestamp64Nano(Timestamp)) + Duration), 0),
     -- A span that ends before it starts has no duration, nor has one that was sent without a start.
-    SpanDuration Int64 MATERIALIZED if(StartTime = 0 AND EndTime > 31536000000000000, 0, greatest(EndTime - StartTime, 0)) CODEC(ZSTD(1)),
-    Failed Bool MATERIALIZED StatusCode = 'Error' CODEC(ZSTD(1)),
-    Sender LowCardinality(String) MATERIALIZED if(ServiceName = '', 'unknown_service', ServiceName) CODEC(ZSTD(1)),
+    SpanDuration Int64 ALIAS if(StartTime = 0 AND EndTime > 31536000000000000, 0, greatest(EndTime - StartTime, 0)),
+    Failed Bool ALIAS StatusCode = 'Error',
+    Sender LowCardinality(String) ALIAS if(ServiceName = '', 'unknown_service', ServiceName),
     Service LowCardinality(String) MATERIALIZED
         if(SpanAttributes['tracewright.service'] = '', Sender, SpanAttributes['tracewright.service']) CODEC(ZSTD(1)),
     Operation LowCardinality(String) MATERIALIZED
@@ -63,6 +65,8 @@ CREATE TABLE IF NOT EXISTS {{table "otel_traces"}} {{on_cluster}} (
     HttpStatusCode UInt16 MATERIALIZED toUInt16OrZero(SpanAttributes['http.response.status_code']) CODEC(ZSTD(1)),
 
     INDEX span_attributes arrayMap((k, v) -> cityHash64(k, v), mapKeys(SpanAttributes), mapValues(SpanAttributes))
+        TYPE bloom_filter(0.05) GRANULARITY 1,
+    INDEX resource_attributes arrayMap((k, v) -> cityHash64(k, v), mapKeys(ResourceAttributes), mapValues(ResourceAttributes))
         TYPE bloom_filter(0.05) GRANULARITY 1,
     INDEX service Service TYPE set(100) GRANULARITY 1,
     INDEX operation Operation TYPE bloom_filter(0.05) GRANULARITY 1,

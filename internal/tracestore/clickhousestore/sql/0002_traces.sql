@@ -14,15 +14,18 @@ CREATE TABLE IF NOT EXISTS {{table "traces"}} {{on_cluster}} (
     Outcome SimpleAggregateFunction(max, Tuple(UInt8, UInt32, UInt32, Int64, String)) CODEC(ZSTD(1)),
     -- Whether no root is there, start, service and operation of the entry.
     Entry SimpleAggregateFunction(min, Tuple(UInt8, Int64, String, String)) CODEC(ZSTD(1)),
-    -- Unix nanoseconds. Spans without a time do not count where others have one; 9223372036854775807 and 0 where none has.
+    -- Unix nanoseconds; a start of 9223372036854775807 is none.
     Start SimpleAggregateFunction(min, Int64) CODEC(Delta, ZSTD(1)),
     End SimpleAggregateFunction(max, Int64) CODEC(Delta, ZSTD(1)),
     LongestSpan SimpleAggregateFunction(max, Int64) CODEC(ZSTD(1)),
     Spans SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
     Errors SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
     MissingParents SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(1)),
-    -- A bit for each kind of span, 128 for those that OTLP does not know.
+    -- A bit for each kind of span; 1 for unspecified ones and those that OTLP does not know.
     Kinds SimpleAggregateFunction(groupBitOr, UInt8) CODEC(ZSTD(1)),
+    -- Whether there are spans that failed, and others.
+    Failed SimpleAggregateFunction(max, UInt8) CODEC(ZSTD(1)),
+    Fine SimpleAggregateFunction(max, UInt8) CODEC(ZSTD(1)),
     -- Services by their normalised names, and the other names under which senders have them.
     Services SimpleAggregateFunction(groupUniqArrayArray, Array(String)) CODEC(ZSTD(1)),
     Senders SimpleAggregateFunction(groupUniqArrayArray, Array(String)) CODEC(ZSTD(1)),
@@ -44,12 +47,13 @@ SELECT
     (OutcomeName NOT IN ('', 'late'), Version, Part, toUnixTimestamp64Nano(ReleasedAt), OutcomeName) AS Outcome,
     (NOT Rooted, Start, if(Unexplained, '', Summary['tracewright.entry.service']),
         if(Unexplained, '', Summary['tracewright.entry.operation'])) AS Entry,
-    if(Unexplained OR StartGiven <= 0, EarliestStart, StartGiven) AS Start,
-    if(Unexplained OR StartGiven <= 0, LatestEnd, StartGiven + toInt64OrZero(Summary['tracewright.duration'])) AS End,
+    if(Unexplained, EarliestStart, if(StartGiven > 0, StartGiven, 9223372036854775807)) AS Start,
+    if(Unexplained, LatestEnd, StartGiven + toInt64OrZero(Summary['tracewright.duration'])) AS End,
     LongestSpan, Spans,
     if(Unexplained, FailedSpans, toUInt64OrZero(Summary['tracewright.error_count'])) AS Errors,
     if(Unexplained, 0, toUInt64OrZero(Summary['tracewright.missing_parents'])) AS MissingParents,
-    Kinds, Services, arrayFilter(s -> NOT has(Services, s), SenderNames) AS Senders,
+    Kinds, FailedSpans > 0 AS Failed, FailedSpans < Spans AS Fine,
+    Services, arrayFilter(s -> NOT has(Services, s), SenderNames) AS Senders,
     if(Unexplained, (0, '', '', ''), (toFloat64OrZero(Summary['tracewright.bottleneck.share']), Summary['tracewright.bottleneck.span_id'],
         Summary['tracewright.bottleneck.service'], Summary['tracewright.bottleneck.operation'])) AS Bottleneck
 FROM (
@@ -61,8 +65,8 @@ FROM (
         max(ParentSpanId = '') AS Rooted,
         minIf(StartTime, StartTime > 0) AS FirstStart,
         if(FirstStart = 0, 9223372036854775807, FirstStart) AS EarliestStart,
-        max(EndTime) AS LatestEnd, max(SpanDuration) AS LongestSpan, countIf(Failed) AS FailedSpans,
-        groupBitOr(transform(SpanKind, ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'], [1, 2, 4, 8, 16, 32]::Array(UInt8), 128::UInt8)) AS Kinds,
+        max(EndTime) AS LatestEnd, max(SpanDuration) AS LongestSpan, countIf(t.Failed) AS FailedSpans,
+        groupBitOr(transform(SpanKind, ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'], [1, 2, 4, 8, 16, 32]::Array(UInt8), 1::UInt8)) AS Kinds,
         groupUniqArray(Service) AS Services, groupUniqArray(Sender) AS SenderNames
     FROM {{table "otel_traces"}} AS t
     GROUP BY Tenant, ReleasedAt, Id
