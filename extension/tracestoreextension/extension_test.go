@@ -57,7 +57,8 @@ func TestProvider(t *testing.T) {
 		require.NoError(t, ext.Start(t.Context(), componenttest.NewNopHost()))
 		backend, err := ext.Backend("main")
 		require.NoError(t, err)
-		require.NoError(t, backend.WriteCall(t.Context(), oneTrace()))
+		writer := backend.(tracestore.Writer)
+		require.NoError(t, writer.WriteCall(t.Context(), oneTrace()))
 		n := 0
 		for _, err := range backend.Trace(t.Context(), "", pcommon.TraceID{15: 1}) {
 			require.NoError(t, err)
@@ -66,7 +67,7 @@ func TestProvider(t *testing.T) {
 		require.Equal(t, 1, n)
 		require.NoError(t, ext.Shutdown(t.Context()))
 		require.NoError(t, ext.Shutdown(t.Context()))
-		require.ErrorIs(t, backend.WriteCall(t.Context(), oneTrace()), tracestore.ErrClosed)
+		require.ErrorIs(t, writer.WriteCall(t.Context(), oneTrace()), tracestore.ErrClosed)
 	}
 }
 
@@ -105,7 +106,7 @@ func TestShutdownDeadline(t *testing.T) {
 	require.NoError(t, ext.Start(t.Context(), componenttest.NewNopHost()))
 	backend, err := ext.Backend("main")
 	require.NoError(t, err)
-	require.NoError(t, backend.WriteCall(t.Context(), oneTrace()))
+	require.NoError(t, backend.(tracestore.Writer).WriteCall(t.Context(), oneTrace()))
 	for _, err := range backend.Trace(t.Context(), "", pcommon.TraceID{15: 1}) {
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -122,7 +123,7 @@ func TestMetrics(t *testing.T) {
 	backend, err := ext.Backend("main")
 	require.NoError(t, err)
 	for range 3 {
-		require.NoError(t, backend.WriteCall(t.Context(), oneTrace()))
+		require.NoError(t, backend.(tracestore.Writer).WriteCall(t.Context(), oneTrace()))
 	}
 	one := []metricdata.DataPoint[int64]{{Value: 1, Attributes: attribute.NewSet(attribute.String("backend", "main"))}}
 	two := []metricdata.DataPoint[int64]{{Value: 2, Attributes: attribute.NewSet(attribute.String("backend", "main"))}}

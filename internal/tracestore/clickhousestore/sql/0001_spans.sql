@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS {{table "otel_traces"}} {{on_cluster}} (
     Tenant LowCardinality(String) MATERIALIZED ResourceAttributes['tracewright.tenant'] CODEC(ZSTD(1)),
     -- Spans that no trace_assembly released count as released when they are inserted.
     ReleasedAt DateTime64(9, 'UTC') MATERIALIZED fromUnixTimestamp64Nano(
-        if(toInt64OrZero(ResourceAttributes['tracewright.released_at']) BETWEEN 1 AND toUnixTimestamp64Nano(now64(9)) + 86400000000000,
+        if(toInt64OrZero(ResourceAttributes['tracewright.released_at']) > 0,
             toInt64OrZero(ResourceAttributes['tracewright.released_at']), toUnixTimestamp64Nano(now64(9))), 'UTC') CODEC(Delta, ZSTD(1)),
     Id FixedString(16) MATERIALIZED toFixedString(substring(unhex(TraceId), 1, 16), 16) CODEC(ZSTD(1)),
     StartTime Int64 ALIAS greatest(toUnixTimestamp64Nano(Timestamp), 0),
@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS {{table "otel_traces"}} {{on_cluster}} (
     Failed Bool ALIAS StatusCode = 'Error',
     Sender LowCardinality(String) ALIAS if(ServiceName = '', 'unknown_service', ServiceName),
     Service LowCardinality(String) MATERIALIZED
-        if(SpanAttributes['tracewright.service'] = '', Sender, SpanAttributes['tracewright.service']) CODEC(ZSTD(1)),
+        coalesce(nullIf(SpanAttributes['tracewright.service'], ''), nullIf(ServiceName, ''), 'unknown_service') CODEC(ZSTD(1)),
     Operation LowCardinality(String) MATERIALIZED
         if(SpanAttributes['tracewright.operation'] = '', SpanName, SpanAttributes['tracewright.operation']) CODEC(ZSTD(1)),
     EntryService LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.entry.service'] CODEC(ZSTD(1)),
