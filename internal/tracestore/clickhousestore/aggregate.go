@@ -14,46 +14,51 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore/rollup"
 )
 
-// A rollupTable is a table of sql/0003_rollups.sql from which one of the rollups is read.
+// A rollupTable is one of the rollups as the tables of sql/0003_rollups.sql have it.
 type rollupTable struct {
 	name string
-	// keys tell series apart, in the order of rollup.Series; the table is keyed by the environment as well.
+	// only is the condition on the rows of the table that are the rollup's; empty for all.
+	only string
+	// keys tell series apart, in the order of rollup.Series; they are told apart by the environment as well.
 	keys []string
-	// other is what they are in the series "other" where that is not "other".
-	other map[string]string
 	// numbers are the sums in the order of rollup.Series, the first is what the series counts.
 	numbers   []string
 	durations bool
+	failures  bool
 	// services are the keys of which one is the service that a query names.
 	services []string
+	// limit is how many series there are for each partition, by default rollup.MaxSeries for a minute.
+	limit     int
+	partition string
 }
 
 var rollupTables = map[rollup.Table]*rollupTable{
 	rollup.Operations: {
-		name: "rollup_operations", keys: []string{"Service", "ServiceVersion", "Operation", "Kind"}, other: map[string]string{"Kind": "unspecified"},
+		name: "rollup_operations", keys: []string{"Service", "ServiceVersion", "Operation", "Kind"},
 		numbers: []string{"Calls", "Errors", "SelfTime", "PathTime", "Roots", "Excess"}, durations: true, services: []string{"Service"},
 	},
 	rollup.Edges: {
 		name: "rollup_edges", keys: []string{"Parent", "ParentOperation", "Child", "ChildOperation", "ChildKind", "Protocol"},
-		other:   map[string]string{"ChildKind": "service", "Protocol": "unknown"},
 		numbers: []string{"Calls", "Errors", "Retracted", "RetractedErrors"}, durations: true, services: []string{"Parent", "Child"},
 	},
 	rollup.Entries: {
-		name: "rollup_entries", keys: []string{"Service", "Operation", "Outcome"},
-		numbers: []string{"Traces", "Errors", "Retracted", "RetractedErrors"}, durations: true, services: []string{"Service"},
+		name: "rollup_entries", only: " AND Key = ''", keys: []string{"EntryService", "EntryOperation", "Value"},
+		numbers: []string{"Traces", "Errors", "Retracted", "RetractedErrors"}, durations: true, services: []string{"EntryService"},
 	},
 	rollup.EntryOperations: {
-		name: "rollup_entry_operations", keys: []string{"EntryService", "EntryOperation", "Service", "Operation"},
+		name: "rollup_entry_operations", only: " AND NOT Failure", keys: []string{"EntryService", "EntryOperation", "Service", "Operation"},
 		numbers: []string{"Calls", "Errors", "SelfTime", "PathTime", "Traces"}, services: []string{"Service"},
 	},
 	rollup.Errors: {
-		name: "rollup_errors", keys: []string{"Fingerprint", "Service", "Operation", "EntryService", "EntryOperation"},
-		numbers: []string{"Calls"}, services: []string{"Service"},
+		name: "rollup_entry_operations", only: " AND Failure",
+		keys:    []string{"Fingerprint", "Service", "Operation", "EntryService", "EntryOperation"},
+		numbers: []string{"Calls"}, failures: true, services: []string{"Service"},
 	},
-	rollup.Spans: {name: "rollup_completeness", numbers: []string{"Spans", "Partial", "Orphans", "Repaired"}},
+	rollup.Spans: {name: "rollup_operations", numbers: []string{"Calls", "Partial", "Orphans", "Repaired"}},
 	rollup.Contrasts: {
-		name: "rollup_contrasts", keys: []string{"EntryService", "EntryOperation", "Service", "Key", "Value"},
+		name: "rollup_entries", only: " AND Key != ''", keys: []string{"EntryService", "EntryOperation", "Service", "Key", "Value"},
 		numbers: []string{"Traces", "Errors"}, durations: true, services: []string{"Service"},
+		limit: tracestore.MaxContrastValues, partition: "Minute, Environment, EntryService, EntryOperation, Service, Key",
 	},
 }
 
@@ -146,9 +151,9 @@ func kept(query *tracestore.AggregateQuery, key string) bool {
 	return true
 }
 
-// columns are what readSeries reads, of rows that are grouped by the keys.
-func (t *rollupTable) columns(s *statement, query *tracestore.AggregateQuery) {
-	s.add("[")
+// columns are what readSeries reads, of rows that are grouped by Beyond and Names. other is the condition on rows to be counted as "other".
+func (t *rollupTable) columns(s *statement, query *tracestore.AggregateQuery, other string) {
+	s.add(other + " AS Beyond, if(Beyond, [], [")
 	for i, key := range t.keys {
 		if i > 0 {
 			s.add(", ")
@@ -159,7 +164,7 @@ func (t *rollupTable) columns(s *statement, query *tracestore.AggregateQuery) {
 			s.add("''")
 		}
 	}
-	s.add("]::Array(String) AS Names, [")
+	s.add("]::Array(String)) AS Names, [")
 	for i, number := range t.numbers {
 		if i > 0 {
 			s.add(", ")
@@ -172,8 +177,8 @@ func (t *rollupTable) columns(s *statement, query *tracestore.AggregateQuery) {
 	} else {
 		s.add(", ''")
 	}
-	if t.name == "rollup_errors" {
-		s.add(", toUInt32(min(toUnixTimestamp(Minute)) / 60), toUInt32(max(toUnixTimestamp(Minute)) / 60), groupUniqArrayArray(5)(Traces)")
+	if t.failures {
+		s.add(", toUInt32(min(toUnixTimestamp(Minute)) / 60), toUInt32(max(toUnixTimestamp(Minute)) / 60), groupUniqArrayArray(5)(Examples)")
 	} else {
 		s.add(", 0::UInt32, 0::UInt32, []::Array(FixedString(16))")
 	}
@@ -183,11 +188,12 @@ func (t *rollupTable) columns(s *statement, query *tracestore.AggregateQuery) {
 func (s *Store) plain(t *rollupTable, w *window, query *tracestore.AggregateQuery) *statement {
 	var sql statement
 	sql.add("SELECT ")
-	t.columns(&sql, query)
-	sql.add(", false FROM " + s.table(t.name) + " AS r WHERE ")
+	t.columns(&sql, query, "false")
+	sql.add(" FROM " + s.table(t.name) + " AS r WHERE ")
 	w.condition(&sql)
+	sql.add(t.only)
 	t.asked(&sql, query)
-	sql.add(" GROUP BY Names")
+	sql.add(" GROUP BY Beyond, Names")
 	return &sql
 }
 
@@ -223,7 +229,7 @@ func (s *Store) readSeries(ctx context.Context, sql *statement, f func(series *r
 	var traces []string
 	var other bool
 	return s.read(ctx, sql, func(rows driver.Rows) error {
-		if err := rows.Scan(&series.Key, &series.Numbers, &state, &series.First, &series.Last, &traces, &other); err != nil {
+		if err := rows.Scan(&other, &series.Key, &series.Numbers, &state, &series.First, &series.Last, &traces); err != nil {
 			return err
 		}
 		series.Durations = rollup.Bins{}

@@ -42,6 +42,7 @@ func (s *Store) addContrasts(ctx context.Context, answer *rollup.Answer, w *wind
 	} else {
 		sql.add(s.table(t.name) + " AS r WHERE ")
 		w.condition(&sql)
+		sql.add(t.only)
 	}
 	t.asked(&sql, query)
 	sql.add(" GROUP BY Hour, Names")
@@ -72,11 +73,11 @@ func (s *Store) usual(ctx context.Context, w *window) (map[hourEntry]int64, erro
 	before.first = max(60, w.first-w.first%60) - 60
 	before.last = max(1, w.last-w.last%60) - 1
 	var sql statement
-	sql.add("SELECT toUInt32(toUnixTimestamp(Minute) DIV 3600) AS Hour, toString(Service) AS S, toString(Operation) AS O, " +
+	sql.add("SELECT toUInt32(toUnixTimestamp(Minute) DIV 3600) AS Hour, toString(EntryService) AS S, toString(EntryOperation) AS O, " +
 		"toInt64(sum(Traces)) - toInt64(sum(Retracted)), unhex(hex(quantilesDDMergeState(0.01, 0.5, 0.95, 0.99)(Durations))) FROM " +
 		s.table("rollup_entries") + " WHERE ")
 	before.condition(&sql)
-	sql.add(" GROUP BY Hour, S, O")
+	sql.add(rollupTables[rollup.Entries].only + " GROUP BY Hour, S, O")
 	usual := make(map[hourEntry]int64)
 	err := s.read(ctx, &sql, func(rows driver.Rows) error {
 		var at hourEntry
@@ -101,10 +102,10 @@ func (s *Store) usual(ctx context.Context, w *window) (map[hourEntry]int64, erro
 // manyValues says whether a minute of the window holds more values of a key than are told apart, or may do so.
 func (s *Store) manyValues(ctx context.Context, w *window) (many bool, err error) {
 	var sql statement
-	sql.add("SELECT count() > 0 FROM (SELECT 1 FROM " + s.table("rollup_contrasts") + " WHERE ")
+	t := rollupTables[rollup.Contrasts]
+	sql.add("SELECT count() > 0 FROM (SELECT 1 FROM " + s.table(t.name) + " WHERE ")
 	w.condition(&sql)
-	sql.add(" GROUP BY Minute, Environment, EntryService, EntryOperation, Service, Key HAVING uniqExact(Value) > ? LIMIT 1)",
-		tracestore.MaxContrastValues)
+	sql.add(t.only+" GROUP BY "+t.partition+" HAVING uniqExact(Value) > ? LIMIT 1)", t.limit)
 	err = s.read(ctx, &sql, func(rows driver.Rows) error { return rows.Scan(&many) })
 	return many, err
 }

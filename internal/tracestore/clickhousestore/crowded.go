@@ -1,6 +1,7 @@
 package clickhousestore
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -23,7 +24,7 @@ func (s *Store) crowded(ctx context.Context, w *window, tables ...*rollupTable) 
 		}
 		sql.add("SELECT count() AS Rows FROM " + s.table(t.name) + " WHERE ")
 		w.condition(&sql)
-		sql.add(" GROUP BY Minute")
+		sql.add(t.only + " GROUP BY Minute")
 	}
 	sql.add(")")
 	var rows uint64
@@ -35,12 +36,12 @@ func (s *Store) crowded(ctx context.Context, w *window, tables ...*rollupTable) 
 func (s *Store) capped(t *rollupTable, w *window, query *tracestore.AggregateQuery) *statement {
 	var sql statement
 	sql.add("SELECT ")
-	t.columns(&sql, query)
-	sql.add(", Other FROM (")
+	t.columns(&sql, query, "Other")
+	sql.add(" FROM (")
 	s.ranked(&sql, t, w)
 	sql.add(") AS r WHERE true")
 	t.asked(&sql, query)
-	sql.add(" GROUP BY Names, Other")
+	sql.add(" GROUP BY Beyond, Names")
 	return &sql
 }
 
@@ -56,16 +57,13 @@ func (s *Store) ranked(sql *statement, t *rollupTable, w *window) {
 	if t.durations {
 		sql.add(", quantilesDDMergeState(0.01, 0.5, 0.95, 0.99)(r.Durations) AS Durations")
 	}
-	if t.name == "rollup_errors" {
-		sql.add(", groupUniqArrayArray(5)(r.Traces) AS Traces")
+	if t.failures {
+		sql.add(", groupUniqArrayArray(5)(r.Examples) AS Examples")
 	}
-	partition, limit := "Minute", rollup.MaxSeries
-	if t.name == "rollup_contrasts" {
-		partition, limit = "Minute, Environment, EntryService, EntryOperation, Service, Key", tracestore.MaxContrastValues
-	}
+	partition, limit := cmp.Or(t.partition, "Minute"), cmp.Or(t.limit, rollup.MaxSeries)
 	sql.add(", row_number() OVER (PARTITION BY "+partition+" ORDER BY min(r.First)) > ? AS Other FROM "+s.table(t.name)+" AS r WHERE ", limit)
 	w.condition(sql)
-	sql.add(" GROUP BY Minute, Environment")
+	sql.add(t.only + " GROUP BY Minute, Environment")
 	for _, key := range t.keys {
 		sql.add(", " + key)
 	}

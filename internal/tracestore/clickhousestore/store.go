@@ -12,10 +12,13 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/rollup"
 )
 
 // Store reads traces from a ClickHouse. It is safe for concurrent use.
 type Store struct {
+	rollup.Reader // answers aggregates; it is rollups
+
 	options Options
 	schema  Schema
 	db      driver.Conn
@@ -48,6 +51,7 @@ func Open(options Options) (*Store, error) {
 	if s.db, err = clickhouse.Open(client); err != nil {
 		return nil, fmt.Errorf("open connection: %w", err)
 	}
+	s.Reader = s.rollups
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.keeper.Go(s.keep)
 	return s, nil

@@ -2,8 +2,8 @@
 -- the spans of one insert, which is one call, so that what concerns a release or a call is worked out here. What a server does with the
 -- series beyond the limit of a minute is for who reads: First tells which series came first.
 --
--- An insert is mostly the planning of its views: they are few and plain. rollup_spans, rollup_releases and rollup_odd_spans keep nothing.
--- They hand to several views what is looked up, or grouped, once, and views of what is rare are planned only where there is some.
+-- An insert is mostly the planning of its views and the writing of their parts: views and tables are few and plain. rollup_spans and
+-- rollup_odd_spans keep nothing. They hand to several views what is looked up once, and views of what is rare do nothing where there is none.
 CREATE TABLE IF NOT EXISTS {{table "rollup_spans"}} {{on_cluster}} (
     Tenant LowCardinality(String),
     Minute DateTime('UTC'),
@@ -32,6 +32,8 @@ CREATE TABLE IF NOT EXISTS {{table "rollup_spans"}} {{on_cluster}} (
     Violations Array(String),
     Conflicting Bool, -- not to be counted
     Orphan Bool,
+    Origin Bool, -- a failure began here
+    Fingerprint LowCardinality(String),
     Repairing Bool, -- says what earlier releases could not
     Summary Bool, -- speaks for its release
     Version UInt32, -- of the release, 0 but on one of its spans
@@ -72,6 +74,8 @@ SELECT
     JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.violations')], 'Array(String)') AS Violations,
     has(Violations, 'conflicting_span_id') AS Conflicting,
     SpanValues[indexOf(SpanKeys, 'tracewright.orphan')] = 'true' AS Orphan,
+    SpanValues[indexOf(SpanKeys, 'tracewright.error.origin')] = 'true' AS Origin,
+    SpanValues[indexOf(SpanKeys, 'tracewright.error.fingerprint')] AS Fingerprint,
     has(SpanKeys, 'tracewright.repaired') OR has(SpanKeys, 'tracewright.child.service')
         OR has(SpanKeys, 'tracewright.retracted.peer.service') OR has(SpanKeys, 'tracewright.entry.outcome') AS Repairing,
     has(SpanKeys, 'tracewright.span_count') AS Summary,
@@ -84,7 +88,7 @@ CREATE TABLE IF NOT EXISTS {{table "rollup_odd_spans"}} {{on_cluster}} AS {{tabl
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_odd_spans_view"}} {{on_cluster}} TO {{table "rollup_odd_spans"}} AS
 SELECT * FROM {{table "rollup_spans"}} WHERE Repairing OR notEmpty(Violations);
 
--- Calls of an operation.
+-- Calls of an operation, and how far to trust what is counted of them.
 CREATE TABLE IF NOT EXISTS {{table "rollup_operations"}} {{on_cluster}} (
     Tenant LowCardinality(String) CODEC(ZSTD(1)),
     Minute DateTime('UTC') CODEC(Delta, ZSTD(1)),
@@ -97,6 +101,9 @@ CREATE TABLE IF NOT EXISTS {{table "rollup_operations"}} {{on_cluster}} (
     Errors SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     Roots SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)), -- calls without a parent
     Excess SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)), -- of the weights above the calls, in 1/1024
+    Partial SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)), -- calls in releases that are not whole traces
+    Orphans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)), -- calls whose parent was released nowhere
+    Repaired SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)), -- orphans whose parent is one of these calls
     SelfTime SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     PathTime SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     Durations AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), UInt64) CODEC(ZSTD(1)),
@@ -111,6 +118,10 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_operations_view"}} {{on_c
 SELECT
     Tenant, Minute, Environment, Service, Operation, ServiceVersion, Kind,
     count() AS Calls, countIf(Failed) AS Errors, countIf(ParentSpanId = '') AS Roots, sum(s.Excess) AS Excess,
+    countIf((Tenant, Id) IN (
+        SELECT Tenant, Id FROM {{table "rollup_spans"}}
+        WHERE Version > 1 OR Version = 1 AND (Part > 0 OR Outcome IN ('part', 'interim', 'late')))) AS Partial,
+    countIf(Orphan) AS Orphans, sumIf(toUInt64OrZero(SpanValues[indexOf(SpanKeys, 'tracewright.repaired')]), Repairing) AS Repaired,
     sum(s.SelfTime) AS SelfTime, sum(s.PathTime) AS PathTime, quantilesDDState(0.01, 0.5, 0.95, 0.99)(Duration) AS Durations,
     toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
 FROM {{table "rollup_spans"}} AS s
@@ -188,63 +199,41 @@ FROM (
 )
 GROUP BY Tenant, Minute, Environment, Parent, ParentOperation, Child, ChildOperation, ChildKind, Protocol;
 
--- What an operation does for the requests of one entry.
+-- What an operation does for the requests of one entry, and, in rows of their own (Failure), the failures that began there.
 CREATE TABLE IF NOT EXISTS {{table "rollup_entry_operations"}} {{on_cluster}} (
     Tenant LowCardinality(String) CODEC(ZSTD(1)),
     Minute DateTime('UTC') CODEC(Delta, ZSTD(1)),
     Environment LowCardinality(String) CODEC(ZSTD(1)),
+    Failure Bool CODEC(ZSTD(1)),
     EntryService LowCardinality(String) CODEC(ZSTD(1)),
     EntryOperation LowCardinality(String) CODEC(ZSTD(1)),
     Service LowCardinality(String) CODEC(ZSTD(1)),
     Operation LowCardinality(String) CODEC(ZSTD(1)),
+    Fingerprint LowCardinality(String) CODEC(ZSTD(1)), -- of a failure
     Traces SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     Calls SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     Errors SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     SelfTime SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     PathTime SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    Examples SimpleAggregateFunction(groupUniqArrayArray(5), Array(FixedString(16))) CODEC(ZSTD(1)), -- traces with the failure
     First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1))
 ) ENGINE = {{engine "AggregatingMergeTree"}}
 PARTITION BY toDate(Minute)
-ORDER BY (Tenant, Minute, Environment, EntryService, EntryOperation, Service, Operation)
+ORDER BY (Tenant, Minute, Environment, Failure, EntryService, EntryOperation, Service, Operation, Fingerprint)
 {{ttl "rollup_entry_operations" "Minute"}}
 SETTINGS ttl_only_drop_parts = 1, {{deduplication}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_entry_operations_view"}} {{on_cluster}} TO {{table "rollup_entry_operations"}} AS
+WITH
+    arrayJoin(if(Origin, if(EntryService != '', [false, true], [true]), [false])) AS OfFailure
 SELECT
-    Tenant, Minute, Environment, EntryService, EntryOperation, Service, Operation,
+    Tenant, Minute, Environment, OfFailure AS Failure, EntryService, EntryOperation, Service, Operation,
+    if(OfFailure, s.Fingerprint, '') AS Fingerprint,
     uniqExact(Id) AS Traces, count() AS Calls, countIf(Failed) AS Errors, sum(s.SelfTime) AS SelfTime, sum(s.PathTime) AS PathTime,
-    toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
+    groupUniqArrayIf(5)(Id, OfFailure) AS Examples, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
 FROM {{table "rollup_spans"}} AS s
-WHERE NOT Conflicting AND EntryService != ''
-GROUP BY Tenant, Minute, Environment, EntryService, EntryOperation, Service, Operation;
-
--- Failures, where they began.
-CREATE TABLE IF NOT EXISTS {{table "rollup_errors"}} {{on_cluster}} (
-    Tenant LowCardinality(String) CODEC(ZSTD(1)),
-    Minute DateTime('UTC') CODEC(Delta, ZSTD(1)),
-    Environment LowCardinality(String) CODEC(ZSTD(1)),
-    Service LowCardinality(String) CODEC(ZSTD(1)),
-    Operation LowCardinality(String) CODEC(ZSTD(1)),
-    EntryService LowCardinality(String) CODEC(ZSTD(1)),
-    EntryOperation LowCardinality(String) CODEC(ZSTD(1)),
-    Fingerprint String CODEC(ZSTD(1)),
-    Calls SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
-    Traces SimpleAggregateFunction(groupUniqArrayArray(5), Array(FixedString(16))) CODEC(ZSTD(1)), -- some of them
-    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1))
-) ENGINE = {{engine "AggregatingMergeTree"}}
-PARTITION BY toDate(Minute)
-ORDER BY (Tenant, Minute, Environment, Service, Operation, EntryService, EntryOperation, Fingerprint)
-{{ttl "rollup_errors" "Minute"}}
-SETTINGS ttl_only_drop_parts = 1, {{deduplication}};
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_errors_view"}} {{on_cluster}} TO {{table "rollup_errors"}} AS
-SELECT
-    Tenant, Minute, Environment, Service, Operation, EntryService, EntryOperation,
-    SpanValues[indexOf(SpanKeys, 'tracewright.error.fingerprint')] AS Fingerprint,
-    count() AS Calls, groupUniqArray(5)(Id) AS Traces, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
-FROM {{table "rollup_spans"}}
-WHERE NOT Conflicting AND SpanValues[indexOf(SpanKeys, 'tracewright.error.origin')] = 'true'
-GROUP BY Tenant, Minute, Environment, Service, Operation, EntryService, EntryOperation, Fingerprint;
+WHERE NOT Conflicting AND (EntryService != '' OR Origin)
+GROUP BY Tenant, Minute, Environment, Failure, EntryService, EntryOperation, Service, Operation, Fingerprint;
 
 -- How the trace context comes across, beside what operations and edges say. A row is one of
 --     Violation   spans of Child that break the rule, and that Parent called, or nobody where it is empty
@@ -305,55 +294,17 @@ WHERE Kind = 'client' AND client.Peer = '' AND NOT Conflicting
 GROUP BY Tenant, Minute, Environment, Child, Peer
 HAVING Peer != '{}';
 
--- The first releases of traces: those with which traces count.
-CREATE TABLE IF NOT EXISTS {{table "rollup_releases"}} {{on_cluster}} (
-    Tenant LowCardinality(String),
-    Minute DateTime('UTC'),
-    Id FixedString(16),
-    Position UInt64,
-    Failed Bool,
-    Outcome LowCardinality(String),
-    Environment String,
-    EntryService LowCardinality(String),
-    EntryOperation LowCardinality(String),
-    Duration UInt64,
-    -- What contrasts look at: services, keys and values.
-    Values Array(Tuple(LowCardinality(String), LowCardinality(String), String))
-) ENGINE = Null;
-
--- The entry root is the earliest span without a parent, else the span that speaks for the release.
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_releases_view"}} {{on_cluster}} TO {{table "rollup_releases"}} AS
-WITH
-    ['http.response.status_code', 'k8s.node.name', 'cloud.availability_zone', 'user.tier']::Array(LowCardinality(String)) AS EntryKeys
-SELECT
-    Tenant, Minute, Id, Position, Failed, Outcome,
-    Root.1 AS Environment, Root.2 AS EntryService, Root.3 AS EntryOperation, Root.4 AS Duration,
-    arrayDistinct(arrayConcat(
-        arrayMap(of -> (of.1, 'service.version'::LowCardinality(String), of.2), Versions),
-        arrayFilter(of -> of.3 != '', arrayMap(key -> (Root.2, key,
-            if(has(Root.5, key), (Root.6)[indexOf(Root.5, key)], (Root.8)[indexOf(Root.7, key)])), EntryKeys)))) AS Values
-FROM (
-    WITH NOT Conflicting AND EntryService != '' AND (ParentSpanId = '' OR Summary) AS Candidate
-    SELECT
-        Tenant, Minute, Id, min(s.Position) AS Position, max(NOT Conflicting AND s.Failed) AS Failed,
-        max(Version) AS LastVersion, max(Part) AS LastPart, anyIf(s.Outcome, Version != 0) AS Outcome,
-        groupUniqArrayIf((Service, ServiceVersion), ServiceVersion != '') AS Versions,
-        countIf(Candidate) AS Candidates,
-        argMinIf((Environment, EntryService, EntryOperation, Duration, SpanKeys, SpanValues, ResourceKeys, ResourceValues),
-            (ParentSpanId != '', Started, SpanId), Candidate) AS Root
-    FROM {{table "rollup_spans"}} AS s
-    GROUP BY Tenant, Minute, Id
-)
-WHERE LastVersion <= 1 AND LastPart = 0 AND Candidates > 0;
-
--- Traces by the operation with which their requests entered.
+-- Traces by the operation with which their requests entered: by outcome, in rows without a Key, and by the values that services have in
+-- them. How many were slow is worked out from their durations when it is asked.
 CREATE TABLE IF NOT EXISTS {{table "rollup_entries"}} {{on_cluster}} (
     Tenant LowCardinality(String) CODEC(ZSTD(1)),
     Minute DateTime('UTC') CODEC(Delta, ZSTD(1)),
     Environment LowCardinality(String) CODEC(ZSTD(1)),
-    Service LowCardinality(String) CODEC(ZSTD(1)),
-    Operation LowCardinality(String) CODEC(ZSTD(1)),
-    Outcome LowCardinality(String) CODEC(ZSTD(1)),
+    Key LowCardinality(String) CODEC(ZSTD(1)),
+    EntryService LowCardinality(String) CODEC(ZSTD(1)),
+    EntryOperation LowCardinality(String) CODEC(ZSTD(1)),
+    Service LowCardinality(String) CODEC(ZSTD(1)), -- that has the value
+    Value LowCardinality(String) CODEC(ZSTD(1)), -- of the key, or the outcome
     Traces SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     Errors SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     Retracted SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
@@ -362,17 +313,38 @@ CREATE TABLE IF NOT EXISTS {{table "rollup_entries"}} {{on_cluster}} (
     First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1))
 ) ENGINE = {{engine "AggregatingMergeTree"}}
 PARTITION BY toDate(Minute)
-ORDER BY (Tenant, Minute, Environment, Service, Operation, Outcome)
+ORDER BY (Tenant, Minute, Environment, Key, EntryService, EntryOperation, Service, Value)
 {{ttl "rollup_entries" "Minute"}}
 SETTINGS ttl_only_drop_parts = 1, {{deduplication}};
 
+-- A trace counts with its first release. Its entry root is the earliest span without a parent, else the span that speaks for the release.
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_entries_view"}} {{on_cluster}} TO {{table "rollup_entries"}} AS
+WITH
+    ['http.response.status_code', 'k8s.node.name', 'cloud.availability_zone', 'user.tier']::Array(LowCardinality(String)) AS EntryKeys,
+    arrayJoin(arrayPushFront(
+        arrayDistinct(arrayConcat(
+            arrayMap(of -> (of.1, 'service.version'::LowCardinality(String), of.2), Versions),
+            arrayFilter(of -> of.3 != '', arrayMap(key -> (Root.2, key,
+                if(has(Root.5, key), (Root.6)[indexOf(Root.5, key)], (Root.8)[indexOf(Root.7, key)])), EntryKeys)))),
+        (''::LowCardinality(String), ''::LowCardinality(String), Outcome))) AS Of
 SELECT
-    Tenant, Minute, Environment, EntryService AS Service, EntryOperation AS Operation, Outcome,
-    count() AS Traces, countIf(Failed) AS Errors, 0::UInt64 AS Retracted, 0::UInt64 AS RetractedErrors,
-    quantilesDDState(0.01, 0.5, 0.95, 0.99)(Duration) AS Durations, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
-FROM {{table "rollup_releases"}}
-GROUP BY Tenant, Minute, Environment, Service, Operation, Outcome;
+    Tenant, Minute, Root.1 AS Environment, Of.2 AS Key, Root.2 AS EntryService, Root.3 AS EntryOperation, Of.1 AS Service, Of.3 AS Value,
+    count() AS Traces, countIf(AnyFailed) AS Errors, 0::UInt64 AS Retracted, 0::UInt64 AS RetractedErrors,
+    quantilesDDState(0.01, 0.5, 0.95, 0.99)(Root.4) AS Durations, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
+FROM (
+    WITH NOT Conflicting AND EntryService != '' AND (ParentSpanId = '' OR Summary) AS Candidate
+    SELECT
+        Tenant, Minute, Id, min(s.Position) AS Position, max(NOT Conflicting AND Failed) AS AnyFailed,
+        max(Version) AS LastVersion, max(Part) AS LastPart, anyIf(s.Outcome, Version != 0) AS Outcome,
+        groupUniqArrayIf((Service, ServiceVersion), ServiceVersion != '') AS Versions,
+        countIf(Candidate) AS Candidates,
+        argMinIf((Environment, EntryService, EntryOperation, Duration, SpanKeys, SpanValues, ResourceKeys, ResourceValues),
+            (ParentSpanId != '', Started, SpanId), Candidate) AS Root
+    FROM {{table "rollup_spans"}} AS s
+    GROUP BY Tenant, Minute, Id
+)
+WHERE LastVersion <= 1 AND LastPart = 0 AND Candidates > 0
+GROUP BY Tenant, Minute, Environment, Key, EntryService, EntryOperation, Service, Value;
 
 -- Late spans say that a trace failed, or that it entered elsewhere.
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_entry_repairs_view"}} {{on_cluster}} TO {{table "rollup_entries"}} AS
@@ -382,81 +354,18 @@ WITH
     toUInt64(SpanValues[indexOf(SpanKeys, 'tracewright.entry.error')] = 'true') AS NowFailed,
     toUInt64(SpanValues[indexOf(SpanKeys, 'tracewright.retracted.entry.error')] = 'true') AS WasFailed
 SELECT
-    Tenant, Minute, Row.1 AS Environment, Row.2 AS Service, Row.3 AS Operation, CountedAs AS Outcome,
+    Tenant, Minute, Row.1 AS Environment, '' AS Key, Row.2 AS EntryService, Row.3 AS EntryOperation, '' AS Service, CountedAs AS Value,
     sum(Row.4) AS Traces, sum(Row.5) AS Errors, sum(Row.6) AS Retracted, sum(Row.7) AS RetractedErrors,
     quantilesDDArrayState(0.01, 0.5, 0.95, 0.99)(Row.8) AS Durations, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
 FROM (
     SELECT Tenant, Minute, Position, Counted AS CountedAs, arrayJoin(arrayConcat(
-        [(SpanValues[indexOf(SpanKeys, 'tracewright.entry.environment')], toString(EntryService), toString(EntryOperation),
+        [(SpanValues[indexOf(SpanKeys, 'tracewright.entry.environment')], s.EntryService, s.EntryOperation,
             toUInt64(WasService != ''), NowFailed + if(WasService != '', WasFailed, 0), 0::UInt64, 0::UInt64,
             if(WasService != '', [Duration], []))],
         if(WasService = '', [], [(SpanValues[indexOf(SpanKeys, 'tracewright.retracted.entry.environment')], WasService,
             SpanValues[indexOf(SpanKeys, 'tracewright.retracted.entry.operation')],
             0::UInt64, 0::UInt64, 1::UInt64, WasFailed, []::Array(UInt64))]))) AS Row
-    FROM {{table "rollup_odd_spans"}}
+    FROM {{table "rollup_odd_spans"}} AS s
     WHERE NOT Conflicting AND Repairing AND Counted != ''
 )
-GROUP BY Tenant, Minute, Environment, Service, Operation, Outcome;
-
--- Traces of an entry in which a service has a value. How many of them were slow is worked out from their durations when it is asked.
-CREATE TABLE IF NOT EXISTS {{table "rollup_contrasts"}} {{on_cluster}} (
-    Tenant LowCardinality(String) CODEC(ZSTD(1)),
-    Minute DateTime('UTC') CODEC(Delta, ZSTD(1)),
-    Environment LowCardinality(String) CODEC(ZSTD(1)),
-    EntryService LowCardinality(String) CODEC(ZSTD(1)),
-    EntryOperation LowCardinality(String) CODEC(ZSTD(1)),
-    Service LowCardinality(String) CODEC(ZSTD(1)),
-    Key LowCardinality(String) CODEC(ZSTD(1)),
-    Value String CODEC(ZSTD(1)),
-    Traces SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
-    Errors SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
-    Durations AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), UInt64) CODEC(ZSTD(1)),
-    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1))
-) ENGINE = {{engine "AggregatingMergeTree"}}
-PARTITION BY toDate(Minute)
-ORDER BY (Tenant, Minute, Environment, EntryService, EntryOperation, Service, Key, Value)
-{{ttl "rollup_contrasts" "Minute"}}
-SETTINGS ttl_only_drop_parts = 1, {{deduplication}};
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_contrasts_view"}} {{on_cluster}} TO {{table "rollup_contrasts"}} AS
-SELECT
-    Tenant, Minute, Environment, EntryService, EntryOperation, Of.1 AS Service, Of.2 AS Key, Of.3 AS Value,
-    count() AS Traces, countIf(Failed) AS Errors, quantilesDDState(0.01, 0.5, 0.95, 0.99)(Duration) AS Durations,
-    toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
-FROM {{table "rollup_releases"}}
-ARRAY JOIN Values AS Of
-GROUP BY Tenant, Minute, Environment, EntryService, EntryOperation, Service, Key, Value;
-
--- How many spans the other rollups are made of, and how far to trust them.
-CREATE TABLE IF NOT EXISTS {{table "rollup_completeness"}} {{on_cluster}} (
-    Tenant LowCardinality(String) CODEC(ZSTD(1)),
-    Minute DateTime('UTC') CODEC(Delta, ZSTD(1)),
-    Environment LowCardinality(String) CODEC(ZSTD(1)),
-    Spans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
-    Partial SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
-    Orphans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
-    Repaired SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1))
-) ENGINE = {{engine "AggregatingMergeTree"}}
-PARTITION BY toDate(Minute)
-ORDER BY (Tenant, Minute, Environment)
-{{ttl "rollup_completeness" "Minute"}}
-SETTINGS ttl_only_drop_parts = 1, {{deduplication}};
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_completeness_view"}} {{on_cluster}} TO {{table "rollup_completeness"}} AS
-SELECT
-    Tenant, Minute, Environment, count() AS Spans,
-    countIf((Tenant, Id) IN (
-        SELECT Tenant, Id FROM {{table "rollup_spans"}}
-        WHERE Version > 1 OR Version = 1 AND (Part > 0 OR Outcome IN ('part', 'interim', 'late')))) AS Partial,
-    countIf(Orphan) AS Orphans, 0::UInt64 AS Repaired
-FROM {{table "rollup_spans"}}
-WHERE NOT Conflicting
-GROUP BY Tenant, Minute, Environment;
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_completeness_repairs_view"}} {{on_cluster}} TO {{table "rollup_completeness"}} AS
-SELECT
-    Tenant, Minute, Environment, 0::UInt64 AS Spans, 0::UInt64 AS Partial, 0::UInt64 AS Orphans,
-    sum(toUInt64OrZero(SpanValues[indexOf(SpanKeys, 'tracewright.repaired')])) AS Repaired
-FROM {{table "rollup_odd_spans"}}
-WHERE NOT Conflicting AND Repairing
-GROUP BY Tenant, Minute, Environment;
+GROUP BY Tenant, Minute, Environment, EntryService, EntryOperation, Value;
