@@ -8,7 +8,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
-	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/storetest"
 )
 
@@ -21,8 +20,6 @@ var losses = storetest.Losses{
 // backend is a store with the exporter that writes it.
 type backend struct {
 	*Store
-	tracestore.AggregateReader
-	tracestore.CatalogueReader
 	writer writer
 	now    func() time.Time
 }
