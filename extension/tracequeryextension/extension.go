@@ -61,6 +61,8 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 			Storage:  func() (tracestore.Backend, error) { return provider.Backend(e.config.Storage) },
 			InFlight: &e.inFlight,
 			Timeout:  e.config.QueryTimeout,
+			Prices:   e.config.Prices.BusySecond,
+			Currency: e.config.Prices.Currency,
 		},
 		Logger:       e.set.Logger,
 		TenantHeader: e.config.Tenant.Header,

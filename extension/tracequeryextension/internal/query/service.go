@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/analysis/cost"
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
@@ -24,6 +25,9 @@ type Service struct {
 	// Timeout bounds the reading of the storage for one query; a query that meets it fails with
 	// context.DeadlineExceeded.
 	Timeout time.Duration
+	// Prices are what a busy second of each service costs, in Currency; nil for costs that nobody knows.
+	Prices   cost.Prices
+	Currency string
 
 	usual usual
 }

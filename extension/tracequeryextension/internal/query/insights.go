@@ -1,0 +1,359 @@
+package query
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/analysis/insights"
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+// InsightsQuery says which insights are wanted.
+type InsightsQuery struct {
+	// Window's Service is not used.
+	Window tracestore.AggregateQuery
+	// Baseline is when the window begins that is compared with, which is as long; zero for the one just before.
+	Baseline time.Time
+	// Kind, Service and Entry (an operation by which requests enter) limit the answer, each where not empty. Of an entry only its own traces are sampled.
+	Kind           insights.Kind
+	Service, Entry string
+	// Limit is the most insights to answer.
+	Limit int
+	// SampleTime is for how long whole traces are read, of both windows.
+	SampleTime time.Duration
+}
+
+// Insights are what is worth a look in a window.
+type Insights struct {
+	// Insights are the most urgent first; More says that there are more.
+	Insights []insights.Insight
+	More     bool
+	// Baseline is the window that is compared with, in whole minutes.
+	Baseline tracestore.AggregateQuery
+	// Sample and BaselineSample say what was read of the traces of both windows.
+	Sample, BaselineSample             SampleInfo
+	Completeness, BaselineCompleteness tracestore.Completeness
+}
+
+// Insights names what is worth a look. Rollups say most of it; some of it only whole traces do, of which as many are read as asked.SampleTime allows. Errors:
+// tracestore.ErrClosed, the context's, or the storage's own.
+func (s *Service) Insights(ctx context.Context, tenant string, asked *InsightsQuery) (*Insights, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	found, err := s.readInsights(ctx, tenant, asked)
+	if err != nil {
+		return nil, fmt.Errorf("read the insights: %w", err)
+	}
+	return found, nil
+}
+
+// Shares of the time for samples: the window itself, the one before, and whole sessions of each.
+const (
+	sampleNow     = 0.4
+	sampleBefore  = 0.3
+	sampleJourney = 0.15
+)
+
+func (s *Service) readInsights(ctx context.Context, tenant string, asked *InsightsQuery) (*Insights, error) {
+	reader, err := s.Storage()
+	if err != nil {
+		return nil, err
+	}
+	window := asked.Window
+	window.Service = ""
+	answer := &Insights{Baseline: previous(window)}
+	if !asked.Baseline.IsZero() {
+		answer.Baseline.Start, answer.Baseline.End = asked.Baseline, asked.Baseline.Add(wholeMinutes(&window))
+	}
+	var now, before insightReader
+	if now, err = readWindow(ctx, reader, tenant, &window, asked.Entry); err != nil {
+		return nil, err
+	}
+	if before, err = readWindow(ctx, reader, tenant, &answer.Baseline, asked.Entry); err != nil {
+		return nil, err
+	}
+	if now.Loads, err = now.readLoads(ctx); err != nil {
+		return nil, err
+	}
+	for _, part := range []struct {
+		of       *insightReader
+		info     *SampleInfo
+		complete *tracestore.Completeness
+		share    float64
+	}{{&now, &answer.Sample, &answer.Completeness, sampleNow}, {&before, &answer.BaselineSample, &answer.BaselineCompleteness, sampleBefore}} {
+		if *part.info, err = part.of.sample(ctx, asked.Entry, allotted(asked.SampleTime, part.share)); err != nil {
+			return nil, err
+		}
+		if err = part.of.followSessions(ctx, allotted(asked.SampleTime, sampleJourney)); err != nil {
+			return nil, err
+		}
+		*part.complete = part.of.completeness
+	}
+	all := insights.Find(&now.Window, &before.Window)
+	all = slices.DeleteFunc(all, func(i insights.Insight) bool { return !asked.wants(&i, now.Parts) })
+	answer.Insights = all[:min(len(all), asked.Limit)]
+	answer.More = len(all) > asked.Limit
+	if err := now.findTraces(ctx, answer.Insights); err != nil {
+		return nil, err
+	}
+	return answer, ctx.Err()
+}
+
+func allotted(all time.Duration, share float64) time.Duration {
+	return time.Duration(float64(all) * share)
+}
+
+// wants says whether the insight is of the kind, service and entry that are asked for.
+func (q *InsightsQuery) wants(i *insights.Insight, parts []insights.Part) bool {
+	if q.Kind != "" && q.Kind != i.Kind {
+		return false
+	}
+	if q.Service != "" && q.Service != i.Service && !slices.Contains(i.Others, q.Service) {
+		return false
+	}
+	if q.Entry == "" || slices.ContainsFunc(i.Entries, func(e insights.Entry) bool { return e.Operation.Operation == q.Entry }) {
+		return true
+	}
+	return slices.ContainsFunc(parts, func(p insights.Part) bool {
+		return p.Entry.Operation == q.Entry && p.Operation.Service == i.Service && (i.Operation == "" || p.Operation.Operation == i.Operation)
+	})
+}
+
+// insightReader reads one window.
+type insightReader struct {
+	insights.Window
+
+	reader       tracestore.Reader
+	tenant       string
+	window       tracestore.AggregateQuery
+	completeness tracestore.Completeness
+}
+
+// readWindow reads what rollups know.
+func readWindow(ctx context.Context, reader tracestore.Reader, tenant string, window *tracestore.AggregateQuery, entry string) (insightReader, error) {
+	r := insightReader{reader: reader, tenant: tenant, window: *window}
+	r.EntryTraces = make(map[insights.Operation]int64)
+	whole := int64(0)
+	for e, err := range reader.Entries(ctx, tenant, window) {
+		if err != nil {
+			return r, err
+		}
+		r.EntryTraces[insights.Operation(e.Operation)] += e.Traces
+		if entry == "" || entry == e.Operation.Operation {
+			r.Traces += e.Traces
+			whole += e.Traces - e.Outcomes[conventions.OutcomePart] - e.Outcomes[conventions.OutcomeInterim]
+		}
+	}
+	waited := 0.0
+	for o, err := range reader.EntryOperations(ctx, tenant, window) {
+		if err != nil {
+			return r, err
+		}
+		r.Parts = append(r.Parts, insights.Part{Entry: insights.Operation(o.Entry), Operation: insights.Operation(o.Operation), Traces: o.Traces})
+		if entry == "" || entry == o.Entry.Operation {
+			waited += float64(o.CriticalPathTime)
+		}
+	}
+	if whole > 0 {
+		r.MeanTime = waited / float64(whole)
+	}
+	known := newContexts()
+	byVersion := *window
+	byVersion.ByVersion = true
+	for o, err := range reader.Operations(ctx, tenant, &byVersion) {
+		if err != nil {
+			return r, err
+		}
+		known.addRoots(&o)
+		r.Operations = append(r.Operations, newOperationSum(&o))
+	}
+	slices.SortFunc(r.Operations, compareSums)
+	if err := known.read(ctx, reader, tenant, window); err != nil {
+		return r, err
+	}
+	r.Edges = known.edges()
+	var err error
+	if r.completeness, err = reader.Completeness(ctx, tenant, window); err == nil && r.completeness.Spans > 0 {
+		r.OtherShare = float64(r.completeness.Other) / float64(r.completeness.Spans)
+	}
+	return r, err
+}
+
+func newOperationSum(o *tracestore.OperationAggregate) insights.OperationSum {
+	sum := insights.OperationSum{
+		Operation: insights.Operation(o.Operation), Version: o.Version, Serves: o.Kind == "server" || o.Kind == "consumer",
+		Calls: o.Calls, Errors: o.Errors, SelfTime: o.SelfTime,
+	}
+	if o.Durations == nil {
+		return sum
+	}
+	total, count := 0.0, 0.0
+	o.Durations.ForEach(func(ns, n float64) (stop bool) {
+		sum.Log.AddMany(math.Log(max(ns, 1)), int64(n))
+		total, count = total+ns*n, count+n
+		return false
+	})
+	if count > 0 {
+		sum.MeanTime = total / count
+	}
+	return sum
+}
+
+func compareSums(a, b insights.OperationSum) int {
+	return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Operation.Operation, b.Operation.Operation), cmp.Compare(a.Version, b.Version))
+}
+
+// edges are all pairs of services of which it is known how the context comes across, by name.
+func (c *contexts) edges() (edges []insights.Edge) {
+	for pair, calls := range c.pairs {
+		if e := c.edge(pair[0], pair[1]); e != nil && e.Accuracy != nil {
+			edges = append(edges, insights.Edge{
+				Parent: pair[0], Child: pair[1], Calls: calls.Calls, Unanswered: calls.Unanswered, Reason: insights.LossReason(e.Loss),
+			})
+		}
+	}
+	slices.SortFunc(edges, func(a, b insights.Edge) int {
+		return cmp.Or(cmp.Compare(a.Parent, b.Parent), cmp.Compare(a.Child, b.Child))
+	})
+	return edges
+}
+
+func (r *insightReader) readLoads(ctx context.Context) (loads []insights.Load, err error) {
+	course := newCourse(&r.window)
+	if err := course.read(ctx, r.reader, r.tenant, func(int, *tracestore.OperationAggregate) {}); err != nil {
+		return nil, err
+	}
+	for _, of := range course.operations() {
+		loads = append(loads, insights.Load{Operation: insights.Operation(of.Operation), Minutes: of.minutes})
+	}
+	return loads, nil
+}
+
+// sample reads whole traces of the window, for as long as it may.
+func (r *insightReader) sample(ctx context.Context, entry string, budget time.Duration) (SampleInfo, error) {
+	drawn := sampling{
+		reader: r.reader, tenant: r.tenant, window: r.window, where: inEnvironment(r.window.Environment), until: time.Now().Add(budget),
+		info: SampleInfo{All: r.Traces},
+	}
+	drawn.where.Trace.Entry.Operation = entry
+	var samples []insights.Sample
+	err := drawn.draw(ctx, func(n int) { samples = make([]insights.Sample, n) }, func(place int, result *analysis.Result) {
+		samples[place] = insights.Read(result)
+	})
+	r.Samples = slices.DeleteFunc(samples, func(s insights.Sample) bool { return s.TraceID == "" }) // not read
+	return drawn.info, err
+}
+
+const (
+	// maxSessions is how many sessions of a window are followed.
+	maxSessions = 300
+	// maxJourneyTraces is how many traces of them are read.
+	maxJourneyTraces = 2000
+)
+
+// followSessions reads all traces of some sessions, or users: those of sampled traces.
+func (r *insightReader) followSessions(ctx context.Context, budget time.Duration) error {
+	known := make(map[string]bool)
+	var who []tracestore.Conditions
+	for i := range r.Samples {
+		v := &r.Samples[i].Visit
+		key, value := "session.id", v.Session
+		if value == "" {
+			key, value = "user.id", v.User
+		}
+		if value == "" || known[key+value] || len(who) == maxSessions {
+			continue
+		}
+		known[key+value] = true
+		who = append(who, tracestore.Conditions{Span: tracestore.SpanConditions{
+			Attributes: []tracestore.AttributeCondition{{Scope: tracestore.ScopeAny, Key: key, Op: tracestore.OpEqual, Text: value}},
+		}})
+	}
+	if len(who) == 0 {
+		return nil
+	}
+	drawn := sampling{reader: r.reader, tenant: r.tenant, where: tracestore.Conditions{Or: who}, until: time.Now().Add(budget)}
+	ids, err := drawn.search(ctx, r.window.Start, r.window.End, maxJourneyTraces)
+	if err != nil {
+		return err
+	}
+	sampled := make(map[string]*insights.Sample, len(r.Samples))
+	for i := range r.Samples {
+		sampled[r.Samples[i].TraceID] = &r.Samples[i]
+	}
+	var unread []pcommon.TraceID
+	for _, id := range ids {
+		if s := sampled[hex.EncodeToString(id[:])]; s != nil {
+			r.Journeys = append(r.Journeys, s.Visit)
+		} else {
+			unread = append(unread, id)
+		}
+	}
+	visits := make([]insights.Visit, len(unread))
+	err = drawn.readAll(ctx, unread, func(place int, result *analysis.Result) { visits[place] = insights.ReadVisit(result) })
+	if drawn.info.Cut || len(ids) == maxJourneyTraces {
+		// A session of which a part was read has given up nowhere: nothing is said of journeys.
+		r.Journeys = nil
+		return err
+	}
+	r.Journeys = append(r.Journeys, slices.DeleteFunc(visits, func(v insights.Visit) bool { return v.TraceID == "" })...)
+	return err
+}
+
+const (
+	// maxFinds is for how many insights without a sampled trace some are looked for, and findTime for how long for each.
+	maxFinds = 5
+	findTime = 50 * time.Millisecond
+)
+
+// findTraces looks for traces that show what rollups alone have said.
+func (r *insightReader) findTraces(ctx context.Context, found []insights.Insight) error {
+	finds := 0
+	for k := range found {
+		i := &found[k]
+		if len(i.TraceIDs) > 0 || i.Service == "" || finds == maxFinds {
+			continue
+		}
+		finds++
+		where := inEnvironment(r.window.Environment)
+		where.And = []tracestore.Conditions{{Span: spanOf(i)}}
+		page, err := r.reader.Search(ctx, r.tenant, &tracestore.SearchQuery{
+			Start: r.window.Start, End: r.window.End, Where: where, Limit: 3, Deadline: time.Now().Add(findTime),
+		})
+		if err != nil {
+			return err
+		}
+		for t := range page.Traces {
+			id := page.Traces[t].TraceID
+			i.TraceIDs = append(i.TraceIDs, hex.EncodeToString(id[:]))
+		}
+	}
+	return nil
+}
+
+// spanOf is a span that shows the insight.
+func spanOf(i *insights.Insight) tracestore.SpanConditions {
+	span := tracestore.SpanConditions{Service: i.Service, Operation: i.Operation}
+	if i.Version != "" {
+		span.Attributes = []tracestore.AttributeCondition{
+			{Scope: tracestore.ScopeResource, Key: "service.version", Op: tracestore.OpEqual, Text: i.Version},
+		}
+		if i.SavedFailures > 0 {
+			span.Errors = new(true)
+		}
+	}
+	if i.Kind == insights.KindVersionRegression && i.SavedTime > 0 && len(i.Evidence) > 0 && i.Evidence[0].Unit == insights.UnitNS {
+		span.MinDuration = time.Duration(i.Evidence[0].Now)
+		span.Errors = nil
+	}
+	return span
+}
