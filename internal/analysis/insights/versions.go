@@ -219,7 +219,7 @@ func regression(v serviceVersion, worse []versionWorse, tests float64) Insight {
 	for _, n := range calls {
 		i.Requests += n
 	}
-	i.SavedTime, i.SavedFailures = int64(share(saved, float64(i.Requests))), int64(failures)
+	i.SavedTime, i.SavedFailures = int64(math.Round(share(saved, float64(i.Requests)))), int64(math.Round(failures))
 	if first := &worse[0]; first.failing {
 		i.Title = fmt.Sprintf("%s %s fails more than other versions: %s of %q, others %s", v.service, v.version, percent(first.now), first.operation,
 			percent(first.than))

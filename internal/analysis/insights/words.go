@@ -16,9 +16,9 @@ func percent(share float64) string {
 		return "less than 0.01 %"
 	case of < 1:
 		return strconv.FormatFloat(of, 'g', 1, 64) + " %"
-	case of < 10:
+	case of < 9.95:
 		return strconv.FormatFloat(of, 'f', 1, 64) + " %"
-	case of < 99.5 || of >= 100:
+	case of < 99.5 || of >= 99.95:
 		return strconv.FormatFloat(math.Round(of), 'f', 0, 64) + " %"
 	}
 	return strconv.FormatFloat(of, 'f', 1, 64) + " %"
