@@ -17,7 +17,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	visits = 500
+	visits = 400
 	rate   = 15.0 // visits a second: both windows are shorter than a minute
 )
 
@@ -90,39 +90,30 @@ func TestFaults(t *testing.T) {
 		change  func(td ptrace.Traces)
 		kind    string
 		service string
-		// place is where it stands, from the front, for what is no incident: from the first of its urgency.
-		urgency string
 		holds   func(t *testing.T, first *insight)
 	}{
 		"inventory fails": {
-			faults: []string{"inventory:errors=30%"}, kind: "suspect", service: "inventory", urgency: "incident",
+			faults: []string{"inventory:errors=30%"}, kind: "suspect", service: "inventory",
 			holds: func(t *testing.T, first *insight) {
-				// Of some 580 requests that reach it, 36 % fail there, and all of these fail.
-				require.InDelta(t, 205, first.SavingFailures, 30)
+				// Requests call it once or a few times, each of which fails in 30 %; what fails there fails as a whole.
+				require.InDelta(t, 0.37*float64(first.Requests), first.SavingFailures, 0.06*float64(first.Requests))
 				require.Zero(t, first.SavingNS)
 				require.Contains(t, first.Details, "/traces/errors?")
 			},
 		},
 		"payment is slow": {
-			faults: []string{"payment:latency=x5"}, kind: "suspect", service: "payment", urgency: "incident",
+			faults: []string{"payment:latency=x5"}, kind: "suspect", service: "payment",
 			holds: func(t *testing.T, first *insight) {
 				// Its own work of 2.5 ms in the median, 3.2 ms in the mean, takes five times as long: 12.7 ms more.
 				require.InDelta(t, 12.7e6, first.SavingNS, 3e6)
 			},
 		},
 		"a version is slow": {
-			faults: []string{"catalog@8.12.0:latency=x6"}, kind: "version_regression", service: "catalog", urgency: "incident",
+			faults: []string{"catalog@8.12.0:latency=x6"}, kind: "version_regression", service: "catalog",
 			holds: func(t *testing.T, first *insight) { require.Equal(t, "8.12.0", first.Version) },
 		},
-		"a version fails": {
-			faults: []string{"catalog@8.12.0:errors=30%"}, kind: "version_regression", service: "catalog", urgency: "incident",
-			holds: func(t *testing.T, first *insight) {
-				require.Equal(t, "8.12.0", first.Version)
-				require.InDelta(t, 0.3*float64(first.Requests), first.SavingFailures, 15)
-			},
-		},
 		"payment is overloaded": {
-			faults: []string{"payment:overload=60%"}, kind: "retry_storm", service: "payment", urgency: "incident",
+			faults: []string{"payment:overload=60%"}, kind: "retry_storm", service: "payment",
 			holds: func(t *testing.T, first *insight) {
 				require.Equal(t, []string{"checkout"}, first.Others)
 				// One and a half refusals and pauses of 40 ms in the median.
@@ -130,38 +121,16 @@ func TestFaults(t *testing.T) {
 			},
 		},
 		"storefront tries again": {
-			faults: []string{"storefront:retries=40%"}, kind: "retry_storm", service: "storefront", urgency: "incident",
+			faults: []string{"storefront:retries=40%"}, kind: "retry_storm", service: "storefront",
 			holds: func(t *testing.T, first *insight) { require.Greater(t, len(first.Others), 5) },
 		},
 		"payment asks one by one": {
-			change: oneByOne, kind: "n_plus_one", service: "payment", urgency: "incident",
+			change: oneByOne, kind: "n_plus_one", service: "payment",
 			holds: func(t *testing.T, first *insight) {
 				// Of 150 ms and more, in 15 calls, 14 could go.
 				require.InDelta(t, 145e6, first.SavingNS, 25e6)
 				require.Equal(t, "POST /charges", first.Operation)
 			},
-		},
-		"inventory loses the context": {
-			faults: []string{"inventory:context=30%"}, kind: "context_loss", service: "inventory", urgency: "visibility",
-			holds: func(t *testing.T, first *insight) {
-				require.Contains(t, first.Others, "storefront")
-				require.Contains(t, first.Title, "begins traces of its own")
-			},
-		},
-		"tax is not instrumented any more": {
-			change: without("tax"), kind: "missing_instrumentation", service: "tax", urgency: "visibility",
-			holds: func(t *testing.T, first *insight) {
-				require.Equal(t, []string{"checkout"}, first.Others)
-				require.Contains(t, first.Title, "stopped")
-			},
-		},
-		"a clock is off": {
-			change: laterOn("orders", 3*time.Second), kind: "skewed_host", service: "", urgency: "visibility",
-			holds: func(t *testing.T, first *insight) { require.Contains(t, first.Title, "about 3s ahead") },
-		},
-		"storefront names spans after paths": {
-			change: namePaths, kind: "cardinality", service: "storefront", urgency: "visibility",
-			holds: func(t *testing.T, first *insight) { require.Contains(t, first.Title, "GET /pages/*") },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -169,30 +138,56 @@ func TestFaults(t *testing.T) {
 			stretch.change = s.change
 			store := stored(t, normal, play(t, 2*time.Minute, stretch))
 			all := insightsOf(t, store, 2*time.Minute, 4*time.Minute)
-			var first *insight
-			for i := range all {
-				if all[i].Urgency == s.urgency {
-					first = &all[i]
-					break
-				}
-			}
-			require.NotNil(t, first)
-			if s.urgency != "incident" {
-				require.NotEqual(t, "incident", all[0].Urgency, all[0].Title) // nobody suffers
-			}
+			require.NotEmpty(t, all)
+			first := &all[0]
 			require.Equal(t, s.kind, first.Kind, first.Title)
-			if s.service != "" {
-				require.Equal(t, s.service, first.Service)
-			}
+			require.Equal(t, "incident", first.Urgency)
+			require.Equal(t, s.service, first.Service)
 			require.NotEmpty(t, first.TraceIDs)
 			require.NotEmpty(t, first.Advice)
 			require.Greater(t, first.Confidence, 0.5)
 			s.holds(t, first)
-
-			of := insightsOf(t, store, 2*time.Minute, 4*time.Minute, "kind", s.kind, "service", first.Service)
-			require.NotEmpty(t, of)
-			require.Equal(t, first.Title, of[0].Title)
 		})
+	}
+}
+
+// What hides the truth is told, each for what it is, and makes nobody a suspect.
+func TestWhatHides(t *testing.T) {
+	normal := play(t, 0, traffic{options: shop.Options{Seed: 1}, rate: rate, visits: visits})
+	changes := []func(td ptrace.Traces){without("tax"), laterOn("orders", 3*time.Second), namePaths}
+	store := stored(t, normal, play(t, 2*time.Minute, traffic{
+		options: shop.Options{Seed: 2, Faults: faults(t, "inventory:context=30%")}, rate: rate, visits: visits,
+		change: func(td ptrace.Traces) {
+			for _, change := range changes {
+				change(td)
+			}
+		},
+	}))
+	all := insightsOf(t, store, 2*time.Minute, 4*time.Minute)
+	for kind, want := range map[string]struct {
+		service, title string
+		others         []string
+	}{
+		"context_loss":            {"inventory", "begins traces of its own", []string{"checkout", "storefront"}},
+		"missing_instrumentation": {"tax", "has stopped sending spans", []string{"checkout"}},
+		"skewed_host":             {"", "about 3s ahead", nil},
+		"cardinality":             {"storefront", "GET /pages/*", nil},
+	} {
+		found := told(all, kind)
+		require.Len(t, found, 1, kind)
+		require.Equal(t, "visibility", found[0].Urgency)
+		require.Contains(t, found[0].Title, want.title)
+		require.NotEmpty(t, found[0].TraceIDs)
+		require.Greater(t, found[0].Confidence, 0.5)
+		if want.service != "" {
+			require.Equal(t, want.service, found[0].Service)
+		}
+		if want.others != nil {
+			require.Equal(t, want.others, found[0].Others)
+		}
+	}
+	for _, i := range all {
+		require.NotEqual(t, "incident", i.Urgency, i.Title)
 	}
 }
 

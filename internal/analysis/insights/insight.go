@@ -200,8 +200,12 @@ func preferSpecial(all []Insight) {
 		}
 		for k := range all {
 			special := &all[k]
-			if special.Kind != KindSuspect && special.Urgency == UrgencyIncident && special.Service == suspect.Service {
-				special.score = max(special.score, suspect.score)
+			if special.Kind == KindSuspect || special.Urgency != UrgencyIncident || special.Service != suspect.Service {
+				continue
+			}
+			special.score = max(special.score, suspect.score)
+			if special.Kind == KindVersionRegression {
+				suspect.Advice = "Its version " + special.Version + " does worse than others, which may be all there is to it: see there. " + suspect.Advice
 			}
 		}
 	}

@@ -45,6 +45,7 @@ func Run(t *testing.T, open Open) {
 		{"tenants are apart", testTenants},
 		{"a reader may stop early", testStopEarly},
 		{"an unknown trace is not found", testNotFound},
+		{"traces are read together", testTracesTogether},
 		{"ended contexts", testEndedContexts},
 		{"span conditions", testSpanConditions},
 		{"attribute conditions", testAttributeConditions},

@@ -280,6 +280,7 @@ func TestErrorPatterns(t *testing.T) {
 	require.EqualValues(t, 7, got.Patterns[0].PreviousCount)
 	require.False(t, *got.Patterns[0].New)
 	require.True(t, *got.Patterns[1].New)
+	require.True(t, *got.Patterns[0].Rising, "40 of 50 requests, 7 of 50 before")
 	require.Equal(t, formatInstant(at(-9)), got.Patterns[0].FirstSeen)
 	require.Equal(t, formatInstant(at(-2)), got.Patterns[0].LastSeen)
 	require.Equal(t, []openapi.BefallenEntry{
@@ -308,6 +309,9 @@ func TestInsightsAnswer(t *testing.T) {
 	require.Equal(t, "2026-01-01T11:00:00.000000000Z", other.BaselineWindow.Start)
 	require.Equal(t, "2026-01-01T12:00:00.000000000Z", other.BaselineWindow.End)
 	require.True(t, other.Sample.Cut)
+	require.Len(t, other.Notes, 2)
+	require.Contains(t, other.Notes[0], "baseline has no requests")
+	require.Contains(t, other.Notes[1], "Only 0 of 1 traces")
 
 	// A service that is not called by its name: rollups alone know, and no trace is there to show it.
 	h = testHandler(&fakeStorage{

@@ -55,7 +55,7 @@ func newErrorPattern(p *query.ErrorPattern, previousKnown bool) openapi.ErrorPat
 		TraceIds: append([]openapi.TraceID{}, p.TraceIDs...), Points: make([]openapi.ErrorPoint, 0, len(p.Points)), Example: newErrorExample(p.Example),
 	}
 	if previousKnown {
-		pattern.New = new(p.Before == 0)
+		pattern.New, pattern.Rising = new(p.Before == 0), &p.Rising
 	}
 	for _, e := range p.Entries {
 		pattern.Entries = append(pattern.Entries, openapi.BefallenEntry{

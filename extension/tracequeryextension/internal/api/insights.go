@@ -1,6 +1,7 @@
 package api
 
 import (
+	"math"
 	"net/http"
 	"net/url"
 	"time"
@@ -69,7 +70,7 @@ func (p *requestParser) baseline(value *string, window *tracestore.AggregateQuer
 
 func newInsightsAnswer(asked *query.InsightsQuery, found *query.Insights) openapi.InsightsAnswer {
 	answer := openapi.InsightsAnswer{
-		Insights: make([]openapi.Insight, 0, len(found.Insights)), More: found.More,
+		Insights: make([]openapi.Insight, 0, len(found.Insights)), More: found.More, Notes: append([]string{}, found.Notes...),
 		Sample: newSample(found.Sample), BaselineSample: newSample(found.BaselineSample),
 		Window: wholeMinutes(&asked.Window), BaselineWindow: wholeMinutes(&found.Baseline),
 		Completeness: newCompleteness(found.Completeness), BaselineCompleteness: newCompleteness(found.BaselineCompleteness),
@@ -84,18 +85,31 @@ func newInsight(i *insights.Insight, window *openapi.Window) openapi.Insight {
 	answer := openapi.Insight{
 		Kind: openapi.InsightKind(i.Kind), Urgency: openapi.Urgency(i.Urgency), Title: i.Title, Advice: i.Advice,
 		Service: given(i.Service), Operation: given(i.Operation), Version: given(i.Version), Others: i.Others,
-		Evidence: make([]openapi.Figure, 0, len(i.Evidence)), Confidence: min(1, i.Confidence), Requests: i.Requests,
+		Evidence: make([]openapi.Figure, 0, len(i.Evidence)), Confidence: legible(insights.UnitShare, min(1, i.Confidence)), Requests: i.Requests,
 		SavingNS: given(max(0, i.SavedTime)), SavingFailures: given(max(0, i.SavedFailures)),
 		TraceIds: append([]openapi.TraceID{}, i.TraceIDs...), Entries: make([]openapi.InsightEntry, 0, len(i.Entries)),
 		Details: detailsOf(i, window),
 	}
 	for _, f := range i.Evidence {
-		answer.Evidence = append(answer.Evidence, openapi.Figure{Name: f.Name, Unit: openapi.FigureUnit(f.Unit), Now: f.Now, Before: f.Before})
+		figure := openapi.Figure{Name: f.Name, Unit: openapi.FigureUnit(f.Unit), Now: legible(f.Unit, f.Now)}
+		if f.Before != nil {
+			figure.Before = new(legible(f.Unit, *f.Before))
+		}
+		answer.Evidence = append(answer.Evidence, figure)
 	}
 	for _, e := range i.Entries {
-		answer.Entries = append(answer.Entries, openapi.InsightEntry{Service: e.Service, Operation: e.Operation.Operation, Share: given(e.Share)})
+		answer.Entries = append(answer.Entries, openapi.InsightEntry{Service: e.Service, Operation: e.Operation.Operation, Share: given(legible(insights.UnitShare, e.Share))})
 	}
 	return answer
+}
+
+// legible leaves out the digits that mean nothing.
+func legible(unit insights.Unit, number float64) float64 {
+	if unit == insights.UnitNS || unit == insights.UnitCount {
+		return math.Round(number)
+	}
+	const digits = 1e4
+	return math.Round(number*digits) / digits
 }
 
 // detailsOf is where to read on about an insight.

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/analysis/statistics"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -47,6 +48,8 @@ type ErrorPattern struct {
 	tracestore.Operation
 	// Count is how often it did now, Before in the window before.
 	Count, Before int64
+	// Rising says that it befalls more of the requests than before, at least twice as many, beyond chance.
+	Rising bool
 	// First and Last are when, in the window, to the minute.
 	First, Last time.Time
 	// Points are the course of the window.
@@ -87,6 +90,9 @@ type ErrorExample struct {
 const (
 	maxErrorTraces  = 5
 	maxErrorEntries = 20
+	// maxRisingChance is how probable a rise may be by chance, minRising how many times as frequent it must be.
+	maxRisingChance = 1e-3
+	minRising       = 2
 	// exampleTime is for how long examples are read, exampleTries how many traces of a pattern are tried.
 	exampleTime  = 200 * time.Millisecond
 	exampleTries = 2
@@ -195,8 +201,16 @@ func (a *Errors) readDetails(ctx context.Context, reader tracestore.Reader, tena
 		requests[e.Operation] += e.Traces
 	}
 	at := make(map[string]*ErrorPattern, len(a.Patterns))
+	earlier := int64(0)
+	for e, err := range reader.Entries(ctx, tenant, &a.Previous) {
+		if err != nil {
+			return err
+		}
+		earlier += e.Traces
+	}
 	for i := range a.Patterns {
 		a.Patterns[i].shareOut(requests)
+		a.Patterns[i].compare(requests, earlier)
 		at[a.Patterns[i].Fingerprint] = &a.Patterns[i]
 	}
 	for _, part := range steps(window) {
@@ -227,6 +241,17 @@ func (a *Errors) readDetails(ctx context.Context, reader tracestore.Reader, tena
 	}
 	a.Completeness, err = reader.Completeness(ctx, tenant, window)
 	return err
+}
+
+// compare says whether the pattern is rising, by the requests of both windows. Failures count once a request at most.
+func (p *ErrorPattern) compare(requests map[tracestore.Operation]int64, earlier int64) {
+	now := int64(0)
+	for _, traces := range requests {
+		now += traces
+	}
+	count, before := min(p.Count, now), min(p.Before, earlier)
+	p.Rising = earlier > 0 && float64(count)*float64(earlier) >= minRising*float64(before)*float64(now) &&
+		statistics.MoreOften(before, earlier, count, now) < maxRisingChance
 }
 
 // hasEntry says whether the pattern's failures of the entry were asked for.

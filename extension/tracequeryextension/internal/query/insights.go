@@ -37,6 +37,8 @@ type Insights struct {
 	// Insights are the most urgent first; More says that there are more.
 	Insights []insights.Insight
 	More     bool
+	// Notes say what limits the answer, in plain words.
+	Notes []string
 	// Baseline is the window that is compared with, in whole minutes.
 	Baseline tracestore.AggregateQuery
 	// Sample and BaselineSample say what was read of the traces of both windows.
@@ -102,10 +104,42 @@ func (s *Service) readInsights(ctx context.Context, tenant string, asked *Insigh
 	all = slices.DeleteFunc(all, func(i insights.Insight) bool { return !asked.wants(&i, now.Parts) })
 	answer.Insights = all[:min(len(all), asked.Limit)]
 	answer.More = len(all) > asked.Limit
-	if err := now.findTraces(ctx, answer.Insights); err != nil {
+	answer.note(asked.SampleTime)
+	if err := now.findTraces(ctx, answer.Insights, asked.SampleTime); err != nil {
 		return nil, err
 	}
 	return answer, ctx.Err()
+}
+
+const (
+	// fewSampled is how many traces say little of who is to blame.
+	fewSampled = 200
+	// muchPartial is which share of spans without a critical path, or a caller, is worth a word.
+	muchPartial = 0.05
+)
+
+// note says what limits the answer.
+func (a *Insights) note(sampleTime time.Duration) {
+	add := func(format string, args ...any) { a.Notes = append(a.Notes, fmt.Sprintf(format, args...)) }
+	if a.Sample.All == 0 {
+		add("No requests were released in this window.")
+		return
+	}
+	if a.BaselineSample.All == 0 {
+		add("The baseline has no requests: nothing is known to have become worse. Name another baseline.")
+	}
+	read := a.Sample.Traces
+	if a.BaselineSample.All > 0 && (a.BaselineSample.Traces < read || read == 0) {
+		read = a.BaselineSample.Traces
+	}
+	if read < fewSampled && (a.Sample.Cut || a.BaselineSample.Cut) {
+		add("Only %d of %d traces, and %d of %d of the baseline, were read in %s: suspects, retries and patterns may be missing. Ask with a longer sample_time.",
+			a.Sample.Traces, a.Sample.All, a.BaselineSample.Traces, a.BaselineSample.All, sampleTime)
+	}
+	if c := a.Completeness; c.Spans > 0 && float64(c.Partial+c.Unrepaired) > muchPartial*float64(c.Spans) {
+		add("%.0f %% of the spans came late, in parts, or without their caller: figures lack them in part, see completeness.",
+			100*float64(c.Partial+c.Unrepaired)/float64(c.Spans))
+	}
 }
 
 func allotted(all time.Duration, share float64) time.Duration {
@@ -310,13 +344,13 @@ func (r *insightReader) followSessions(ctx context.Context, budget time.Duration
 }
 
 const (
-	// maxFinds is for how many insights without a sampled trace some are looked for, and findTime for how long for each.
-	maxFinds = 5
-	findTime = 50 * time.Millisecond
+	// maxFinds is for how many insights without a sampled trace some are looked for, for minFindTime each, or a tenth of the time for samples.
+	maxFinds    = 5
+	minFindTime = 50 * time.Millisecond
 )
 
 // findTraces looks for traces that show what rollups alone have said.
-func (r *insightReader) findTraces(ctx context.Context, found []insights.Insight) error {
+func (r *insightReader) findTraces(ctx context.Context, found []insights.Insight, sampleTime time.Duration) error {
 	finds := 0
 	for k := range found {
 		i := &found[k]
@@ -327,7 +361,7 @@ func (r *insightReader) findTraces(ctx context.Context, found []insights.Insight
 		where := inEnvironment(r.window.Environment)
 		where.And = []tracestore.Conditions{{Span: spanOf(i)}}
 		page, err := r.reader.Search(ctx, r.tenant, &tracestore.SearchQuery{
-			Start: r.window.Start, End: r.window.End, Where: where, Limit: 3, Deadline: time.Now().Add(findTime),
+			Start: r.window.Start, End: r.window.End, Where: where, Limit: 3, Deadline: time.Now().Add(max(minFindTime, sampleTime/10)),
 		})
 		if err != nil {
 			return err

@@ -625,6 +625,9 @@ type ErrorPattern struct {
 	// New The window before did not have it. Left out where that window had no spans at all.
 	New *bool `json:"new,omitempty"`
 
+	// Rising It befalls at least twice as many of the requests as in the window before, beyond chance. Left out where that window had no spans at all.
+	Rising *bool `json:"rising,omitempty"`
+
 	// FirstSeen RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
 	//
 	// Examples: 2026-01-02T15:04:05.678000000Z
@@ -787,6 +790,9 @@ type InsightsAnswer struct {
 
 	// More There are more than `limit`.
 	More bool `json:"more"`
+
+	// Notes What limits the answer, in plain words.
+	Notes []string `json:"notes"`
 
 	// Sample The traces that were read whole.
 	Sample Sample `json:"sample"`
