@@ -3,6 +3,7 @@ package insights
 import (
 	"cmp"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 )
@@ -16,30 +17,54 @@ const (
 	minOther = 0.001
 )
 
+// template is the name of an operation of a service with one word left open.
+type template struct{ service, name string }
+
+// filled is the operations that fill it.
+type filled struct {
+	names map[string]bool
+	calls int64
+	first string
+}
+
+// templates are those that many operations fill. There may be 100,000 operations of several words each, nearly all of which fill none: those are only
+// counted, by a hash.
+func templates(sums []OperationSum) map[template]*filled {
+	calls := make(map[Operation]int64) // all versions together
+	for i := range sums {
+		calls[sums[i].Operation] += sums[i].Calls
+	}
+	seed := maphash.MakeSeed()
+	counts := make(map[uint64]uint32)
+	for o := range calls {
+		for _, name := range templatesOf(o.Operation) {
+			counts[maphash.Comparable(seed, template{o.Service, name})]++
+		}
+	}
+	many := make(map[template]*filled)
+	for o, n := range calls {
+		for _, name := range templatesOf(o.Operation) {
+			t := template{o.Service, name}
+			if counts[maphash.Comparable(seed, t)] < minNames {
+				continue
+			}
+			f := many[t]
+			if f == nil {
+				f = &filled{names: make(map[string]bool), first: o.Operation}
+				many[t] = f
+			}
+			f.names[o.Operation] = true
+			f.calls += n
+			f.first = min(f.first, o.Operation)
+		}
+	}
+	return many
+}
+
 // Cardinality tells of services that put ids into the names of their operations, so that no sum over an operation means anything, and of names beyond the
 // number that is kept.
 func Cardinality(now, _ *Window) []Insight {
-	type template struct{ service, name string }
-	type counted struct {
-		names map[string]bool
-		calls int64
-		first string
-	}
-	templates := make(map[template]*counted)
-	for i := range now.Operations {
-		o := &now.Operations[i]
-		for _, name := range templatesOf(o.Operation.Operation) {
-			t := template{o.Service, name}
-			c := templates[t]
-			if c == nil {
-				c = &counted{names: make(map[string]bool), first: o.Operation.Operation}
-				templates[t] = c
-			}
-			c.names[o.Operation.Operation] = true
-			c.calls += o.Calls
-			c.first = min(c.first, o.Operation.Operation)
-		}
-	}
+	templates := templates(now.Operations)
 	order := make([]template, 0)
 	for t, c := range templates {
 		if len(c.names) >= minNames {

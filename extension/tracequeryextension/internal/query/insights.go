@@ -28,7 +28,7 @@ type InsightsQuery struct {
 	Service, Entry string
 	// Limit is the most insights to answer.
 	Limit int
-	// SampleTime is for how long whole traces are read, of both windows.
+	// SampleTime is for how long whole traces are read, of both windows; at most half of the time for the query.
 	SampleTime time.Duration
 }
 
@@ -70,7 +70,7 @@ func (s *Service) readInsights(ctx context.Context, tenant string, asked *Insigh
 	if err != nil {
 		return nil, err
 	}
-	window := asked.Window
+	window, sampleTime := asked.Window, min(asked.SampleTime, s.Timeout/2)
 	window.Service = ""
 	answer := &Insights{Baseline: previous(window)}
 	if !asked.Baseline.IsZero() {
@@ -92,10 +92,10 @@ func (s *Service) readInsights(ctx context.Context, tenant string, asked *Insigh
 		complete *tracestore.Completeness
 		share    float64
 	}{{&now, &answer.Sample, &answer.Completeness, sampleNow}, {&before, &answer.BaselineSample, &answer.BaselineCompleteness, sampleBefore}} {
-		if *part.info, err = part.of.sample(ctx, asked.Entry, allotted(asked.SampleTime, part.share)); err != nil {
+		if *part.info, err = part.of.sample(ctx, asked.Entry, allotted(sampleTime, part.share)); err != nil {
 			return nil, err
 		}
-		if err = part.of.followSessions(ctx, allotted(asked.SampleTime, sampleJourney)); err != nil {
+		if err = part.of.followSessions(ctx, allotted(sampleTime, sampleJourney)); err != nil {
 			return nil, err
 		}
 		*part.complete = part.of.completeness
@@ -104,8 +104,8 @@ func (s *Service) readInsights(ctx context.Context, tenant string, asked *Insigh
 	all = slices.DeleteFunc(all, func(i insights.Insight) bool { return !asked.wants(&i, now.Parts) })
 	answer.Insights = all[:min(len(all), asked.Limit)]
 	answer.More = len(all) > asked.Limit
-	answer.note(asked.SampleTime)
-	if err := now.findTraces(ctx, answer.Insights, asked.SampleTime); err != nil {
+	answer.note(sampleTime)
+	if err := now.findTraces(ctx, answer.Insights, sampleTime); err != nil {
 		return nil, err
 	}
 	return answer, ctx.Err()

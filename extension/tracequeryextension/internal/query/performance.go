@@ -153,7 +153,9 @@ func (s *Service) readPerformance(ctx context.Context, tenant string, asked *Per
 		return nil, err
 	}
 	if asked.WhatIf != nil {
-		if p.WhatIf, err = r.whatIf(ctx, &now, asked.WhatIf, p.Entries); err != nil {
+		wanted := *asked.WhatIf
+		wanted.SampleTime = min(wanted.SampleTime, s.Timeout/2)
+		if p.WhatIf, err = r.whatIf(ctx, &now, &wanted, p.Entries); err != nil {
 			return nil, err
 		}
 	}
