@@ -1,7 +1,6 @@
 package insights
 
 import (
-	"fmt"
 	"net/url"
 	"testing"
 	"time"
@@ -17,7 +16,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	visits = 400
+	visits = 300
 	rate   = 15.0 // visits a second: both windows are shorter than a minute
 )
 
@@ -57,7 +56,7 @@ func insightsOf(t *testing.T, store tracestore.Backend, from, to time.Duration, 
 	ask(t, store, nil, "/traces/insights", query, &answer)
 	for i := range answer.Insights {
 		one := &answer.Insights[i]
-		t.Log(fmt.Sprintf("%s %s %.2f n=%d -%s -%d %s | %s", one.Urgency, one.Kind, one.Confidence, one.Requests, time.Duration(one.SavingNS), one.SavingFailures, one.Title, one.Details))
+		t.Logf("%s %s %.2f n=%d -%s -%d %s | %s", one.Urgency, one.Kind, one.Confidence, one.Requests, time.Duration(one.SavingNS), one.SavingFailures, one.Title, one.Details)
 	}
 	return answer.Insights
 }
@@ -90,6 +89,7 @@ func TestFaults(t *testing.T) {
 		change  func(td ptrace.Traces)
 		kind    string
 		service string
+		visits  int // where those of the others are too few
 		holds   func(t *testing.T, first *insight)
 	}{
 		"inventory fails": {
@@ -109,7 +109,7 @@ func TestFaults(t *testing.T) {
 			},
 		},
 		"a version is slow": {
-			faults: []string{"catalog@8.12.0:latency=x6"}, kind: "version_regression", service: "catalog",
+			faults: []string{"catalog@8.12.0:latency=x6"}, kind: "version_regression", service: "catalog", visits: 500,
 			holds: func(t *testing.T, first *insight) { require.Equal(t, "8.12.0", first.Version) },
 		},
 		"payment is overloaded": {
@@ -135,7 +135,7 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			stretch := incident(t, s.faults...)
-			stretch.change = s.change
+			stretch.change, stretch.visits = s.change, max(visits, s.visits)
 			store := stored(t, normal, play(t, 2*time.Minute, stretch))
 			all := insightsOf(t, store, 2*time.Minute, 4*time.Minute)
 			require.NotEmpty(t, all)
@@ -233,7 +233,7 @@ func TestCapacity(t *testing.T) {
 // Customers wait for a cart that is slow, on their way to the checkout.
 func TestSlowerJourney(t *testing.T) {
 	stretch := func(seed uint64, texts ...string) traffic {
-		return traffic{options: shop.Options{Seed: seed, Journeys: true, Faults: faults(t, texts...)}, rate: rate, visits: 600}
+		return traffic{options: shop.Options{Seed: seed, Journeys: true, Faults: faults(t, texts...)}, rate: rate, visits: 450}
 	}
 	store := stored(t, play(t, 0, stretch(1)), play(t, 2*time.Minute, stretch(2, "cart:latency=x60")))
 	all := insightsOf(t, store, 2*time.Minute, 4*time.Minute)

@@ -58,11 +58,13 @@ func (s *Service) Insights(ctx context.Context, tenant string, asked *InsightsQu
 	return found, nil
 }
 
-// Shares of the time for samples: the window itself, the one before, and whole sessions of each.
+// Until which share of the time each part may read whole traces: the window, whole sessions of it, the window before, whole sessions of that. What one
+// leaves over the next ones have.
 const (
-	sampleNow     = 0.4
-	sampleBefore  = 0.3
-	sampleJourney = 0.15
+	untilNow           = 0.4
+	untilNowSessions   = 0.55
+	untilBefore        = 0.85
+	untilBeforeSession = 1
 )
 
 func (s *Service) readInsights(ctx context.Context, tenant string, asked *InsightsQuery) (*Insights, error) {
@@ -86,20 +88,21 @@ func (s *Service) readInsights(ctx context.Context, tenant string, asked *Insigh
 	if now.Loads, err = now.readLoads(ctx); err != nil {
 		return nil, err
 	}
-	for _, part := range []struct {
-		of       *insightReader
-		info     *SampleInfo
-		complete *tracestore.Completeness
-		share    float64
-	}{{&now, &answer.Sample, &answer.Completeness, sampleNow}, {&before, &answer.BaselineSample, &answer.BaselineCompleteness, sampleBefore}} {
-		if *part.info, err = part.of.sample(ctx, asked.Entry, allotted(sampleTime, part.share)); err != nil {
-			return nil, err
-		}
-		if err = part.of.followSessions(ctx, allotted(sampleTime, sampleJourney)); err != nil {
-			return nil, err
-		}
-		*part.complete = part.of.completeness
+	began := time.Now()
+	until := func(share float64) time.Time { return began.Add(time.Duration(float64(sampleTime) * share)) }
+	if answer.Sample, err = now.sample(ctx, asked.Entry, until(untilNow)); err != nil {
+		return nil, err
 	}
+	if err = now.followSessions(ctx, until(untilNowSessions)); err != nil {
+		return nil, err
+	}
+	if answer.BaselineSample, err = before.sample(ctx, asked.Entry, until(untilBefore)); err != nil {
+		return nil, err
+	}
+	if err = before.followSessions(ctx, until(untilBeforeSession)); err != nil {
+		return nil, err
+	}
+	answer.Completeness, answer.BaselineCompleteness = now.completeness, before.completeness
 	all := insights.Find(&now.Window, &before.Window)
 	all = slices.DeleteFunc(all, func(i insights.Insight) bool { return !asked.wants(&i, now.Parts) })
 	answer.Insights = all[:min(len(all), asked.Limit)]
@@ -273,9 +276,9 @@ func (r *insightReader) readLoads(ctx context.Context) (loads []insights.Load, e
 }
 
 // sample reads whole traces of the window, for as long as it may.
-func (r *insightReader) sample(ctx context.Context, entry string, budget time.Duration) (SampleInfo, error) {
+func (r *insightReader) sample(ctx context.Context, entry string, until time.Time) (SampleInfo, error) {
 	drawn := sampling{
-		reader: r.reader, tenant: r.tenant, window: r.window, where: inEnvironment(r.window.Environment), until: time.Now().Add(budget),
+		reader: r.reader, tenant: r.tenant, window: r.window, where: inEnvironment(r.window.Environment), until: until,
 		info: SampleInfo{All: r.Traces},
 	}
 	drawn.where.Trace.Entry.Operation = entry
@@ -295,7 +298,7 @@ const (
 )
 
 // followSessions reads all traces of some sessions, or users: those of sampled traces.
-func (r *insightReader) followSessions(ctx context.Context, budget time.Duration) error {
+func (r *insightReader) followSessions(ctx context.Context, until time.Time) error {
 	known := make(map[string]bool)
 	var who []tracestore.Conditions
 	for i := range r.Samples {
@@ -315,7 +318,7 @@ func (r *insightReader) followSessions(ctx context.Context, budget time.Duration
 	if len(who) == 0 {
 		return nil
 	}
-	drawn := sampling{reader: r.reader, tenant: r.tenant, where: tracestore.Conditions{Or: who}, until: time.Now().Add(budget)}
+	drawn := sampling{reader: r.reader, tenant: r.tenant, where: tracestore.Conditions{Or: who}, until: until}
 	ids, err := drawn.search(ctx, r.window.Start, r.window.End, maxJourneyTraces)
 	if err != nil {
 		return err
