@@ -277,13 +277,15 @@ func (r *insightReader) readLoads(ctx context.Context) (loads []insights.Load, e
 
 // sample reads whole traces of the window, for as long as it may.
 func (r *insightReader) sample(ctx context.Context, entry string, until time.Time) (SampleInfo, error) {
-	drawn := sampling{
-		reader: r.reader, tenant: r.tenant, window: r.window, where: inEnvironment(r.window.Environment), until: until,
-		info: SampleInfo{All: r.Traces},
-	}
+	drawn := sampling{reader: r.reader, tenant: r.tenant, window: r.window, where: inEnvironment(r.window.Environment), until: until}
 	drawn.where.Trace.Entry.Operation = entry
+	var err error
+	drawn.parts, err = countParts(ctx, r.reader, r.tenant, &r.window, func(o tracestore.Operation) bool { return entry == "" || entry == o.Operation })
+	if err != nil {
+		return drawn.info, err
+	}
 	var samples []insights.Sample
-	err := drawn.draw(ctx, func(n int) { samples = make([]insights.Sample, n) }, func(place int, result *analysis.Result) {
+	err = drawn.draw(ctx, func(n int) { samples = make([]insights.Sample, n) }, func(place int, result *analysis.Result) {
 		samples[place] = insights.Read(result)
 	})
 	r.Samples = slices.DeleteFunc(samples, func(s insights.Sample) bool { return s.TraceID == "" }) // not read

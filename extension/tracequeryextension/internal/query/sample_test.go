@@ -22,11 +22,10 @@ type evenly struct {
 	tracestore.AggregateReader
 	tracestore.CatalogueReader
 
-	start    time.Time
-	large    bool
-	searches int
-	gone     map[pcommon.TraceID]bool
-	broken   error
+	start  time.Time
+	large  bool
+	gone   map[pcommon.TraceID]bool
+	broken error
 }
 
 func (e *evenly) id(n int64) (id pcommon.TraceID) {
@@ -35,7 +34,6 @@ func (e *evenly) id(n int64) (id pcommon.TraceID) {
 }
 
 func (e *evenly) Search(_ context.Context, _ string, query *tracestore.SearchQuery) (page tracestore.SearchPage, err error) {
-	e.searches++
 	for at := query.Start.UnixMilli(); at < query.End.UnixMilli() && len(page.Traces) < query.Limit; at++ {
 		row := tracestore.Summary{TraceID: e.id(at - e.start.UnixMilli()), SpanCount: 2}
 		if e.large {
@@ -114,30 +112,57 @@ func drawn(t *testing.T, reader tracestore.Reader, s *sampling) []int64 {
 	return slices.DeleteFunc(numbers, func(n int64) bool { return n == 0 })
 }
 
+// Of three parts the first has a quarter of the traces and the second none; so has the sample.
 func TestSampleIsSpread(t *testing.T) {
 	start := time.UnixMilli(1_700_000_000_000)
-	window := tracestore.AggregateQuery{Start: start, End: start.Add(time.Hour)}
-	const all, wanted = 3_600_000, 400
-	one := &evenly{start: start}
-	for name, reader := range map[string]tracestore.Reader{"one by one": one, "together": &together{evenly: one}} {
-		s := sampling{window: window, until: time.Now().Add(time.Minute), info: SampleInfo{All: all}}
-		s.reader = reader
-		ids, err := s.choose(t.Context(), wanted)
-		require.NoError(t, err)
-		require.InDelta(t, wanted, len(ids), sampleSlots, name)
-		numbers := make([]int64, len(ids))
-		require.NoError(t, s.readAll(t.Context(), ids, func(place int, r *analysis.Result) { numbers[place] = r.RootDuration }))
-		require.NotContains(t, numbers, int64(0), name)
-		require.Equal(t, SampleInfo{All: all, Traces: len(ids)}, s.info)
-		slices.Sort(numbers)
-		require.Len(t, slices.Compact(numbers), len(ids), "each once")
-		quarters := [4]int{}
-		for _, n := range numbers {
-			quarters[n*4/(all+1)]++
+	at := func(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
+	window := tracestore.AggregateQuery{Start: start, End: at(60)}
+	parts := []windowPart{{at(0), at(15), 900_000}, {at(15), at(20), 0}, {at(20), at(60), 2_700_000}}
+	for name, reader := range map[string]tracestore.Reader{
+		"one by one": &evenly{start: start}, "together": &together{evenly: &evenly{start: start}},
+	} {
+		for _, wanted := range []int{100, 400, 6000} {
+			s := sampling{reader: reader, window: window, parts: parts, until: time.Now().Add(time.Minute), info: SampleInfo{All: 3_600_000}}
+			var numbers []int64
+			require.NoError(t, s.drawPlaces(t.Context(), wanted, func(n int) { numbers = make([]int64, n) }, func(place int, r *analysis.Result) {
+				require.Zero(t, numbers[place])
+				numbers[place] = r.RootDuration
+			}), name)
+			numbers = slices.DeleteFunc(numbers, func(n int64) bool { return n == 0 })
+			require.InDelta(t, wanted, len(numbers), float64(wanted)/5, name)
+			require.Equal(t, SampleInfo{All: 3_600_000, Traces: len(numbers)}, s.info)
+			slices.Sort(numbers)
+			require.Len(t, slices.Compact(slices.Clone(numbers)), len(numbers), "each once")
+			var quarters [4]int
+			for _, n := range numbers {
+				quarters[n*4/(3_600_000+1)]++
+			}
+			require.InDelta(t, len(numbers)/4, quarters[0], float64(wanted)/16+16, "%v", quarters)
+			for _, late := range quarters[2:] { // the second holds the five minutes without
+				require.InDelta(t, len(numbers)*9/32, late, float64(wanted)/16+16, "%v", quarters)
+			}
 		}
-		for _, count := range quarters {
-			require.InDelta(t, wanted/4, count, wanted/8, "%v", quarters)
-		}
+	}
+}
+
+// Where there are hardly more than can be read, places overlap, and no trace is read twice.
+func TestSampleOfMost(t *testing.T) {
+	start := time.UnixMilli(1_700_000_000_000)
+	window := tracestore.AggregateQuery{Start: start, End: start.Add(110 * time.Millisecond)}
+	s := sampling{
+		reader: &evenly{start: start}, window: window, parts: []windowPart{{window.Start, window.End, 110}}, until: time.Now().Add(time.Minute),
+		info: SampleInfo{All: 110},
+	}
+	times := make(map[int64]int)
+	var mu sync.Mutex
+	require.NoError(t, s.drawPlaces(t.Context(), 100, func(int) {}, func(_ int, r *analysis.Result) {
+		mu.Lock()
+		defer mu.Unlock()
+		times[r.RootDuration]++
+	}))
+	require.Greater(t, len(times), 50)
+	for n, count := range times {
+		require.Equal(t, 1, count, n)
 	}
 }
 
@@ -145,58 +170,44 @@ func TestSampleIsSpread(t *testing.T) {
 func TestSampleOfAll(t *testing.T) {
 	start := time.UnixMilli(1_700_000_000_000)
 	window := tracestore.AggregateQuery{Start: start, End: start.Add(100 * time.Millisecond)}
+	parts := []windowPart{{window.Start, window.End, 100}}
 	one := &evenly{start: start, gone: map[pcommon.TraceID]bool{}}
 	one.gone[one.id(5)] = true
 	bulk := &together{evenly: one}
 	for _, reader := range []tracestore.Reader{one, bulk} {
-		s := sampling{window: window, until: time.Now().Add(time.Minute), info: SampleInfo{All: 100}}
+		s := sampling{window: window, parts: parts, until: time.Now().Add(time.Minute)}
 		require.Len(t, drawn(t, reader, &s), 99)
 		require.Equal(t, SampleInfo{All: 100, Traces: 99}, s.info)
 	}
 	require.Equal(t, 7, bulk.calls, "16 at a time")
 
 	one.large = true
-	s := sampling{window: window, until: time.Now().Add(time.Minute), info: SampleInfo{All: 100}}
+	s := sampling{window: window, parts: parts, until: time.Now().Add(time.Minute)}
 	require.Empty(t, drawn(t, one, &s))
 	require.Equal(t, SampleInfo{All: 100, TooLarge: 100}, s.info)
 
 	one.large = false
-	over := sampling{window: window, until: time.Now(), info: SampleInfo{All: 100}}
+	over := sampling{window: window, parts: parts, until: time.Now()}
 	require.Empty(t, drawn(t, one, &over))
 	require.True(t, over.info.Cut)
 
 	one.broken = errBroken
-	s = sampling{reader: one, window: window, until: time.Now().Add(time.Minute), info: SampleInfo{All: 100}}
+	s = sampling{reader: one, window: window, parts: parts, until: time.Now().Add(time.Minute)}
 	require.ErrorIs(t, s.draw(t.Context(), func(int) {}, func(int, *analysis.Result) {}), errBroken)
 }
 
-// Whatever their number, groups hold each trace once, and the first half of them is spread over all.
-func TestGroups(t *testing.T) {
-	require.Empty(t, groups(nil))
-	for _, n := range []int{1, 15, 16, 17, 400, 1601} {
-		ids := make([]pcommon.TraceID, n)
-		for i := range ids {
-			binary.BigEndian.PutUint64(ids[i][:], uint64(i+1))
+// Whatever their number, each is there once, and the first half of them is spread over all.
+func TestSpread(t *testing.T) {
+	require.Empty(t, spread(0))
+	for _, n := range []int{1, 2, 16, 17, 100, 1601} {
+		order := spread(n)
+		half := slices.Clone(order[:n/2])
+		late := len(slices.DeleteFunc(half, func(i int) bool { return i < n/2 }))
+		require.InDelta(t, n/4, late, float64(n)/10+1)
+		slices.Sort(order)
+		for i, at := range order {
+			require.Equal(t, i, at)
 		}
-		seen := make([]bool, n)
-		list := groups(slices.Clone(ids))
-		for at, g := range list {
-			for i, id := range g.ids {
-				require.Equal(t, ids[g.place+i], id)
-				require.False(t, seen[g.place+i])
-				seen[g.place+i] = true
-			}
-			if len(list) > 20 && at == len(list)/2 {
-				behind := 0
-				for i := n / 2; i < n; i++ {
-					if seen[i] {
-						behind++
-					}
-				}
-				require.InDelta(t, n/4, behind, float64(n)/16)
-			}
-		}
-		require.NotContains(t, seen, false)
 	}
 }
 

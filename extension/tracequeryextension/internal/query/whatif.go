@@ -34,6 +34,16 @@ type EntryWhatIf struct {
 	// Expected is by traces that were timed anew; Sample says how many.
 	Expected whatif.Expectation
 	Sample   SampleInfo
+
+	parts []windowPart
+}
+
+// parts are the window as its course has it.
+func (e *EntryPerformance) parts(window *tracestore.AggregateQuery) (parts []windowPart) {
+	for i, step := range steps(window) {
+		parts = append(parts, windowPart{step.Start, step.End, e.Points[i].Traces})
+	}
+	return parts
 }
 
 // maxWhatIfEntries is for how many entries traces are timed anew.
@@ -52,14 +62,14 @@ func (r *performanceReader) whatIf(
 		}
 		if path > 0 && len(answer.Entries) < maxWhatIfEntries {
 			answer.Entries = append(answer.Entries, EntryWhatIf{
-				Operation: e.Operation, AtMost: whatif.AtMost(path, e.Now.whole, asked.Factor), Sample: SampleInfo{All: e.Now.Traces},
+				Operation: e.Operation, AtMost: whatif.AtMost(path, e.Now.whole, asked.Factor), parts: e.parts(window),
 			})
 		}
 	}
 	for i := range answer.Entries {
 		e := &answer.Entries[i]
 		drawn := sampling{
-			reader: r.reader, tenant: r.tenant, window: *window, where: inEnvironment(window.Environment), info: e.Sample,
+			reader: r.reader, tenant: r.tenant, window: *window, where: inEnvironment(window.Environment), parts: e.parts,
 			until: time.Now().Add(asked.SampleTime / time.Duration(len(answer.Entries))),
 		}
 		drawn.where.Trace.Entry = e.Operation
