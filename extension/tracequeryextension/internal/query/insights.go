@@ -136,8 +136,12 @@ func (a *Insights) note(sampleTime time.Duration) {
 		read = a.BaselineSample.Traces
 	}
 	if read < fewSampled && (a.Sample.Cut || a.BaselineSample.Cut) {
-		add("Only %d of %d traces, and %d of %d of the baseline, were read in %s: suspects, retries and patterns may be missing. Ask with a longer sample_time.",
-			a.Sample.Traces, a.Sample.All, a.BaselineSample.Traces, a.BaselineSample.All, sampleTime)
+		baseline := ""
+		if a.BaselineSample.All > 0 {
+			baseline = fmt.Sprintf(", and %d of %d of the baseline,", a.BaselineSample.Traces, a.BaselineSample.All)
+		}
+		add("Only %d of %d traces%s were read in %s: suspects, retries and patterns may be missing. Ask with a longer sample_time.",
+			a.Sample.Traces, a.Sample.All, baseline, sampleTime)
 	}
 	if c := a.Completeness; c.Spans > 0 && float64(c.Partial+c.Unrepaired) > muchPartial*float64(c.Spans) {
 		add("%.0f %% of the spans came late, in parts, or without their caller: figures lack them in part, see completeness.",
