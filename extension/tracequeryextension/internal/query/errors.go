@@ -281,18 +281,18 @@ func (p *ErrorPattern) readExample(ctx context.Context, reader tracestore.Reader
 		if n, err := hex.Decode(id[:], []byte(text)); err != nil || n != len(id) {
 			continue
 		}
-		r, err := readAnalysed(ctx, reader, tenant, id)
-		if errors.Is(err, tracestore.ErrNotFound) {
-			continue
-		}
-		if err != nil {
+		err := explainTrace(ctx, reader, tenant, id, func(r *analysis.Result) {
+			for _, origin := range analysis.FindOrigins(r) {
+				if p.Example == nil && r.Spans[origin.Span].Fingerprint == p.Fingerprint {
+					p.Example = newErrorExample(text, r, origin)
+				}
+			}
+		})
+		if err != nil && !errors.Is(err, tracestore.ErrNotFound) && !errors.Is(err, ErrMemory) {
 			return err
 		}
-		for _, origin := range analysis.FindOrigins(r) {
-			if r.Spans[origin.Span].Fingerprint == p.Fingerprint {
-				p.Example = newErrorExample(text, r, origin)
-				return nil
-			}
+		if p.Example != nil {
+			break
 		}
 	}
 	return nil

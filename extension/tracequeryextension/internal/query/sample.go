@@ -250,41 +250,66 @@ func (s *sampling) readGroup(ctx context.Context, ids []pcommon.TraceID, read fu
 	if !ok {
 		return s.readOneByOne(ctx, ids, read)
 	}
-	var (
-		releases []ptrace.Traces
-		of       pcommon.TraceID
-		size     int
-	)
+	trace := groupTrace{memory: shareOf(ctx).memory}
 	explain := func() {
-		switch {
-		case size > maxSampledBytes:
+		if trace.tooLarge {
 			s.note(SampleInfo{TooLarge: 1})
-		case len(releases) > 0:
-			_, release := tracetree.Join(releases)
-			read(slices.Index(ids, of), analysis.Analyze(&release))
+		} else if len(trace.releases) > 0 {
+			_, release := tracetree.Join(trace.releases)
+			read(slices.Index(ids, trace.id), analysis.Analyze(&release))
 			s.note(SampleInfo{Traces: 1})
 		}
-		releases, size = nil, 0
 	}
+	defer trace.drop()
 	for stored, err := range together.Traces(ctx, s.tenant, ids) {
 		if err != nil {
 			return err
 		}
-		if stored.ID != of {
+		if stored.ID != trace.id {
 			explain()
-			if of = stored.ID; s.over(ctx) {
+			trace.begin(stored.ID)
+			if s.over(ctx) {
 				s.note(SampleInfo{Cut: true})
 				return nil
 			}
 		}
-		if size += (&ptrace.ProtoMarshaler{}).TracesSize(stored.Release); size > maxSampledBytes {
-			releases = nil
-			continue
-		}
-		releases = append(releases, stored.Release)
+		trace.add(stored.Release)
 	}
 	explain()
 	return nil
+}
+
+// groupTrace is one trace of a group while it is read.
+type groupTrace struct {
+	memory   *Memory
+	share    *share // nil without a trace
+	id       pcommon.TraceID
+	releases []ptrace.Traces
+	tooLarge bool
+}
+
+func (t *groupTrace) begin(id pcommon.TraceID) {
+	t.drop()
+	*t = groupTrace{memory: t.memory, share: &share{memory: t.memory}, id: id}
+}
+
+// add takes a release, unless the trace is too large, or others take the memory.
+func (t *groupTrace) add(td ptrace.Traces) {
+	if t.tooLarge {
+		return
+	}
+	if err := t.share.take(int64((&ptrace.ProtoMarshaler{}).TracesSize(td))); err != nil || t.share.held > maxSampledBytes {
+		t.tooLarge, t.releases = true, nil
+		return
+	}
+	t.releases = append(t.releases, td)
+}
+
+// drop gives back what the trace held.
+func (t *groupTrace) drop() {
+	if t.share != nil {
+		t.share.end()
+	}
 }
 
 func (s *sampling) readOneByOne(ctx context.Context, ids []pcommon.TraceID, read func(i int, r *analysis.Result)) error {
@@ -293,26 +318,31 @@ func (s *sampling) readOneByOne(ctx context.Context, ids []pcommon.TraceID, read
 			s.note(SampleInfo{Cut: true})
 			return nil
 		}
-		r, err := readAnalysed(ctx, s.reader, s.tenant, id)
-		switch {
-		case err == nil:
+		err := explainTrace(ctx, s.reader, s.tenant, id, func(r *analysis.Result) {
 			read(i, r)
 			s.note(SampleInfo{Traces: 1})
-		case !errors.Is(err, tracestore.ErrNotFound):
+		})
+		switch {
+		case errors.Is(err, ErrMemory):
+			s.note(SampleInfo{TooLarge: 1})
+		case err != nil && !errors.Is(err, tracestore.ErrNotFound):
 			return err
 		}
 	}
 	return nil
 }
 
-// readAnalysed reads a trace and explains it.
-func readAnalysed(ctx context.Context, reader tracestore.Reader, tenant string, id pcommon.TraceID) (*analysis.Result, error) {
+// explainTrace reads a trace and explains it to do, and lets go of it.
+func explainTrace(ctx context.Context, reader tracestore.Reader, tenant string, id pcommon.TraceID, do func(r *analysis.Result)) error {
+	ctx, end := shareOf(ctx).memory.Begin(ctx)
+	defer end()
 	releases, _, err := readReleases(ctx, reader, tenant, id)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	_, release := tracetree.Join(releases)
-	return analysis.Analyze(&release), nil
+	do(analysis.Analyze(&release))
+	return nil
 }
 
 // inEnvironment are the conditions of traces with a span of the environment, by its name of today or of before; none where it is nil.

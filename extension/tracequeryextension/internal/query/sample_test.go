@@ -233,3 +233,26 @@ func TestSteps(t *testing.T) {
 	}
 	require.Empty(t, steps(&tracestore.AggregateQuery{Start: start.Truncate(time.Minute), End: start.Truncate(time.Minute)}))
 }
+
+// A sample holds one trace at a time for each reader, gives back what it held, and goes without what others leave no memory for.
+func TestSampleTakesItsShare(t *testing.T) {
+	start := time.UnixMilli(1_700_000_000_000)
+	window := tracestore.AggregateQuery{Start: start, End: start.Add(100 * time.Millisecond)}
+	for _, reader := range []tracestore.Reader{&evenly{start: start}, &together{evenly: &evenly{start: start}}} {
+		memory := &Memory{PerRequest: 1000, Total: 1000}
+		ctx, end := memory.Begin(t.Context())
+		sample := func() *sampling {
+			s := &sampling{reader: reader, window: window, parts: []windowPart{{window.Start, window.End, 100}}, until: time.Now().Add(time.Minute)}
+			require.NoError(t, s.draw(ctx, func(int) {}, func(int, *analysis.Result) { require.Less(t, memory.held.Load(), int64(500)) }))
+			return s
+		}
+		require.Equal(t, 100, sample().info.Traces)
+		require.Zero(t, memory.held.Load())
+		_, endOther := memory.Begin(t.Context())
+		memory.held.Add(2000) // as much as another request holds
+		require.Equal(t, SampleInfo{All: 100, TooLarge: 100}, sample().info)
+		require.EqualValues(t, 2000, memory.held.Load())
+		endOther()
+		end()
+	}
+}

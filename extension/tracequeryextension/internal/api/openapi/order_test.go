@@ -33,6 +33,8 @@ func TestMembersStandInTheOrderOfTheDocument(t *testing.T) {
 		AttributeKey{},
 		AttributeValuesAnswer{},
 		AttributeValue{},
+		HealthAnswer{},
+		ComponentHealth{},
 		BackupRequest{},
 		Backup{},
 		SearchAnswer{},
