@@ -142,10 +142,6 @@ func (a *Insights) note(sampleTime time.Duration) {
 	}
 }
 
-func allotted(all time.Duration, share float64) time.Duration {
-	return time.Duration(float64(all) * share)
-}
-
 // wants says whether the insight is of the kind, service and entry that are asked for.
 func (q *InsightsQuery) wants(i *insights.Insight, parts []insights.Part) bool {
 	if q.Kind != "" && q.Kind != i.Kind {
