@@ -452,5 +452,5 @@ func TestRead(t *testing.T) {
 	require.Equal(t, of("web", "GET"), s.Patterns[0].At)
 	require.Equal(t, of("postgresql:shop", "SELECT"), s.Patterns[0].Callee)
 	require.Equal(t, 12, s.Patterns[0].Spans)
-	require.Zero(t, Read(analysis.Analyze(treetest.Release(t, ""))).TraceID)
+	require.Empty(t, Read(analysis.Analyze(treetest.Release(t, ""))).TraceID)
 }

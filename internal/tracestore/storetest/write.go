@@ -305,7 +305,8 @@ func testTracesTogether(t *testing.T, store tracestore.Backend) {
 		}
 		require.NotEmpty(t, want)
 		require.Equal(t, want, got)
-		for range together.Traces(t.Context(), tenant, ids) {
+		for _, err := range together.Traces(t.Context(), tenant, ids) {
+			require.NoError(t, err)
 			break // a reader may stop early
 		}
 	}
