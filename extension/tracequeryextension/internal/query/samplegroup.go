@@ -105,7 +105,7 @@ func (s *sampling) readOneByOne(ctx context.Context, ids []pcommon.TraceID, read
 func explainTrace(ctx context.Context, reader tracestore.Reader, tenant string, id pcommon.TraceID, do func(r *analysis.Result)) error {
 	ctx, end := shareOf(ctx).memory.Begin(ctx)
 	defer end()
-	releases, _, err := readReleases(ctx, reader, tenant, id)
+	releases, _, _, err := readReleases(ctx, reader, tenant, id)
 	if err != nil {
 		return err
 	}
