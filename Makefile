@@ -8,12 +8,14 @@ BUILD_FLAGS := -trimpath -ldflags '-s -w'
 # Written by `make test`, read by .ci/run: one JSON line for every event of every test.
 TEST_REPORT := .cache/test.json
 
-.PHONY: all build build-agent run demo test test-long bench bench-compare bench-analysis bench-arrival bench-assembly bench-kill bench-production bench-store eval-rca lint golangci fmt generate check-generated clean help
+.PHONY: all build build-agent run run-production demo test test-long bench bench-compare bench-analysis bench-arrival bench-assembly bench-kill bench-production bench-store eval-rca lint golangci fmt generate check-generated clean help
 
 all: lint test build
 
 help:
 	@echo "make run       build and start Tracewright (config/tracewright.yaml); data below ./data"
+	@echo "make run-production"
+	@echo "               the same on ClickHouse and Neo4j (config/gateway.yaml), which it starts beside it"
 	@echo "make demo      send traffic with a fault to it, and print what is worth a look"
 	@echo "make test      run every test"
 	@echo "make test-long run those again that take long at full size"
@@ -58,6 +60,10 @@ run: build
 	@echo "  data            $${TRACEWRIGHT_DATA:-./data}    stop with Ctrl-C"
 	@echo
 	@exec ./bin/tracewright --config config/tracewright.yaml
+
+# Tracewright on ClickHouse and Neo4j, which come from the package registries (npm, Maven). Needs Node.js with npm, Java with Maven.
+run-production: build
+	@exec go run ./internal/testservers/production --folder $${TRACEWRIGHT_DATA:-./data}/servers -- ./bin/tracewright --config config/gateway.yaml
 
 # Needs a Tracewright that runs.
 demo:

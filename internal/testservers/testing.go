@@ -51,16 +51,34 @@ func Neo4jURI(t testing.TB) string {
 	return StartNeo4j(t).URI()
 }
 
+// StoppedClickHouse is a ClickHouse that is not started yet, and stopped with the test.
+func StoppedClickHouse(t testing.TB) *ClickHouse {
+	t.Helper()
+	return stopped(t, NewClickHouse)
+}
+
+// StoppedNeo4j is a Neo4j that is not started yet, and stopped with the test.
+func StoppedNeo4j(t testing.TB) *Neo4j {
+	t.Helper()
+	return stopped(t, NewNeo4j)
+}
+
 func start[S server](t testing.TB, create func(context.Context, string) (S, error)) S {
+	t.Helper()
+	s := stopped(t, create)
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func stopped[S server](t testing.TB, create func(context.Context, string) (S, error)) S {
 	t.Helper()
 	s, err := create(t.Context(), t.TempDir())
 	if errors.Is(err, errMissing) {
 		t.Skip(err)
 	}
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -43,6 +43,7 @@ type instance struct {
 	file  string // the configuration
 	ports map[string]int
 	data  string
+	env   []string // besides
 	logs  syncBuffer
 	cmd   *exec.Cmd
 	done  chan struct{} // closed when the process has ended
@@ -63,7 +64,8 @@ func startInstance(t *testing.T, args ...string) *instance {
 }
 
 func (i *instance) environment() []string {
-	env := append(os.Environ(), "TRACEWRIGHT_DATA="+i.data)
+	env := append(os.Environ(), i.env...)
+	env = append(env, "TRACEWRIGHT_DATA="+i.data)
 	for name, port := range i.ports {
 		env = append(env, fmt.Sprintf("TRACEWRIGHT_%s_PORT=%d", name, port))
 	}
