@@ -52,6 +52,14 @@ func lossesOf(store any) Losses {
 	return nil
 }
 
+// often is how often a test does what it does many times: a backend that has losses is a server, which takes its time.
+func often(store any, embedded, server int) int {
+	if len(lossesOf(store)) > 0 {
+		return server
+	}
+	return embedded
+}
+
 func (l Losses) has(loss Loss) bool { return slices.Contains(l, loss) }
 
 // kept is what a backend with the losses keeps of a call; types of values are left as they are.
