@@ -29,6 +29,8 @@ type Config struct {
 type BackendConfig struct {
 	// Pebble is the embedded storage in a folder.
 	Pebble *PebbleConfig `mapstructure:"pebble"`
+	// ClickHouse is a database server, or several.
+	ClickHouse *ClickHouseConfig `mapstructure:"clickhouse"`
 }
 
 // PebbleConfig is an embedded storage.
@@ -162,9 +164,17 @@ func (c *Config) Validate() error {
 	paths := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
 		key := "backends::" + name
-		pebble := c.Backends[name].Pebble
+		pebble, clickhouse := c.Backends[name].Pebble, c.Backends[name].ClickHouse
 		if name == "" {
 			errs = append(errs, errors.New("backends: a storage has an empty name; name it"))
+		}
+		if pebble != nil && clickhouse != nil {
+			errs = append(errs, fmt.Errorf("%s: has two kinds, pebble and clickhouse; make them two storages", key))
+			continue
+		}
+		if clickhouse != nil {
+			errs = append(errs, clickhouse.validate(key+"::clickhouse")...)
+			continue
 		}
 		if pebble == nil {
 			errs = append(errs, fmt.Errorf("%s: has no kind; give it one, for example pebble: {path: ./data}", key))

@@ -24,10 +24,16 @@ type storeExtension struct {
 	telemetry component.TelemetrySettings
 
 	mu     sync.Mutex // guards the fields below
-	stores map[string]*pebblestore.Store
+	stores map[string]store
 	// observer reports metrics while the backends are open.
 	observer *observer
 	closing  sync.WaitGroup // goroutines of Shutdown
+}
+
+// store is an opened backend.
+type store interface {
+	tracestore.Backend
+	Close() error
 }
 
 var (
@@ -40,17 +46,17 @@ func newExtension(config *Config, set extension.Settings) *storeExtension {
 }
 
 // Start opens all backends, or none.
-func (e *storeExtension) Start(_ context.Context, host component.Host) error {
+func (e *storeExtension) Start(ctx context.Context, host component.Host) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stores != nil {
 		return errors.New("the trace_store extension is started already")
 	}
 	health := &health{host: host, failing: make(map[string]error)}
-	stores := make(map[string]*pebblestore.Store)
+	stores := make(map[string]store)
 	err := func() (err error) {
 		for _, name := range e.BackendNames() {
-			store, err := e.open(name, health)
+			store, err := e.open(ctx, name, health)
 			if err != nil {
 				return err
 			}
@@ -69,7 +75,14 @@ func (e *storeExtension) Start(_ context.Context, host component.Host) error {
 	return nil
 }
 
-func (e *storeExtension) open(name string, health *health) (*pebblestore.Store, error) {
+func (e *storeExtension) open(ctx context.Context, name string, health *health) (store, error) {
+	if e.config.Backends[name].ClickHouse != nil {
+		return e.openClickHouse(ctx, name, health)
+	}
+	return e.openPebble(name, health)
+}
+
+func (e *storeExtension) openPebble(name string, health *health) (*pebblestore.Store, error) {
 	config := e.config.Backends[name].Pebble
 	contrast := config.Contrast.attributes()
 	store, err := pebblestore.Open(pebblestore.Options{
@@ -139,7 +152,8 @@ func (e *storeExtension) Backend(name string) (tracestore.Backend, error) {
 	return store, nil
 }
 
-// health tells the host how the extension does: it fails recoverably as long as writing fails in one of the backends.
+// health tells the host how the extension does: it fails recoverably as long as writing fails in one of the embedded backends, or a server
+// fails or lacks its schema.
 type health struct {
 	host component.Host
 

@@ -88,7 +88,9 @@ var importRules = []importRule{
 	},
 	{
 		"extension/tracestoreextension",
-		[]string{"internal/conventions", "internal/tracestore", "internal/tracestore/pebblestore"},
+		[]string{
+			"internal/conventions", "internal/tracestore", "internal/tracestore/clickhousestore", "internal/tracestore/pebblestore",
+		},
 		"the only place that wires a backend in",
 	},
 	{"extension/rawspansextension", []string{"internal/rawspans"}, "it makes placeholders of requests and looks into nothing"},
@@ -99,7 +101,11 @@ var importRules = []importRule{
 		"queries read through the contract",
 	},
 	{"internal/tracegen", nil, "the traffic and its truth know nothing of the product that they check"},
-	{"cmd/tracewrightctl", []string{"internal/tracestore/pebblestore"}, "it opens folders of the embedded store, and nothing of the pipeline"},
+	{
+		"cmd/tracewrightctl",
+		[]string{"internal/tracestore/pebblestore", "internal/tracestore/clickhousestore"},
+		"it opens folders of the embedded store, prints ClickHouse's schema, and knows nothing of the pipeline",
+	},
 	{"cmd/tracegen", []string{"internal/tracegen"}, "the generator knows the wire and the API, not the product's inside"},
 	{"test/arrival", nil, "the package is its tests, which play the generator's traffic to the factory"},
 	{"test/hostile", nil, "tests of the pipeline made of its factories; it holds no code"},

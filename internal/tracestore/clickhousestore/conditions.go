@@ -24,8 +24,8 @@ func (p predicate) exact() bool { return p.over == p.under }
 
 func (p predicate) not() predicate { return predicate{"NOT " + p.under, "NOT " + p.over} }
 
-// all holds where all do, and anyOf where one does.
-func all(list []predicate) predicate   { return joined(list, " AND ", "1", "0") }
+// allOf holds where all do, and anyOf where one does.
+func allOf(list []predicate) predicate { return joined(list, " AND ", "1", "0") }
 func anyOf(list []predicate) predicate { return joined(list, " OR ", "0", "1") }
 
 // joined puts the texts together; neutral ones are left out, and an absorbing one says it all.
@@ -76,7 +76,7 @@ func (c *compiler) conditions(where *tracestore.Conditions) predicate {
 	list := []predicate{c.someSpan(&where.Span), c.trace(&where.Trace)}
 	for i := range where.Structure {
 		s := &where.Structure[i]
-		list = append(list, all([]predicate{c.someSpan(&s.Above), c.someSpan(&s.Below), {"1", "0"}}))
+		list = append(list, allOf([]predicate{c.someSpan(&s.Above), c.someSpan(&s.Below), {"1", "0"}}))
 	}
 	for i := range where.And {
 		list = append(list, c.conditions(&where.And[i]))
@@ -91,7 +91,7 @@ func (c *compiler) conditions(where *tracestore.Conditions) predicate {
 	if where.Not != nil {
 		list = append(list, c.conditions(where.Not).not())
 	}
-	return all(list)
+	return allOf(list)
 }
 
 // someSpan is whether everything holds on one of the trace's spans.
@@ -167,7 +167,7 @@ func (c *compiler) trace(conditions *tracestore.TraceConditions) predicate {
 	for _, service := range conditions.Services {
 		list = append(list, c.someSpan(&tracestore.SpanConditions{Service: service}))
 	}
-	return all(list)
+	return allOf(list)
 }
 
 // span is whether everything holds on a row of otel_traces.
@@ -213,7 +213,7 @@ func (c *compiler) span(conditions *tracestore.SpanConditions) predicate {
 	if conditions.Not != nil {
 		list = append(list, c.span(conditions.Not).not())
 	}
-	return all(list)
+	return allOf(list)
 }
 
 func spanKind(kind ptrace.SpanKind) predicate {
@@ -240,9 +240,9 @@ func (c *compiler) attribute(condition *tracestore.AttributeCondition) predicate
 	if condition.Key == "" && condition.Op != tracestore.OpExists {
 		compared = func(string) predicate { return predicate{"1", "0"} }
 	}
-	spans := all([]predicate{exactly(onSpan), compared("SpanAttributes[" + key + "]")})
-	resources := all([]predicate{exactly(onResource), compared("ResourceAttributes[" + key + "]")})
-	p := anyOf([]predicate{spans, all([]predicate{exactly("NOT " + onSpan), resources})})
+	spans := allOf([]predicate{exactly(onSpan), compared("SpanAttributes[" + key + "]")})
+	resources := allOf([]predicate{exactly(onResource), compared("ResourceAttributes[" + key + "]")})
+	p := anyOf([]predicate{spans, allOf([]predicate{exactly("NOT " + onSpan), resources})})
 	there := "(" + onSpan + " OR " + onResource + ")"
 	switch condition.Scope {
 	case tracestore.ScopeSpan:
@@ -257,7 +257,7 @@ func (c *compiler) attribute(condition *tracestore.AttributeCondition) predicate
 		if condition.Key == "" {
 			return p
 		}
-		return all([]predicate{p, exactly(pairHint(condition.Scope, key, c.values.text(condition.Text)))})
+		return allOf([]predicate{p, exactly(pairHint(condition.Scope, key, c.values.text(condition.Text)))})
 	}
 	return p
 }

@@ -111,6 +111,28 @@ func (s *Schema) migrations() ([]migration, error) {
 	return list, nil
 }
 
+// SQL is what an administrator runs where nobody else makes the schema. It may be run again, and then makes what is new since.
+func (s *Schema) SQL() (string, error) {
+	if err := s.Check(); err != nil {
+		return "", err
+	}
+	migrations, err := s.migrations()
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	for _, statement := range s.beginning() {
+		out.WriteString(statement + ";\n\n")
+	}
+	for _, m := range migrations {
+		fmt.Fprintf(&out, "-- %s\n\n%s\n", m.name, trailingSpace.ReplaceAllString(m.text, ""))
+		fmt.Fprintf(&out, "INSERT INTO %s.%s (Number, Name) VALUES (%d, '%s');\n\n", quoted(s.Database), quoted(migrationsTable), m.number, m.name)
+	}
+	return strings.TrimSpace(out.String()) + "\n", nil
+}
+
+var trailingSpace = regexp.MustCompile(`(?m) +$`)
+
 var commentLine = regexp.MustCompile(`(?m)^ *--.*\n`)
 
 // render fills the file's template and splits it into statements.

@@ -1,6 +1,11 @@
 package clickhousestore
 
 import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
 // oneSpan is a call of a trace of one span.
@@ -70,4 +76,90 @@ func TestMigrateAtOnce(t *testing.T) {
 	migrations, err := store.schema.migrations()
 	require.NoError(t, err)
 	require.EqualValues(t, len(migrations), version)
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// The variants for clusters have not run on one here: what would run is looked at.
+func TestClusterSchemas(t *testing.T) {
+	for _, variant := range []Variant{VariantOnCluster, VariantReplicated} {
+		schema := Schema{Database: "tracewright", Variant: variant, Cluster: "main", Retention: 30 * 24 * time.Hour}
+		text, err := schema.SQL()
+		require.NoError(t, err)
+		golden := filepath.Join("testdata", "schema."+string(variant)+".sql")
+		if *update {
+			require.NoError(t, os.WriteFile(golden, []byte(text), 0o600))
+		}
+		want, err := os.ReadFile(golden)
+		require.NoError(t, err)
+		require.Equal(t, string(want), text, "run the test with -update and look at the difference")
+		// Nothing is left out: whatever is made is made on all servers.
+		migrations, err := schema.migrations()
+		require.NoError(t, err)
+		for _, m := range migrations {
+			for _, statement := range append(m.statements, schema.beginning()...) {
+				require.Contains(t, strings.SplitN(statement, "\n", 2)[0], " ON CLUSTER `main`", m.name)
+				require.Equal(t, variant == VariantReplicated && strings.Contains(statement, "MergeTree"),
+					strings.Contains(statement, "ENGINE = Replicated"), statement)
+			}
+		}
+	}
+}
+
+// Names go into statements as identifiers, whatever is in them.
+func TestOddNames(t *testing.T) {
+	options := testOptions(t)
+	options.Database += " `with` 'quotes' and \\"
+	store := openStore(t, options)
+	require.NoError(t, newWriter(t, options).WriteCall(t.Context(), oneSpan(time.Now(), 1)))
+	require.EqualValues(t, 1, count(t, store, store.table("traces")))
+}
+
+// An older schema becomes the newest, and what is in it stays. The retention follows the configuration.
+func TestMigrate(t *testing.T) {
+	options := testOptions(t)
+	store := openStore(t, options)
+	now := time.Now()
+	require.NoError(t, newWriter(t, options).WriteCall(t.Context(), oneSpan(now, 1)))
+
+	// As if only the first migration had run.
+	for _, statement := range []string{
+		"DROP TABLE " + store.table("traces_view"), "DROP TABLE " + store.table("traces"),
+		"TRUNCATE TABLE " + store.table(migrationsTable), "INSERT INTO " + store.table(migrationsTable) + " (Number, Name) VALUES (1, '0001_spans')",
+	} {
+		require.NoError(t, store.db.Exec(t.Context(), statement))
+	}
+	for _, retention := range []time.Duration{0, 48 * time.Hour, 72 * time.Hour, 0} {
+		options.Retention = retention
+		again, err := Open(options)
+		require.NoError(t, err)
+		require.NoError(t, again.Ready(t.Context()))
+		require.NoError(t, newWriter(t, options).WriteCall(t.Context(), oneSpan(now.Add(retention), 2)))
+		for _, table := range []string{"otel_traces", "traces"} {
+			var engine string
+			row := again.db.QueryRow(t.Context(), "SELECT engine_full FROM system.tables WHERE database = ? AND name = ?", options.Database, table)
+			require.NoError(t, row.Scan(&engine))
+			if retention == 0 {
+				require.NotContains(t, engine, "TTL ")
+			} else {
+				require.Contains(t, engine, fmt.Sprintf("toIntervalSecond(%d)", int(retention.Seconds())))
+			}
+		}
+		require.NoError(t, again.Close())
+	}
+	require.EqualValues(t, 4, count(t, store, store.table("otel_traces")))
+	require.EqualValues(t, 3, count(t, store, store.table("traces")), "the release from before is in the older table alone")
+}
+
+// Where nobody may make the schema, the store says what is missing.
+func TestWithoutSchema(t *testing.T) {
+	options := testOptions(t)
+	options.CreateSchema = false
+	health := make(chan error, 10)
+	options.OnHealth = func(err error) { health <- err }
+	store, err := Open(options)
+	require.NoError(t, err)
+	require.ErrorContains(t, <-health, options.Database)
+	require.NoError(t, store.Close())
+	require.ErrorIs(t, store.Ready(t.Context()), tracestore.ErrClosed)
 }

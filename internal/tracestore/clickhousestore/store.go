@@ -30,6 +30,8 @@ type Store struct {
 	keeper sync.WaitGroup // the goroutine that looks after the schema and the connection
 }
 
+var _ tracestore.Backend = (*Store)(nil)
+
 // Open makes a store whose server need not answer yet: the schema is made, or looked for, as soon as it does (Ready), and Options.OnHealth
 // is told of how it goes.
 func Open(options Options) (*Store, error) {
