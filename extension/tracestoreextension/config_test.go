@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/collector/config/configtls"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
+
+	"github.com/tracewright/tracewright/internal/servicemap/neo4jmap"
 )
 
 func TestLoadConfig(t *testing.T) {
@@ -20,6 +22,8 @@ func TestLoadConfig(t *testing.T) {
 	encrypted := configtls.NewDefaultClientConfig()
 	encrypted.CAFile = "ca.pem"
 	keep := KeepConfig{Slowest: 0.05, Share: 0.1}
+	neo4j := neo4jmap.NewDefaultClientConfig()
+	neo4j.URI, neo4j.Username, neo4j.Password = "bolt+s://neo4j:7687", "neo4j", "secret"
 	files, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
 	for id, want := range map[string]*Config{
@@ -34,6 +38,10 @@ func TestLoadConfig(t *testing.T) {
 			Age: 720 * time.Hour, MaxBytes: 50_000_000_000, KeepAll: 72 * time.Hour, Keep: KeepConfig{Slowest: 0.01, Share: 0.25},
 		}, Contrast: usual}}}},
 		"trace_store/default_retention": {Backends: map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "./data", Retention: RetentionConfig{Age: 168 * time.Hour, Keep: keep}, Contrast: usual}}}},
+		"trace_store/graph": {Backends: map[string]BackendConfig{
+			"main":  {Pebble: &PebbleConfig{Path: "./data", Retention: RetentionConfig{Age: 168 * time.Hour, Keep: keep}, Contrast: usual}},
+			"graph": {Neo4j: &neo4j},
+		}},
 		"trace_store/clickhouse": {Backends: map[string]BackendConfig{"main": {ClickHouse: &ClickHouseConfig{
 			Endpoint: "clickhouse://localhost:9000", Database: "tracewright", CreateSchema: true, Variant: "plain", Retention: 168 * time.Hour,
 			Limits: LimitsConfig{MaxRows: 200_000_000, MaxMemoryBytes: 4 << 30, MaxTime: 30 * time.Second},
@@ -74,8 +82,12 @@ func TestValidate(t *testing.T) {
 			"backends::main: has no kind; give it one, for example pebble: {path: ./data}",
 		},
 		"two kinds": {
-			map[string]BackendConfig{"main": {Pebble: &PebbleConfig{Path: "x"}, ClickHouse: &ClickHouseConfig{}}},
-			"backends::main: has two kinds, pebble and clickhouse; make them two storages",
+			map[string]BackendConfig{
+				"a": {Pebble: &PebbleConfig{Path: "x"}, ClickHouse: &ClickHouseConfig{}},
+				"b": {ClickHouse: &ClickHouseConfig{}, Neo4j: &neo4jmap.ClientConfig{}},
+			},
+			"backends::a: has several kinds, pebble and clickhouse; make them a storage each\n" +
+				"backends::b: has several kinds, clickhouse and neo4j; make them a storage each",
 		},
 		"clickhouse": {
 			map[string]BackendConfig{
@@ -121,6 +133,12 @@ func TestValidate(t *testing.T) {
 			require.EqualError(t, (&Config{Backends: test.backends}).Validate(), test.want)
 		})
 	}
+}
+
+func TestValidateNeo4j(t *testing.T) {
+	config := createDefaultConfig()
+	require.NoError(t, confmap.NewFromStringMap(map[string]any{"backends": map[string]any{"graph": map[string]any{"neo4j": map[string]any{}}}}).Unmarshal(config))
+	require.EqualError(t, confmap.Validate(config), "backends::graph::neo4j: uri: is empty; name the server, for example bolt://localhost:7687")
 }
 
 func clickHouseConfig(t *testing.T, section map[string]any) *ClickHouseConfig {

@@ -13,6 +13,10 @@ import (
 	"go.opentelemetry.io/collector/extension"
 	"go.uber.org/zap"
 
+	"github.com/tracewright/tracewright/internal/componenthealth"
+	"github.com/tracewright/tracewright/internal/servicemap"
+	"github.com/tracewright/tracewright/internal/servicemap/neo4jmap"
+	"github.com/tracewright/tracewright/internal/servicemap/rollupmap"
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/pebblestore"
 )
@@ -25,6 +29,7 @@ type storeExtension struct {
 
 	mu     sync.Mutex // guards the fields below
 	stores map[string]store
+	maps   map[string]*neo4jmap.Reader
 	// observer reports metrics while the backends are open.
 	observer *observer
 	closing  sync.WaitGroup // goroutines of Shutdown
@@ -39,6 +44,7 @@ type store interface {
 var (
 	_ extension.Extension = (*storeExtension)(nil)
 	_ tracestore.Provider = (*storeExtension)(nil)
+	_ servicemap.Provider = (*storeExtension)(nil)
 )
 
 func newExtension(config *Config, set extension.Settings) *storeExtension {
@@ -53,7 +59,7 @@ func (e *storeExtension) Start(ctx context.Context, host component.Host) error {
 		return errors.New("the trace_store extension is started already")
 	}
 	health := &health{host: host, failing: make(map[string]error)}
-	stores := make(map[string]store)
+	stores, readers := make(map[string]store), make(map[string]*neo4jmap.Reader)
 	err := func() (err error) {
 		for _, name := range e.BackendNames() {
 			store, err := e.open(ctx, name, health)
@@ -62,6 +68,16 @@ func (e *storeExtension) Start(ctx context.Context, host component.Host) error {
 			}
 			stores[name] = store
 		}
+		for name, backend := range e.config.Backends {
+			if backend.Neo4j == nil {
+				continue
+			}
+			reader, err := neo4jmap.NewReader(ctx, backend.Neo4j) // it connects when it is asked
+			if err != nil {
+				return fmt.Errorf("backends::%s::%w", name, err)
+			}
+			readers[name] = reader
+		}
 		e.observer, err = e.observe(stores, health)
 		return err
 	}()
@@ -69,9 +85,12 @@ func (e *storeExtension) Start(ctx context.Context, host component.Host) error {
 		for _, store := range stores {
 			err = errors.Join(err, store.Close())
 		}
+		for _, opened := range readers {
+			err = errors.Join(err, opened.Close(ctx))
+		}
 		return err
 	}
-	e.stores = stores
+	e.stores, e.maps = stores, readers
 	return nil
 }
 
@@ -103,13 +122,18 @@ func (e *storeExtension) openPebble(name string, health *health) (*pebblestore.S
 func (e *storeExtension) Shutdown(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	stores, observer := e.stores, e.observer
-	e.stores, e.observer = nil, nil
+	stores, readers, observer := e.stores, e.maps, e.observer
+	e.stores, e.maps, e.observer = nil, nil, nil
 	done := make(chan error, 1)
 	e.closing.Go(func() {
 		var errs []error
 		if observer != nil {
 			errs = append(errs, observer.stop())
+		}
+		for name, opened := range readers {
+			if err := opened.Close(ctx); err != nil {
+				errs = append(errs, fmt.Errorf("backends::%s: %w", name, err))
+			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(stores)) {
 			if err := stores[name].Close(); err != nil {
@@ -129,13 +153,13 @@ func (e *storeExtension) Shutdown(ctx context.Context) error {
 
 // HasBackend implements tracestore.Provider.
 func (e *storeExtension) HasBackend(name string) bool {
-	_, ok := e.config.Backends[name]
-	return ok
+	backend := e.config.Backends[name]
+	return backend.Pebble != nil || backend.ClickHouse != nil
 }
 
 // BackendNames implements tracestore.Provider.
 func (e *storeExtension) BackendNames() []string {
-	return slices.Sorted(maps.Keys(e.config.Backends))
+	return slices.DeleteFunc(e.ServiceMapNames(), func(name string) bool { return !e.HasBackend(name) })
 }
 
 // Backend implements tracestore.Provider.
@@ -152,13 +176,41 @@ func (e *storeExtension) Backend(name string) (tracestore.Backend, error) {
 	return store, nil
 }
 
+// HasServiceMap implements servicemap.Provider: storages of traces have one too, in their rollups.
+func (e *storeExtension) HasServiceMap(name string) bool {
+	_, ok := e.config.Backends[name]
+	return ok
+}
+
+// ServiceMapNames implements servicemap.Provider.
+func (e *storeExtension) ServiceMapNames() []string {
+	return slices.Sorted(maps.Keys(e.config.Backends))
+}
+
+// ServiceMap implements servicemap.Provider.
+func (e *storeExtension) ServiceMap(name string) (servicemap.Reader, error) {
+	if !e.HasServiceMap(name) {
+		return nil, fmt.Errorf("unknown service map %q", name)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if reader, ok := e.maps[name]; ok {
+		return reader, nil
+	}
+	if store, ok := e.stores[name]; ok {
+		return rollupmap.New(store), nil
+	}
+	return nil, servicemap.ErrClosed
+}
+
 // health tells the host how the extension does: it fails recoverably as long as writing fails in one of the embedded backends, or a server
-// fails or lacks its schema.
+// fails or lacks its schema, and until a restart when one of them says that it writes no more.
 type health struct {
 	host component.Host
 
-	mu      sync.Mutex // guards failing; held while reporting, so that reports come in order
+	mu      sync.Mutex // guards the fields below; held while reporting, so that reports come in order
 	failing map[string]error
+	failed  bool // for good; nothing can be reported after that
 }
 
 func (h *health) report(backend string, err error) {
@@ -169,9 +221,16 @@ func (h *health) report(backend string, err error) {
 	} else {
 		h.failing[backend] = fmt.Errorf("backends::%s: %w", backend, err)
 	}
-	event := componentstatus.NewEvent(componentstatus.StatusOK)
-	if len(h.failing) > 0 {
-		event = componentstatus.NewRecoverableErrorEvent(errors.Join(slices.Collect(maps.Values(h.failing))...))
+	if h.failed {
+		return
+	}
+	h.failed = errors.Is(err, pebblestore.ErrFailed)
+	event, reasons := componentstatus.NewEvent(componentstatus.StatusOK), errors.Join(slices.Collect(maps.Values(h.failing))...)
+	switch {
+	case h.failed:
+		event = componenthealth.NeedsRestart(reasons)
+	case reasons != nil:
+		event = componentstatus.NewRecoverableErrorEvent(reasons)
 	}
 	componentstatus.ReportStatus(h.host, event)
 }

@@ -2,6 +2,7 @@ package tracestoreextension
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -21,7 +22,11 @@ import (
 
 	"github.com/tracewright/tracewright/extension/tracestoreextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracestoreextension/internal/metadatatest"
+	"github.com/tracewright/tracewright/internal/componenthealth"
+	"github.com/tracewright/tracewright/internal/servicemap"
+	"github.com/tracewright/tracewright/internal/servicemap/neo4jmap"
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/pebblestore"
 )
 
 func settings(telemetry component.TelemetrySettings) extension.Settings {
@@ -69,6 +74,42 @@ func TestProvider(t *testing.T) {
 		require.NoError(t, ext.Shutdown(t.Context()))
 		require.ErrorIs(t, writer.WriteCall(t.Context(), oneTrace()), tracestore.ErrClosed)
 	}
+}
+
+// TestServiceMaps: storages of traces have a map in their rollups; a map alone is no storage of traces. Neo4j may be down.
+func TestServiceMaps(t *testing.T) {
+	config := oneBackend(t.TempDir())
+	neo4j := neo4jmap.NewDefaultClientConfig()
+	neo4j.URI, neo4j.ConnectTimeout = "bolt://127.0.0.1:1", 100*time.Millisecond
+	config.Backends["graph"] = BackendConfig{Neo4j: &neo4j}
+	ext := newExtension(config, settings(componenttest.NewNopTelemetrySettings()))
+	require.Equal(t, []string{"main"}, ext.BackendNames())
+	require.False(t, ext.HasBackend("graph"))
+	require.Equal(t, []string{"graph", "main"}, ext.ServiceMapNames())
+	_, err := ext.ServiceMap("graph")
+	require.ErrorIs(t, err, servicemap.ErrClosed)
+	_, err = ext.ServiceMap("other")
+	require.EqualError(t, err, `unknown service map "other"`)
+
+	require.NoError(t, ext.Start(t.Context(), componenttest.NewNopHost()))
+	_, err = ext.Backend("graph")
+	require.EqualError(t, err, `unknown storage "graph"`)
+	window := &servicemap.Window{Start: time.Unix(0, 0), End: time.Now().Add(time.Hour)}
+	rollups, err := ext.ServiceMap("main")
+	require.NoError(t, err)
+	backend, err := ext.Backend("main")
+	require.NoError(t, err)
+	require.NoError(t, backend.(tracestore.Writer).WriteCall(t.Context(), oneTrace()))
+	m, err := rollups.Map(t.Context(), "", window)
+	require.NoError(t, err)
+	require.Equal(t, []servicemap.Service{{Name: "unknown_service"}}, m.Services)
+	graph, err := ext.ServiceMap("graph")
+	require.NoError(t, err)
+	_, err = graph.Map(t.Context(), "", window)
+	require.ErrorIs(t, err, servicemap.ErrUnavailable)
+	require.NoError(t, ext.Shutdown(t.Context()))
+	_, err = ext.ServiceMap("graph")
+	require.ErrorIs(t, err, servicemap.ErrClosed)
 }
 
 func TestStartErrors(t *testing.T) {
@@ -173,4 +214,21 @@ func TestHealth(t *testing.T) {
 	require.EqualError(t, host.events[0].Err(), "backends::main: permission denied")
 	require.ErrorIs(t, host.events[2].Err(), os.ErrDeadlineExceeded)
 	require.NotErrorIs(t, host.events[2].Err(), os.ErrPermission)
+}
+
+// A store that writes no more asks for a restart, and nothing is reported after that.
+func TestHealthOfAFailedStore(t *testing.T) {
+	host := &statusHost{Host: componenttest.NewNopHost()}
+	h := &health{host: host, failing: make(map[string]error)}
+	h.report("archive", os.ErrPermission)
+	require.False(t, componenthealth.RestartHelps(host.events[0]))
+	h.report("main", fmt.Errorf("%w: disk broken", pebblestore.ErrFailed))
+	require.Equal(t, componentstatus.StatusPermanentError, host.events[1].Status())
+	require.True(t, componenthealth.RestartHelps(host.events[1]))
+	require.ErrorIs(t, host.events[1].Err(), pebblestore.ErrFailed)
+	require.ErrorIs(t, host.events[1].Err(), os.ErrPermission)
+	h.report("archive", nil)
+	require.Len(t, host.events, 2)
+	require.EqualValues(t, 1, h.failures("main"))
+	require.EqualValues(t, 0, h.failures("archive"))
 }

@@ -61,10 +61,37 @@ var importRules = []importRule{
 		[]string{"internal/conventions", "internal/tracetree"},
 		"the contract knows no backend and no analysis",
 	},
+	{
+		"internal/servicemap/rollupmap",
+		[]string{"internal/analysis/blastradius", "internal/servicemap", "internal/tracestore"},
+		"it answers from the rollups, through their contract",
+	},
+	{
+		"internal/servicemap/neo4jmap",
+		[]string{
+			"internal/analysis/blastradius", "internal/analysis/servicegraph", "internal/conventions", "internal/servicemap",
+			"internal/tracestore/rollup", "internal/tracestore/tracerow", "internal/tracetree",
+		},
+		"a storage of the map knows the contract; what a call adds, the rollups say",
+	},
+	{
+		"internal/servicemap/servicemaptest",
+		[]string{
+			"internal/analysis", "internal/conventions", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tracegen",
+			"internal/tracestore/memstore", "internal/tracestore/storetest", "internal/tracetree",
+		},
+		"the suite drives storages of the map through the contract, and holds them against the shop's truth and the reference",
+	},
+	{
+		"internal/servicemap",
+		[]string{"internal/analysis/blastradius", "internal/analysis/servicegraph"},
+		"the contract knows no storage; its answers are in the words of the analysis of graphs",
+	},
 	{"internal/codec", nil, "it knows bytes, not what they mean"},
 	{"internal/otlpwire", nil, "it knows how OTLP is written, not what Tracewright makes of it"},
 	{"internal/rawspans", []string{"internal/otlpwire"}, "how a request goes through a pipeline as it came; those at both ends know of it"},
 	{"internal/journal", nil, "a log knows bytes, not what they mean"},
+	{"internal/componenthealth", nil, "what components say of themselves, and who watches them reads"},
 	{"internal/tenant", nil, "one rule, used by what takes spans and what answers"},
 	{"internal/policy", nil, "rules about the tree"},
 	{"internal/testservers", nil, "servers of others, which know nothing of the product"},
@@ -87,9 +114,15 @@ var importRules = []importRule{
 		"the exporter finds its backend through component.Host",
 	},
 	{
+		"exporter/servicemapexporter",
+		[]string{"internal/servicemap", "internal/servicemap/neo4jmap"},
+		"it hands calls to the one storage of the map that is written by itself",
+	},
+	{
 		"extension/tracestoreextension",
 		[]string{
-			"internal/conventions", "internal/tracestore", "internal/tracestore/clickhousestore", "internal/tracestore/pebblestore",
+			"internal/componenthealth", "internal/conventions", "internal/servicemap", "internal/servicemap/neo4jmap", "internal/servicemap/rollupmap",
+			"internal/tracestore", "internal/tracestore/clickhousestore", "internal/tracestore/pebblestore",
 		},
 		"the only place that wires a backend in",
 	},
@@ -97,7 +130,10 @@ var importRules = []importRule{
 	{"extension/goruntimeextension", nil, "it sets the process and knows nothing of traces"},
 	{
 		"extension/tracequeryextension",
-		[]string{"internal/analysis", "internal/conventions", "internal/tenant", "internal/tracetree", "internal/tracestore"},
+		[]string{
+			"internal/analysis", "internal/componenthealth", "internal/conventions", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tenant", "internal/tracetree",
+			"internal/tracestore",
+		},
 		"queries read through the contract",
 	},
 	{"internal/tracegen", nil, "the traffic and its truth know nothing of the product that they check"},
@@ -121,19 +157,21 @@ var importRules = []importRule{
 	{
 		"test/bench",
 		[]string{
-			"processor/traceassemblyprocessor", "processor/traceanalysisprocessor", "internal/analysis", "internal/conventions", "internal/tracegen",
+			"processor/traceassemblyprocessor", "processor/traceanalysisprocessor", "internal/analysis", "internal/conventions", "internal/servicemap", "internal/servicemap/neo4jmap",
+			"internal/testservers", "internal/tracegen",
 			"internal/tracestore/pebblestore", "internal/tracetree",
 		},
-		"benchmarks know built binaries, the factories of what they drive without a receiver, the traffic, and the store that they fill",
+		"benchmarks know built binaries, the factories of what they drive without a receiver, the traffic, and the stores that they fill",
 	},
 }
 
 // Each heavy driver is imported by one package, and its types do not leave it.
 var drivers = map[string]string{
-	"github.com/cockroachdb/pebble": "internal/tracestore/pebblestore",
-	"github.com/ClickHouse":         "internal/tracestore/clickhousestore",
-	"gonum.org/v1/gonum":            "internal/analysis/servicegraph",
-	"github.com/ebitengine/purego":  "internal/testservers/chserver",
+	"github.com/cockroachdb/pebble":    "internal/tracestore/pebblestore",
+	"gonum.org/v1/gonum":               "internal/analysis/servicegraph",
+	"github.com/ebitengine/purego":     "internal/testservers/chserver",
+	"github.com/neo4j/neo4j-go-driver": "internal/servicemap/neo4jmap",
+	"github.com/ClickHouse":            "internal/tracestore/clickhousestore",
 }
 
 // driverParts are parts of a driver that are useful on their own, with the further packages that may import them.
@@ -157,6 +195,7 @@ var allowedOutside = map[string][]string{
 	"internal/analysis/rootcause":      {"go.opentelemetry.io/collector/pdata"},
 	"internal/analysis/servicegraph":   {"gonum.org/v1/gonum"},
 	"internal/analysis/statistics":     nil,
+	"internal/analysis/tracediff":      {"github.com/cespare/xxhash/v2"},
 	"internal/analysis/whatif":         nil,
 }
 

@@ -96,7 +96,7 @@ func newWriter(t testing.TB, options Options) writer {
 	config := factory.CreateDefaultConfig().(*clickhouseexporter.Config)
 	require.NoError(t, confmap.NewFromStringMap(map[string]any{
 		"endpoint": options.Endpoint, "database": options.Database, "create_schema": false, "async_insert": false,
-		"timeout": "60s",
+		"timeout":          "60s",
 		"retry_on_failure": map[string]any{"enabled": false},
 	}).Unmarshal(config))
 	config.QueueSettings = configoptional.None[exporterhelper.QueueBatchConfig]()

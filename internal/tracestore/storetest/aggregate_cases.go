@@ -121,7 +121,8 @@ func testAggregateOddSpans(t *testing.T, store Store) {
 		attributes: map[string]any{conventions.AttrViolations: []any{conventions.ViolationConflictingSpanID}},
 	}
 	spans := []span{
-		{trace: 1, id: 1, service: "shop", name: "GET /", kind: ptrace.SpanKindServer, to: 100 * ms}, backwards, backwards, conflicting,
+		{trace: 1, id: 1, service: "shop", name: "GET /", kind: ptrace.SpanKindServer, to: 100 * ms},
+		backwards, backwards, conflicting,
 		{trace: 1, id: 3, parent: 1, name: "endless", kind: 77},
 	}
 	if lossesOf(store).has(LostUnanalysed) {

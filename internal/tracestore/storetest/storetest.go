@@ -97,6 +97,7 @@ func RunTraces(t *testing.T, open Open, losses ...Loss) {
 		{"deleting with an ended context", testDeleteContexts},
 		{"deleting between two pages", testDeletePaging},
 		{"deleters, readers and writers at once", testDeleteConcurrency},
+		{"a tail is told what is stored", testTail},
 		{"readers and writers at once", testConcurrency},
 	})
 }
