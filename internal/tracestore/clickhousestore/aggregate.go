@@ -68,12 +68,26 @@ var limited = []rollup.Table{rollup.Operations, rollup.Edges, rollup.Entries, ro
 // statement is SQL with its values.
 type statement struct {
 	strings.Builder
-	values []any
+	values parameters
 }
 
+// add appends SQL; a question mark stands for each of the values, texts or numbers.
 func (s *statement) add(sql string, values ...any) {
+	if s.values == nil {
+		s.values = parameters{}
+	}
+	for _, value := range values {
+		before, after, _ := strings.Cut(sql, "?")
+		s.WriteString(before)
+		switch value := value.(type) {
+		case string:
+			s.WriteString(s.values.text(value))
+		case int64:
+			s.WriteString(s.values.int(value))
+		}
+		sql = after
+	}
 	s.WriteString(sql)
-	s.values = append(s.values, values...)
 }
 
 // rollups answers a table's rollup.Answer.
@@ -100,7 +114,7 @@ func (s *Store) rollups(
 		err = s.addBeyond(ctx, answer, &w)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("add up rollups: %w", s.closed(err))
+		return nil, fmt.Errorf("add up rollups: %w", err)
 	}
 	return answer, nil
 }
@@ -119,7 +133,7 @@ func windowOf(tenant string, query *tracestore.AggregateQuery) (w window, ok boo
 
 // condition is one on the table's first columns and its partitions.
 func (w *window) condition(s *statement) {
-	s.add("Tenant = ? AND Minute BETWEEN toDateTime(?, 'UTC') AND toDateTime(?, 'UTC')", w.tenant, w.first*60, w.last*60)
+	s.add("Tenant = ? AND Minute BETWEEN toDateTime(?, 'UTC') AND toDateTime(?, 'UTC')", w.tenant, int64(w.first)*60, int64(w.last)*60)
 }
 
 // asked are the conditions of the query on the environment and the service.
@@ -251,23 +265,15 @@ func (s *Store) readSeries(ctx context.Context, sql *statement, f func(series *r
 
 // read runs a query and calls f for every row.
 func (s *Store) read(ctx context.Context, sql *statement, f func(driver.Rows) error) (err error) {
-	rows, err := s.db.Query(s.bounded(ctx), sql.String(), sql.values...)
+	rows, err := s.query(ctx, sql.String(), sql.values)
 	if err != nil {
-		return contextError(ctx, err)
+		return err
 	}
-	defer func() { err = contextError(ctx, errors.Join(err, rows.Close())) }()
+	defer func() { err = s.failed(ctx, errors.Join(err, rows.Close())) }()
 	for rows.Next() {
 		if err := f(rows); err != nil {
 			return err
 		}
 	}
 	return rows.Err()
-}
-
-// contextError is the context's error where that has ended a query: the client may tell it otherwise.
-func contextError(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return errors.Join(ctx.Err(), err)
-	}
-	return err
 }

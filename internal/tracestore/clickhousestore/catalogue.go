@@ -20,7 +20,7 @@ func (s *Store) AttributeKeys(
 	if !ok {
 		return list, ctx.Err()
 	}
-	sql.add(" AND NOT OfValue AND startsWith(Key, ?) GROUP BY Scope, K ORDER BY N DESC, K, Scope LIMIT ?", query.Prefix, query.Limit)
+	sql.add(" AND NOT OfValue AND startsWith(Key, ?) GROUP BY Scope, K ORDER BY N DESC, K, Scope LIMIT ?", query.Prefix, int64(query.Limit))
 	err := s.read(ctx, sql, func(rows driver.Rows) error {
 		var key tracestore.AttributeKey
 		var scope int64
@@ -33,7 +33,7 @@ func (s *Store) AttributeKeys(
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list attributes: %w", s.closed(err))
+		return nil, fmt.Errorf("list attributes: %w", err)
 	}
 	return list, nil
 }
@@ -49,9 +49,9 @@ func (s *Store) AttributeValues(
 	}
 	sql.add(" AND OfValue AND Key = ? AND startsWith(Value, ?)", key, query.Prefix)
 	if scope != tracestore.ScopeAny {
-		sql.add(" AND Scope = ?", uint8(scope))
+		sql.add(" AND Scope = ?", int64(scope))
 	}
-	sql.add(" GROUP BY Value ORDER BY N DESC, Value LIMIT ?", query.Limit)
+	sql.add(" GROUP BY Value ORDER BY N DESC, Value LIMIT ?", int64(query.Limit))
 	err := s.read(ctx, sql, func(rows driver.Rows) error {
 		var value tracestore.AttributeValue
 		if err := rows.Scan(&value.Text, &value.Spans); err != nil {
@@ -61,7 +61,7 @@ func (s *Store) AttributeValues(
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list values of attribute %q: %w", key, s.closed(err))
+		return nil, fmt.Errorf("list values of attribute %q: %w", key, err)
 	}
 	return list, nil
 }
@@ -78,7 +78,7 @@ func (s *Store) catalogued(columns, tenant string, query *tracestore.CatalogueQu
 }
 
 // day counts the days since 1970, as the type Date does, whose last day stands for all that are later.
-func day(at time.Time) uint16 {
+func day(at time.Time) int64 {
 	const seconds = 24 * 60 * 60
-	return uint16(min(max(0, at.Unix()/seconds), math.MaxUint16))
+	return min(max(0, at.Unix()/seconds), math.MaxUint16)
 }

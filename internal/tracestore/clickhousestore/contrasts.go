@@ -105,7 +105,7 @@ func (s *Store) manyValues(ctx context.Context, w *window) (many bool, err error
 	t := rollupTables[rollup.Contrasts]
 	sql.add("SELECT count() > 0 FROM (SELECT 1 FROM " + s.table(t.name) + " WHERE ")
 	w.condition(&sql)
-	sql.add(t.only+" GROUP BY "+t.partition+" HAVING uniqExact(Value) > ? LIMIT 1)", t.limit)
+	sql.add(t.only+" GROUP BY "+t.partition+" HAVING uniqExact(Value) > ? LIMIT 1)", int64(t.limit))
 	err = s.read(ctx, &sql, func(rows driver.Rows) error { return rows.Scan(&many) })
 	return many, err
 }

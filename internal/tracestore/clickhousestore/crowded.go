@@ -61,7 +61,7 @@ func (s *Store) ranked(sql *statement, t *rollupTable, w *window) {
 		sql.add(", groupUniqArrayArray(5)(r.Examples) AS Examples")
 	}
 	partition, limit := cmp.Or(t.partition, "Minute"), cmp.Or(t.limit, rollup.MaxSeries)
-	sql.add(", row_number() OVER (PARTITION BY "+partition+" ORDER BY min(r.First)) > ? AS Other FROM "+s.table(t.name)+" AS r WHERE ", limit)
+	sql.add(", row_number() OVER (PARTITION BY "+partition+" ORDER BY min(r.First)) > ? AS Other FROM "+s.table(t.name)+" AS r WHERE ", int64(limit))
 	w.condition(sql)
 	sql.add(t.only + " GROUP BY Minute, Environment")
 	for _, key := range t.keys {

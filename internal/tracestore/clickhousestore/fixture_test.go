@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/goleak"
 
 	"github.com/tracewright/tracewright/internal/testservers"
 )
@@ -28,6 +29,10 @@ var clickHouse testservers.SharedClickHouse
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if err := clickHouse.Stop(); err != nil {
+		log.Println(err)
+		code = 1
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
 		log.Println(err)
 		code = 1
 	}
@@ -91,6 +96,7 @@ func newWriter(t testing.TB, options Options) writer {
 	config := factory.CreateDefaultConfig().(*clickhouseexporter.Config)
 	require.NoError(t, confmap.NewFromStringMap(map[string]any{
 		"endpoint": options.Endpoint, "database": options.Database, "create_schema": false, "async_insert": false,
+		"timeout":          "60s",
 		"retry_on_failure": map[string]any{"enabled": false},
 	}).Unmarshal(config))
 	config.QueueSettings = configoptional.None[exporterhelper.QueueBatchConfig]()

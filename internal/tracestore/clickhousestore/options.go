@@ -37,6 +37,8 @@ type Options struct {
 	// OnHealth is called when the server, or its schema, begins to fail, with the reason, and with nil when it works. It must not
 	// block. nil is allowed.
 	OnHealth func(error)
+
+	upTo int // see Schema
 }
 
 // Limits bound one query in the server. What is 0 has the default.

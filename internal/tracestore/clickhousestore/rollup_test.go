@@ -61,27 +61,27 @@ func sums(t *testing.T, store *Store, minute time.Time) map[string]int64 {
 	t.Helper()
 	query := &tracestore.AggregateQuery{Start: minute, End: minute.Add(time.Minute)}
 	got := make(map[string]int64)
-	for o := range all(t, store.Operations(t.Context(), "", query)) {
+	for o := range every(t, store.Operations(t.Context(), "", query)) {
 		got["operation "+o.Operation.Operation] += o.Calls
 	}
-	for e := range all(t, store.Edges(t.Context(), "", query)) {
+	for e := range every(t, store.Edges(t.Context(), "", query)) {
 		got["edge "+e.Parent+" "+e.Child] += e.Calls
 	}
-	for e := range all(t, store.Entries(t.Context(), "", query)) {
+	for e := range every(t, store.Entries(t.Context(), "", query)) {
 		got["entry "+e.Operation.Operation] += e.Traces
 		got["entry errors"] += e.Errors
 		got["entry durations"] += int64(e.Durations.GetCount())
 	}
-	for e := range all(t, store.EntryOperations(t.Context(), "", query)) {
+	for e := range every(t, store.EntryOperations(t.Context(), "", query)) {
 		got["entry operation "+e.Operation.Operation] += e.Calls
 	}
-	for e := range all(t, store.Errors(t.Context(), "", query)) {
+	for e := range every(t, store.Errors(t.Context(), "", query)) {
 		got["error "+e.Fingerprint] += e.Count
 	}
-	for c := range all(t, store.Contexts(t.Context(), "", query)) {
+	for c := range every(t, store.Contexts(t.Context(), "", query)) {
 		got["violations of "+c.Parent+" "+c.Child] += c.Violations[conventions.ViolationMissingSpanName]
 	}
-	for c := range all(t, store.Contrasts(t.Context(), "", query)) {
+	for c := range every(t, store.Contrasts(t.Context(), "", query)) {
 		got["contrast "+c.Key+" "+c.Value] += c.Traces
 	}
 	done, err := store.Completeness(t.Context(), "", query)
@@ -95,7 +95,7 @@ func sums(t *testing.T, store *Store, minute time.Time) map[string]int64 {
 	return got
 }
 
-func all[T any](t *testing.T, sequence iter.Seq2[T, error]) iter.Seq[T] {
+func every[T any](t *testing.T, sequence iter.Seq2[T, error]) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		for value, err := range sequence {
 			require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -171,14 +172,10 @@ func (r *search) truncated(page tracestore.SearchPage) tracestore.SearchPage {
 // findQuarters lists the quarters of an hour in which releases were made that start in the window, or not far from it.
 func (r *search) findQuarters() ([]time.Time, error) {
 	values := parameters{}
-	start, end := nanoseconds(r.query.Start), nanoseconds(r.query.End)
-	if start >= end {
+	if !r.query.Start.Before(r.query.End) {
 		return nil, nil
 	}
-	low, high := start-min(apart, start+1<<62), end
-	if high < 1<<62 {
-		high += apart
-	}
+	low, high := r.window(apart)
 	lowest, highest := values.int(low), values.int(high)
 	released := "toUnixTimestamp64Nano(FirstReleasedAt)"
 	// A start that is far from its release counts as one that is less so, see tracestore.SearchTime.
@@ -234,9 +231,15 @@ func (r *search) value() string {
 	return "toInt64(0)"
 }
 
+// window is that of the query and some more on both sides, Unix nanoseconds. No trace starts before 1970.
+func (r *search) window(more int64) (low, high int64) {
+	return max(nanoseconds(r.query.Start), 0) - more, min(nanoseconds(r.query.End), math.MaxInt64-more) + more
+}
+
 // within is the condition that a trace is in the window, give or take some.
 func (r *search) within(values parameters, more int64) string {
-	return "time >= " + values.int(nanoseconds(r.query.Start)-more) + " AND time < " + values.int(nanoseconds(r.query.End)+more)
+	low, high := r.window(more)
+	return "time >= " + values.int(low) + " AND time < " + values.int(high)
 }
 
 // readSpread reads the traces whose row is in their spans.

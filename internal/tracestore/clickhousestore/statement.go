@@ -96,11 +96,10 @@ func (s *Store) limited(ctx context.Context, values parameters) context.Context 
 		longest = min(longest, max(time.Until(deadline), time.Millisecond))
 	}
 	return clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters(values)), clickhouse.WithSettings(clickhouse.Settings{
-		"max_rows_to_read":          strconv.FormatUint(limits.MaxRows, 10),
-		"max_memory_usage":          strconv.FormatUint(limits.MaxMemory, 10),
-		"max_execution_time":        strconv.FormatFloat(longest.Seconds(), 'f', 3, 64),
-		"precise_float_parsing":     1,
-		"use_query_condition_cache": 1,
+		"max_rows_to_read":      strconv.FormatUint(limits.MaxRows, 10),
+		"max_memory_usage":      strconv.FormatUint(limits.MaxMemory, 10),
+		"max_execution_time":    strconv.FormatFloat(longest.Seconds(), 'f', 3, 64),
+		"precise_float_parsing": 1,
 	}))
 }
 

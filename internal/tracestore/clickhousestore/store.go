@@ -40,6 +40,7 @@ func Open(options Options) (*Store, error) {
 		options: options,
 		schema: Schema{
 			Database: options.Database, Variant: options.Variant, Cluster: options.Cluster, Retention: options.Retention,
+			upTo: options.upTo,
 		},
 		ready: make(chan struct{}),
 	}

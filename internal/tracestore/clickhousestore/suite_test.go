@@ -14,7 +14,7 @@ import (
 // losses are what the columns of the exporter cannot hold; docs/production.md names them.
 var losses = storetest.Losses{
 	storetest.LostTypes, storetest.LostOrder, storetest.LostFlags, storetest.LostDroppedCounts, storetest.LostScopeAttributes, storetest.LostSchemaURLs,
-	storetest.LostDistance, storetest.LostUnknownNumbers,
+	storetest.LostDistance, storetest.LostUnknownNumbers, storetest.LostUnanalysed,
 }
 
 // backend is a store with the exporter that writes it.
@@ -40,12 +40,21 @@ func (b backend) WriteCall(ctx context.Context, td ptrace.Traces) error {
 	return b.writer.WriteCall(ctx, td)
 }
 
-func TestTraces(t *testing.T) {
-	storetest.RunTraces(t, func(t *testing.T, settings storetest.Settings) storetest.Store {
+// openBackend opens stores that have all migrations, or those up to one.
+func openBackend(upTo int) storetest.Open {
+	return func(t *testing.T, settings storetest.Settings) storetest.Store {
 		options := testOptions(t)
+		options.upTo = upTo
 		store := openStore(t, options)
 		// The suite's clock stands, and the server's does not: its tables keep everything.
 		store.options.Retention = settings.Retention
 		return backend{Store: store, writer: newWriter(t, options), now: settings.Now}
-	}, losses...)
+	}
 }
+
+// Traces need the tables of the first two migrations.
+func TestTraces(t *testing.T) { storetest.RunTraces(t, openBackend(2), losses...) }
+
+func TestCatalogue(t *testing.T) { storetest.RunCatalogue(t, openBackend(0), losses...) }
+
+func TestAggregates(t *testing.T) { storetest.RunAggregates(t, openBackend(0), losses...) }

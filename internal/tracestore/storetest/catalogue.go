@@ -160,6 +160,9 @@ func testCatalogueHostile(t *testing.T, store Store) {
 	for key, want := range map[string][]string{
 		"long": {long}, "longer": {}, "bad": {}, "list": {}, "map": {}, "bytes": {}, "none": {}, "empty": {""},
 	} {
+		if lossesOf(store).has(LostTypes) && (key == "bytes" || key == "none") {
+			continue // they are texts, in base64 and empty
+		}
 		require.Equal(t, want, attributeValues(t, store, tracestore.ScopeAny, key, today()), key)
 	}
 

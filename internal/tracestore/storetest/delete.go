@@ -104,12 +104,12 @@ func testDeletePaging(t *testing.T, store Store) {
 
 // testDeleteConcurrency deletes every second trace while all are written, and read.
 func testDeleteConcurrency(t *testing.T, store Store) {
-	const traces = 60
+	traces := byte(often(store, 60, 12))
 	stored := make(chan byte, traces)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer close(stored)
-		for n := range byte(traces) {
+		for n := range traces {
 			assert.NoError(t, store.WriteCall(t.Context(), explained(call(lone(n, time.Duration(n))))))
 			stored <- n
 		}
@@ -122,14 +122,14 @@ func testDeleteConcurrency(t *testing.T, store Store) {
 		}
 	})
 	wg.Go(func() {
-		for range 20 {
+		for range often(store, 20, 4) {
 			_, err := store.Search(t.Context(), "", threeQueries()["spans"])
 			assert.NoError(t, err)
 		}
 	})
 	wg.Wait()
 	page := search(t, store, "", wholeDay())
-	require.Len(t, page.Traces, traces/2)
+	require.Len(t, page.Traces, int(traces)/2)
 	for _, row := range page.Traces {
 		require.Equal(t, byte(1), row.TraceID[15]%2)
 	}

@@ -32,6 +32,8 @@ const (
 	// LostDistance: a release that says of itself that it is its trace's first is found as a trace of its own where another one was
 	// made long before.
 	LostDistance Loss = "releases far from each other"
+	// LostUnanalysed: aggregates count what is written on spans, and nothing is written on those that no trace_analysis has seen.
+	LostUnanalysed Loss = "aggregates of releases without annotations"
 	// LostUnknownNumbers: span kinds and status codes that OTLP does not have are unspecified and unset.
 	LostUnknownNumbers Loss = "unknown kinds and status codes"
 )
@@ -50,6 +52,14 @@ func lossesOf(store any) Losses {
 		return l.losses
 	}
 	return nil
+}
+
+// often is how often a test does what it does many times: a backend that has losses is a server, which takes its time.
+func often(store any, embedded, server int) int {
+	if len(lossesOf(store)) > 0 {
+		return server
+	}
+	return embedded
 }
 
 func (l Losses) has(loss Loss) bool { return slices.Contains(l, loss) }

@@ -255,10 +255,7 @@ func testRandomQueries(t *testing.T, store Store) {
 	random := newTraffic(1)
 	random.still = lossesOf(store).has(LostDistance)
 	naive := make(naiveStore)
-	matched, partly, asked := 0, 0, 40
-	if len(lossesOf(store)) > 0 {
-		asked = 10 // of a server, which takes its time
-	}
+	matched, partly, asked := 0, 0, often(store, 40, 6)
 	for round := range 10 {
 		for range 5 {
 			td := random.call()

@@ -129,11 +129,12 @@ func testTotals(t *testing.T, store Store) {
 
 // testConcurrency lets writers, repeaters and readers run at once; in the end every trace is there once.
 func testConcurrency(t *testing.T, store Store) {
-	const writers, each = 4, 15
+	const writers = 4
+	each := byte(often(store, 15, 4))
 	var wg sync.WaitGroup
 	for w := range byte(writers) {
 		wg.Go(func() {
-			for i := range byte(each) {
+			for i := range each {
 				// Two writers send each call, and all send fragments of trace 200.
 				fragment := span{trace: 200, id: 1 + w*each + i, service: "shop", name: "part", from: time.Second, to: 2 * time.Second}
 				for _, td := range []func() error{
@@ -160,11 +161,11 @@ func testConcurrency(t *testing.T, store Store) {
 	}
 	wg.Wait()
 	page := search(t, store, "", wholeDay())
-	require.Equal(t, tracestore.Total{Count: writers/2*each + 1, Exact: true}, page.Total)
+	require.Equal(t, tracestore.Total{Count: writers/2*int(each) + 1, Exact: true}, page.Total)
 	require.Equal(t, traceID(200), page.Traces[0].TraceID)
-	require.Equal(t, writers*each, page.Traces[0].SpanCount)
-	require.Len(t, read(t, store, "", traceID(200)), writers*each)
-	for n := range byte(writers / 2 * each) {
+	require.Equal(t, writers*int(each), page.Traces[0].SpanCount)
+	require.Len(t, read(t, store, "", traceID(200)), writers*int(each))
+	for n := range writers / 2 * each {
 		require.Len(t, read(t, store, "", traceID(n)), 1)
 	}
 }

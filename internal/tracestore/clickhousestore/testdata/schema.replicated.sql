@@ -239,10 +239,12 @@ WITH
     toFloat64OrZero(SpanValues[indexOf(SpanKeys, 'tracewright.weight')]) AS Weight,
     ResourceValues[indexOf(ResourceKeys, 'deployment.environment.name')] AS EnvironmentName,
     -- The first system that the span names: those often speak HTTP, or each other, underneath.
-    arrayFirst(system -> system != '', [SpanValues[indexOf(SpanKeys, 'db.system.name')], SpanValues[indexOf(SpanKeys, 'db.system')],
-        SpanValues[indexOf(SpanKeys, 'messaging.system')], SpanValues[indexOf(SpanKeys, 'rpc.system.name')],
-        SpanValues[indexOf(SpanKeys, 'rpc.system')],
-        if(has(SpanKeys, 'http.request.method') OR has(SpanKeys, 'http.method'), 'http', 'unknown')]) AS Protocol
+    indexOf(SpanKeys, 'db.system.name') AS Database, indexOf(SpanKeys, 'db.system') AS OldDatabase,
+    indexOf(SpanKeys, 'messaging.system') AS Messaging,
+    indexOf(SpanKeys, 'rpc.system.name') AS Rpc, indexOf(SpanKeys, 'rpc.system') AS OldRpc,
+    multiIf(Database > 0, Database, OldDatabase > 0, OldDatabase, Messaging > 0, Messaging, Rpc > 0, Rpc, OldRpc) AS System,
+    multiIf(System > 0, SpanValues[System], has(SpanKeys, 'http.request.method') OR has(SpanKeys, 'http.method'), 'http',
+        'unknown') AS Protocol
 SELECT
     Tenant, toStartOfMinute(ReleasedAt) AS Minute, Id, SpanId, ParentSpanId, rowNumberInBlock() AS Position, StartTime AS Started,
     if(EnvironmentName != '', EnvironmentName, ResourceValues[indexOf(ResourceKeys, 'deployment.environment')]) AS Environment,
