@@ -18,6 +18,18 @@ func TestStore(t *testing.T) {
 	})
 }
 
+func TestSources(t *testing.T) {
+	storetest.RunSources(t, func(t *testing.T) (tracestore.SourceKeeper, func() tracestore.SourceKeeper) {
+		path := t.TempDir()
+		store := openStore(t, Options{Path: path})
+		return store, func() tracestore.SourceKeeper {
+			require.NoError(t, store.Close())
+			store = openStore(t, Options{Path: path})
+			return store
+		}
+	})
+}
+
 // openStore opens a store that is closed when the test ends.
 func openStore(t testing.TB, options Options) *Store {
 	t.Helper()
