@@ -65,8 +65,14 @@ var importRules = []importRule{
 	{"internal/rawspans", []string{"internal/otlpwire"}, "how a request goes through a pipeline as it came; those at both ends know of it"},
 	{"internal/journal", nil, "a log knows bytes, not what they mean"},
 	{"internal/tenant", nil, "one rule, used by what takes spans and what answers"},
+	{"internal/tracesources", nil, "the contract between what runs sources and the API that changes them knows neither"},
 	{"internal/policy", nil, "rules about the tree"},
 	{"internal/testservers", nil, "servers of others, which know nothing of the product"},
+	{
+		"receiver/tracesourcesreceiver",
+		[]string{"internal/tenant", "internal/tracesources", "internal/tracestore"},
+		"it runs receivers, and keeps what it runs in the storage's contract; of spans it knows who sent them",
+	},
 	{
 		"processor/traceassemblyprocessor",
 		[]string{
@@ -94,7 +100,7 @@ var importRules = []importRule{
 	{"extension/goruntimeextension", nil, "it sets the process and knows nothing of traces"},
 	{
 		"extension/tracequeryextension",
-		[]string{"internal/analysis", "internal/conventions", "internal/tenant", "internal/tracetree", "internal/tracestore"},
+		[]string{"internal/analysis", "internal/conventions", "internal/tenant", "internal/tracesources", "internal/tracetree", "internal/tracestore"},
 		"queries read through the contract",
 	},
 	{"internal/tracegen", nil, "the traffic and its truth know nothing of the product that they check"},
