@@ -15,10 +15,13 @@ import (
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/extension/extensionauth"
+	"go.opentelemetry.io/collector/extension/extensioncapabilities"
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/sources"
+	"github.com/tracewright/tracewright/internal/tracesources"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -31,6 +34,8 @@ type queryExtension struct {
 	config *Config
 	// inFlight is filled by assembling processors, which start after and stop before this extension.
 	inFlight query.InFlight
+	// sources is filled likewise, and by the collector's configuration.
+	sources sources.Registry
 
 	server *http.Server // nil unless started
 	wg     sync.WaitGroup
@@ -39,6 +44,9 @@ type queryExtension struct {
 var (
 	_ extension.Extension         = (*queryExtension)(nil)
 	_ tracestore.InFlightRegistry = (*queryExtension)(nil)
+	_ tracesources.Registry       = (*queryExtension)(nil)
+
+	_ extensioncapabilities.ConfigSnapshotWatcher = (*queryExtension)(nil)
 )
 
 func newExtension(set extension.Settings, config *Config) *queryExtension {
@@ -48,6 +56,16 @@ func newExtension(set extension.Settings, config *Config) *queryExtension {
 // RegisterInFlight implements tracestore.InFlightRegistry.
 func (e *queryExtension) RegisterInFlight(f tracestore.InFlight) (unregister func()) {
 	return e.inFlight.Register(f)
+}
+
+// RegisterSources implements tracesources.Registry.
+func (e *queryExtension) RegisterSources(m tracesources.Manager) (unregister func(), err error) {
+	return e.sources.Register(m)
+}
+
+// NotifyConfigSnapshot tells which receivers the configuration has, before any of them starts.
+func (e *queryExtension) NotifyConfigSnapshot(_ context.Context, snapshot extensioncapabilities.ConfigSnapshot) error {
+	return e.sources.Configure(snapshot.Effective(), snapshot.Unexpanded())
 }
 
 // Start checks what the configuration names and serves.
@@ -64,6 +82,7 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 		},
 		Logger:       e.set.Logger,
 		TenantHeader: e.config.Tenant.Header,
+		Sources:      &e.sources,
 	}
 	if cors := e.config.HTTP.CORS.Get(); cors != nil {
 		settings.TrustedOrigins = cors.AllowedOrigins

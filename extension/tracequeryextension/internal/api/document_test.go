@@ -24,6 +24,7 @@ import (
 	"github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tenant"
+	"github.com/tracewright/tracewright/internal/tracesources"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -63,7 +64,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 		}
 	}
 	require.ElementsMatch(t, documented, served)
-	require.Len(t, served, 11)
+	require.Len(t, served, 16)
 }
 
 // walk visits each schema of the document once.
@@ -112,8 +113,12 @@ func TestDocumentSaysWhatIsInEveryObject(t *testing.T) {
 			return
 		}
 		free := schema.AdditionalProperties
-		if name == "Attributes" {
+		switch name {
+		case "Attributes", "Source.configuration":
 			require.True(t, *free.Has)
+			return
+		case "Source.labels":
+			require.True(t, free.Schema.Value.Type.Is("string"))
 			return
 		}
 		require.NotEmpty(t, schema.Properties, name)
@@ -187,6 +192,10 @@ func TestDocumentSpeaksAsTheCode(t *testing.T) {
 	require.Contains(t, bounds, fmt.Sprintf("nested %d deep", tracestore.MaxDepth))
 	require.Contains(t, bounds, fmt.Sprintf("may hold %d of them", maxConditions))
 	require.Equal(t, backupName.String(), doc.Components.Schemas["BackupRequest"].Value.Properties["name"].Value.Pattern)
+	require.Equal(t, tracesources.NamePattern, doc.Components.Schemas["SourceName"].Value.Pattern)
+	require.Equal(t, []string{
+		string(tracesources.Running), string(tracesources.Degraded), string(tracesources.Failed), string(tracesources.Paused),
+	}, texts(doc.Components.Schemas["SourceInstance"].Value.Properties["health"].Value.Enum))
 	require.Len(t, doc.Components.Schemas["AttributeKey"].Value.Properties["types"].Value.Items.Value.Enum, len(valueTypes))
 	require.Contains(t, doc.Paths.Value("/traces/attributes/{key}/values").Get.Description, fmt.Sprint(tracestore.MaxCatalogueValue))
 	requireBounds(t, doc.Components.Parameters["CatalogueLimit"].Value.Schema.Value, 1, maxAttributes, defaultAttributes)
@@ -243,7 +252,7 @@ func newChecker(t *testing.T) *checker {
 	t.Helper()
 	doc := document(t)
 	walk(doc, func(_ string, schema *openapi3.Schema) {
-		if schema.Type.Is("object") && schema.AdditionalProperties.Has == nil {
+		if schema.Type.Is("object") && schema.AdditionalProperties.Has == nil && schema.AdditionalProperties.Schema == nil {
 			no := false
 			schema.AdditionalProperties.Has = &no
 		}
@@ -257,6 +266,10 @@ func (c *checker) check(t *testing.T, r *http.Request, response *httptest.Respon
 	item := c.doc.Paths.Value(path)
 	if key, ok := strings.CutPrefix(path, "/traces/attributes/"); ok {
 		path, parameters = "/traces/attributes/{key}/values", map[string]string{"key": strings.TrimSuffix(key, "/values")}
+		item = c.doc.Paths.Value(path)
+	}
+	if id, ok := strings.CutPrefix(path, "/traces/sources/"); ok {
+		path, parameters = "/traces/sources/{id}", map[string]string{"id": id}
 		item = c.doc.Paths.Value(path)
 	}
 	if item == nil {
@@ -322,6 +335,7 @@ func TestAnswersFitTheDocument(t *testing.T) {
 		}
 	}
 	askForBackups(t, ask)
+	askForSources(t, ask)
 	h := &handler{Settings: settings(nil)}
 	ask(h.recovered(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a bug") })), get("/openapi.yaml"))
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/sources"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -31,6 +32,8 @@ type Settings struct {
 	Loopback bool
 	// TrustedOrigins are those of pages, besides the server's own, from which browsers may send changes.
 	TrustedOrigins []string
+	// Sources knows where traces come from.
+	Sources *sources.Registry
 	// BackupDir is the folder below which backups are made; empty allows none.
 	BackupDir string
 }

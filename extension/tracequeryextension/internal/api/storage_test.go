@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/sources"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -135,6 +136,7 @@ func settings(s *fakeStorage) Settings {
 		Logger:       zap.NewNop(),
 		TenantHeader: tenantHeader,
 		Loopback:     true,
+		Sources:      new(sources.Registry),
 		BackupDir:    "/backups",
 	}
 }

@@ -92,6 +92,14 @@ const (
 	SearchRequestOrderRecency  SearchRequestOrder = "recency"
 )
 
+// Defines values for SourceInstanceHealth.
+const (
+	SourceInstanceHealthDegraded SourceInstanceHealth = "degraded"
+	SourceInstanceHealthFailed   SourceInstanceHealth = "failed"
+	SourceInstanceHealthPaused   SourceInstanceHealth = "paused"
+	SourceInstanceHealthRunning  SourceInstanceHealth = "running"
+)
+
 // Defines values for SpanKind.
 const (
 	SpanKindClient      SpanKind = "client"
@@ -736,6 +744,200 @@ type SinglePoint struct {
 	Splits bool `json:"splits"`
 }
 
+// Source defines model for Source.
+type Source struct {
+	// ID Its name; with `config:` before it of a receiver of the configuration.
+	ID   string `json:"id"`
+	Name string `json:"name"`
+
+	// Type That of a receiver of the collector.
+	//
+	// Examples: otlp, jaeger, zipkin, kafka
+	Type SourceType `json:"type"`
+
+	// Enabled Whether it is to run.
+	Enabled bool `json:"enabled"`
+
+	// ReadOnly It stands in the configuration and is changed there.
+	ReadOnly bool `json:"read_only"`
+
+	// Configuration That of the receiver, as in a collector's configuration. `${…}` is refused. In the place of a secret stands `{"secret": NAME}`, NAME that of a file in the operator's
+	// `secrets_dir`; files are named as they lie in it.
+	Configuration SourceConfiguration `json:"configuration"`
+
+	// Labels Attributes that are added to the resources of its spans which have none of this key; at most 32.
+	Labels *SourceLabels `json:"labels,omitempty"`
+
+	// Limits What a source takes at most, on each instance.
+	Limits *SourceLimits `json:"limits,omitempty"`
+	Tenant *string       `json:"tenant,omitempty"`
+
+	// Version Counts its changes. Left out where it stands in the configuration.
+	Version *int64 `json:"version,omitempty"`
+
+	// Changed RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	Changed *Instant `json:"changed,omitempty"`
+
+	// ContextAccuracy Share of the calls to the services seen that spans of these services answer, over the last hour and of the source's tenant. Left out where there were none.
+	ContextAccuracy *float64 `json:"context_accuracy,omitempty"`
+
+	// Instances How it does on each instance that has said something of it within a minute. Left out where it stands in the configuration.
+	Instances []SourceInstance `json:"instances,omitempty"`
+}
+
+// SourceChange defines model for SourceChange.
+type SourceChange struct {
+	Name *SourceName `json:"name,omitempty"`
+
+	// Type That of a receiver of the collector.
+	//
+	// Examples: otlp, jaeger, zipkin, kafka
+	Type *SourceType `json:"type,omitempty"`
+
+	// Configuration That of the receiver, as in a collector's configuration. `${…}` is refused. In the place of a secret stands `{"secret": NAME}`, NAME that of a file in the operator's
+	// `secrets_dir`; files are named as they lie in it.
+	Configuration *SourceConfiguration `json:"configuration,omitempty"`
+
+	// Labels Attributes that are added to the resources of its spans which have none of this key; at most 32.
+	Labels *SourceLabels `json:"labels,omitempty"`
+
+	// Limits What a source takes at most, on each instance.
+	Limits *SourceLimits `json:"limits,omitempty"`
+
+	// Tenant Empty: its senders say it.
+	Tenant *string `json:"tenant,omitempty"`
+
+	// Enabled `false` pauses it, `true` runs it.
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// Version The version that is to be changed; the change is refused where it is another one by now. Left out, the newest.
+	Version *int `json:"version,omitempty"`
+}
+
+// SourceConfiguration That of the receiver, as in a collector's configuration. `${…}` is refused. In the place of a secret stands `{"secret": NAME}`, NAME that of a file in the operator's
+// `secrets_dir`; files are named as they lie in it.
+type SourceConfiguration map[string]interface{}
+
+// SourceInstance defines model for SourceInstance.
+type SourceInstance struct {
+	// ID `service.instance.id` of the collector.
+	ID string `json:"id"`
+
+	// Host The name of its host.
+	Host *string `json:"host,omitempty"`
+
+	// Health `degraded`: it runs, and says that something is wrong, or an older version of it runs because the newest does not start. `failed`: it does not run, which is tried again.
+	Health SourceInstanceHealth `json:"health"`
+
+	// Error What is wrong.
+	Error *string `json:"error,omitempty"`
+
+	// Version That which runs. Left out where none does.
+	Version *int64 `json:"version,omitempty"`
+
+	// Since RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	Since *Instant `json:"since,omitempty"`
+
+	// Reported RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	Reported Instant `json:"reported"`
+
+	// Spans Taken since the instance started.
+	Spans int64 `json:"spans"`
+
+	// SpansPerSecond The mean of the last minute.
+	SpansPerSecond float64 `json:"spans_per_second"`
+
+	// Rejected Spans of requests that were refused, by why.
+	Rejected *SourceRejections `json:"rejected,omitempty"`
+
+	// LastSeen RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	LastSeen *Instant `json:"last_seen,omitempty"`
+
+	// Services Those that its spans name (`service.name`), sorted; the latest 100.
+	Services []string `json:"services,omitempty"`
+
+	// Sdks What made its spans (`telemetry.sdk.*`), sorted; the latest 100.
+	Sdks []SourceSDK `json:"sdks,omitempty"`
+}
+
+// SourceInstanceHealth `degraded`: it runs, and says that something is wrong, or an older version of it runs because the newest does not start. `failed`: it does not run, which is tried again.
+type SourceInstanceHealth string
+
+// SourceLabels Attributes that are added to the resources of its spans which have none of this key; at most 32.
+type SourceLabels map[string]string
+
+// SourceLimits What a source takes at most, on each instance.
+type SourceLimits struct {
+	// SpansPerSecond Requests above it are refused, to be sent again.
+	SpansPerSecond *int `json:"spans_per_second,omitempty"`
+}
+
+// SourceName defines model for SourceName.
+type SourceName = string
+
+// SourceRejections Spans of requests that were refused, by why.
+type SourceRejections struct {
+	// Limit Above the limit of the source; to be sent again.
+	Limit *int64 `json:"limit,omitempty"`
+
+	// Retryable They could not be taken then; to be sent again.
+	Retryable *int64 `json:"retryable,omitempty"`
+
+	// Permanent They cannot be taken.
+	Permanent *int64 `json:"permanent,omitempty"`
+}
+
+// SourceRequest defines model for SourceRequest.
+type SourceRequest struct {
+	Name *SourceName `json:"name,omitempty"`
+
+	// Type That of a receiver of the collector.
+	//
+	// Examples: otlp, jaeger, zipkin, kafka
+	Type *SourceType `json:"type,omitempty"`
+
+	// Configuration That of the receiver, as in a collector's configuration. `${…}` is refused. In the place of a secret stands `{"secret": NAME}`, NAME that of a file in the operator's
+	// `secrets_dir`; files are named as they lie in it.
+	Configuration *SourceConfiguration `json:"configuration,omitempty"`
+
+	// Labels Attributes that are added to the resources of its spans which have none of this key; at most 32.
+	Labels *SourceLabels `json:"labels,omitempty"`
+
+	// Limits What a source takes at most, on each instance.
+	Limits *SourceLimits `json:"limits,omitempty"`
+
+	// Tenant That of its spans, whatever their senders say. Left out, senders say it.
+	Tenant *string `json:"tenant,omitempty"`
+
+	// Enabled `false` adds it paused.
+	Enabled *bool `json:"enabled,omitempty"`
+}
+
+// SourceSDK defines model for SourceSDK.
+type SourceSDK struct {
+	Name     string  `json:"name"`
+	Language *string `json:"language,omitempty"`
+	Version  *string `json:"version,omitempty"`
+}
+
+// SourceType That of a receiver of the collector.
+//
+// Examples: otlp, jaeger, zipkin, kafka
+type SourceType = string
+
+// SourcesAnswer defines model for SourcesAnswer.
+type SourcesAnswer struct {
+	Sources []Source `json:"sources"`
+}
+
 // SpanCondition Holds on one and the same span; everything that is set. An empty one holds on every span.
 type SpanCondition struct {
 	Service   *string   `json:"service,omitempty"`
@@ -891,6 +1093,9 @@ type Environment = string
 // Prefix defines model for Prefix.
 type Prefix = string
 
+// SourceID defines model for SourceID.
+type SourceID = string
+
 // Start A time by RFC 3339 between the years 1678 and 2262, `now`, or a time before now such as `-1h` or `-1m30s`.
 //
 // Examples: -1h, now, 2026-01-02T15:04:05.678Z
@@ -911,8 +1116,17 @@ type InternalError = Problem
 // MayNotChange An error by RFC 9457.
 type MayNotChange = Problem
 
+// MayNotChangeSource An error by RFC 9457.
+type MayNotChangeSource = Problem
+
 // NotImplemented An error by RFC 9457.
 type NotImplemented = Problem
+
+// SourceConflict An error by RFC 9457.
+type SourceConflict = Problem
+
+// SourceNotFound An error by RFC 9457.
+type SourceNotFound = Problem
 
 // Timeout An error by RFC 9457.
 type Timeout = Problem
@@ -1062,6 +1276,12 @@ type CreateBackupJSONRequestBody = BackupRequest
 // SearchTracesJSONRequestBody defines body for SearchTraces for application/json ContentType.
 type SearchTracesJSONRequestBody = SearchRequest
 
+// CreateSourceJSONRequestBody defines body for CreateSource for application/json ContentType.
+type CreateSourceJSONRequestBody = SourceRequest
+
+// UpdateSourceJSONRequestBody defines body for UpdateSource for application/json ContentType.
+type UpdateSourceJSONRequestBody = SourceChange
+
 // Handlers has one for each operation of the document.
 type Handlers interface {
 	// CreateBackup Copy the storage while it is used
@@ -1091,6 +1311,21 @@ type Handlers interface {
 	// GetServices The map of services
 	// (GET /traces/services)
 	GetServices(w http.ResponseWriter, r *http.Request)
+	// GetSources The sources of traces, and how they do
+	// (GET /traces/sources)
+	GetSources(w http.ResponseWriter, r *http.Request)
+	// CreateSource Add a source of traces
+	// (POST /traces/sources)
+	CreateSource(w http.ResponseWriter, r *http.Request)
+	// DeleteSource Remove a source
+	// (DELETE /traces/sources/{id})
+	DeleteSource(w http.ResponseWriter, r *http.Request)
+	// GetSource One source, and how it does
+	// (GET /traces/sources/{id})
+	GetSource(w http.ResponseWriter, r *http.Request)
+	// UpdateSource Change a source
+	// (PUT /traces/sources/{id})
+	UpdateSource(w http.ResponseWriter, r *http.Request)
 	// DeleteTrace Delete a trace
 	// (DELETE /traces/{id})
 	DeleteTrace(w http.ResponseWriter, r *http.Request)
@@ -1117,4 +1352,9 @@ func Register(router Router, handlers Handlers) {
 	router.HandleFunc("GET /traces/performance", handlers.GetPerformance)
 	router.HandleFunc("POST /traces/search", handlers.SearchTraces)
 	router.HandleFunc("GET /traces/services", handlers.GetServices)
+	router.HandleFunc("GET /traces/sources", handlers.GetSources)
+	router.HandleFunc("POST /traces/sources", handlers.CreateSource)
+	router.HandleFunc("DELETE /traces/sources/{id}", handlers.DeleteSource)
+	router.HandleFunc("GET /traces/sources/{id}", handlers.GetSource)
+	router.HandleFunc("PUT /traces/sources/{id}", handlers.UpdateSource)
 }
