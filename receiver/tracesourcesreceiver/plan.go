@@ -98,13 +98,14 @@ func (p *policy) plan(source *tracesources.Source) (made *plan, err error) {
 	return made, nil
 }
 
-// readable puts an error on one line.
+// readable puts an error on one line, without the words that every error of mapstructure begins with.
 func readable(err error) string {
 	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' })
 	for i := range lines {
 		lines[i] = strings.TrimLeft(lines[i], "* \t")
 	}
-	return strings.Join(slices.DeleteFunc(lines, func(line string) bool { return line == "" }), " ")
+	lines = slices.DeleteFunc(lines, func(line string) bool { return line == "" || line == "decoding failed due to the following error(s):" })
+	return strings.Join(lines, "; ")
 }
 
 func (p *policy) factory(name string) (receiver.Factory, *tracesources.Refusal) {

@@ -16,8 +16,7 @@ import (
 func (h *handler) newSource(r *http.Request, s *tracesources.Stored, accuracies map[string]query.ContextAccuracies) (openapi.Source, error) {
 	answer := openapi.Source{
 		ID: s.Name, Name: s.Name, Type: s.Type, Enabled: s.Enabled,
-		// No secret stands in it: Redact is for one that an earlier version may have let pass.
-		Configuration: tracesources.Redact(s.Configuration).(map[string]any),
+		Configuration: s.Configuration, // secrets stand in it by their names
 		Tenant:        given(s.Tenant), Version: given(s.Version), Changed: givenInstant(s.Changed),
 	}
 	if len(s.Labels) > 0 {

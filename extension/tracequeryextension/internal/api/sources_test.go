@@ -70,7 +70,7 @@ func ordersSource() tracesources.Stored {
 		Source: tracesources.Source{
 			Name: "orders", Type: "otlp", Enabled: true, Tenant: "acme", Labels: map[string]string{"team": "red"},
 			Limits:        tracesources.Limits{SpansPerSecond: 10},
-			Configuration: map[string]any{"protocols": map[string]any{"grpc": map[string]any{"endpoint": "localhost:5317"}}},
+			Configuration: map[string]any{"protocols": map[string]any{"grpc": map[string]any{"endpoint": "localhost:5317", "token": map[string]any{"secret": "name"}}}},
 		},
 		Version: 3, Changed: testNow,
 		Instances: []tracesources.Instance{{
@@ -96,7 +96,7 @@ func sourcesHandler(t *testing.T, m tracesources.Manager, change func(*Settings)
 	conf := confmap.NewFromStringMap(map[string]any{
 		"receivers": map[string]any{
 			"otlp":         map[string]any{"protocols": map[string]any{"grpc": map[string]any{"endpoint": "localhost:4317"}}},
-			"kafka/orders": map[string]any{"auth": map[string]any{"password": "hunter2"}},
+			"kafka/orders": map[string]any{"auth": map[string]any{"password": "hunter2"}, "brokers": []any{"${env:BROKER}"}, "client_id": "${env:ID}"},
 			"unused":       nil, "trace_sources": nil, "hostmetrics": nil,
 		},
 		"service": map[string]any{"pipelines": map[string]any{
@@ -104,7 +104,11 @@ func sourcesHandler(t *testing.T, m tracesources.Manager, change func(*Settings)
 			"traces/2": map[string]any{"receivers": []any{"otlp"}}, "metrics": map[string]any{"receivers": []any{"hostmetrics"}},
 		}},
 	})
-	require.NoError(t, s.Sources.Configure(conf, conf))
+	effective := confmap.NewFromStringMap(conf.ToStringMap())
+	require.NoError(t, effective.Merge(confmap.NewFromStringMap(map[string]any{"receivers": map[string]any{
+		"kafka/orders": map[string]any{"brokers": []any{"kafka:9092"}, "client_id": "who knows", "more": "a default"},
+	}})))
+	require.NoError(t, s.Sources.Configure(effective, conf))
 	if change != nil {
 		change(&s)
 	}
@@ -140,6 +144,7 @@ func TestSourcesAreListed(t *testing.T) {
 	require.Equal(t, []string{"orders", "paused", "config:kafka/orders", "config:otlp"}, ids)
 	orders := list[0]
 	require.Equal(t, "acme", *orders.Tenant)
+	require.EqualValues(t, m.stored[0].Configuration, orders.Configuration, "the name of a secret is none")
 	require.Equal(t, int64(3), *orders.Version)
 	require.Equal(t, "2026-01-02T12:00:00.000000000Z", *orders.Changed)
 	i := orders.Instances[0]
@@ -154,7 +159,9 @@ func TestSourcesAreListed(t *testing.T) {
 	require.True(t, kafka.ReadOnly)
 	require.Equal(t, "orders", kafka.Name)
 	require.Equal(t, "kafka", kafka.Type)
-	require.Equal(t, tracesources.Redacted, kafka.Configuration["auth"].(map[string]any)["password"])
+	require.Equal(t, openapi.SourceConfiguration{
+		"auth": map[string]any{"password": tracesources.Redacted}, "brokers": []any{"kafka:9092"}, "client_id": "${env:ID}",
+	}, kafka.Configuration, "addresses are those that hold, the rest is as it was written")
 	require.Equal(t, kafka, sourceAnswer(t, 200, do(h, sourceRequest("GET", "config:kafka%2Forders", ""))))
 	require.Equal(t, orders, sourceAnswer(t, 200, do(h, sourceRequest("GET", "orders", ""))))
 }
@@ -199,14 +206,17 @@ func TestSourcesAreChanged(t *testing.T) {
 	sourceAnswer(t, 200, do(h, sourceRequest("PUT", "shop", `{"name": "shop", "type": "otlp", "version": 2, "labels": {}, "limits": {}, "tenant": "", "configuration": {}}`)))
 	require.Equal(t, tracesources.Source{Name: "shop", Type: "otlp", Configuration: map[string]any{}}, m.stored[0].Source)
 	require.Equal(t, int64(3), m.stored[0].Version)
+	answered := do(h, sourceRequest("GET", "shop", "")).Body.String()
+	sourceAnswer(t, 200, do(h, sourceRequest("PUT", "shop", strings.Replace(answered, `"enabled":false`, `"enabled":true`, 1))))
+	require.True(t, m.stored[0].Enabled, "an answer can be sent back with something changed in it")
 	p := requireProblem(t, 409, do(h, sourceRequest("PUT", "shop", `{"version": 2, "enabled": true}`)))
 	require.Equal(t, "version", p.Field)
 
 	require.Equal(t, 204, do(h, sourceRequest("DELETE", "shop", "")).Code)
 	requireProblem(t, 404, do(h, sourceRequest("DELETE", "shop", "")))
 	requireProblem(t, 404, do(h, sourceRequest("PUT", "shop", `{}`)))
-	require.Equal(t, 4, logs.Len(), "each change is in the log")
-	require.Equal(t, "removed a source on request", logs.All()[3].Message)
+	require.Equal(t, 5, logs.Len(), "each change is in the log")
+	require.Equal(t, "removed a source on request", logs.All()[4].Message)
 }
 
 func TestBadSources(t *testing.T) {

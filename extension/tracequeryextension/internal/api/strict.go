@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 )
 
 // decodeStrict reads data, one JSON object, into target, a pointer to a struct. It takes what encoding/json would let
@@ -17,7 +19,7 @@ import (
 // integer, and anything behind the object. All faults are reported; a syntax error ends the reading.
 //
 // Members are pointers, slices or maps, so that what was not given is nil. A member of type any takes a string, a number or a
-// boolean: a string, json.Number or bool. One of type map[string]any takes any object, nulls included.
+// boolean: a string, json.Number or bool; openapi.Ignored takes whatever comes. One of type map[string]any takes any object, nulls included.
 func decodeStrict(data []byte, target any) []fault {
 	if !utf8.Valid(data) {
 		return []fault{{Detail: "the body is not UTF-8"}}
@@ -76,6 +78,8 @@ func (d *strictDecoder) value(path string, v reflect.Value) error {
 		return d.skip(token)
 	}
 	switch {
+	case v.Type() == reflect.TypeFor[openapi.Ignored]():
+		return d.skip(token)
 	case v.Kind() == reflect.Struct && token == json.Delim('{'):
 		return d.object(path, v)
 	case v.Kind() == reflect.Slice && token == json.Delim('['):

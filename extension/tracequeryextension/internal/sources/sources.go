@@ -100,7 +100,7 @@ func (r *Registry) Configure(effective, unexpanded *confmap.Conf) error {
 				continue // a connector
 			}
 			section, _ := written.Receivers[id].(map[string]any)
-			shown, _ := tracesources.Redact(section).(map[string]any)
+			shown, _ := located("", tracesources.Redact(section), used.Receivers[id]).(map[string]any)
 			if shown == nil {
 				shown = map[string]any{}
 			}
@@ -116,4 +116,26 @@ func (r *Registry) Configure(effective, unexpanded *confmap.Conf) error {
 	defer r.mu.Unlock()
 	r.configured = list
 	return nil
+}
+
+// located puts the addresses that hold in the place of those that were written: one wants to know where spans are taken. All else may be a
+// secret, and stays as it was written.
+func located(key string, written, effective any) any {
+	switch w := written.(type) {
+	case map[string]any:
+		e, _ := effective.(map[string]any)
+		for name, inner := range w {
+			w[name] = located(name, inner, e[name])
+		}
+	case []any:
+		e, _ := effective.([]any)
+		for i := range min(len(w), len(e)) {
+			w[i] = located(key, w[i], e[i])
+		}
+	case string:
+		if e, ok := effective.(string); ok && (key == "endpoint" || key == "brokers") {
+			return e
+		}
+	}
+	return written
 }

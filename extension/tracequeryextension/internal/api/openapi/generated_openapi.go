@@ -538,6 +538,9 @@ type OperationsAnswer struct {
 // short; Tracewright was stopped; it was so large that it came in parts; it was still open; or more spans came late.
 type Outcome string
 
+// PassedOver It is passed over, so that an answer can be sent back with something changed in it.
+type PassedOver = Ignored
+
 // PerformanceAnswer defines model for PerformanceAnswer.
 type PerformanceAnswer struct {
 	Entries []EntryPerformance `json:"entries"`
@@ -811,6 +814,21 @@ type SourceChange struct {
 
 	// Enabled `false` pauses it, `true` runs it.
 	Enabled *bool `json:"enabled,omitempty"`
+
+	// ID It is passed over, so that an answer can be sent back with something changed in it.
+	ID *PassedOver `json:"id,omitempty"`
+
+	// ReadOnly It is passed over, so that an answer can be sent back with something changed in it.
+	ReadOnly *PassedOver `json:"read_only,omitempty"`
+
+	// Changed It is passed over, so that an answer can be sent back with something changed in it.
+	Changed *PassedOver `json:"changed,omitempty"`
+
+	// ContextAccuracy It is passed over, so that an answer can be sent back with something changed in it.
+	ContextAccuracy *PassedOver `json:"context_accuracy,omitempty"`
+
+	// Instances It is passed over, so that an answer can be sent back with something changed in it.
+	Instances *PassedOver `json:"instances,omitempty"`
 
 	// Version The version that is to be changed; the change is refused where it is another one by now. Left out, the newest.
 	Version *int `json:"version,omitempty"`
