@@ -101,13 +101,21 @@ var everyOperation = map[string]struct {
 	"get /traces/attributes/{key}/values": {
 		"/traces/attributes/resource.service.name/values?prefix=check", "", 200, []string{"values"},
 	},
-	"post /admin/backup":      {"/admin/backup", `{"name": "by-hand"}`, 201, []string{"path", "bytes"}},
-	"get /traces/performance": {"/traces/performance?service=storefront&operation=GET+/cart", "", 200, []string{"entries", "services"}},
+	"get /traces/sources":         {"/traces/sources", "", 200, []string{"sources"}},
+	"post /traces/sources":        {"/traces/sources", strings.Replace(aSource, "NAME", "by-hand", 1), 201, []string{"version", "instances"}},
+	"get /traces/sources/{id}":    {"/traces/sources/checkout-team", "", 200, []string{"configuration", "instances"}},
+	"put /traces/sources/{id}":    {"/traces/sources/checkout-team", `{"labels": {"team": "checkout"}}`, 200, []string{"labels", "version"}},
+	"delete /traces/sources/{id}": {"/traces/sources/doomed", "", 204, nil},
+	"post /admin/backup":          {"/admin/backup", `{"name": "by-hand"}`, 201, []string{"path", "bytes"}},
+	"get /traces/performance":     {"/traces/performance?service=storefront&operation=GET+/cart", "", 200, []string{"entries", "services"}},
 	"get /traces/dependencies": {
 		"/traces/dependencies?service=checkout&from=storefront&to=checkout", "", 200,
 		[]string{"services", "single_points", "blast_radius", "ways"},
 	},
 }
+
+// aSource listens on any free port.
+const aSource = `{"name": "NAME", "type": "otlp", "configuration": {"protocols": {"grpc": {"endpoint": "localhost:0"}}}}`
 
 // tree finds the trace of checkout by all kinds of conditions.
 const tree = `{"service": "checkout", "errors": true, "order": "duration", "services": ["storefront"],
@@ -116,7 +124,11 @@ const tree = `{"service": "checkout", "errors": true, "order": "duration", "serv
 
 // TestAPIKeepsToItsDocument sends what the OpenAPI document allows, and what it does not, to the running API.
 func TestAPIKeepsToItsDocument(t *testing.T) {
-	i := startInstance(t, "--set=processors.trace_assembly.linger=200ms")
+	// What is made up must not take the ports of others.
+	i := startInstance(t, "--set=processors.trace_assembly.linger=200ms", "--set=receivers.trace_sources.allowed_listen=[localhost:0]")
+	for _, name := range []string{"checkout-team", "doomed"} {
+		i.source("POST", "", strings.Replace(aSource, "NAME", name, 1), http.StatusCreated)
+	}
 	i.send(checkout(), nil)
 	doomed := checkout()
 	for _, rs := range doomed.ResourceSpans().All() {
