@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -30,6 +31,11 @@ func boundTenant(r *http.Request) (name string, bound bool, refused *problem) {
 		return "", true, newProblem(http.StatusForbidden, fault{Detail: err.Error()})
 	}
 	return name, true, nil
+}
+
+// sourceTime bounds what is done about sources for one request, as a query is bounded.
+func (h *handler) sourceTime(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.Context(), h.Service.Timeout)
 }
 
 // GetSources lists the sources.
@@ -66,7 +72,9 @@ func (h *handler) listSources(w http.ResponseWriter, r *http.Request) (stored []
 		return nil, nil, false
 	}
 	if manager, err := h.Sources.Manager(); err == nil {
-		all, err := manager.Sources(r.Context())
+		ctx, cancel := h.sourceTime(r)
+		defer cancel()
+		all, err := manager.Sources(ctx)
 		if err != nil {
 			h.writeFailure(w, r, err)
 			return nil, nil, false
@@ -179,9 +187,11 @@ func (h *handler) DeleteSource(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	ctx, cancel := h.sourceTime(r)
+	defer cancel()
 	manager, err := h.Sources.Manager()
 	if err == nil {
-		err = manager.Delete(r.Context(), old.Name, old.Version)
+		err = manager.Delete(ctx, old.Name, old.Version)
 	}
 	if err != nil {
 		h.writeSourceFailure(w, r, err)
@@ -216,9 +226,11 @@ func (h *handler) putSource(w http.ResponseWriter, r *http.Request, source *trac
 		refused.write(w)
 		return stored, false
 	}
+	ctx, cancel := h.sourceTime(r)
+	defer cancel()
 	manager, err := h.Sources.Manager()
 	if err == nil {
-		stored, err = manager.Put(r.Context(), *source, after, h.ManageAuthenticator == nil)
+		stored, err = manager.Put(ctx, *source, after, h.ManageAuthenticator == nil)
 	}
 	if err != nil {
 		h.writeSourceFailure(w, r, err)
