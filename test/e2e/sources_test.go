@@ -124,7 +124,7 @@ func TestSources(t *testing.T) {
 	}
 	i.source("POST", "", `{"name": "topic", "type": "kafka", "tenant": "kafka", `+topic("")+`}`, 201)
 
-	const seconds = 14
+	const seconds = 9
 	senders := []*sender{
 		startSender(t, tracegen, "otlp", ports["OTLP"], seconds),
 		startSender(t, tracegen, "zipkin", startZipkinRelay(t, ports["ZIPKIN"]), seconds),
@@ -306,7 +306,7 @@ service:
   telemetry: {metrics: {level: none}}
 `, port, broker), 0o600))
 	var logs syncBuffer
-	cmd := exec.Command(binary(t, "tracewright"), "--config", config)
+	cmd := exec.CommandContext(context.Background(), binary(t, "tracewright"), "--config", config)
 	cmd.Stdout, cmd.Stderr = &logs, &logs
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
