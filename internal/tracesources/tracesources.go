@@ -50,10 +50,18 @@ type Instance struct {
 	Health  Health `json:"health"`
 	// Error says what is wrong, where something is.
 	Error string `json:"error,omitempty"`
+	// Warning is the last that its receiver logged, since it was started.
+	Warning *Warning `json:"warning,omitempty"`
 	// Since is when it was started.
 	Since    time.Time `json:"since,omitzero"`
 	Reported time.Time `json:"reported"`
 	Intake
+}
+
+// Warning is a line of a receiver's log.
+type Warning struct {
+	At   time.Time `json:"at"`
+	Text string    `json:"text"`
 }
 
 // Intake is what a source has taken since it was started on an instance.

@@ -61,7 +61,7 @@ func (r *sourcesReceiver) stateLocked(e *entry) tracesources.Instance {
 	i := tracesources.Instance{ID: r.instance, Host: r.hostname, Reported: now, Intake: e.tally.state(now)}
 	s := e.running
 	if s != nil {
-		i.Version, i.Since = s.version, s.since
+		i.Version, i.Since, i.Warning = s.version, s.since, s.warnings.get()
 	}
 	var trouble error
 	ended := false

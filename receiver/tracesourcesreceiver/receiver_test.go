@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receivertest"
+	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -276,9 +277,10 @@ func TestStorageThatCannotBeRead(t *testing.T) {
 
 // reporting is a receiver that says what a test wants.
 type reporting struct {
-	host  component.Host
-	stops int
-	start error
+	host   component.Host
+	logger *zap.Logger
+	stops  int
+	start  error
 }
 
 func (r *reporting) Start(_ context.Context, host component.Host) error {
@@ -293,7 +295,8 @@ func (r *reporting) Shutdown(context.Context) error {
 
 func (r *reporting) factory(create func() error) receiver.Factory {
 	return receiver.NewFactory(component.MustNewType("reporting"), func() component.Config { return &struct{}{} },
-		receiver.WithTraces(func(context.Context, receiver.Settings, component.Config, consumer.Traces) (receiver.Traces, error) {
+		receiver.WithTraces(func(_ context.Context, set receiver.Settings, _ component.Config, _ consumer.Traces) (receiver.Traces, error) {
+			r.logger = set.Logger
 			return r, create()
 		}, component.StabilityLevelAlpha))
 }
@@ -310,6 +313,13 @@ func TestHealth(t *testing.T) {
 	report(componentstatus.NewEvent(componentstatus.StatusOK))
 	require.Equal(t, tracesources.Running, here(t, r).Health)
 	require.Empty(t, here(t, r).Error)
+
+	require.Nil(t, here(t, r).Warning)
+	fake.logger.Info("all is well")
+	require.Nil(t, here(t, r).Warning)
+	fake.logger.With(zap.String("always", "x")).Warn("no broker", zap.String("broker", "kafka:9092"), zap.Error(errors.New("refused")))
+	require.Equal(t, "no broker; broker: kafka:9092; error: refused", here(t, r).Warning.Text)
+	require.Equal(t, tracesources.Running, here(t, r).Health)
 
 	// The end of a source's receiver is not the collector's: it is stopped, and started again.
 	report(componentstatus.NewFatalErrorEvent(errors.New("the listener is gone")))

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/receiver"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/tracewright/tracewright/internal/tracesources"
 	"github.com/tracewright/tracewright/receiver/tracesourcesreceiver/internal/address"
@@ -23,14 +24,15 @@ const (
 
 // running is a source that was started.
 type running struct {
-	source   tracesources.Source
-	version  int64
-	since    time.Time
-	listens  []address.Address
-	secrets  *resolved
-	intake   *intake
-	tally    *tally
-	host     *sourceHost
+	source  tracesources.Source
+	version int64
+	since   time.Time
+	listens []address.Address
+	secrets *resolved
+	intake  *intake
+	host    *sourceHost
+	// warnings is what the receiver logs.
+	warnings *warnings
 	receiver receiver.Traces
 }
 
@@ -41,14 +43,15 @@ func (r *sourcesReceiver) start(made *plan, version int64, t *tally) (*running, 
 	now := r.now()
 	s := &running{
 		source: made.source, version: version, since: now, listens: made.listens, secrets: made.secrets,
-		intake: &intake{next: r.next, metrics: r.metrics, tally: t, now: r.now}, tally: t,
-		host: &sourceHost{Host: r.host, factories: r.policy.factories},
+		intake: &intake{next: r.next, metrics: r.metrics, tally: t, now: r.now},
+		host: &sourceHost{Host: r.host, factories: r.policy.factories}, warnings: &warnings{secrets: made.secrets},
 	}
 	s.intake.set(&made.source)
 	// Its telemetry is that of a receiver of this name in the collector's configuration.
 	set := r.set
 	set.ID = component.NewIDWithName(made.factory.Type(), made.source.Name)
-	set.Logger = r.set.Logger.With(zap.String("source", made.source.Name))
+	set.Logger = r.set.Logger.With(zap.String("source", made.source.Name)).
+		WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return zapcore.NewTee(core, s.warnings) }))
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	receiver, err := made.build(ctx, set, s.intake)
@@ -57,8 +60,8 @@ func (r *sourcesReceiver) start(made *plan, version int64, t *tally) (*running, 
 	}
 	s.receiver = receiver
 	if err := s.startReceiver(ctx); err != nil {
-		// What it began must end.
-		return nil, s.said(errors.Join(err, r.stop(s)))
+		r.stopLogged(s) // what it began must end
+		return nil, s.said(err)
 	}
 	return s, nil
 }

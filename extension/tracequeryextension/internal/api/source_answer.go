@@ -55,6 +55,9 @@ func newSourceInstance(i *tracesources.Instance) openapi.SourceInstance {
 		Since: givenInstant(i.Since), Reported: formatInstant(i.Reported), Spans: i.Spans, SpansPerSecond: i.SpansPerSecond,
 		LastSeen: givenInstant(i.LastSeen), Services: i.Services,
 	}
+	if w := i.Warning; w != nil {
+		answer.LastWarning = &openapi.SourceWarning{Time: formatInstant(w.At), Text: w.Text}
+	}
 	if len(i.Rejected) > 0 {
 		answer.Rejected = &openapi.SourceRejections{
 			Limit: given(i.Rejected[tracesources.OverLimit]), Retryable: given(i.Rejected[tracesources.Retryable]),

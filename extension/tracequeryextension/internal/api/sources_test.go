@@ -75,6 +75,7 @@ func ordersSource() tracesources.Stored {
 		Version: 3, Changed: testNow,
 		Instances: []tracesources.Instance{{
 			ID: "one", Host: "pod-1", Version: 2, Health: tracesources.Degraded, Error: "the newest does not start", Since: testNow, Reported: testNow,
+			Warning: &tracesources.Warning{At: testNow, Text: "no broker"},
 			Intake: tracesources.Intake{
 				Spans: 7, SpansPerSecond: 0.5, LastSeen: testNow, Services: []string{"inventory", "orders"},
 				Rejected: map[tracesources.Reason]int64{tracesources.OverLimit: 1, tracesources.Permanent: 2},
@@ -149,6 +150,7 @@ func TestSourcesAreListed(t *testing.T) {
 	require.Equal(t, "2026-01-02T12:00:00.000000000Z", *orders.Changed)
 	i := orders.Instances[0]
 	require.Equal(t, openapi.SourceInstanceHealth("degraded"), i.Health)
+	require.Equal(t, openapi.SourceWarning{Time: "2026-01-02T12:00:00.000000000Z", Text: "no broker"}, *i.LastWarning)
 	require.Equal(t, int64(1), *i.Rejected.Limit)
 	require.Nil(t, i.Rejected.Retryable)
 	require.Equal(t, int64(7), i.Spans)

@@ -852,6 +852,9 @@ type SourceInstance struct {
 	// Error What is wrong.
 	Error *string `json:"error,omitempty"`
 
+	// LastWarning The last warning or error that the receiver logged since it was started. It may be over, and something that a sender did.
+	LastWarning *SourceWarning `json:"last_warning,omitempty"`
+
 	// Version That which runs. Left out where none does.
 	Version *int64 `json:"version,omitempty"`
 
@@ -950,6 +953,15 @@ type SourceSDK struct {
 //
 // Examples: otlp, jaeger, zipkin, kafka
 type SourceType = string
+
+// SourceWarning The last warning or error that the receiver logged since it was started. It may be over, and something that a sender did.
+type SourceWarning struct {
+	// Time RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	Time Instant `json:"time"`
+	Text string  `json:"text"`
+}
 
 // SourcesAnswer defines model for SourcesAnswer.
 type SourcesAnswer struct {

@@ -38,6 +38,7 @@ func TestMembersStandInTheOrderOfTheDocument(t *testing.T) {
 		SourceLimits{},
 		Source{},
 		SourceInstance{},
+		SourceWarning{},
 		SourceRejections{},
 		SourceSDK{},
 		BackupRequest{},
