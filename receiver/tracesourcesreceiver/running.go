@@ -44,7 +44,7 @@ func (r *sourcesReceiver) start(made *plan, version int64, t *tally) (*running, 
 	s := &running{
 		source: made.source, version: version, since: now, listens: made.listens, secrets: made.secrets,
 		intake: &intake{next: r.next, metrics: r.metrics, tally: t, now: r.now},
-		host: &sourceHost{Host: r.host, factories: r.policy.factories}, warnings: &warnings{secrets: made.secrets},
+		host:   &sourceHost{Host: r.host, factories: r.policy.factories}, warnings: &warnings{secrets: made.secrets},
 	}
 	s.intake.set(&made.source)
 	// Its telemetry is that of a receiver of this name in the collector's configuration.
