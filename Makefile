@@ -1,4 +1,5 @@
-# Needs: Go, make, git. `make test` also: gcc (for -race) and Python 3 with venv (for examples/shop).
+# Needs: Go, make, git. `make test` also: gcc (for -race), Python 3 with venv, Node.js with npm, Java with Maven, curl (for examples and for the
+# databases that tests start).
 # Everything else is downloaded from the package registries by these commands, pinned.
 
 TOOL := go tool -modfile=internal/tools/go.mod

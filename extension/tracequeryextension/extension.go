@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,9 +17,12 @@ import (
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/extension/extensionauth"
 	"go.opentelemetry.io/collector/extension/extensioncapabilities"
+	"go.opentelemetry.io/otel/propagation"
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/health"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/sources"
 	"github.com/tracewright/tracewright/internal/tracesources"
@@ -36,9 +40,11 @@ type queryExtension struct {
 	inFlight query.InFlight
 	// sources is filled likewise, and by the collector's configuration.
 	sources sources.Registry
+	health  health.Watch
 
-	server *http.Server // nil unless started
-	wg     sync.WaitGroup
+	telemetry *metadata.TelemetryBuilder // nil unless started
+	server    *http.Server               // nil unless started
+	wg        sync.WaitGroup
 }
 
 var (
@@ -47,6 +53,9 @@ var (
 	_ tracesources.Registry       = (*queryExtension)(nil)
 
 	_ extensioncapabilities.ConfigSnapshotWatcher = (*queryExtension)(nil)
+
+	_ componentstatus.Watcher               = (*queryExtension)(nil)
+	_ extensioncapabilities.PipelineWatcher = (*queryExtension)(nil)
 )
 
 func newExtension(set extension.Settings, config *Config) *queryExtension {
@@ -68,21 +77,46 @@ func (e *queryExtension) NotifyConfigSnapshot(_ context.Context, snapshot extens
 	return e.sources.Configure(snapshot.Effective(), snapshot.Unexpanded())
 }
 
+// ComponentStatusChanged implements componentstatus.Watcher. It is called before Start too.
+func (e *queryExtension) ComponentStatusChanged(source *componentstatus.InstanceID, event *componentstatus.Event) {
+	e.health.Note(source, event)
+}
+
+// Ready implements extensioncapabilities.PipelineWatcher: the receivers have started.
+func (e *queryExtension) Ready() error {
+	e.health.Running(true)
+	return nil
+}
+
+// NotReady implements extensioncapabilities.PipelineWatcher: the receivers will stop.
+func (e *queryExtension) NotReady() error {
+	e.health.Running(false)
+	return nil
+}
+
 // Start checks what the configuration names and serves.
 func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 	provider, err := tracestore.FindProvider(host, e.key("storage"), e.config.Storage)
 	if err != nil {
 		return err
 	}
+	limits := e.config.Limits
 	settings := api.Settings{
 		Service: &query.Service{
 			Storage:  func() (tracestore.Backend, error) { return provider.Backend(e.config.Storage) },
 			InFlight: &e.inFlight,
 			Timeout:  e.config.QueryTimeout,
+			Memory:   query.Memory{PerRequest: limits.MaxTraceBytes, Total: limits.MaxTotalTraceBytes},
 		},
 		Logger:       e.set.Logger,
 		TenantHeader: e.config.Tenant.Header,
 		Sources:      &e.sources,
+		Health:       &e.health,
+		AllowedHosts: e.config.hosts(),
+		Limits: api.Limits{
+			Concurrent: limits.MaxConcurrent, ConcurrentPerClient: limits.MaxConcurrentPerClient,
+			RatePerClient: limits.RatePerClient, BurstPerClient: limits.BurstPerClient,
+		},
 	}
 	if cors := e.config.HTTP.CORS.Get(); cors != nil {
 		settings.TrustedOrigins = cors.AllowedOrigins
@@ -98,6 +132,10 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 			return fmt.Errorf("%s: %w", e.key("backup_dir"), err)
 		}
 	}
+	if e.telemetry, err = newTelemetry(e.set.TelemetrySettings, &e.health); err != nil {
+		return fmt.Errorf("make the metrics of %s: %w", e.set.ID, err)
+	}
+	settings.Telemetry = e.telemetry
 	return e.serve(ctx, host, settings)
 }
 
@@ -109,11 +147,15 @@ func (e *queryExtension) serve(ctx context.Context, host component.Host, setting
 			e.key("http::endpoint"), httpConfig.NetAddr.Endpoint, err)
 	}
 	settings.Loopback = loopback(listener.Addr())
-	server, err := httpConfig.ToServer(ctx, host.GetExtensions(), e.set.TelemetrySettings, api.NewHandler(settings),
-		confighttp.WithErrorHandler(api.WriteServerProblem))
+	options := []confighttp.ToServerOption{confighttp.WithErrorHandler(api.WriteServerProblem)}
+	if algorithms := httpConfig.CompressionAlgorithms; algorithms == nil || slices.Contains(algorithms, "zstd") {
+		options = append(options, confighttp.WithDecoder("zstd", api.DecodeZstd))
+	}
+	server, err := httpConfig.ToServer(ctx, host.GetExtensions(), e.set.TelemetrySettings, api.NewHandler(settings), options...)
 	if err != nil {
 		return fmt.Errorf("%s: make the server: %w", e.key("http"), errors.Join(err, listener.Close()))
 	}
+	server.Handler = continued(server.Handler)
 	e.server = server
 	e.wg.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -122,6 +164,14 @@ func (e *queryExtension) serve(ctx context.Context, host component.Host, setting
 	})
 	e.set.Logger.Info("queries are answered", zap.Stringer("endpoint", listener.Addr()))
 	return nil
+}
+
+// continued puts the caller's W3C trace context into the request's, so that the server's span continues the caller's trace. confighttp
+// reads it only where service::telemetry::traces::propagators names tracecontext, which is not the default.
+func continued(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))))
+	})
 }
 
 // loopback says whether an address is one that only this host reaches.
@@ -159,6 +209,9 @@ func (e *queryExtension) key(name string) string {
 
 // Shutdown lets running requests finish, within ctx and shutdownGrace, then cuts them off.
 func (e *queryExtension) Shutdown(ctx context.Context) error {
+	if e.telemetry != nil {
+		defer e.telemetry.Shutdown()
+	}
 	if e.server == nil {
 		return nil
 	}

@@ -19,9 +19,13 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/pipeline"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/componenthealth"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tenant"
 	"github.com/tracewright/tracewright/internal/tracesources"
@@ -64,7 +68,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 		}
 	}
 	require.ElementsMatch(t, documented, served)
-	require.Len(t, served, 16)
+	require.Len(t, served, len(operationRequests))
 }
 
 // walk visits each schema of the document once.
@@ -334,6 +338,17 @@ func TestAnswersFitTheDocument(t *testing.T) {
 			c.check(t, r, response)
 		}
 	}
+	for _, request := range operationRequests {
+		r := request()
+		r.Host = "evil.example"
+		ask(shop, r) // 403
+		s := settings(&fakeStorage{})
+		s.Limits = Limits{RatePerClient: 1e-3, BurstPerClient: 1}
+		busy := NewHandler(s)
+		do(busy, request())
+		ask(busy, request()) // 429
+	}
+	askForHealth(t, ask)
 	askForBackups(t, ask)
 	askForSources(t, ask)
 	h := &handler{Settings: settings(nil)}
@@ -352,6 +367,22 @@ func TestAnswersFitTheDocument(t *testing.T) {
 			}
 		}
 	}
+}
+
+// askForHealth asks while everything is well, while spans are refused, and when a restart is due.
+func askForHealth(t *testing.T, ask func(h http.Handler, requests ...*http.Request)) {
+	t.Helper()
+	s := settings(nil)
+	h := NewHandler(s)
+	ask(h, get("/healthz"), get("/healthz?x=1"), get("/readyz"), get("/readyz?x=1"))
+	s.Health.Running(true)
+	s.Health.Note(
+		componentstatus.NewInstanceID(component.MustNewID("otlp"), component.KindReceiver, pipeline.NewID(pipeline.SignalTraces)),
+		componenthealth.NeedsRestart(errors.New("broken")))
+	s.Health.Note(
+		componentstatus.NewInstanceID(component.MustNewID("zipkin"), component.KindReceiver, pipeline.NewID(pipeline.SignalTraces)),
+		componentstatus.NewEvent(componentstatus.StatusOK))
+	ask(h, get("/healthz"), get("/readyz"))
 }
 
 // askForBackups asks for a backup in every way that has an answer of its own.

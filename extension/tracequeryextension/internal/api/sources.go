@@ -144,11 +144,12 @@ func (h *handler) CreateSource(w http.ResponseWriter, r *http.Request) {
 		refused.write(w)
 		return
 	}
+	note(r.Context(), zap.String("source", source.Name), zap.String("type", source.Type), zap.Bool("enabled", source.Enabled))
 	stored, ok := h.putSource(w, r, source, 0)
 	if !ok {
 		return
 	}
-	h.audit(r, "added a source on request", zap.String("source", source.Name), zap.String("type", source.Type))
+	note(r.Context(), zap.Int64("version", stored.Version))
 	w.Header().Set("Location", "/traces/sources/"+url.PathEscape(source.Name))
 	h.writeSource(w, r, http.StatusCreated, &stored)
 }
@@ -169,11 +170,12 @@ func (h *handler) UpdateSource(w http.ResponseWriter, r *http.Request) {
 		refused.write(w)
 		return
 	}
+	note(r.Context(), zap.String("source", source.Name), zap.Bool("enabled", source.Enabled))
 	stored, ok := h.putSource(w, r, source, old.Version)
 	if !ok {
 		return
 	}
-	h.audit(r, "changed a source on request", zap.String("source", source.Name), zap.Int64("version", stored.Version), zap.Bool("enabled", source.Enabled))
+	note(r.Context(), zap.Int64("version", stored.Version))
 	h.writeSource(w, r, http.StatusOK, &stored)
 }
 
@@ -197,8 +199,6 @@ func (h *handler) DeleteSource(w http.ResponseWriter, r *http.Request) {
 		h.writeSourceFailure(w, r, err)
 		return
 	}
-	h.audit(r, "removed a source on request", zap.String("source", old.Name))
-	setSafeHeaders(w.Header())
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -217,8 +218,49 @@ func TestSourcesAreChanged(t *testing.T) {
 	require.Equal(t, 204, do(h, sourceRequest("DELETE", "shop", "")).Code)
 	requireProblem(t, 404, do(h, sourceRequest("DELETE", "shop", "")))
 	requireProblem(t, 404, do(h, sourceRequest("PUT", "shop", `{}`)))
-	require.Equal(t, 5, logs.Len(), "each change is in the log")
-	require.Equal(t, "removed a source on request", logs.All()[4].Message)
+	changes := logs.FilterFieldKey("audit").All()
+	require.Len(t, changes, 8, "each change that was asked for is on record")
+	made := changes[0].ContextMap()
+	require.Equal(t, "createSource", made["operation"])
+	require.Equal(t, "shop", made["source"])
+	require.EqualValues(t, 1, made["version"])
+}
+
+// TestSourcesHaveADeadline: what is done about sources takes as long as a query may.
+func TestSourcesHaveADeadline(t *testing.T) {
+	for _, id := range aboutSources {
+		synctest.Test(t, func(t *testing.T) {
+			h := sourcesHandler(t, blockedManager{&fakeManager{stored: []tracesources.Stored{ordersSource()}}, id}, nil)
+			began := time.Now()
+			p := requireProblem(t, http.StatusGatewayTimeout, do(h, operationRequests[id]()))
+			require.Contains(t, p.Detail, "query_timeout")
+			require.LessOrEqual(t, time.Since(began), 10*time.Second)
+		})
+	}
+}
+
+// blockedManager does not come back from what an operation asks it to do.
+type blockedManager struct {
+	*fakeManager
+	operation string
+}
+
+func (m blockedManager) Sources(ctx context.Context) ([]tracesources.Stored, error) {
+	if strings.HasPrefix(m.operation, "get") {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return m.fakeManager.Sources(ctx)
+}
+
+func (m blockedManager) Put(ctx context.Context, _ tracesources.Source, _ int64, _ bool) (tracesources.Stored, error) {
+	<-ctx.Done()
+	return tracesources.Stored{}, ctx.Err()
+}
+
+func (m blockedManager) Delete(ctx context.Context, _ string, _ int64) error {
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func TestBadSources(t *testing.T) {

@@ -24,6 +24,8 @@ type Service struct {
 	// Timeout bounds the reading of the storage for one query; a query that meets it fails with
 	// context.DeadlineExceeded.
 	Timeout time.Duration
+	// Memory bounds the traces that requests hold, those whose context is of Memory.Begin.
+	Memory Memory
 
 	usual usual
 }
@@ -35,7 +37,7 @@ type Trace struct {
 	Spans ptrace.Traces
 	// Release refers into Spans.
 	Release tracetree.Release
-	// Truncated says that the trace is larger than maxTraceBytes: what was released last is not among the spans.
+	// Truncated says that the trace is larger than Memory.PerRequest: what was released last is not among the spans.
 	Truncated bool
 	// Analysis refers into Spans. It is made when the trace is read, so that a late span is never missing from it.
 	Analysis *analysis.Result
@@ -89,24 +91,22 @@ func (s *Service) Trace(ctx context.Context, tenant string, id pcommon.TraceID) 
 	return trace, nil
 }
 
-// maxTraceBytes, as OTLP protobuf, is how much of one trace is read; in memory it takes some five times as much. A sender that
-// gives everything one trace id makes a trace that no memory holds.
-const maxTraceBytes = 128 << 20
-
-// readReleases reads the trace's releases, in their order, until maxTraceBytes are read.
+// readReleases reads the trace's releases, in their order, until the request's share of Memory is full.
 func readReleases(
 	ctx context.Context, storage tracestore.Reader, tenant string, id pcommon.TraceID,
 ) (releases []ptrace.Traces, truncated bool, err error) {
-	size := 0
+	share := shareOf(ctx)
 	for release, err := range storage.Trace(ctx, tenant, id) {
 		if err != nil {
 			return nil, false, err
 		}
-		if size > maxTraceBytes {
+		if share.full() {
 			truncated = true
 			break
 		}
-		size += (&ptrace.ProtoMarshaler{}).TracesSize(release)
+		if err := share.take(int64((&ptrace.ProtoMarshaler{}).TracesSize(release))); err != nil {
+			return nil, false, err
+		}
 		releases = append(releases, release)
 	}
 	if err := ctx.Err(); err != nil {

@@ -54,10 +54,37 @@ const (
 	CategoryStorage           Category = "storage"
 )
 
+// Defines values for ComponentHealthKind.
+const (
+	ComponentHealthKindConnector ComponentHealthKind = "connector"
+	ComponentHealthKindExporter  ComponentHealthKind = "exporter"
+	ComponentHealthKindExtension ComponentHealthKind = "extension"
+	ComponentHealthKindProcessor ComponentHealthKind = "processor"
+	ComponentHealthKindReceiver  ComponentHealthKind = "receiver"
+)
+
+// Defines values for ComponentHealthStatus.
+const (
+	ComponentHealthStatusFatalError       ComponentHealthStatus = "fatal_error"
+	ComponentHealthStatusOk               ComponentHealthStatus = "ok"
+	ComponentHealthStatusPermanentError   ComponentHealthStatus = "permanent_error"
+	ComponentHealthStatusRecoverableError ComponentHealthStatus = "recoverable_error"
+	ComponentHealthStatusStarting         ComponentHealthStatus = "starting"
+	ComponentHealthStatusStopped          ComponentHealthStatus = "stopped"
+	ComponentHealthStatusStopping         ComponentHealthStatus = "stopping"
+)
+
 // Defines values for EdgeUnansweredReason.
 const (
 	EdgeUnansweredReasonContextLost  EdgeUnansweredReason = "context_lost"
 	EdgeUnansweredReasonSpansMissing EdgeUnansweredReason = "spans_missing"
+)
+
+// Defines values for HealthAnswerStatus.
+const (
+	HealthAnswerStatusDegraded HealthAnswerStatus = "degraded"
+	HealthAnswerStatusFailing  HealthAnswerStatus = "failing"
+	HealthAnswerStatusOk       HealthAnswerStatus = "ok"
 )
 
 // Defines values for NodeKind.
@@ -241,6 +268,35 @@ type Completeness struct {
 	// OtherShare Of all spans.
 	OtherShare float64 `json:"other_share"`
 }
+
+// ComponentHealth defines model for ComponentHealth.
+type ComponentHealth struct {
+	// Component Its id in the configuration.
+	Component string              `json:"component"`
+	Kind      ComponentHealthKind `json:"kind"`
+
+	// Pipelines Left out for extensions.
+	Pipelines []string `json:"pipelines,omitempty"`
+
+	// Status As the collector has it. Of the errors the first goes away by itself, the second when somebody has done something, the third ends
+	// the process.
+	Status ComponentHealthStatus `json:"status"`
+
+	// Since RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	Since Instant `json:"since"`
+
+	// Reason Why it fails; left out unless it does.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// ComponentHealthKind defines model for ComponentHealth.Kind.
+type ComponentHealthKind string
+
+// ComponentHealthStatus As the collector has it. Of the errors the first goes away by itself, the second when somebody has done something, the third ends
+// the process.
+type ComponentHealthStatus string
 
 // Condition Holds on a trace: everything that is set. An empty one holds on every trace. Conditions may be nested 16 deep, those on spans
 // included; a request may hold 128 of them, attributes included.
@@ -443,6 +499,20 @@ type Fault struct {
 	// Detail What is wrong with it, and what would be right.
 	Detail string `json:"detail"`
 }
+
+// HealthAnswer defines model for HealthAnswer.
+type HealthAnswer struct {
+	// Status `degraded`: a component reports an error, but the question is answered with yes. `failing`: it is answered with no, with status
+	// 503.
+	Status HealthAnswerStatus `json:"status"`
+
+	// Components Who says what, in the order of the data; left out for clients that may not read traces.
+	Components []ComponentHealth `json:"components,omitempty"`
+}
+
+// HealthAnswerStatus `degraded`: a component reports an error, but the question is answered with yes. `failing`: it is answered with no, with status
+// 503.
+type HealthAnswerStatus string
 
 // Instant RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
 //
@@ -1164,6 +1234,9 @@ type Timeout = Problem
 // TooLarge An error by RFC 9457.
 type TooLarge = Problem
 
+// TooManyRequests An error by RFC 9457.
+type TooManyRequests = Problem
+
 // TraceNotFound An error by RFC 9457.
 type TraceNotFound = Problem
 
@@ -1317,9 +1390,15 @@ type Handlers interface {
 	// CreateBackup Copy the storage while it is used
 	// (POST /admin/backup)
 	CreateBackup(w http.ResponseWriter, r *http.Request)
+	// GetLiveness Whether the process should be started again
+	// (GET /healthz)
+	GetLiveness(w http.ResponseWriter, r *http.Request)
 	// GetDocument This document
 	// (GET /openapi.yaml)
 	GetDocument(w http.ResponseWriter, r *http.Request)
+	// GetReadiness Whether spans can be sent
+	// (GET /readyz)
+	GetReadiness(w http.ResponseWriter, r *http.Request)
 	// GetAttributes The keys of attributes, those met most first
 	// (GET /traces/attributes)
 	GetAttributes(w http.ResponseWriter, r *http.Request)
@@ -1364,27 +1443,47 @@ type Handlers interface {
 	GetTrace(w http.ResponseWriter, r *http.Request)
 }
 
-// Router takes routes by patterns as http.ServeMux has them.
+// Router takes the routes of operations.
 type Router interface {
-	HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request))
+	Handle(route Route, serve http.HandlerFunc)
 }
 
-// Register registers the routes of all operations.
+// Register registers the routes of all operations. What each needs is the security that the document says.
 func Register(router Router, handlers Handlers) {
-	router.HandleFunc("POST /admin/backup", handlers.CreateBackup)
-	router.HandleFunc("GET /openapi.yaml", handlers.GetDocument)
-	router.HandleFunc("DELETE /traces/{id}", handlers.DeleteTrace)
-	router.HandleFunc("GET /traces/{id}", handlers.GetTrace)
-	router.HandleFunc("GET /traces/attributes", handlers.GetAttributes)
-	router.HandleFunc("GET /traces/attributes/{key}/values", handlers.GetAttributeValues)
-	router.HandleFunc("GET /traces/dependencies", handlers.GetDependencies)
-	router.HandleFunc("GET /traces/operations", handlers.GetOperations)
-	router.HandleFunc("GET /traces/performance", handlers.GetPerformance)
-	router.HandleFunc("POST /traces/search", handlers.SearchTraces)
-	router.HandleFunc("GET /traces/services", handlers.GetServices)
-	router.HandleFunc("GET /traces/sources", handlers.GetSources)
-	router.HandleFunc("POST /traces/sources", handlers.CreateSource)
-	router.HandleFunc("DELETE /traces/sources/{id}", handlers.DeleteSource)
-	router.HandleFunc("GET /traces/sources/{id}", handlers.GetSource)
-	router.HandleFunc("PUT /traces/sources/{id}", handlers.UpdateSource)
+	router.Handle(Route{ID: "createBackup", Method: "POST", Path: "/admin/backup",
+		Access: AccessManage}, handlers.CreateBackup)
+	router.Handle(Route{ID: "getLiveness", Method: "GET", Path: "/healthz",
+		Access: AccessOpen}, handlers.GetLiveness)
+	router.Handle(Route{ID: "getDocument", Method: "GET", Path: "/openapi.yaml",
+		Access: AccessRead}, handlers.GetDocument)
+	router.Handle(Route{ID: "getReadiness", Method: "GET", Path: "/readyz",
+		Access: AccessOpen}, handlers.GetReadiness)
+	router.Handle(Route{ID: "deleteTrace", Method: "DELETE", Path: "/traces/{id}",
+		Access: AccessManage}, handlers.DeleteTrace)
+	router.Handle(Route{ID: "getTrace", Method: "GET", Path: "/traces/{id}",
+		Access: AccessRead}, handlers.GetTrace)
+	router.Handle(Route{ID: "getAttributes", Method: "GET", Path: "/traces/attributes",
+		Access: AccessRead}, handlers.GetAttributes)
+	router.Handle(Route{ID: "getAttributeValues", Method: "GET", Path: "/traces/attributes/{key}/values",
+		Access: AccessRead}, handlers.GetAttributeValues)
+	router.Handle(Route{ID: "getDependencies", Method: "GET", Path: "/traces/dependencies",
+		Access: AccessRead}, handlers.GetDependencies)
+	router.Handle(Route{ID: "getOperations", Method: "GET", Path: "/traces/operations",
+		Access: AccessRead}, handlers.GetOperations)
+	router.Handle(Route{ID: "getPerformance", Method: "GET", Path: "/traces/performance",
+		Access: AccessRead}, handlers.GetPerformance)
+	router.Handle(Route{ID: "searchTraces", Method: "POST", Path: "/traces/search",
+		Access: AccessRead}, handlers.SearchTraces)
+	router.Handle(Route{ID: "getServices", Method: "GET", Path: "/traces/services",
+		Access: AccessRead}, handlers.GetServices)
+	router.Handle(Route{ID: "getSources", Method: "GET", Path: "/traces/sources",
+		Access: AccessRead}, handlers.GetSources)
+	router.Handle(Route{ID: "createSource", Method: "POST", Path: "/traces/sources",
+		Access: AccessManage}, handlers.CreateSource)
+	router.Handle(Route{ID: "deleteSource", Method: "DELETE", Path: "/traces/sources/{id}",
+		Access: AccessManage}, handlers.DeleteSource)
+	router.Handle(Route{ID: "getSource", Method: "GET", Path: "/traces/sources/{id}",
+		Access: AccessRead}, handlers.GetSource)
+	router.Handle(Route{ID: "updateSource", Method: "PUT", Path: "/traces/sources/{id}",
+		Access: AccessManage}, handlers.UpdateSource)
 }

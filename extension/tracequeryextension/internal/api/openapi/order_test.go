@@ -41,6 +41,8 @@ func TestMembersStandInTheOrderOfTheDocument(t *testing.T) {
 		SourceWarning{},
 		SourceRejections{},
 		SourceSDK{},
+		HealthAnswer{},
+		ComponentHealth{},
 		BackupRequest{},
 		Backup{},
 		SearchAnswer{},
