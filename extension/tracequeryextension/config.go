@@ -56,6 +56,9 @@ type Config struct {
 	// Tenant says whose traces a request asks for.
 	Tenant TenantConfig `mapstructure:"tenant"`
 
+	// Links are templates of links to the logs and metrics of a trace or span in other systems. Default none.
+	Links []LinkConfig `mapstructure:"links"`
+
 	// AllowedHosts are the names, without ports, by which clients may name the server (the Host header), besides localhost, the name in
 	// http::endpoint, and all addresses, which are always allowed. "*" allows any name; a site whose name leads to this address
 	// (DNS rebinding) can then read what a browser that reaches the server can read. Default none.
@@ -146,6 +149,9 @@ func (c *Config) Validate() error {
 	if header := c.Tenant.Header; header != "" && !httpguts.ValidHeaderFieldName(header) {
 		errs = append(errs, fmt.Errorf("tenant::header: %q is not the name of an HTTP header; the default is %s",
 			header, tenant.DefaultHeader))
+	}
+	if _, err := makeLinks(c.Links); err != nil {
+		errs = append(errs, err)
 	}
 	for i, host := range c.AllowedHosts {
 		if host != "*" && (host == "" || strings.ContainsAny(host, "*/@ ") || strings.Contains(host, ":") && net.ParseIP(host) == nil) {

@@ -44,7 +44,9 @@ type queryExtension struct {
 
 	telemetry *metadata.TelemetryBuilder // nil unless started
 	server    *http.Server               // nil unless started
-	wg        sync.WaitGroup
+	// stopping is closed when the server stops.
+	stopping chan struct{}
+	wg       sync.WaitGroup
 }
 
 var (
@@ -121,6 +123,9 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 	if cors := e.config.HTTP.CORS.Get(); cors != nil {
 		settings.TrustedOrigins = cors.AllowedOrigins
 	}
+	if settings.Links, err = makeLinks(e.config.Links); err != nil {
+		return fmt.Errorf("%s: %w", e.key("links"), err)
+	}
 	if settings.ReadAuthenticator, err = e.findAuthenticator(host, "auth", e.config.Auth); err != nil {
 		return err
 	}
@@ -147,6 +152,8 @@ func (e *queryExtension) serve(ctx context.Context, host component.Host, setting
 			e.key("http::endpoint"), httpConfig.NetAddr.Endpoint, err)
 	}
 	settings.Loopback = loopback(listener.Addr())
+	e.stopping = make(chan struct{})
+	settings.Stopping = e.stopping
 	options := []confighttp.ToServerOption{confighttp.WithErrorHandler(api.WriteServerProblem)}
 	if algorithms := httpConfig.CompressionAlgorithms; algorithms == nil || slices.Contains(algorithms, "zstd") {
 		options = append(options, confighttp.WithDecoder("zstd", api.DecodeZstd))
@@ -217,6 +224,7 @@ func (e *queryExtension) Shutdown(ctx context.Context) error {
 	}
 	server := e.server
 	e.server = nil
+	close(e.stopping)
 	ctx, cancel := context.WithTimeout(ctx, shutdownGrace)
 	defer cancel()
 	err := server.Shutdown(ctx)

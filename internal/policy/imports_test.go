@@ -158,6 +158,7 @@ var allowedOutside = map[string][]string{
 	"internal/analysis/rootcause":      {"go.opentelemetry.io/collector/pdata"},
 	"internal/analysis/servicegraph":   {"gonum.org/v1/gonum"},
 	"internal/analysis/statistics":     nil,
+	"internal/analysis/tracediff":      {"github.com/cespare/xxhash/v2"},
 	"internal/analysis/whatif":         nil,
 }
 

@@ -79,6 +79,8 @@ type Store struct {
 	rollup.Reader                // answers aggregates; it is answer
 	tracestore.SourceReportTable // one process uses the folder at a time
 
+	tails tracestore.Tails
+
 	options    Options
 	contrast   rollup.Contrast
 	db         *pebble.DB
@@ -125,7 +127,10 @@ type Store struct {
 	upkeep sync.WaitGroup // the goroutines of the store itself
 }
 
-var _ tracestore.Backend = (*Store)(nil)
+var (
+	_ tracestore.Backend = (*Store)(nil)
+	_ tracestore.Tailer  = (*Store)(nil)
+)
 
 // Open opens the folder, or makes it. Close releases it.
 func Open(options Options) (*Store, error) {
@@ -343,6 +348,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.cancel()
+	s.tails.Close()
 	s.disk.release()
 	s.inUse.Wait()
 	s.upkeep.Wait() // after the methods, which start some of it

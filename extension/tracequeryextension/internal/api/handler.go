@@ -45,6 +45,10 @@ type Settings struct {
 	TrustedOrigins []string
 	// Sources knows where traces come from.
 	Sources *sources.Registry
+	// Stopping is closed when the server stops, so that answers without an end end; nil never is.
+	Stopping <-chan struct{}
+	// Links lead from traces and spans to other systems; nil for none.
+	Links *Links
 	// BackupDir is the folder below which backups are made; empty allows none.
 	BackupDir string
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -26,6 +28,7 @@ import (
 // operationRequests has a request of each operation of the document, by operationId. An operation about traces answers it with something
 // of storedShop where that is stored, and otherwise without. What must hold for every operation is asked with these.
 var operationRequests = map[string]func() *http.Request{
+	"compareTraces": func() *http.Request { return get("/traces/" + knownID + "/compare?with=" + knownID) },
 	"createSource": func() *http.Request {
 		return sourceRequest("POST", "", `{"name": "orders", "type": "otlp", "configuration": {"protocols": {"grpc": null}}}`)
 	},
@@ -46,7 +49,15 @@ var operationRequests = map[string]func() *http.Request{
 	"getServices":        func() *http.Request { return get("/traces/services") },
 	"getTrace":           func() *http.Request { return get("/traces/" + knownID) },
 	"searchTraces":       func() *http.Request { return postSearch("{}") },
+	"tailTraces":         func() *http.Request { return get("/traces/live").WithContext(left) }, // else it has no end
 }
+
+// left is the context of a client that has left already.
+var left = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
 
 // pageRequests asks for the first page, of one, where cursor is empty, and for the one after it else.
 var pageRequests = map[string]func(cursor string) *http.Request{
@@ -67,8 +78,8 @@ var pageRequests = map[string]func(cursor string) *http.Request{
 // aboutSources are the operations that are about where traces come from: TestSourcesOfATenant and TestSourcesHaveADeadline ask for these.
 var aboutSources = []string{"createSource", "deleteSource", "getSource", "getSources", "updateSource"}
 
-// tenantless are the operations that are about no tenant's traces.
-var tenantless = append([]string{"createBackup", "getDocument", "getLiveness", "getReadiness"}, aboutSources...)
+// tenantless are the operations that are about no tenant's traces, or, as tailTraces, about those to come: see TestTail.
+var tenantless = append([]string{"createBackup", "getDocument", "getLiveness", "getReadiness", "tailTraces"}, aboutSources...)
 
 // routeList collects the routes of all operations.
 type routeList []openapi.Route
@@ -263,8 +274,8 @@ func handlerAs(name string, store tracestore.Backend) http.Handler {
 	return newHandler(s, func() time.Time { return testNow })
 }
 
-// withoutDeadline are the operations that may take as long as they do: a backup copies everything.
-var withoutDeadline = append([]string{"createBackup", "getDocument"}, aboutSources...)
+// withoutDeadline are the operations that may take as long as they do: a backup copies everything, and who follows goes on.
+var withoutDeadline = append([]string{"createBackup", "getDocument", "tailTraces"}, aboutSources...)
 
 func TestEveryOperationHasADeadline(t *testing.T) {
 	forEveryOperation(t, func(t *testing.T, route openapi.Route, request func() *http.Request) {
@@ -294,7 +305,7 @@ func TestEveryOperationIsLimited(t *testing.T) {
 				asked++
 				if asked == 1 && limits.RatePerClient == 0 { // while the first one is being served
 					refused := do(h.guard(route, http.NotFoundHandler()), request())
-					require.Equal(t, map[bool]int{true: 404, false: 429}[route.Access == openapi.AccessOpen], refused.Code)
+					assert.Equal(t, map[bool]int{true: 404, false: 429}[route.Access == openapi.AccessOpen], refused.Code)
 				}
 			}))
 			require.Equal(t, http.StatusOK, do(serve, request()).Code)
