@@ -42,6 +42,10 @@ type Config struct {
 	// Storage names the backend of the trace_store extension that is read. Required.
 	Storage string `mapstructure:"storage"`
 
+	// ServiceMap names a backend of the trace_store extension whose map of services is read, such as a neo4j one. Default: the rollups
+	// of Storage.
+	ServiceMap string `mapstructure:"service_map"`
+
 	// Auth names an authenticator extension (bearertokenauth, oidc, …) that every request has to satisfy. Default none:
 	// whoever reaches the endpoint can read.
 	Auth *component.ID `mapstructure:"auth"`

@@ -25,6 +25,7 @@ import (
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/sources"
+	"github.com/tracewright/tracewright/internal/servicemap"
 	"github.com/tracewright/tracewright/internal/tracesources"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
@@ -119,6 +120,13 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 			Concurrent: limits.MaxConcurrent, ConcurrentPerClient: limits.MaxConcurrentPerClient,
 			RatePerClient: limits.RatePerClient, BurstPerClient: limits.BurstPerClient,
 		},
+	}
+	if name := e.config.ServiceMap; name != "" {
+		maps, err := servicemap.FindProvider(host, e.key("service_map"), name)
+		if err != nil {
+			return err
+		}
+		settings.Service.Graph = func() (servicemap.Reader, error) { return maps.ServiceMap(name) }
 	}
 	if cors := e.config.HTTP.CORS.Get(); cors != nil {
 		settings.TrustedOrigins = cors.AllowedOrigins

@@ -258,6 +258,10 @@ func TestStartFailsNamingTheKey(t *testing.T) {
 			componenttest.NewNopHost(), func(*Config) {},
 			`extensions::trace_query::storage: unknown storage "main": no trace_store extension is enabled`,
 		},
+		"unknown map": {
+			newHost(&testStorage{}), func(c *Config) { c.ServiceMap = "main" },
+			`extensions::trace_query::service_map: unknown service map "main": no trace_store extension is enabled`,
+		},
 		"unknown authenticator": {
 			newHost(&testStorage{}), func(c *Config) { c.Auth = &other },
 			`extensions::trace_query::auth: unknown extension "nobody"; configure it`,

@@ -80,10 +80,9 @@ type AggregateReader interface {
 	Completeness(ctx context.Context, tenant string, query *AggregateQuery) (Completeness, error)
 }
 
-// Backend is one opened storage.
+// Backend is one opened storage. One that is written through this process is a Writer too.
 type Backend interface {
 	Reader
-	Writer
 	Deleter
 }
 

@@ -22,7 +22,7 @@ func tell(tail *tracestore.Tail) (traces []byte) {
 }
 
 // testTail follows a store that can be followed: what WriteCall has stored was told when it returns, once, and to those whom it concerns.
-func testTail(t *testing.T, store tracestore.Backend) {
+func testTail(t *testing.T, store Store) {
 	tailer, ok := store.(tracestore.Tailer)
 	if !ok {
 		return

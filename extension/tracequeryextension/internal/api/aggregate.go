@@ -39,7 +39,7 @@ func (h *handler) GetServices(w http.ResponseWriter, r *http.Request) {
 	if focus != "" {
 		found = found.Around(focus, depth)
 	}
-	writeJSON(w, http.StatusOK, "application/json", newServicesAnswer(asked, found, p.now))
+	writeJSON(w, http.StatusOK, "application/json", newServicesAnswer(found, p.now))
 }
 
 const (
@@ -112,12 +112,12 @@ func (p *requestParser) length(field string, value *string) {
 	}
 }
 
-func newServicesAnswer(asked *tracestore.AggregateQuery, found *query.ServiceMap, now time.Time) openapi.ServicesAnswer {
-	past := pastSeconds(asked, now)
+func newServicesAnswer(found *query.ServiceMap, now time.Time) openapi.ServicesAnswer {
+	past := pastSeconds(found.Start, found.End, now)
 	answer := openapi.ServicesAnswer{
 		Services:     make([]openapi.ServiceNode, 0, len(found.Nodes)),
 		Edges:        make([]openapi.Edge, 0, len(found.Edges)),
-		Window:       wholeMinutes(asked),
+		Window:       openapi.Window{Start: formatInstant(found.Start), End: formatInstant(found.End)},
 		Completeness: newCompleteness(found.Completeness),
 	}
 	for i := range found.Nodes {
@@ -154,7 +154,8 @@ func violationCounts(violations map[string]int64) (counts []openapi.ViolationCou
 }
 
 func newOperationsAnswer(asked *tracestore.AggregateQuery, page *query.OperationsPage, now time.Time) openapi.OperationsAnswer {
-	past := pastSeconds(asked, now)
+	start, end := asked.Minutes()
+	past := pastSeconds(start, end, now)
 	answer := openapi.OperationsAnswer{
 		Operations:   make([]openapi.OperationStatistics, 0, len(page.Operations)),
 		NextCursor:   cursorText(page.Next),
@@ -184,8 +185,7 @@ func wholeMinutes(asked *tracestore.AggregateQuery) openapi.Window {
 }
 
 // pastSeconds is how much of the minutes that were answered is over.
-func pastSeconds(asked *tracestore.AggregateQuery, now time.Time) float64 {
-	start, end := asked.Minutes()
+func pastSeconds(start, end, now time.Time) float64 {
 	if now.Before(end) {
 		end = now
 	}

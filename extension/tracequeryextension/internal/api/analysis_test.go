@@ -102,10 +102,15 @@ func TestDependenciesAnswer(t *testing.T) {
 	require.Equal(t, [][]string{{"web", "auth", "ldap"}, {"web", "cart", "auth", "ldap"}}, got.Ways)
 	require.False(t, *got.WaysTruncated)
 	require.Equal(t, []openapi.Reach{{Entry: openapi.Operation{Service: "web", Operation: "GET /"}, Traces: 10, AtLeast: 0.4, AtMost: 0.7}}, got.BlastRadius)
+	require.Equal(t, []openapi.Neighbour{{Service: "auth", Distance: 1}, {Service: "web", Distance: 1}}, got.Callers)
+	require.Equal(t, []openapi.Neighbour{{Service: "auth", Distance: 1}, {Service: "ldap", Distance: 2}}, got.Callees)
+	require.Len(t, answerTo[openapi.DependenciesAnswer](t, h, "/traces/dependencies?service=cart&depth=1").Callees, 1)
 	require.Len(t, answerTo[openapi.DependenciesAnswer](t, h, "/traces/dependencies?from=web&to=ldap&limit=1").Ways, 1)
 
 	plain := answerTo[openapi.DependenciesAnswer](t, h, "/traces/dependencies")
 	require.Nil(t, plain.BlastRadius)
+	require.Nil(t, plain.Callers)
+	require.Nil(t, plain.Callees)
 	require.Nil(t, plain.Ways)
 	require.Nil(t, plain.WaysTruncated)
 	require.Contains(t, do(testHandler(&fakeStorage{}), get("/traces/dependencies")).Body.String(), `"services":[],"cycles":[],"single_points":[]`)
@@ -118,6 +123,8 @@ func TestBadQuestionsOfAnalysis(t *testing.T) {
 		"/traces/dependencies?to=a":                                   "from",
 		"/traces/dependencies?from=&to=a":                             "from",
 		"/traces/dependencies?limit=101":                              "limit",
+		"/traces/dependencies?service=a&depth=21":                     "depth",
+		"/traces/dependencies?service=a&depth=0":                      "depth",
 		"/traces/dependencies?start=now":                              "start",
 		"/traces/dependencies?from=a&to=" + strings.Repeat("b", 4097): "to",
 		"/traces/performance?limit=0":                                 "limit",

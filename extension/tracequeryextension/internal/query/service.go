@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/servicemap"
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
@@ -19,6 +20,8 @@ type Service struct {
 	// Storage returns the backend, or tracestore.ErrClosed. It is called for every query, because the storage's
 	// extension may start after and stop before this one.
 	Storage func() (tracestore.Backend, error)
+	// Graph returns the map of services that is read, or servicemap.ErrClosed. Nil where the storage's rollups are.
+	Graph func() (servicemap.Reader, error)
 	// InFlight knows the traces that are not stored yet.
 	InFlight *InFlight
 	// Timeout bounds the reading of the storage for one query; a query that meets it fails with

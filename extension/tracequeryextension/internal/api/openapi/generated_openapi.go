@@ -395,6 +395,13 @@ type DependenciesAnswer struct {
 	// no spans has none.
 	BlastRadius []Reach `json:"blast_radius,omitempty"`
 
+	// Callers Where `service` is given, the services from which calls reach it, the nearest first; left out where there are none. Services and hosts stand
+	// here by the name under which they are called.
+	Callers []Neighbour `json:"callers,omitempty"`
+
+	// Callees Where `service` is given, what its calls reach, like `callers`.
+	Callees []Neighbour `json:"callees,omitempty"`
+
 	// Ways Where `from` and `to` are given, the ways of calls between them, the shortest first; left out where there are none.
 	Ways [][]string `json:"ways,omitempty"`
 
@@ -632,6 +639,14 @@ type LatencyPart struct {
 //
 // Examples: -1h, now, 2026-01-02T15:04:05.678Z
 type Moment = string
+
+// Neighbour defines model for Neighbour.
+type Neighbour struct {
+	Service string `json:"service"`
+
+	// Distance How many calls away; 1 for those next to it.
+	Distance int64 `json:"distance"`
+}
 
 // NodeKind A service sends spans itself; the others are known from the spans of their callers.
 type NodeKind string
@@ -1400,8 +1415,11 @@ type GetDependenciesParams struct {
 	// Environment Only spans of this `deployment.environment.name`; empty for those that name none. Left out, all of them together.
 	Environment *Environment `form:"environment,omitempty" json:"environment,omitempty"`
 
-	// Service The service of which `blast_radius` is wanted.
+	// Service The service of which `blast_radius`, `callers` and `callees` are wanted.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Depth How many calls away `callers` and `callees` may be.
+	Depth *int `form:"depth,omitempty" json:"depth,omitempty"`
 
 	// From Where the ways begin; with `to`.
 	From *string `form:"from,omitempty" json:"from,omitempty"`
