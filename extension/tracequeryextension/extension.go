@@ -109,6 +109,8 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 			Storage:  func() (tracestore.Backend, error) { return provider.Backend(e.config.Storage) },
 			InFlight: &e.inFlight,
 			Timeout:  e.config.QueryTimeout,
+			Prices:   e.config.Prices.BusySecond,
+			Currency: e.config.Prices.Currency,
 			Memory:   query.Memory{PerRequest: limits.MaxTraceBytes, Total: limits.MaxTotalTraceBytes},
 		},
 		Logger:       e.set.Logger,

@@ -114,6 +114,8 @@ var everyOperation = map[string]struct {
 	"delete /traces/sources/{id}": {"/traces/sources/doomed", "", 204, nil},
 	"post /admin/backup":          {"/admin/backup", `{"name": "by-hand"}`, 201, []string{"path", "bytes"}},
 	"get /traces/performance":     {"/traces/performance?service=storefront&operation=GET+/cart", "", 200, []string{"entries", "services"}},
+	"get /traces/errors":          {"/traces/errors?service=checkout&entry=GET+/cart", "", 200, []string{"patterns"}},
+	"get /traces/insights":        {"/traces/insights?baseline=-25h", "", 200, nil},
 	"get /traces/dependencies": {
 		"/traces/dependencies?service=checkout&from=storefront&to=checkout", "", 200,
 		[]string{"services", "single_points", "blast_radius", "ways"},

@@ -69,6 +69,7 @@ func RunTraces(t *testing.T, open Open, losses ...Loss) {
 		{"tenants are apart", testTenants},
 		{"a reader may stop early", testStopEarly},
 		{"an unknown trace is not found", testNotFound},
+		{"traces are read together", testTracesTogether},
 		{"ended contexts", testEndedContexts},
 		{"span conditions", testSpanConditions},
 		{"attribute conditions", testAttributeConditions},

@@ -275,6 +275,46 @@ func testNotFound(t *testing.T, store Store) {
 	require.Equal(t, 1, n)
 }
 
+// What a storage reads together is what it reads one by one.
+func testTracesTogether(t *testing.T, store Store) {
+	together, ok := store.(tracestore.TracesReader)
+	if !ok {
+		return // it reads one by one
+	}
+	random := newTraffic(3)
+	for range 60 {
+		write(t, store, random.call())
+	}
+	for trace := range byte(5) {
+		tenant := trafficTenant(trace)
+		ids, want := []pcommon.TraceID{{0: 9}}, map[pcommon.TraceID][][]byte{}
+		for other := range byte(trafficTraces) {
+			id := traceID(other)
+			ids = append(ids, id, id)
+			if releases := releasesOf(t, store, tenant, id); len(releases) > 0 {
+				want[id] = releases
+			}
+		}
+		got, last := map[pcommon.TraceID][][]byte{}, pcommon.TraceID{}
+		for r, err := range together.Traces(t.Context(), tenant, ids) {
+			require.NoError(t, err)
+			require.True(t, r.ID == last || got[r.ID] == nil, "the releases of a trace come one after the other")
+			got[r.ID], last = append(got[r.ID], wire(t, r.Release)), r.ID
+		}
+		require.NotEmpty(t, want)
+		require.Equal(t, want, got)
+		for _, err := range together.Traces(t.Context(), tenant, ids) {
+			require.NoError(t, err)
+			break // a reader may stop early
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err := range together.Traces(ctx, "", []pcommon.TraceID{traceID(1)}) {
+		require.ErrorIs(t, err, context.Canceled)
+	}
+}
+
 func testEndedContexts(t *testing.T, store Store) {
 	write(t, store, call(lone(1, 0)))
 	ctx, cancel := context.WithCancel(t.Context())

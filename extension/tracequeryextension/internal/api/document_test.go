@@ -178,6 +178,7 @@ func TestDocumentSpeaksAsTheCode(t *testing.T) {
 		kinds = append(kinds, string(kind))
 	}
 	require.Equal(t, kinds, words("ErrorKind"))
+	require.Equal(t, insightKinds, words("InsightKind"))
 	require.EqualValues(t, analysis.MaxErrorPath, *doc.Components.Schemas["ErrorOrigin"].Value.Properties["path"].Value.MaxItems)
 	require.EqualValues(t, analysis.MaxFindings, *doc.Components.Schemas["Trace"].Value.Properties["findings"].Value.MaxItems)
 	require.EqualValues(t, analysis.MaxFindingSpans, *doc.Components.Schemas["Finding"].Value.Properties["span_ids"].Value.MaxItems)
@@ -239,12 +240,21 @@ func TestDocumentSpeaksAsTheCode(t *testing.T) {
 	for i, op := range operators {
 		require.Equal(t, op, ops[i])
 	}
-	for path, bounds := range map[string][2]int{"/traces/performance": {maxEntries, defaultEntries}, "/traces/dependencies": {maxWays, defaultWays}} {
+	for path, bounds := range map[string][2]int{
+		"/traces/performance": {maxEntries, defaultEntries}, "/traces/dependencies": {maxWays, defaultWays}, "/traces/errors": {maxPatterns, defaultPatterns},
+		"/traces/insights": {maxInsights, defaultInsights},
+	} {
 		for _, p := range doc.Paths.Value(path).Get.Parameters {
 			switch p.Value.Name {
 			case "limit":
 				requireBounds(t, p.Value.Schema.Value, 1, bounds[0], bounds[1])
-			case "service", "environment", "operation", "from", "to":
+			case "what_if_factor":
+				require.InDelta(t, defaultFactor, p.Value.Schema.Value.Default, 0)
+				require.EqualValues(t, maxFactor, *p.Value.Schema.Value.Max)
+			case "sample_time":
+				require.Equal(t, defaultSampleTime.String(), p.Value.Schema.Value.Default)
+				require.Contains(t, p.Value.Description, maxSampleTime.String())
+			case "service", "environment", "operation", "from", "to", "entry", "fingerprint", "what_if_service", "what_if_operation":
 				require.EqualValues(t, maxNameLength, *p.Value.Schema.Value.MaxLength)
 			}
 		}
@@ -337,7 +347,8 @@ func TestAnswersFitTheDocument(t *testing.T) {
 	requests := func() []*http.Request {
 		return []*http.Request{
 			get("/openapi.yaml"), get("/traces/" + knownID), postSearch("{}"), get("/traces/services"), get("/traces/operations"),
-			get("/traces/performance"), get("/traces/dependencies"), get("/traces/" + knownID + "/compare?with=" + knownID),
+			get("/traces/performance"), get("/traces/dependencies"), get("/traces/errors"), get("/traces/insights"),
+			get("/traces/" + knownID + "/compare?with=" + knownID),
 			get("/traces/attributes"), get("/traces/attributes/http.route/values"), deleteTrace(knownID),
 		}
 	}

@@ -42,6 +42,8 @@ var operationRequests = map[string]func() *http.Request{
 	"getAttributes":      func() *http.Request { return get("/traces/attributes") },
 	"getDependencies":    func() *http.Request { return get("/traces/dependencies?service=inventory") },
 	"getDocument":        func() *http.Request { return get("/openapi.yaml") },
+	"getErrors":          func() *http.Request { return get("/traces/errors") },
+	"getInsights":        func() *http.Request { return get("/traces/insights") },
 	"getLiveness":        func() *http.Request { return get("/healthz") },
 	"getOperations":      func() *http.Request { return get("/traces/operations") },
 	"getPerformance":     func() *http.Request { return get("/traces/performance") },

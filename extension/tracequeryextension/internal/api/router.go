@@ -10,9 +10,6 @@ import (
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 )
 
-// reservedSegments are first segments below /traces/ that belong to endpoints to come and are never ids.
-var reservedSegments = []string{"errors", "insights"}
-
 // router finds the handler of a request. It keeps the methods of a path apart by itself, because http.ServeMux answers a wrong
 // one in plain text.
 type router struct {
@@ -38,9 +35,6 @@ var nowhere = openapi.Route{ID: "none", Access: openapi.AccessRead}
 func (h *handler) newRouter() *router {
 	t := &router{mux: http.NewServeMux(), sources: http.NewServeMux(), routes: make(map[string]route), guard: h.guard}
 	t.notFound = t.guard(nowhere, http.HandlerFunc(notFound))
-	for _, segment := range reservedSegments {
-		t.mux.Handle("/traces/"+segment, t.notFound)
-	}
 	t.mux.Handle("/", t.notFound)
 	t.sources.Handle("/", t.notFound)
 	return t

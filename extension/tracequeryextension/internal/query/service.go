@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/analysis/cost"
 	"github.com/tracewright/tracewright/internal/servicemap"
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracetree"
@@ -27,6 +28,9 @@ type Service struct {
 	// Timeout bounds the reading of the storage for one query; a query that meets it fails with
 	// context.DeadlineExceeded.
 	Timeout time.Duration
+	// Prices are what a busy second of each service costs, in Currency; nil for costs that nobody knows.
+	Prices   cost.Prices
+	Currency string
 	// Memory bounds the traces that requests hold, those whose context is of Memory.Begin.
 	Memory Memory
 
