@@ -53,7 +53,7 @@ type Config struct {
 	// whoever reaches the endpoint can read.
 	Auth *component.ID `mapstructure:"auth"`
 
-	// ManageAuth names an authenticator extension that requests which change something (deletions, backups) have to satisfy in
+	// ManageAuth names an authenticator extension that requests which change something (deletions, backups, sources) have to satisfy in
 	// place of Auth. Default none: whoever may read may change, but only while http::endpoint is a loopback address.
 	ManageAuth *component.ID `mapstructure:"manage_auth"`
 

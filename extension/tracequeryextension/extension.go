@@ -24,7 +24,9 @@ import (
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/health"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/sources"
 	"github.com/tracewright/tracewright/internal/servicemap"
+	"github.com/tracewright/tracewright/internal/tracesources"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -37,7 +39,9 @@ type queryExtension struct {
 	config *Config
 	// inFlight is filled by assembling processors, which start after and stop before this extension.
 	inFlight query.InFlight
-	health   health.Watch
+	// sources is filled likewise, and by the collector's configuration.
+	sources sources.Registry
+	health  health.Watch
 
 	telemetry *metadata.TelemetryBuilder // nil unless started
 	server    *http.Server               // nil unless started
@@ -49,6 +53,9 @@ type queryExtension struct {
 var (
 	_ extension.Extension         = (*queryExtension)(nil)
 	_ tracestore.InFlightRegistry = (*queryExtension)(nil)
+	_ tracesources.Registry       = (*queryExtension)(nil)
+
+	_ extensioncapabilities.ConfigSnapshotWatcher = (*queryExtension)(nil)
 
 	_ componentstatus.Watcher               = (*queryExtension)(nil)
 	_ extensioncapabilities.PipelineWatcher = (*queryExtension)(nil)
@@ -61,6 +68,16 @@ func newExtension(set extension.Settings, config *Config) *queryExtension {
 // RegisterInFlight implements tracestore.InFlightRegistry.
 func (e *queryExtension) RegisterInFlight(f tracestore.InFlight) (unregister func()) {
 	return e.inFlight.Register(f)
+}
+
+// RegisterSources implements tracesources.Registry.
+func (e *queryExtension) RegisterSources(m tracesources.Manager) (unregister func(), err error) {
+	return e.sources.Register(m)
+}
+
+// NotifyConfigSnapshot tells which receivers the configuration has, before any of them starts.
+func (e *queryExtension) NotifyConfigSnapshot(_ context.Context, snapshot extensioncapabilities.ConfigSnapshot) error {
+	return e.sources.Configure(snapshot.Effective(), snapshot.Unexpanded())
 }
 
 // ComponentStatusChanged implements componentstatus.Watcher. It is called before Start too.
@@ -98,6 +115,7 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 		},
 		Logger:       e.set.Logger,
 		TenantHeader: e.config.Tenant.Header,
+		Sources:      &e.sources,
 		Health:       &e.health,
 		AllowedHosts: e.config.hosts(),
 		Limits: api.Limits{

@@ -93,8 +93,14 @@ var importRules = []importRule{
 	{"internal/journal", nil, "a log knows bytes, not what they mean"},
 	{"internal/componenthealth", nil, "what components say of themselves, and who watches them reads"},
 	{"internal/tenant", nil, "one rule, used by what takes spans and what answers"},
+	{"internal/tracesources", nil, "the contract between what runs sources and the API that changes them knows neither"},
 	{"internal/policy", nil, "rules about the tree"},
 	{"internal/testservers", nil, "servers of others, which know nothing of the product"},
+	{
+		"receiver/tracesourcesreceiver",
+		[]string{"internal/tenant", "internal/tracesources", "internal/tracestore"},
+		"it runs receivers, and keeps what it runs in the storage's contract; of spans it knows who sent them",
+	},
 	{
 		"processor/traceassemblyprocessor",
 		[]string{
@@ -131,8 +137,8 @@ var importRules = []importRule{
 	{
 		"extension/tracequeryextension",
 		[]string{
-			"internal/analysis", "internal/componenthealth", "internal/conventions", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tenant", "internal/tracetree",
-			"internal/tracestore",
+			"internal/analysis", "internal/componenthealth", "internal/conventions", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tenant", "internal/tracesources",
+			"internal/tracetree", "internal/tracestore",
 		},
 		"queries read through the contract",
 	},

@@ -107,15 +107,26 @@ var everyOperation = map[string]struct {
 	"get /traces/attributes/{key}/values": {
 		"/traces/attributes/resource.service.name/values?prefix=check", "", 200, []string{"values"},
 	},
-	"post /admin/backup":      {"/admin/backup", `{"name": "by-hand"}`, 201, []string{"path", "bytes"}},
-	"get /traces/performance": {"/traces/performance?service=storefront&operation=GET+/cart", "", 200, []string{"entries", "services"}},
-	"get /traces/errors":      {"/traces/errors?service=checkout&entry=GET+/cart", "", 200, []string{"patterns"}},
-	"get /traces/insights":    {"/traces/insights?baseline=-25h", "", 200, nil},
+	"get /traces/sources":         {"/traces/sources", "", 200, []string{"sources"}},
+	"post /traces/sources":        {"/traces/sources", strings.Replace(aSource, "NAME", "by-hand", 1), 201, []string{"version", "instances"}},
+	"get /traces/sources/{id}":    {"/traces/sources/checkout-team", "", 200, []string{"configuration", "instances"}},
+	"put /traces/sources/{id}":    {"/traces/sources/checkout-team", `{"labels": {"team": "checkout"}}`, 200, []string{"labels", "version"}},
+	"delete /traces/sources/{id}": {"/traces/sources/doomed", "", 204, nil},
+	"post /admin/backup":          {"/admin/backup", `{"name": "by-hand"}`, 201, []string{"path", "bytes"}},
+	"get /traces/performance":     {"/traces/performance?service=storefront&operation=GET+/cart", "", 200, []string{"entries", "services"}},
+	"get /traces/errors":          {"/traces/errors?service=checkout&entry=GET+/cart", "", 200, []string{"patterns"}},
+	"get /traces/insights":        {"/traces/insights?baseline=-25h", "", 200, nil},
 	"get /traces/dependencies": {
 		"/traces/dependencies?service=checkout&from=storefront&to=checkout", "", 200,
 		[]string{"services", "single_points", "blast_radius", "ways"},
 	},
 }
+
+// aSource listens on any free port.
+const aSource = `{"name": "NAME", "type": "otlp", "configuration": {"protocols": {"grpc": {"endpoint": "localhost:0"}}}}`
+
+// ownPorts keeps sources that are made up from taking the ports of others.
+const ownPorts = "--set=receivers.trace_sources.allowed_listen=[localhost:0]"
 
 // tree finds the trace of checkout by all kinds of conditions.
 const tree = `{"service": "checkout", "errors": true, "order": "duration", "services": ["storefront"],
@@ -124,7 +135,7 @@ const tree = `{"service": "checkout", "errors": true, "order": "duration", "serv
 
 // TestAPIKeepsToItsDocument sends what the OpenAPI document allows, and what it does not, to the running API.
 func TestAPIKeepsToItsDocument(t *testing.T) {
-	i := startInstance(t, "--set=processors.trace_assembly.linger=200ms")
+	i := startInstance(t, "--set=processors.trace_assembly.linger=200ms", ownPorts)
 	i.requireEveryOperation(nil)
 	i.runSchemathesis("40")
 }
@@ -144,7 +155,7 @@ func TestGuardedAPIKeepsToItsDocument(t *testing.T) {
 func startGuarded(t *testing.T) *instance {
 	t.Helper()
 	return startInstance(
-		t, "--set=processors.trace_assembly.linger=200ms",
+		t, "--set=processors.trace_assembly.linger=200ms", ownPorts,
 		"--set=extensions.bearertokenauth/readers.tokens=[reader, manager]", "--set=extensions.bearertokenauth/managers.tokens=[manager]",
 		"--set=extensions.trace_query.auth=bearertokenauth/readers", "--set=extensions.trace_query.manage_auth=bearertokenauth/managers",
 		"--set=service.extensions=[health_check, raw_spans, file_storage, bearertokenauth/readers, bearertokenauth/managers, trace_store, trace_query]",
@@ -155,6 +166,10 @@ func startGuarded(t *testing.T) *instance {
 func (i *instance) requireEveryOperation(header http.Header) {
 	t := i.t
 	t.Helper()
+	for _, name := range []string{"checkout-team", "doomed"} {
+		_, err := i.do(http.MethodPost, i.url("QUERY", "/traces/sources"), []byte(strings.Replace(aSource, "NAME", name, 1)), http.StatusCreated, header)
+		require.NoError(t, err)
+	}
 	i.send(checkout(), header)
 	doomed := checkout()
 	for _, rs := range doomed.ResourceSpans().All() {

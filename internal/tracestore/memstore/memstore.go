@@ -23,6 +23,7 @@ import (
 // Store keeps traces in memory for ever. It implements tracestore.Backend.
 type Store struct {
 	rollup.Reader // answers aggregates; it is answer
+	tracestore.SourceReportTable
 	tracestore.Tails
 
 	retention time.Duration
@@ -33,6 +34,7 @@ type Store struct {
 	calls   map[tracetree.CallID]struct{}
 	traces  map[traceKey]*trace
 	rollups map[minuteKey]*rollup.Sums
+	sources map[string]tracestore.SourceRecord // by name
 }
 
 var (
@@ -63,7 +65,7 @@ func New(retention time.Duration, now func() time.Time) *Store {
 	s := &Store{
 		retention: retention, now: now,
 		calls: make(map[tracetree.CallID]struct{}), traces: make(map[traceKey]*trace),
-		rollups: make(map[minuteKey]*rollup.Sums),
+		rollups: make(map[minuteKey]*rollup.Sums), sources: make(map[string]tracestore.SourceRecord),
 	}
 	s.Reader = s.answer
 	s.contrast = rollup.Contrast{Attributes: tracestore.DefaultContrastAttributes(), Usual: rollup.NewUsual(s.Reader)}

@@ -2,7 +2,9 @@ package memstore_test
 
 import (
 	"testing"
+	"time"
 
+	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/memstore"
 	"github.com/tracewright/tracewright/internal/tracestore/storetest"
 )
@@ -10,6 +12,13 @@ import (
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(_ *testing.T, settings storetest.Settings) storetest.Store {
 		return memstore.New(settings.Retention, settings.Now)
+	})
+}
+
+func TestSources(t *testing.T) {
+	storetest.RunSources(t, func(*testing.T) (tracestore.SourceKeeper, func() tracestore.SourceKeeper) {
+		store := memstore.New(time.Hour, time.Now)
+		return store, func() tracestore.SourceKeeper { return store }
 	})
 }
 

@@ -86,7 +86,12 @@ func (c *checker) everything() error {
 			return err
 		}
 	}
-	return nil
+	return eachSource(c.db, func(key, value []byte) error {
+		if _, _, err := decodeSourceValue(value); err != nil {
+			c.fault(partition{}, pcommon.TraceID{}, fmt.Errorf("source %q: %w", decodeSource(key), err))
+		}
+		return nil
+	})
 }
 
 func (c *checker) partition(at partition) error {

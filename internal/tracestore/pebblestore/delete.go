@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/cockroachdb/pebble/v2"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -64,6 +65,11 @@ func (s *Store) deleteTrace(ctx context.Context, tenant string, id pcommon.Trace
 	for _, r := range list {
 		s.partitions.damage(r.at, r.sequence)
 	}
+	return s.syncAlone(batch), nil
+}
+
+// syncAlone lets a batch be waited for that is no call. The writer's lock is held.
+func (s *Store) syncAlone(batch *pebble.Batch) *pending {
 	commit := &pending{done: make(chan struct{})}
 	s.upkeep.Go(func() {
 		if commit.err = batch.SyncWait(); commit.err != nil {
@@ -73,5 +79,5 @@ func (s *Store) deleteTrace(ctx context.Context, tenant string, id pcommon.Trace
 		}
 		close(commit.done)
 	})
-	return commit, nil
+	return commit
 }

@@ -34,6 +34,7 @@ import (
 //	          format   'f'
 //	          open     'j' ‖ tenant ‖ trace id
 //	          summed   'r'
+//	          source   's' ‖ name
 
 const (
 	kindBlock   = 'b'
@@ -53,6 +54,7 @@ const (
 	systemFormat   = 'f'
 	systemOpenJoin = 'j'
 	systemSummed   = 'r'
+	systemSource   = 's'
 
 	// maxPlainTenant is the longest tenant that stands in keys as it is; its length is the first byte. Of a longer one the
 	// SHA-256 stands there, behind hashedTenant. Both are below systemByte.
@@ -313,6 +315,16 @@ func formatKey() []byte { return []byte{systemByte, systemFormat} }
 
 // summedKey holds the last sequence of which the rollups are written down.
 func summedKey() []byte { return []byte{systemByte, systemSummed} }
+
+// sourceKey is where a source stands that was added at run time.
+func sourceKey(name string) []byte { return append([]byte{systemByte, systemSource}, name...) }
+
+func sourceSpan() (start, end []byte) {
+	return []byte{systemByte, systemSource}, []byte{systemByte, systemSource + 1}
+}
+
+// decodeSource takes a key of the span.
+func decodeSource(key []byte) string { return string(key[2:]) }
 
 // openJoinKey says that a trace's row is yet to be made of its releases. tenant is a tenantPrefix.
 func openJoinKey(tenant string, id pcommon.TraceID) []byte {

@@ -41,6 +41,7 @@ func TestKeyBytes(t *testing.T) {
 		},
 		"format": {formatKey(), "ff 66"},
 		"summed": {summedKey(), "ff 72"},
+		"source": {sourceKey("ab"), "ff 73 6162"},
 		"open":   {openJoinKey(at.tenant, id), "ff 6a 02 6162 101112131415161718191a1b1c1d1e1f"},
 		"call":   {callKey(6, tracetree.CallID(id)), "ff 63 00000006 101112131415161718191a1b1c1d1e1f"},
 	} {

@@ -76,7 +76,8 @@ type Keep struct {
 
 // Store is an opened folder of traces. It implements tracestore.Backend.
 type Store struct {
-	rollup.Reader // answers aggregates; it is answer
+	rollup.Reader                // answers aggregates; it is answer
+	tracestore.SourceReportTable // one process uses the folder at a time
 
 	tails tracestore.Tails
 

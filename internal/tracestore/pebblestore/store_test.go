@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/storetest"
 )
 
@@ -14,6 +15,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, settings storetest.Settings) storetest.Store {
 		return openStore(t, Options{Path: t.TempDir(), Retention: settings.Retention, Now: settings.Now})
+	})
+}
+
+func TestSources(t *testing.T) {
+	storetest.RunSources(t, func(t *testing.T) (tracestore.SourceKeeper, func() tracestore.SourceKeeper) {
+		path := t.TempDir()
+		store := openStore(t, Options{Path: path})
+		return store, func() tracestore.SourceKeeper {
+			require.NoError(t, store.Close())
+			store = openStore(t, Options{Path: path})
+			return store
+		}
 	})
 }
 

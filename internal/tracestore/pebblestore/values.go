@@ -14,7 +14,7 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
 )
 
-// The values of 'b', 'i', 'j', 'm' and 'x' keys; docs/storage-format.md describes them. Numbers are varints (zigzag where they are
+// The values of 'b', 'i', 'j', 'm' and 'x' keys, and of sources; docs/storage-format.md describes them. Numbers are varints (zigzag where they are
 // signed), strings are a length and bytes.
 
 var (
@@ -145,6 +145,20 @@ func decodeSequenceValue(buf []byte) (uint64, error) {
 		return 0, errValue
 	}
 	return binary.BigEndian.Uint64(buf), nil
+}
+
+// appendSourceValue writes the value of a source key.
+func appendSourceValue(buf []byte, version int64, value []byte) []byte {
+	return append(binary.AppendUvarint(buf, uint64(version)), value...)
+}
+
+// decodeSourceValue refers into buf.
+func decodeSourceValue(buf []byte) (version int64, value []byte, err error) {
+	n, size := binary.Uvarint(buf)
+	if size <= 0 || n < 1 || n > math.MaxInt64 {
+		return 0, nil, errValue
+	}
+	return int64(n), buf[size:], nil
 }
 
 // decodeTime reads the value of a join key: the search time under which the joined row stands.

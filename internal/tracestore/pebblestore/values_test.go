@@ -33,6 +33,7 @@ func TestValueBytes(t *testing.T) {
 	require.Equal(t, compact("ac02 03"), hex.EncodeToString(rank{300, 3, 0}.append(nil)))
 	require.Equal(t, compact("01 00 05"), hex.EncodeToString(rank{1, 0, 5}.append(nil)))
 	require.Equal(t, compact("0000000000000005"), hex.EncodeToString(appendSequence(nil, 5)))
+	require.Equal(t, compact("ac02 7b7d"), hex.EncodeToString(appendSourceValue(nil, 300, []byte("{}"))))
 
 	require.Equal(t, compact(`
 		0d 0c 0102030405060708  c801 c601 04 02 06 02
@@ -106,6 +107,7 @@ func FuzzSmallValues(f *testing.F) {
 	f.Add(appendSequence(nil, 7))
 	f.Add(rank{2, 3, 0}.append(nil))
 	f.Add(rank{2, 3, 4}.append(nil))
+	f.Add(appendSourceValue(nil, 300, []byte("{}")))
 	f.Fuzz(func(t *testing.T, value []byte) {
 		if r, err := decodeRank(value); err == nil {
 			again, err := decodeRank(r.append(nil))
@@ -119,6 +121,12 @@ func FuzzSmallValues(f *testing.F) {
 			require.Equal(t, []byte{byte(m)}, value)
 		}
 		_, _ = decodeTime(value)
+		if version, rest, err := decodeSourceValue(value); err == nil {
+			again, restAgain, err := decodeSourceValue(appendSourceValue(nil, version, rest))
+			require.NoError(t, err)
+			require.Equal(t, version, again)
+			require.Equal(t, rest, restAgain)
+		}
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
-// pending is a call, or a deletion, that was handed to Pebble and is not known to be durable.
+// pending is a call, or another change, that was handed to Pebble and is not known to be durable.
 type pending struct {
 	done chan struct{} // closed when err stands
 	err  error

@@ -19,10 +19,13 @@ import (
 
 // changes are requests of all operations that change something.
 func changes() []*http.Request {
-	return []*http.Request{deleteTrace(knownID), postBackup("{}")}
+	return []*http.Request{
+		deleteTrace(knownID), postBackup("{}"), sourceRequest("POST", "", `{"name": "a", "type": "otlp", "configuration": {}}`),
+		sourceRequest("PUT", "a", "{}"), sourceRequest("DELETE", "a", ""),
+	}
 }
 
-// TestWhoMayChange asks as everybody in every setting. Where it is allowed a deletion answers 404 and a backup 501.
+// TestWhoMayChange asks as everybody in every setting. Where it is allowed a deletion answers 404, a backup 501, and a source, which nobody runs, 409.
 func TestWhoMayChange(t *testing.T) {
 	const allowed = 0
 	reader, manager := tokens{"Bearer reader": {}}, tokens{"Bearer manager": {}}
@@ -50,7 +53,7 @@ func TestWhoMayChange(t *testing.T) {
 					r.Header.Set("Authorization", token)
 					response := do(NewHandler(s), r)
 					if want == allowed {
-						require.Contains(t, []int{404, 501}, response.Code, "%s %s", token, r.URL)
+						require.Contains(t, []int{404, 501, 409}, response.Code, "%s %s", token, r.URL)
 						continue
 					}
 					require.Equal(t, want, response.Code, "%s %s", token, r.URL)

@@ -31,6 +31,7 @@ import (
 	"github.com/tracewright/tracewright/internal/componenthealth"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tenant"
+	"github.com/tracewright/tracewright/internal/tracesources"
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/memstore"
 )
@@ -121,8 +122,12 @@ func TestDocumentSaysWhatIsInEveryObject(t *testing.T) {
 			return
 		}
 		free := schema.AdditionalProperties
-		if name == "Attributes" {
+		switch name {
+		case "Attributes", "Source.configuration":
 			require.True(t, *free.Has)
+			return
+		case "Source.labels":
+			require.True(t, free.Schema.Value.Type.Is("string"))
 			return
 		}
 		require.NotEqual(t, len(schema.Properties) > 0, free.Schema != nil, name)
@@ -222,6 +227,10 @@ func TestDocumentSpeaksAsTheCode(t *testing.T) {
 	require.Contains(t, bounds, fmt.Sprintf("nested %d deep", tracestore.MaxDepth))
 	require.Contains(t, bounds, fmt.Sprintf("may hold %d of them", maxConditions))
 	require.Equal(t, backupName.String(), doc.Components.Schemas["BackupRequest"].Value.Properties["name"].Value.Pattern)
+	require.Equal(t, tracesources.NamePattern, doc.Components.Schemas["SourceName"].Value.Pattern)
+	require.Equal(t, []string{
+		string(tracesources.Running), string(tracesources.Degraded), string(tracesources.Failed), string(tracesources.Paused),
+	}, texts(doc.Components.Schemas["SourceInstance"].Value.Properties["health"].Value.Enum))
 	require.Len(t, doc.Components.Schemas["AttributeKey"].Value.Properties["types"].Value.Items.Value.Enum, len(valueTypes))
 	require.Contains(t, doc.Paths.Value("/traces/attributes/{key}/values").Get.Description, fmt.Sprint(tracestore.MaxCatalogueValue))
 	requireBounds(t, doc.Components.Parameters["CatalogueLimit"].Value.Schema.Value, 1, maxAttributes, defaultAttributes)
@@ -301,6 +310,10 @@ func (c *checker) check(t *testing.T, r *http.Request, response *httptest.Respon
 	item := c.doc.Paths.Value(path)
 	if key, ok := strings.CutPrefix(path, "/traces/attributes/"); ok {
 		path, parameters = "/traces/attributes/{key}/values", map[string]string{"key": strings.TrimSuffix(key, "/values")}
+		item = c.doc.Paths.Value(path)
+	}
+	if id, ok := strings.CutPrefix(path, "/traces/sources/"); ok {
+		path, parameters = "/traces/sources/{id}", map[string]string{"id": id}
 		item = c.doc.Paths.Value(path)
 	}
 	if item == nil {
@@ -387,6 +400,7 @@ func TestAnswersFitTheDocument(t *testing.T) {
 	}
 	askForHealth(t, ask)
 	askForBackups(t, ask)
+	askForSources(t, ask)
 	h := &handler{Settings: settings(nil)}
 	ask(h.recovered(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a bug") })), get("/openapi.yaml"))
 

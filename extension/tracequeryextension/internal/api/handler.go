@@ -16,6 +16,7 @@ import (
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/health"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/sources"
 	"github.com/tracewright/tracewright/internal/servicemap"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
@@ -43,6 +44,8 @@ type Settings struct {
 	Loopback bool
 	// TrustedOrigins are those of pages, besides the server's own, from which browsers may send changes.
 	TrustedOrigins []string
+	// Sources knows where traces come from.
+	Sources *sources.Registry
 	// Stopping is closed when the server stops, so that answers without an end end; nil never is.
 	Stopping <-chan struct{}
 	// Links lead from traces and spans to other systems; nil for none.

@@ -64,17 +64,9 @@ func (h *handler) CreateBackup(w http.ResponseWriter, r *http.Request) {
 
 // parseBackup returns the name of the folder.
 func (h *handler) parseBackup(r *http.Request) (string, *problem) {
-	if faults := bindParameters(r, &struct{}{}); len(faults) > 0 {
-		return "", newProblem(http.StatusBadRequest, faults...)
-	}
-	// A browser asks first before it sends JSON to another site.
-	body, refused := readJSON(r, true)
-	if refused != nil {
-		return "", refused
-	}
 	var request openapi.BackupRequest
-	if faults := decodeStrict(body, &request); len(faults) > 0 {
-		return "", newProblem(http.StatusBadRequest, faults...)
+	if refused := parseBody(r, &request); refused != nil {
+		return "", refused
 	}
 	if request.Name == nil {
 		return "backup-" + h.now().UTC().Format("20060102T150405Z"), nil

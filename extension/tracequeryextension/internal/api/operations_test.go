@@ -28,7 +28,14 @@ import (
 // operationRequests has a request of each operation of the document, by operationId. An operation about traces answers it with something
 // of storedShop where that is stored, and otherwise without. What must hold for every operation is asked with these.
 var operationRequests = map[string]func() *http.Request{
-	"compareTraces":      func() *http.Request { return get("/traces/" + knownID + "/compare?with=" + knownID) },
+	"compareTraces": func() *http.Request { return get("/traces/" + knownID + "/compare?with=" + knownID) },
+	"createSource": func() *http.Request {
+		return sourceRequest("POST", "", `{"name": "orders", "type": "otlp", "configuration": {"protocols": {"grpc": null}}}`)
+	},
+	"getSource":          func() *http.Request { return sourceRequest("GET", "orders", "") },
+	"getSources":         func() *http.Request { return sourceRequest("GET", "", "") },
+	"updateSource":       func() *http.Request { return sourceRequest("PUT", "orders", `{"enabled": false}`) },
+	"deleteSource":       func() *http.Request { return sourceRequest("DELETE", "orders", "") },
 	"createBackup":       func() *http.Request { return postBackup("{}") },
 	"deleteTrace":        func() *http.Request { return deleteTrace(knownID) },
 	"getAttributeValues": func() *http.Request { return get("/traces/attributes/http.route/values") },
@@ -70,8 +77,11 @@ var pageRequests = map[string]func(cursor string) *http.Request{
 	},
 }
 
+// aboutSources are the operations that are about where traces come from: TestSourcesOfATenant and TestSourcesHaveADeadline ask for these.
+var aboutSources = []string{"createSource", "deleteSource", "getSource", "getSources", "updateSource"}
+
 // tenantless are the operations that are about no tenant's traces, or, as tailTraces, about those to come: see TestTail.
-var tenantless = []string{"createBackup", "getDocument", "getLiveness", "getReadiness", "tailTraces"}
+var tenantless = append([]string{"createBackup", "getDocument", "getLiveness", "getReadiness", "tailTraces"}, aboutSources...)
 
 // routeList collects the routes of all operations.
 type routeList []openapi.Route
@@ -267,7 +277,7 @@ func handlerAs(name string, store tracestore.Backend) http.Handler {
 }
 
 // withoutDeadline are the operations that may take as long as they do: a backup copies everything, and who follows goes on.
-var withoutDeadline = []string{"createBackup", "getDocument", "tailTraces"}
+var withoutDeadline = append([]string{"createBackup", "getDocument", "tailTraces"}, aboutSources...)
 
 func TestEveryOperationHasADeadline(t *testing.T) {
 	forEveryOperation(t, func(t *testing.T, route openapi.Route, request func() *http.Request) {

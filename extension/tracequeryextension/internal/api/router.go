@@ -10,18 +10,19 @@ import (
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 )
 
-// reservedSegments are first segments below /traces/ that belong to endpoints to come and are never ids.
-var reservedSegments = []string{"sources"}
-
 // router finds the handler of a request. It keeps the methods of a path apart by itself, because http.ServeMux answers a wrong
 // one in plain text.
 type router struct {
-	mux      *http.ServeMux
+	mux *http.ServeMux
+	// sources has the paths below sourcesPrefix: to a mux /traces/sources/{id} and /traces/{id}/compare are in each other's way.
+	sources  *http.ServeMux
 	routes   map[string]route // by path, as patterns of the mux
 	notFound http.Handler
 	// guard stands before every operation, and before what is none.
 	guard func(route openapi.Route, serve http.Handler) http.Handler
 }
+
+const sourcesPrefix = "/traces/sources/"
 
 // route is the handlers of one path by method.
 type route map[string]http.Handler
@@ -32,12 +33,10 @@ var nowhere = openapi.Route{ID: "none", Access: openapi.AccessRead}
 // newRouter makes a router that knows no operation yet. Every request has to satisfy the authenticator, where there is one,
 // before it is told anything.
 func (h *handler) newRouter() *router {
-	t := &router{mux: http.NewServeMux(), routes: make(map[string]route), guard: h.guard}
+	t := &router{mux: http.NewServeMux(), sources: http.NewServeMux(), routes: make(map[string]route), guard: h.guard}
 	t.notFound = t.guard(nowhere, http.HandlerFunc(notFound))
-	for _, segment := range reservedSegments {
-		t.mux.Handle("/traces/"+segment, t.notFound)
-	}
 	t.mux.Handle("/", t.notFound)
+	t.sources.Handle("/", t.notFound)
 	return t
 }
 
@@ -47,7 +46,7 @@ func (t *router) Handle(operation openapi.Route, serve http.HandlerFunc) {
 	if !known {
 		handlers = make(route)
 		t.routes[operation.Path] = handlers
-		t.mux.Handle(operation.Path, t.dispatch(handlers, operation.Access))
+		t.muxOf(operation.Path).Handle(operation.Path, t.dispatch(handlers, operation.Access))
 	}
 	handlers[operation.Method] = t.guard(operation, serve)
 	if operation.Method == http.MethodGet {
@@ -62,7 +61,14 @@ func (t *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.notFound.ServeHTTP(w, r)
 		return
 	}
-	t.mux.ServeHTTP(w, r)
+	t.muxOf(asked).ServeHTTP(w, r)
+}
+
+func (t *router) muxOf(path string) *http.ServeMux {
+	if strings.HasPrefix(path, sourcesPrefix) {
+		return t.sources
+	}
+	return t.mux
 }
 
 // dispatch finds the handler of a path by the request's method. Others are told which there are, with the access that the first needs, but

@@ -19,6 +19,7 @@ import (
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/health"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/sources"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -150,6 +151,7 @@ func settings(s *fakeStorage) Settings {
 		TenantHeader: tenantHeader,
 		AllowedHosts: []string{"example.com"}, // of httptest
 		Loopback:     true,
+		Sources:      new(sources.Registry),
 		BackupDir:    "/backups",
 	}
 }

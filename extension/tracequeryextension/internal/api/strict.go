@@ -10,14 +10,16 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 )
 
 // decodeStrict reads data, one JSON object, into target, a pointer to a struct. It takes what encoding/json would let
 // pass as a fault of the member's path: unknown and repeated members, names in another case, null, a fraction for an
 // integer, and anything behind the object. The first maxFaults faults are reported; a syntax error ends the reading.
 //
-// Members are pointers or slices, so that what was not given is nil. A member of type any takes a string, a number or a
-// boolean: a string, json.Number or bool.
+// Members are pointers, slices or maps, so that what was not given is nil. A member of type any takes a string, a number or a
+// boolean: a string, json.Number or bool; openapi.Ignored takes whatever comes. One of type map[string]any takes any object, nulls included.
 func decodeStrict(data []byte, target any) []fault {
 	if !utf8.Valid(data) {
 		return []fault{{Detail: "the body is not UTF-8"}}
@@ -91,10 +93,14 @@ func (d *strictDecoder) value(path string, v reflect.Value) error {
 		return d.skip(token)
 	}
 	switch {
+	case v.Type() == reflect.TypeFor[openapi.Ignored]():
+		return d.skip(token)
 	case v.Kind() == reflect.Struct && token == json.Delim('{'):
 		return d.object(path, v)
 	case v.Kind() == reflect.Slice && token == json.Delim('['):
 		return d.array(path, v)
+	case v.Kind() == reflect.Map && token == json.Delim('{'):
+		return d.mapping(path, v)
 	}
 	if err := setScalar(v, token); err != nil {
 		if err := d.fault(path, err.Error()); err != nil {
@@ -129,6 +135,81 @@ func (d *strictDecoder) object(path string, v reflect.Value) error {
 		seen[name] = true
 	}
 	_, err := d.json.Token() // the closing brace
+	return err
+}
+
+// mapping reads an object whose members have names of the sender's.
+func (d *strictDecoder) mapping(path string, v reflect.Value) error {
+	v.Set(reflect.MakeMap(v.Type()))
+	for d.json.More() {
+		token, err := d.json.Token()
+		if err != nil {
+			return err
+		}
+		key := reflect.ValueOf(token)
+		at := member(path, token.(string))
+		if v.MapIndex(key).IsValid() {
+			if err := d.skipWith(at, "stands more than once"); err != nil {
+				return err
+			}
+			continue
+		}
+		if v.Len() == maxElements {
+			_ = d.fault(path, fmt.Sprintf("has more than %d members", maxElements))
+			return errEnough
+		}
+		value := reflect.New(v.Type().Elem()).Elem()
+		if value.Kind() == reflect.Interface {
+			err = d.free(at, value)
+		} else {
+			err = d.value(at, value)
+		}
+		if err != nil {
+			return err
+		}
+		v.SetMapIndex(key, value)
+	}
+	_, err := d.json.Token() // the closing brace
+	return err
+}
+
+// free reads whatever comes into v, an any: objects become map[string]any, arrays []any, numbers json.Number.
+func (d *strictDecoder) free(path string, v reflect.Value) error {
+	token, err := d.json.Token()
+	if err != nil {
+		return err
+	}
+	d.depth++
+	defer func() { d.depth-- }()
+	_, opens := token.(json.Delim)
+	switch {
+	case opens && d.depth > maxNesting:
+		if err := d.fault(path, fmt.Sprintf("is nested more than %d deep", maxNesting)); err != nil {
+			return err
+		}
+		return d.skip(token)
+	case token == json.Delim('{'):
+		object := reflect.New(reflect.TypeFor[map[string]any]()).Elem()
+		err = d.mapping(path, object)
+		v.Set(object)
+	case token == json.Delim('['):
+		list := []any{}
+		for i := 0; d.json.More() && err == nil; i++ {
+			if i == maxElements {
+				_ = d.fault(path, fmt.Sprintf("has more than %d elements", maxElements))
+				return errEnough
+			}
+			element := reflect.New(v.Type()).Elem()
+			err = d.free(fmt.Sprintf("%s[%d]", path, i), element)
+			list = append(list, element.Interface())
+		}
+		v.Set(reflect.ValueOf(list))
+		if err == nil {
+			_, err = d.json.Token() // the closing bracket
+		}
+	case token != nil:
+		v.Set(reflect.ValueOf(token))
+	}
 	return err
 }
 

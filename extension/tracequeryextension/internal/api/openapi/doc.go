@@ -10,3 +10,6 @@ import _ "embed"
 //
 //go:embed openapi.yaml
 var Document []byte
+
+// Ignored is a member that may have any value and is not looked at.
+type Ignored struct{}

@@ -163,6 +163,14 @@ const (
 	SearchRequestOrderRecency  SearchRequestOrder = "recency"
 )
 
+// Defines values for SourceInstanceHealth.
+const (
+	SourceInstanceHealthDegraded SourceInstanceHealth = "degraded"
+	SourceInstanceHealthFailed   SourceInstanceHealth = "failed"
+	SourceInstanceHealthPaused   SourceInstanceHealth = "paused"
+	SourceInstanceHealthRunning  SourceInstanceHealth = "running"
+)
+
 // Defines values for SpanKind.
 const (
 	SpanKindClient      SpanKind = "client"
@@ -1123,6 +1131,9 @@ type OperationsAnswer struct {
 // short; Tracewright was stopped; it was so large that it came in parts; it was still open; or more spans came late.
 type Outcome string
 
+// PassedOver It is passed over, so that an answer can be sent back with something changed in it.
+type PassedOver = Ignored
+
 // PerformanceAnswer defines model for PerformanceAnswer.
 type PerformanceAnswer struct {
 	Entries []EntryPerformance `json:"entries"`
@@ -1367,6 +1378,227 @@ type SinglePoint struct {
 	Splits bool `json:"splits"`
 }
 
+// Source defines model for Source.
+type Source struct {
+	// ID Its name; with `config:` before it of a receiver of the configuration.
+	ID   string `json:"id"`
+	Name string `json:"name"`
+
+	// Type That of a receiver of the collector.
+	//
+	// Examples: otlp, jaeger, zipkin, kafka
+	Type SourceType `json:"type"`
+
+	// Enabled Whether it is to run.
+	Enabled bool `json:"enabled"`
+
+	// ReadOnly It stands in the configuration and is changed there.
+	ReadOnly bool `json:"read_only"`
+
+	// Configuration That of the receiver, as in a collector's configuration. `${…}` is refused. In the place of a secret stands `{"secret": NAME}`, NAME that of a file in the operator's
+	// `secrets_dir`; files are named as they lie in it.
+	Configuration SourceConfiguration `json:"configuration"`
+
+	// Labels Attributes that are added to the resources of its spans which have none of this key; at most 32.
+	Labels *SourceLabels `json:"labels,omitempty"`
+
+	// Limits What a source takes at most, on each instance.
+	Limits *SourceLimits `json:"limits,omitempty"`
+	Tenant *string       `json:"tenant,omitempty"`
+
+	// Version Counts its changes. Left out where it stands in the configuration.
+	Version *int64 `json:"version,omitempty"`
+
+	// Changed RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	Changed *Instant `json:"changed,omitempty"`
+
+	// ContextAccuracy Share of the calls to the services seen that spans of these services answer, over the last hour and of the source's tenant. Left out where there were none.
+	ContextAccuracy *float64 `json:"context_accuracy,omitempty"`
+
+	// Instances How it does on each instance that has said something of it within a minute. Left out where it stands in the configuration.
+	Instances []SourceInstance `json:"instances,omitempty"`
+}
+
+// SourceChange defines model for SourceChange.
+type SourceChange struct {
+	Name *SourceName `json:"name,omitempty"`
+
+	// Type That of a receiver of the collector.
+	//
+	// Examples: otlp, jaeger, zipkin, kafka
+	Type *SourceType `json:"type,omitempty"`
+
+	// Configuration That of the receiver, as in a collector's configuration. `${…}` is refused. In the place of a secret stands `{"secret": NAME}`, NAME that of a file in the operator's
+	// `secrets_dir`; files are named as they lie in it.
+	Configuration *SourceConfiguration `json:"configuration,omitempty"`
+
+	// Labels Attributes that are added to the resources of its spans which have none of this key; at most 32.
+	Labels *SourceLabels `json:"labels,omitempty"`
+
+	// Limits What a source takes at most, on each instance.
+	Limits *SourceLimits `json:"limits,omitempty"`
+
+	// Tenant Empty: its senders say it.
+	Tenant *string `json:"tenant,omitempty"`
+
+	// Enabled `false` pauses it, `true` runs it.
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// ID It is passed over, so that an answer can be sent back with something changed in it.
+	ID *PassedOver `json:"id,omitempty"`
+
+	// ReadOnly It is passed over, so that an answer can be sent back with something changed in it.
+	ReadOnly *PassedOver `json:"read_only,omitempty"`
+
+	// Changed It is passed over, so that an answer can be sent back with something changed in it.
+	Changed *PassedOver `json:"changed,omitempty"`
+
+	// ContextAccuracy It is passed over, so that an answer can be sent back with something changed in it.
+	ContextAccuracy *PassedOver `json:"context_accuracy,omitempty"`
+
+	// Instances It is passed over, so that an answer can be sent back with something changed in it.
+	Instances *PassedOver `json:"instances,omitempty"`
+
+	// Version The version that is to be changed; the change is refused where it is another one by now. Left out, the newest.
+	Version *int `json:"version,omitempty"`
+}
+
+// SourceConfiguration That of the receiver, as in a collector's configuration. `${…}` is refused. In the place of a secret stands `{"secret": NAME}`, NAME that of a file in the operator's
+// `secrets_dir`; files are named as they lie in it.
+type SourceConfiguration map[string]interface{}
+
+// SourceInstance defines model for SourceInstance.
+type SourceInstance struct {
+	// ID `service.instance.id` of the collector.
+	ID string `json:"id"`
+
+	// Host The name of its host.
+	Host *string `json:"host,omitempty"`
+
+	// Health `degraded`: it runs, and says that something is wrong, or an older version of it runs because the newest does not start. `failed`: it does not run, which is tried again.
+	Health SourceInstanceHealth `json:"health"`
+
+	// Error What is wrong.
+	Error *string `json:"error,omitempty"`
+
+	// LastWarning The last warning or error that the receiver logged since it was started. It may be over, and something that a sender did.
+	LastWarning *SourceWarning `json:"last_warning,omitempty"`
+
+	// Version That which runs. Left out where none does.
+	Version *int64 `json:"version,omitempty"`
+
+	// Since RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	Since *Instant `json:"since,omitempty"`
+
+	// Reported RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	Reported Instant `json:"reported"`
+
+	// Spans Taken since the instance started.
+	Spans int64 `json:"spans"`
+
+	// SpansPerSecond The mean of the last minute.
+	SpansPerSecond float64 `json:"spans_per_second"`
+
+	// Rejected Spans of requests that were refused, by why.
+	Rejected *SourceRejections `json:"rejected,omitempty"`
+
+	// LastSeen RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	LastSeen *Instant `json:"last_seen,omitempty"`
+
+	// Services Those that its spans name (`service.name`), sorted; the latest 100.
+	Services []string `json:"services,omitempty"`
+
+	// Sdks What made its spans (`telemetry.sdk.*`), sorted; the latest 100.
+	Sdks []SourceSDK `json:"sdks,omitempty"`
+}
+
+// SourceInstanceHealth `degraded`: it runs, and says that something is wrong, or an older version of it runs because the newest does not start. `failed`: it does not run, which is tried again.
+type SourceInstanceHealth string
+
+// SourceLabels Attributes that are added to the resources of its spans which have none of this key; at most 32.
+type SourceLabels map[string]string
+
+// SourceLimits What a source takes at most, on each instance.
+type SourceLimits struct {
+	// SpansPerSecond Requests above it are refused, to be sent again.
+	SpansPerSecond *int `json:"spans_per_second,omitempty"`
+}
+
+// SourceName defines model for SourceName.
+type SourceName = string
+
+// SourceRejections Spans of requests that were refused, by why.
+type SourceRejections struct {
+	// Limit Above the limit of the source; to be sent again.
+	Limit *int64 `json:"limit,omitempty"`
+
+	// Retryable They could not be taken then; to be sent again.
+	Retryable *int64 `json:"retryable,omitempty"`
+
+	// Permanent They cannot be taken.
+	Permanent *int64 `json:"permanent,omitempty"`
+}
+
+// SourceRequest defines model for SourceRequest.
+type SourceRequest struct {
+	Name *SourceName `json:"name,omitempty"`
+
+	// Type That of a receiver of the collector.
+	//
+	// Examples: otlp, jaeger, zipkin, kafka
+	Type *SourceType `json:"type,omitempty"`
+
+	// Configuration That of the receiver, as in a collector's configuration. `${…}` is refused. In the place of a secret stands `{"secret": NAME}`, NAME that of a file in the operator's
+	// `secrets_dir`; files are named as they lie in it.
+	Configuration *SourceConfiguration `json:"configuration,omitempty"`
+
+	// Labels Attributes that are added to the resources of its spans which have none of this key; at most 32.
+	Labels *SourceLabels `json:"labels,omitempty"`
+
+	// Limits What a source takes at most, on each instance.
+	Limits *SourceLimits `json:"limits,omitempty"`
+
+	// Tenant That of its spans, whatever their senders say. Left out, senders say it.
+	Tenant *string `json:"tenant,omitempty"`
+
+	// Enabled `false` adds it paused.
+	Enabled *bool `json:"enabled,omitempty"`
+}
+
+// SourceSDK defines model for SourceSDK.
+type SourceSDK struct {
+	Name     string  `json:"name"`
+	Language *string `json:"language,omitempty"`
+	Version  *string `json:"version,omitempty"`
+}
+
+// SourceType That of a receiver of the collector.
+//
+// Examples: otlp, jaeger, zipkin, kafka
+type SourceType = string
+
+// SourceWarning The last warning or error that the receiver logged since it was started. It may be over, and something that a sender did.
+type SourceWarning struct {
+	// Time RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	Time Instant `json:"time"`
+	Text string  `json:"text"`
+}
+
+// SourcesAnswer defines model for SourcesAnswer.
+type SourcesAnswer struct {
+	Sources []Source `json:"sources"`
+}
+
 // SpanCondition Holds on one and the same span; everything that is set. An empty one holds on every span.
 type SpanCondition struct {
 	Service   *string   `json:"service,omitempty"`
@@ -1556,6 +1788,9 @@ type Prefix = string
 // Examples: 250ms, 1.5s, 1m30s
 type SampleTime = Duration
 
+// SourceID defines model for SourceID.
+type SourceID = string
+
 // Start A time by RFC 3339 between the years 1678 and 2262, `now`, or a time before now such as `-1h` or `-1m30s`.
 //
 // Examples: -1h, now, 2026-01-02T15:04:05.678Z
@@ -1576,6 +1811,9 @@ type InternalError = Problem
 // MayNotChange An error by RFC 9457.
 type MayNotChange = Problem
 
+// MayNotChangeSource An error by RFC 9457.
+type MayNotChangeSource = Problem
+
 // NoTail An error by RFC 9457.
 type NoTail = Problem
 
@@ -1584,6 +1822,12 @@ type NotImplemented = Problem
 
 // NothingToCompare An error by RFC 9457.
 type NothingToCompare = Problem
+
+// SourceConflict An error by RFC 9457.
+type SourceConflict = Problem
+
+// SourceNotFound An error by RFC 9457.
+type SourceNotFound = Problem
 
 // Timeout An error by RFC 9457.
 type Timeout = Problem
@@ -1865,6 +2109,12 @@ type CreateBackupJSONRequestBody = BackupRequest
 // SearchTracesJSONRequestBody defines body for SearchTraces for application/json ContentType.
 type SearchTracesJSONRequestBody = SearchRequest
 
+// CreateSourceJSONRequestBody defines body for CreateSource for application/json ContentType.
+type CreateSourceJSONRequestBody = SourceRequest
+
+// UpdateSourceJSONRequestBody defines body for UpdateSource for application/json ContentType.
+type UpdateSourceJSONRequestBody = SourceChange
+
 // Handlers has one for each operation of the document.
 type Handlers interface {
 	// CreateBackup Copy the storage while it is used
@@ -1909,6 +2159,21 @@ type Handlers interface {
 	// GetServices The map of services
 	// (GET /traces/services)
 	GetServices(w http.ResponseWriter, r *http.Request)
+	// GetSources The sources of traces, and how they do
+	// (GET /traces/sources)
+	GetSources(w http.ResponseWriter, r *http.Request)
+	// CreateSource Add a source of traces
+	// (POST /traces/sources)
+	CreateSource(w http.ResponseWriter, r *http.Request)
+	// DeleteSource Remove a source
+	// (DELETE /traces/sources/{id})
+	DeleteSource(w http.ResponseWriter, r *http.Request)
+	// GetSource One source, and how it does
+	// (GET /traces/sources/{id})
+	GetSource(w http.ResponseWriter, r *http.Request)
+	// UpdateSource Change a source
+	// (PUT /traces/sources/{id})
+	UpdateSource(w http.ResponseWriter, r *http.Request)
 	// DeleteTrace Delete a trace
 	// (DELETE /traces/{id})
 	DeleteTrace(w http.ResponseWriter, r *http.Request)
@@ -1961,4 +2226,14 @@ func Register(router Router, handlers Handlers) {
 		Access: AccessRead}, handlers.SearchTraces)
 	router.Handle(Route{ID: "getServices", Method: "GET", Path: "/traces/services",
 		Access: AccessRead}, handlers.GetServices)
+	router.Handle(Route{ID: "getSources", Method: "GET", Path: "/traces/sources",
+		Access: AccessRead}, handlers.GetSources)
+	router.Handle(Route{ID: "createSource", Method: "POST", Path: "/traces/sources",
+		Access: AccessManage}, handlers.CreateSource)
+	router.Handle(Route{ID: "deleteSource", Method: "DELETE", Path: "/traces/sources/{id}",
+		Access: AccessManage}, handlers.DeleteSource)
+	router.Handle(Route{ID: "getSource", Method: "GET", Path: "/traces/sources/{id}",
+		Access: AccessRead}, handlers.GetSource)
+	router.Handle(Route{ID: "updateSource", Method: "PUT", Path: "/traces/sources/{id}",
+		Access: AccessManage}, handlers.UpdateSource)
 }
