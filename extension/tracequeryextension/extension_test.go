@@ -41,6 +41,7 @@ type testStorage struct {
 	tracestore.AggregateReader // nil: nobody asks, nor below
 	tracestore.CatalogueReader
 	tracestore.Deleter
+	tracestore.Tails
 	opened bool
 	trace  func(ctx context.Context) error
 }

@@ -32,6 +32,21 @@ type BackendConfig struct {
 	Pebble *PebbleConfig `mapstructure:"pebble"`
 	// Neo4j is a map of services that the service_map exporter writes. It holds no traces.
 	Neo4j *neo4jmap.ClientConfig `mapstructure:"neo4j"`
+	// ClickHouse is a database server, or several.
+	ClickHouse *ClickHouseConfig `mapstructure:"clickhouse"`
+}
+
+// kinds are the sections that a storage has.
+func (c *BackendConfig) kinds() (names []string) {
+	for _, kind := range []struct {
+		name  string
+		given bool
+	}{{"pebble", c.Pebble != nil}, {"clickhouse", c.ClickHouse != nil}, {"neo4j", c.Neo4j != nil}} {
+		if kind.given {
+			names = append(names, kind.name)
+		}
+	}
+	return names
 }
 
 // PebbleConfig is an embedded storage.
@@ -165,16 +180,22 @@ func (c *Config) Validate() error {
 	paths := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
 		key := "backends::" + name
-		pebble, neo4j := c.Backends[name].Pebble, c.Backends[name].Neo4j
+		backend := c.Backends[name]
 		if name == "" {
 			errs = append(errs, errors.New("backends: a storage has an empty name; name it"))
 		}
-		switch {
-		case pebble != nil && neo4j != nil:
-			errs = append(errs, fmt.Errorf("%s: has two kinds, pebble and neo4j; make it two storages", key))
-		case pebble == nil && neo4j == nil:
+		switch kinds := backend.kinds(); len(kinds) {
+		case 0:
 			errs = append(errs, fmt.Errorf("%s: has no kind; give it one, for example pebble: {path: ./data}", key))
+		case 1:
+		default:
+			errs = append(errs, fmt.Errorf("%s: has several kinds, %s; make them a storage each", key, strings.Join(kinds, " and ")))
+			continue
 		}
+		if backend.ClickHouse != nil {
+			errs = append(errs, backend.ClickHouse.validate(key+"::clickhouse")...)
+		}
+		pebble := backend.Pebble
 		if pebble == nil {
 			continue
 		}

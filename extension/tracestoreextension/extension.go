@@ -28,11 +28,17 @@ type storeExtension struct {
 	telemetry component.TelemetrySettings
 
 	mu     sync.Mutex // guards the fields below
-	stores map[string]*pebblestore.Store
+	stores map[string]store
 	maps   map[string]*neo4jmap.Reader
 	// observer reports metrics while the backends are open.
 	observer *observer
 	closing  sync.WaitGroup // goroutines of Shutdown
+}
+
+// store is an opened backend.
+type store interface {
+	tracestore.Backend
+	Close() error
 }
 
 var (
@@ -53,10 +59,10 @@ func (e *storeExtension) Start(ctx context.Context, host component.Host) error {
 		return errors.New("the trace_store extension is started already")
 	}
 	health := &health{host: host, failing: make(map[string]error)}
-	stores, readers := make(map[string]*pebblestore.Store), make(map[string]*neo4jmap.Reader)
+	stores, readers := make(map[string]store), make(map[string]*neo4jmap.Reader)
 	err := func() (err error) {
 		for _, name := range e.BackendNames() {
-			store, err := e.open(name, health)
+			store, err := e.open(ctx, name, health)
 			if err != nil {
 				return err
 			}
@@ -88,7 +94,14 @@ func (e *storeExtension) Start(ctx context.Context, host component.Host) error {
 	return nil
 }
 
-func (e *storeExtension) open(name string, health *health) (*pebblestore.Store, error) {
+func (e *storeExtension) open(ctx context.Context, name string, health *health) (store, error) {
+	if e.config.Backends[name].ClickHouse != nil {
+		return e.openClickHouse(ctx, name, health)
+	}
+	return e.openPebble(name, health)
+}
+
+func (e *storeExtension) openPebble(name string, health *health) (*pebblestore.Store, error) {
 	config := e.config.Backends[name].Pebble
 	contrast := config.Contrast.attributes()
 	store, err := pebblestore.Open(pebblestore.Options{
@@ -140,7 +153,8 @@ func (e *storeExtension) Shutdown(ctx context.Context) error {
 
 // HasBackend implements tracestore.Provider.
 func (e *storeExtension) HasBackend(name string) bool {
-	return e.config.Backends[name].Pebble != nil
+	backend := e.config.Backends[name]
+	return backend.Pebble != nil || backend.ClickHouse != nil
 }
 
 // BackendNames implements tracestore.Provider.
@@ -189,8 +203,8 @@ func (e *storeExtension) ServiceMap(name string) (servicemap.Reader, error) {
 	return nil, servicemap.ErrClosed
 }
 
-// health tells the host how the extension does: it fails recoverably as long as writing fails in one of the backends, and until a restart
-// when one of them says that it writes no more.
+// health tells the host how the extension does: it fails recoverably as long as writing fails in one of the embedded backends, or a server
+// fails or lacks its schema, and until a restart when one of them says that it writes no more.
 type health struct {
 	host component.Host
 

@@ -62,7 +62,8 @@ func TestProvider(t *testing.T) {
 		require.NoError(t, ext.Start(t.Context(), componenttest.NewNopHost()))
 		backend, err := ext.Backend("main")
 		require.NoError(t, err)
-		require.NoError(t, backend.WriteCall(t.Context(), oneTrace()))
+		writer := backend.(tracestore.Writer)
+		require.NoError(t, writer.WriteCall(t.Context(), oneTrace()))
 		n := 0
 		for _, err := range backend.Trace(t.Context(), "", pcommon.TraceID{15: 1}) {
 			require.NoError(t, err)
@@ -71,7 +72,7 @@ func TestProvider(t *testing.T) {
 		require.Equal(t, 1, n)
 		require.NoError(t, ext.Shutdown(t.Context()))
 		require.NoError(t, ext.Shutdown(t.Context()))
-		require.ErrorIs(t, backend.WriteCall(t.Context(), oneTrace()), tracestore.ErrClosed)
+		require.ErrorIs(t, writer.WriteCall(t.Context(), oneTrace()), tracestore.ErrClosed)
 	}
 }
 
@@ -98,7 +99,7 @@ func TestServiceMaps(t *testing.T) {
 	require.NoError(t, err)
 	backend, err := ext.Backend("main")
 	require.NoError(t, err)
-	require.NoError(t, backend.WriteCall(t.Context(), oneTrace()))
+	require.NoError(t, backend.(tracestore.Writer).WriteCall(t.Context(), oneTrace()))
 	m, err := rollups.Map(t.Context(), "", window)
 	require.NoError(t, err)
 	require.Equal(t, []servicemap.Service{{Name: "unknown_service"}}, m.Services)
@@ -146,7 +147,7 @@ func TestShutdownDeadline(t *testing.T) {
 	require.NoError(t, ext.Start(t.Context(), componenttest.NewNopHost()))
 	backend, err := ext.Backend("main")
 	require.NoError(t, err)
-	require.NoError(t, backend.WriteCall(t.Context(), oneTrace()))
+	require.NoError(t, backend.(tracestore.Writer).WriteCall(t.Context(), oneTrace()))
 	for _, err := range backend.Trace(t.Context(), "", pcommon.TraceID{15: 1}) {
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -163,7 +164,7 @@ func TestMetrics(t *testing.T) {
 	backend, err := ext.Backend("main")
 	require.NoError(t, err)
 	for range 3 {
-		require.NoError(t, backend.WriteCall(t.Context(), oneTrace()))
+		require.NoError(t, backend.(tracestore.Writer).WriteCall(t.Context(), oneTrace()))
 	}
 	one := []metricdata.DataPoint[int64]{{Value: 1, Attributes: attribute.NewSet(attribute.String("backend", "main"))}}
 	two := []metricdata.DataPoint[int64]{{Value: 2, Attributes: attribute.NewSet(attribute.String("backend", "main"))}}

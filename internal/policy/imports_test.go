@@ -55,6 +55,7 @@ var importRules = []importRule{
 	},
 	{"internal/tracestore/memstore", backendImports, "a backend knows the contract"},
 	{"internal/tracestore/pebblestore", backendImports, "a backend knows the contract"},
+	{"internal/tracestore/clickhousestore", backendImports, "a backend knows the contract"},
 	{
 		"internal/tracestore",
 		[]string{"internal/conventions", "internal/tracetree"},
@@ -120,8 +121,8 @@ var importRules = []importRule{
 	{
 		"extension/tracestoreextension",
 		[]string{
-			"internal/componenthealth", "internal/conventions", "internal/servicemap", "internal/servicemap/neo4jmap", "internal/servicemap/rollupmap", "internal/tracestore",
-			"internal/tracestore/pebblestore",
+			"internal/componenthealth", "internal/conventions", "internal/servicemap", "internal/servicemap/neo4jmap", "internal/servicemap/rollupmap",
+			"internal/tracestore", "internal/tracestore/clickhousestore", "internal/tracestore/pebblestore",
 		},
 		"the only place that wires a backend in",
 	},
@@ -136,11 +137,16 @@ var importRules = []importRule{
 		"queries read through the contract",
 	},
 	{"internal/tracegen", nil, "the traffic and its truth know nothing of the product that they check"},
-	{"cmd/tracewrightctl", []string{"internal/tracestore/pebblestore"}, "it opens folders of the embedded store, and nothing of the pipeline"},
+	{
+		"cmd/tracewrightctl",
+		[]string{"internal/tracestore/pebblestore", "internal/tracestore/clickhousestore"},
+		"it opens folders of the embedded store, prints ClickHouse's schema, and knows nothing of the pipeline",
+	},
 	{"cmd/tracegen", []string{"internal/tracegen"}, "the generator knows the wire and the API, not the product's inside"},
 	{"test/arrival", nil, "the package is its tests, which play the generator's traffic to the factory"},
 	{"test/hostile", nil, "tests of the pipeline made of its factories; it holds no code"},
 	{"test/propagation", nil, "the package is its tests, which wire the components together and play the generator's traffic"},
+	{"test/insights", nil, "the package is its tests, which wire the components together and play the generator's traffic"},
 	{"test/late", nil, "the package is its tests, which wire the components together"},
 	{"test/e2e", nil, "the end-to-end tests know the built binary only"},
 	{"test/hostile", nil, "the package is its tests, which wire the components together"},
@@ -166,6 +172,7 @@ var drivers = map[string]string{
 	"gonum.org/v1/gonum":               "internal/analysis/servicegraph",
 	"github.com/ebitengine/purego":     "internal/testservers/chserver",
 	"github.com/neo4j/neo4j-go-driver": "internal/servicemap/neo4jmap",
+	"github.com/ClickHouse":            "internal/tracestore/clickhousestore",
 }
 
 // driverParts are parts of a driver that are useful on their own, with the further packages that may import them.
@@ -184,11 +191,14 @@ var allowedOutside = map[string][]string{
 	"internal/analysis/capacity":       nil,
 	"internal/analysis/contrast":       nil,
 	"internal/analysis/cost":           nil,
+	"internal/analysis/efficiency":     nil,
+	"internal/analysis/insights":       nil,
 	"internal/analysis/journeys":       nil,
 	"internal/analysis/latencyprofile": nil,
 	"internal/analysis/rootcause":      {"go.opentelemetry.io/collector/pdata"},
 	"internal/analysis/servicegraph":   {"gonum.org/v1/gonum"},
 	"internal/analysis/statistics":     nil,
+	"internal/analysis/tracediff":      {"github.com/cespare/xxhash/v2"},
 	"internal/analysis/whatif":         nil,
 }
 

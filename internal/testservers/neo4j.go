@@ -40,7 +40,7 @@ func NewNeo4j(ctx context.Context, folder string) (*Neo4j, error) {
 	s := &Neo4j{Bolt: net.JoinHostPort("127.0.0.1", port), HeapMiB: smallHeap, PageCacheMiB: 64}
 	s.Process = Process{
 		name: "Neo4j",
-		command: func() *exec.Cmd {
+		command: func(ctx context.Context) *exec.Cmd {
 			args := []string{"-Xms128m", "-Xmx" + strconv.Itoa(s.HeapMiB) + "m"}
 			if s.HeapMiB == smallHeap {
 				args = append(args, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1") // it starts sooner, and never runs for long
@@ -51,7 +51,7 @@ func NewNeo4j(ctx context.Context, folder string) (*Neo4j, error) {
 			args = append(args, "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
 				"-cp", filepath.Join(library, "classes")+":"+filepath.Join(library, "lib")+"/*",
 				"Neo4jServer", folder, port, Neo4jPassword, strconv.Itoa(s.PageCacheMiB))
-			return exec.Command("java", args...)
+			return exec.CommandContext(ctx, "java", args...)
 		},
 		// The password is set before it listens to others' knowledge: "ready" is printed last.
 		ready: func(ctx context.Context) error { return s.printed(ctx, s.Bolt, "ready\n") },

@@ -1,6 +1,7 @@
 package traceassemblyprocessor
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +19,11 @@ const (
 	healthInterval = time.Second
 )
 
-// intakeHealth tells the host when requests are refused for want of memory or of a journal, and when they are taken again.
+// errReplaying is why requests are refused after a start.
+var errReplaying = errors.New("what the journal holds is being taken up; requests are refused until then")
+
+// intakeHealth tells the host when requests are refused because the journal is replayed, or for want of memory or of a journal, and when
+// they are taken again.
 type intakeHealth struct {
 	// refusing is nil while requests are taken.
 	refusing atomic.Pointer[refusing]
@@ -73,6 +78,9 @@ func (h *intakeHealth) run(p *assemblyProcessor, host component.Host) {
 			return
 		}
 		err := h.failing(p.now(), p.hasRoom())
+		if !p.gate.opened() {
+			err = errReplaying
+		}
 		if h.told == (err != nil) {
 			continue
 		}

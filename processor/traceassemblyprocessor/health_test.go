@@ -118,3 +118,27 @@ func TestStatusFollowsIntake(t *testing.T) {
 		require.Len(t, host.statuses(), 2)
 	})
 }
+
+// TestStatusWhileReplaying: until the journal is taken up requests are refused, which a second later is a status.
+func TestStatusWhileReplaying(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host := &statusHost{Host: componenttest.NewNopHost()}
+		p := &assemblyProcessor{gate: newGate(), budget: newBudget(1 << 20), epoch: time.Now()}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			p.health.run(p, host)
+		}()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		require.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError}, host.statuses())
+		require.ErrorIs(t, host.events[0].Err(), errReplaying)
+		p.gate.start()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		require.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError, componentstatus.StatusOK}, host.statuses())
+		p.gate.close()
+		<-done
+		require.Len(t, host.statuses(), 2)
+	})
+}

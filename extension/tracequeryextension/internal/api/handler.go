@@ -43,6 +43,10 @@ type Settings struct {
 	Loopback bool
 	// TrustedOrigins are those of pages, besides the server's own, from which browsers may send changes.
 	TrustedOrigins []string
+	// Stopping is closed when the server stops, so that answers without an end end; nil never is.
+	Stopping <-chan struct{}
+	// Links lead from traces and spans to other systems; nil for none.
+	Links *Links
 	// BackupDir is the folder below which backups are made; empty allows none.
 	BackupDir string
 }

@@ -63,7 +63,7 @@ func TestHostileRequests(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			require.Equal(t, test.status, response.Code, "%.300s", response.Body)
 			require.Less(t, (after.TotalAlloc-before.TotalAlloc)>>20, uint64(64), "MiB")
-			require.Less(t, took, 5*time.Second)
+			require.Less(t, took, 30*time.Second) // on a busy machine; a moment otherwise
 			require.Less(t, response.Body.Len(), 2<<20, "an answer is no larger than what was asked")
 		})
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 )
 
@@ -29,7 +30,8 @@ func newHosts(allowed []string) hosts {
 // allow says whether a Host header is right. Browsers always send one.
 func (h hosts) allow(host string) bool {
 	name := hostName(host)
-	return h.any || name == "" || h.names[name] || net.ParseIP(name) != nil
+	_, err := netip.ParseAddr(name)
+	return h.any || name == "" || h.names[name] || err == nil
 }
 
 // hostName is the name in a Host header: without port, brackets, and the dot of a full name, in lower case.
@@ -43,8 +45,8 @@ func hostName(host string) string {
 // loopbackName says whether a Host header names this host by a name that nobody else can give.
 func loopbackName(host string) bool {
 	name := hostName(host)
-	ip := net.ParseIP(name)
-	return name == "localhost" || ip != nil && ip.IsLoopback()
+	address, err := netip.ParseAddr(name)
+	return name == "localhost" || err == nil && address.IsLoopback()
 }
 
 // named lets a request pass that names the server by one of its names.
