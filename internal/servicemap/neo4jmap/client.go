@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"strings"
 	"time"
@@ -16,9 +17,10 @@ import (
 )
 
 const (
-	// retryTime is how long the driver repeats a transaction that lost a deadlock, or its connection. Whoever calls repeats what takes
-	// longer, and tells of it meanwhile.
-	retryTime = time.Second
+	// retryTime is how long a transaction is repeated that lost a deadlock, or its connection, and retryPause at most how long it waits.
+	// Whoever calls repeats what takes longer, and tells of it meanwhile. The driver itself begins with a pause of a second.
+	retryTime  = 2 * time.Second
+	retryPause = 100 * time.Millisecond
 	// closeTimeout bounds giving a connection back.
 	closeTimeout = time.Second
 	// chunk is the most rows of one statement.
@@ -42,7 +44,7 @@ func connect(ctx context.Context, c *ClientConfig) (*client, error) {
 		auth = neo4j.BasicAuth(c.Username, string(c.Password), "")
 	}
 	driver, err := neo4j.NewDriverWithContext(uri, auth, func(d *config.Config) {
-		d.MaxTransactionRetryTime = retryTime
+		d.MaxTransactionRetryTime = time.Nanosecond
 		d.SocketConnectTimeout = c.ConnectTimeout
 		d.ConnectionAcquisitionTimeout = c.ConnectTimeout
 		d.UserAgent = "tracewright"
@@ -101,10 +103,28 @@ func (c *client) transaction(ctx context.Context, mode neo4j.AccessMode, work fu
 	if end, bounded := ctx.Deadline(); bounded { // so that the server gives up too
 		limit = append(limit, neo4j.WithTxTimeout(max(time.Millisecond, time.Until(end).Truncate(time.Millisecond))))
 	}
-	_, err := execute(ctx, func(tx neo4j.ManagedTransaction) (any, error) {
-		return nil, work(&transaction{ctx, tx})
-	}, limit...)
-	return c.explain(ctx, err)
+	for began := time.Now(); ; {
+		_, err := execute(ctx, func(tx neo4j.ManagedTransaction) (any, error) {
+			return nil, work(&transaction{ctx, tx})
+		}, limit...)
+		if err == nil || !neo4j.IsRetryable(lastOf(err)) || time.Since(began) > retryTime {
+			return c.explain(ctx, err)
+		}
+		select {
+		case <-time.After(rand.N(retryPause)):
+		case <-ctx.Done():
+			return c.explain(ctx, err)
+		}
+	}
+}
+
+// lastOf is the error of the last attempt.
+func lastOf(err error) error {
+	var limit *neo4j.TransactionExecutionLimit
+	if errors.As(err, &limit) && len(limit.Errors) > 0 {
+		return limit.Errors[len(limit.Errors)-1]
+	}
+	return err
 }
 
 // transaction is one that runs.
@@ -158,11 +178,7 @@ func (c *client) explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("Neo4j at %s has not answered in time: %w", c.config.URI, errors.Join(ctx.Err(), err))
 	}
-	last := err
-	var limit *neo4j.TransactionExecutionLimit
-	if errors.As(err, &limit) && len(limit.Errors) > 0 {
-		last = limit.Errors[len(limit.Errors)-1]
-	}
+	last := lastOf(err)
 	var refused *neo4j.Neo4jError
 	var lost *neo4j.ConnectivityError
 	switch {

@@ -31,7 +31,7 @@ RETURN count(*) AS deleted`
 	readTenants = `MATCH (s:Service) RETURN DISTINCT s.tenant AS tenant`
 
 	deleteCounted = `
-MATCH ()-[r:$REL]->() WHERE r.tenant = $tenant AND r.width = $width AND r.bucket < $before WITH r LIMIT $limit
+MATCH ()-[r:$REL]->() USING INDEX SEEK r:$REL(tenant, width, bucket) WHERE r.tenant = $tenant AND r.width = $width AND r.bucket < $before WITH r LIMIT $limit
 DELETE r
 RETURN count(*) AS deleted`
 
@@ -48,7 +48,7 @@ RETURN count(*) AS deleted`
 	// The relationships are locked before they are read: a writer may be adding to them. Reading is a statement of its own, because this
 	// one may have read their numbers before it had the locks.
 	lockMinutes = `
-MATCH ()-[r:$REL]->() WHERE r.tenant = $tenant AND r.width = 1 AND r.bucket < $before WITH r LIMIT $limit
+MATCH ()-[r:$REL]->() USING INDEX SEEK r:$REL(tenant, width, bucket) WHERE r.tenant = $tenant AND r.width = 1 AND r.bucket < $before WITH r LIMIT $limit
 SET r.folding = true
 RETURN r.key AS key`
 	readMinutes = `

@@ -22,6 +22,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestNeo4j(t *testing.T) {
 	s := &server{config: NewDefaultClientConfig()}
 	s.config.URI, s.config.Username, s.config.Password = testservers.Neo4jURI(t), testservers.Neo4jUser, testservers.Neo4jPassword
+	t.Run("nothing was written", func(t *testing.T) { // there is no schema either
+		w := window(start, start.Add(time.Hour))
+		m, err := s.reader(t).Map(t.Context(), "", w)
+		require.NoError(t, err)
+		require.Empty(t, m.Services)
+		n, err := s.reader(t).Neighbours(t.Context(), "", w, "checkout", 2)
+		require.NoError(t, err)
+		require.Empty(t, n.Callers)
+		reached, err := s.reader(t).Radius(t.Context(), "", w, "checkout")
+		require.NoError(t, err)
+		require.Empty(t, reached)
+	})
 	t.Run("suite", func(t *testing.T) {
 		servicemaptest.Run(t, func(t *testing.T, now func() time.Time) (servicemap.Reader, servicemaptest.Writer) {
 			return s.reader(t), s.empty(t, Options{Now: now})
@@ -90,7 +102,7 @@ func testPlans(t *testing.T, s *server) {
 	w := s.empty(t, Options{})
 	require.NoError(t, w.schema.ensure(t.Context(), w.client))
 	parameters, _, _ := span("", &servicemap.Window{Start: time.Unix(0, 0), End: time.Unix(3600, 0)})
-	for key, value := range map[string]any{"rows": []map[string]any{}, "keys": []string{}, "service": "", "before": 0, "limit": 1, "now": 0, "id": "", "attempt": "", "expires": 0} {
+	for key, value := range map[string]any{"rows": []map[string]any{}, "keys": []string{}, "service": "", "before": 0, "limit": 1, "now": 0, "width": 1, "id": "", "attempt": "", "expires": 0} {
 		parameters[key] = value
 	}
 	relationship, nodes := "DirectedRelationshipUniqueIndexSeek(Locking)", "NodeUniqueIndexSeek"
@@ -125,6 +137,10 @@ func testPlans(t *testing.T, s *server) {
 			statement string
 			want      []string
 		}{of.Replace(lockMinutes), []string{b.rel + "(tenant, width, bucket)"}}
+		statements["old "+b.rel] = struct {
+			statement string
+			want      []string
+		}{of.Replace(deleteCounted), []string{b.rel + "(tenant, width, bucket)"}}
 		statements["fold "+b.rel] = struct {
 			statement string
 			want      []string

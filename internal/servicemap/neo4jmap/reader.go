@@ -30,7 +30,8 @@ func NewReader(ctx context.Context, config *ClientConfig) (*Reader, error) {
 // Close closes the connections.
 func (r *Reader) Close(ctx context.Context) error { return r.client.close(ctx) }
 
-// Relationships of a window are found by their buckets: minutes, and hours that the window touches. $environments is null for all.
+// Relationships of a window are found by their buckets: minutes, and hours that the window touches. $environment is null for all. The
+// hints keep what was planned for an empty graph from scanning a full one.
 const (
 	matchWindow = `
 WHERE r.tenant = $tenant AND r.width = w.width AND r.bucket >= w.first AND r.bucket < $end
@@ -38,20 +39,23 @@ WHERE r.tenant = $tenant AND r.width = w.width AND r.bucket >= w.first AND r.buc
 
 	readServices = `
 UNWIND $widths AS w
-MATCH (s:Service)-[r:ANSWERED]->()` + matchWindow + `
+MATCH (s:Service)-[r:ANSWERED]->()
+USING INDEX SEEK r:ANSWERED(tenant, width, bucket)` + matchWindow + `
 WITH s, sum(r.calls) AS calls, sum(r.errors) AS errors, min(r.bucket) AS first, max(r.bucket + r.width) AS last
 RETURN s.name AS name, calls, errors, first, last`
 
 	readEdges = `
 UNWIND $widths AS w
-MATCH (a:Service)-[r:CALLS]->(b:Service)` + matchWindow + `
+MATCH (a:Service)-[r:CALLS]->(b:Service)
+USING INDEX SEEK r:CALLS(tenant, width, bucket)` + matchWindow + `
 WITH a, b, r.kind AS kind, r.protocol AS protocol, sum(r.calls) AS calls, sum(r.errors) AS errors,
   min(r.bucket) AS first, max(r.bucket + r.width) AS last
 RETURN a.name AS parent, b.name AS child, kind, protocol, calls, errors, first, last`
 
 	readEntries = `
 UNWIND $widths AS w
-MATCH (e:Entry)-[r:ENTERS]->(:Service)` + matchWindow + `
+MATCH (e:Entry)-[r:ENTERS]->(:Service)
+USING INDEX SEEK r:ENTERS(tenant, width, bucket)` + matchWindow + `
 WITH e, sum(r.traces) AS traces
 RETURN e.service AS service, e.operation AS operation, traces`
 
@@ -60,7 +64,7 @@ RETURN e.service AS service, e.operation AS operation, traces`
     AND ($environment IS NULL OR r.environment = $environment)`
 
 	readPasses = `
-MATCH (e:Entry)-[r:PASSES]->() WHERE r.pair = $service` + ofPair + `
+MATCH (e:Entry)-[r:PASSES]->() USING INDEX SEEK r:PASSES(pair, bucket) WHERE r.pair = $service` + ofPair + `
 RETURN e.service AS service, e.operation AS operation, sum(r.at_least) AS at_least, sum(r.at_most) AS at_most`
 
 	// One step from each of $keys, over pairs that really called in the window.
@@ -69,7 +73,7 @@ RETURN e.service AS service, e.operation AS operation, sum(r.at_least) AS at_lea
 	called   = `
 WHERE d.first_seen < $until AND d.last_seen >= $since
 CALL (d) {
-  MATCH ()-[r:CALLS]->() WHERE r.pair = d.key` + ofPair + `
+  MATCH ()-[r:CALLS]->() USING INDEX SEEK r:CALLS(pair, bucket) WHERE r.pair = d.key` + ofPair + `
   WITH r.kind AS kind, r.protocol AS protocol, sum(r.calls) AS calls WHERE calls > 0
   RETURN count(*) AS edges
 }

@@ -19,12 +19,16 @@ UNWIND $rows AS row
 MERGE (e:Entry {key: row.key})
 ON CREATE SET e.tenant = row.tenant, e.service = row.name, e.operation = row.operation`
 	// Most relationships of a call are there, since an earlier call of the same minute. The property that is set is read under its lock,
-	// because the same expression reads it.
+	// because the same expression reads it. Setting one of a relationship that was deleted since it was found does nothing and does not fail,
+	// so all are looked up again once they are locked: those that are there now stay until the commit.
 	addCounted = `
 UNWIND $rows AS row
 MATCH ()-[r:$REL {key: row.key}]->()
 SET r.$FIRST = r.$FIRST + row.first, r.$SECOND = r.$SECOND + row.second
-RETURN row.key AS key`
+WITH collect(row.key) AS keys
+UNWIND keys AS key
+MATCH ()-[r:$REL {key: key}]->()
+RETURN key`
 	// The names of the relationship, of the label and of the two numbers stand for $REL, $FROM, $FIRST and $SECOND, what is done with a
 	// new relationship for $NEW. What is null is not set. The answer is compared with the number of rows: none is lost silently.
 	mergeCounted = `
