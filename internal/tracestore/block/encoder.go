@@ -36,6 +36,7 @@ type Encoder struct {
 	keys          keySet
 	resources     map[pcommon.Resource]*entity
 	scopes        map[pcommon.InstrumentationScope]*entity
+	entities      map[entityID]*entity
 	pairs         map[pairID]uint32
 	largest       int // release
 	bytes         int // of all releases as OTLP
@@ -53,7 +54,6 @@ type Encoder struct {
 	texts      texts
 	columns    map[columnID]*column
 	operations map[uint64]*operation
-	entities   map[entityID]*entity
 	templates  map[string]*text
 	seen       []uint64 // strings of releases, see remembered
 	kept       int      // bytes, about
@@ -90,7 +90,7 @@ const (
 func NewEncoder() *Encoder {
 	e := &Encoder{
 		zstd: newCompressor(), epoch: 1, resources: make(map[pcommon.Resource]*entity), scopes: make(map[pcommon.InstrumentationScope]*entity),
-		pairs: make(map[pairID]uint32), seen: make([]uint64, seenStrings),
+		entities: make(map[entityID]*entity), pairs: make(map[pairID]uint32), seen: make([]uint64, seenStrings),
 	}
 	e.templater.place = e.places.find
 	e.forget()
@@ -102,7 +102,6 @@ func (e *Encoder) forget() {
 	e.texts = texts{}
 	e.columns = make(map[columnID]*column)
 	e.operations = make(map[uint64]*operation)
-	e.entities = make(map[entityID]*entity)
 	e.templates = make(map[string]*text)
 	e.kept = 0
 }
@@ -140,6 +139,7 @@ func (e *Encoder) Reset() {
 	e.tokens.reset()
 	e.keys.reset()
 	e.Release()
+	clear(e.entities) // resources say when they were released, and so are others in each call
 	clear(e.pairs)
 	if e.kept > maxKept || e.epoch == 0 {
 		e.epoch = 1

@@ -238,7 +238,7 @@ const separatedBytes = 128 << 10
 
 // tableCompression is for keys and small values, rollups above all; blocks are compressed.
 var tableCompression = func() *sstable.CompressionProfile {
-	profile := *sstable.ZstdCompression
+	profile := *sstable.SnappyCompression
 	profile.Name = "tables"
 	profile.ValueBlocks, profile.OtherBlocks = sstable.NoCompression.ValueBlocks, sstable.SnappyCompression.OtherBlocks
 	return &profile
@@ -252,8 +252,8 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		EventListener:               eventListener(s.options.Logger),
 		FormatMajorVersion:          pebble.FormatValueSeparation,
 		Cleaner:                     cleaner{},
-		CacheSize:                   64 << 20,
-		MemTableSize:                16 << 20,
+		CacheSize:                   32 << 20,
+		MemTableSize:                8 << 20,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       100,
