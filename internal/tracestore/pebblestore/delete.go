@@ -64,14 +64,5 @@ func (s *Store) deleteTrace(ctx context.Context, tenant string, id pcommon.Trace
 	for _, r := range list {
 		s.partitions.damage(r.at, r.sequence)
 	}
-	commit := &pending{done: make(chan struct{})}
-	s.upkeep.Go(func() {
-		if commit.err = batch.SyncWait(); commit.err != nil {
-			s.fail(commit.err)
-		} else {
-			_ = batch.Close() // only gives its memory back
-		}
-		close(commit.done)
-	})
-	return commit, nil
+	return s.whenDurable(batch, func() {}), nil
 }

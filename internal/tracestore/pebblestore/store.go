@@ -82,6 +82,7 @@ type Store struct {
 	contrast   rollup.Contrast
 	db         *pebble.DB
 	lockFile   *pebble.Lock
+	opened     time.Time // by the monotonic clock
 	disk       *diskState
 	partitions *partitions
 	encoders   blockEncoders
@@ -97,10 +98,9 @@ type Store struct {
 	// writer is held, by a value in it, while a batch is made and handed to Pebble. It is a channel so that waiting for it
 	// ends with the caller's context.
 	writer chan struct{}
-	// sequence numbers blocks; the rollups of those up to summed are written down. Guarded by writer.
-	sequence, summed uint64
-	// summedNow is summed, for those who do not hold writer.
-	summedNow atomic.Uint64
+	// sequence numbers blocks; the rollups of those up to summed are written down. They change with writer held.
+	sequence uint64
+	summed   atomic.Uint64
 
 	reclaims  reclaims
 	rewriteMu sync.Mutex // held while blocks are rewritten
@@ -109,6 +109,8 @@ type Store struct {
 
 	// failure is set once when writing is over until the process starts again.
 	failure atomic.Pointer[error]
+	// lowSpace says that the disk is nearly full, so that calls are refused: see freespace.go.
+	lowSpace atomic.Pointer[error]
 	// wedged says that Pebble cannot be closed any more, because a commit ended in the middle.
 	wedged atomic.Bool
 
@@ -130,7 +132,7 @@ var _ tracestore.Backend = (*Store)(nil)
 func Open(options Options) (*Store, error) {
 	options = withDefaults(options)
 	s := &Store{
-		options: options, writer: make(chan struct{}, 1), joining: make(chan struct{}, 1), pending: make(map[tracetree.CallID]*pending),
+		options: options, opened: time.Now(), writer: make(chan struct{}, 1), joining: make(chan struct{}, 1), pending: make(map[tracetree.CallID]*pending),
 		encoders: newBlockEncoders(), openSums: newOpenSums(), joins: newOpenJoins(),
 	}
 	s.Reader = s.answer
@@ -144,6 +146,8 @@ func Open(options Options) (*Store, error) {
 	s.upkeep.Go(s.keepUp)
 	s.upkeep.Go(s.join)
 	s.upkeep.Go(s.keepMerged)
+	s.checkSpace()
+	s.upkeep.Go(s.watchSpace)
 	return s, nil
 }
 
@@ -380,7 +384,9 @@ func (s *Store) diskChanged(err error) {
 	}
 	if err == nil {
 		s.options.Logger.Info("the disk of the trace store takes writes again")
-		s.options.OnHealth(nil)
+		if s.lowSpace.Load() == nil {
+			s.options.OnHealth(nil)
+		}
 		return
 	}
 	s.options.Logger.Error("the disk of the trace store refuses writes; trying again until it takes them", zap.Error(err))
