@@ -38,7 +38,7 @@ func (s *Store) yieldReleases(ctx context.Context, tenant string, id pcommon.Tra
 	if len(list) == 0 {
 		return tracestore.ErrNotFound
 	}
-	reader := bodyReader{reader: snapshot}
+	reader := blockReader{reader: snapshot}
 	defer reader.close()
 	for _, r := range list {
 		if err := ctx.Err(); err != nil {
