@@ -1,4 +1,5 @@
-# Needs: Go, make, git. `make test` also: gcc (for -race) and Python 3 with venv (for examples/shop).
+# Needs: Go, make, git. `make test` also: gcc (for -race), Python 3 with venv, Node.js with npm, Java with Maven, curl (for examples and for the
+# databases that tests start).
 # Everything else is downloaded from the package registries by these commands, pinned.
 
 TOOL := go tool -modfile=internal/tools/go.mod
@@ -7,7 +8,7 @@ BUILD_FLAGS := -trimpath -ldflags '-s -w'
 # Written by `make test`, read by .ci/run: one JSON line for every event of every test.
 TEST_REPORT := .cache/test.json
 
-.PHONY: all build build-agent run demo test test-long bench-analysis bench-arrival bench-assembly bench-kill bench-store eval-rca lint golangci fmt generate check-generated clean help
+.PHONY: all build build-agent run demo test test-long bench bench-compare bench-analysis bench-arrival bench-assembly bench-kill bench-store eval-rca lint golangci fmt generate check-generated clean help
 
 all: lint test build
 
@@ -16,6 +17,9 @@ help:
 	@echo "make demo      send traffic with a fault to it, and print what is worth a look"
 	@echo "make test      run every test"
 	@echo "make test-long run those again that take long at full size"
+	@echo "make bench           hold the whole product to its targets, stage by stage, and ten minutes at full rate; takes half an hour"
+	@echo "make bench-compare BASE=rev"
+	@echo "                     what this revision costs beside another one, in turns"
 	@echo "make bench-arrival"
 	@echo "               how soon and how whole traces are released, for six ways in which spans arrive; fails on a miss"
 	@echo "make bench-analysis  hold trace_analysis to its targets: CPU and allocations a span; takes a minute"
@@ -78,6 +82,22 @@ bench-kill: build
 # Five minutes of traffic for each pattern, in virtual time: some 30 s in all. Prints figure, target and pass or fail.
 bench-arrival:
 	@TRACEWRIGHT_ARRIVAL_DURATION=5m go test -count 1 -v -timeout 30m -run '^TestPatterns$$' ./test/arrival
+
+# Prints figure, target, PASS or FAIL, writes them to docs/performance.md, keeps the profiles of one round in .cache/profiles, and fails where
+# a target is missed. BENCH_FLAGS: see go run ./test/bench whole --help.
+bench: build
+	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o bin/tracegen ./cmd/tracegen
+	go run ./test/bench whole --only cost --rounds 1 --profile .cache/profiles >/dev/null || true
+	go run ./test/bench whole --record docs/performance.md $(BENCH_FLAGS)
+
+# The cost of this revision beside that of BASE, in turns. BENCH_FLAGS: see go run ./test/bench compare --help.
+bench-compare: build
+	@test -n "$(BASE)" || { echo "name a revision: make bench-compare BASE=main"; exit 1; }
+	@rm -rf .cache/base && git worktree prune && git worktree add --detach .cache/base $(BASE)
+	$(MAKE) -C .cache/base build
+	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o bin/tracegen ./cmd/tracegen
+	go run ./test/bench compare --base .cache/base/bin/tracewright --base-config .cache/base/config/tracewright.yaml $(BENCH_FLAGS)
+	@git worktree remove --force .cache/base
 
 # Prints figure, target, PASS or FAIL; fails where one is missed. BENCH_FLAGS: see go run ./test/bench store --help; --quick takes
 # some minutes.

@@ -1,6 +1,7 @@
 package tracequeryextension
 
 import (
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,6 +39,11 @@ func TestDefaultConfig(t *testing.T) {
 	require.Empty(t, config.BackupDir)
 	require.Equal(t, "x-tracewright-tenant", config.Tenant.Header)
 	require.Equal(t, 30*time.Second, config.QueryTimeout)
+	require.Empty(t, config.AllowedHosts)
+	require.Equal(t, LimitsConfig{
+		MaxConcurrent: 128, MaxConcurrentPerClient: 32, BurstPerClient: 100, MaxTraceBytes: 128 << 20, MaxTotalTraceBytes: 256 << 20,
+	}, config.Limits)
+	require.Equal(t, []string{"localhost"}, config.hosts())
 }
 
 func TestFullConfig(t *testing.T) {
@@ -50,6 +56,18 @@ func TestFullConfig(t *testing.T) {
 	require.Equal(t, "/srv/backups", config.BackupDir)
 	require.Equal(t, "x-team", config.Tenant.Header)
 	require.Equal(t, 5*time.Second, config.QueryTimeout)
+	require.Equal(t, []LinkConfig{
+		{Name: "logs", URL: "https://logs.example/?trace={trace_id}&from={from_ms}"},
+		{Name: "logs", URL: "https://logs.example/?pod={resource.k8s.pod.name}", On: "span"},
+	}, config.Links)
+	links, err := makeLinks(config.Links)
+	require.NoError(t, err)
+	require.Len(t, links.Trace, 1)
+	require.Len(t, links.Spans, 1)
+	require.Equal(t, []string{"0.0.0.0", "traces.example"}, config.hosts())
+	require.Equal(t, LimitsConfig{
+		MaxConcurrent: 10, MaxConcurrentPerClient: 5, RatePerClient: 2.5, BurstPerClient: 7, MaxTraceBytes: 1000, MaxTotalTraceBytes: 2000,
+	}, config.Limits)
 }
 
 func TestConfigFaults(t *testing.T) {
@@ -59,7 +77,7 @@ func TestConfigFaults(t *testing.T) {
 	}{
 		"nothing is set": {
 			func(c *Config) { *c = Config{HTTP: confighttp.NewDefaultServerConfig()} },
-			[]string{"http::endpoint: ", "storage: ", "query_timeout: "},
+			[]string{"http::endpoint: ", "storage: ", "limits::burst_per_client: ", "limits::max_trace_bytes: ", "query_timeout: "},
 		},
 		"no storage":       {func(c *Config) { c.Storage = "" }, []string{"storage: "}},
 		"no header":        {func(c *Config) { c.Tenant.Header = "" }, nil},
@@ -72,6 +90,36 @@ func TestConfigFaults(t *testing.T) {
 		"connection without timeout": {
 			func(c *Config) { c.QueryTimeout, c.HTTP.WriteTimeout = 2*time.Hour, 0 },
 			nil,
+		},
+		"faulty links": {
+			func(c *Config) {
+				c.Links = []LinkConfig{
+					{Name: "logs", URL: "https://logs.example/{trace_id}"},
+					{Name: "logs", URL: "https://logs.example/{span_id}", On: "trace"},
+					{URL: "logs.example", On: "host"},
+				}
+			},
+			[]string{
+				"links[1]::name: another link on a trace is called \"logs\" too", "links[1]::url: has {span_id}, which only a span has",
+				"links[2]::on: must be trace or span", "links[2]::name: ", "links[2]::url: must begin with http",
+			},
+		},
+		"hosts": {func(c *Config) { c.AllowedHosts = []string{"traces.example", "*", "::1"} }, nil},
+		"no hosts": {
+			func(c *Config) { c.AllowedHosts = []string{"", "http://a.example", "a.example:80", "*.example"} },
+			[]string{"allowed_hosts[0]: ", "allowed_hosts[1]: ", "allowed_hosts[2]: ", "allowed_hosts[3]: "},
+		},
+		"no limits": {func(c *Config) {
+			c.Limits.MaxConcurrent, c.Limits.MaxConcurrentPerClient, c.Limits.RatePerClient = 0, 0, 0
+		}, nil},
+		"bad limits": {
+			func(c *Config) {
+				c.Limits = LimitsConfig{MaxConcurrent: -1, MaxConcurrentPerClient: -1, RatePerClient: math.NaN(), MaxTraceBytes: 2, MaxTotalTraceBytes: 1}
+			},
+			[]string{
+				"limits::max_concurrent: ", "limits::max_concurrent_per_client: ", "limits::rate_per_client: ", "limits::burst_per_client: ",
+				"limits::max_total_trace_bytes: ",
+			},
 		},
 		"confighttp's auth": {
 			func(c *Config) { c.HTTP.Auth = configoptional.Some(confighttp.AuthConfig{}) },

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,9 +16,13 @@ import (
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/extension/extensionauth"
+	"go.opentelemetry.io/collector/extension/extensioncapabilities"
+	"go.opentelemetry.io/otel/propagation"
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/health"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
@@ -31,14 +36,21 @@ type queryExtension struct {
 	config *Config
 	// inFlight is filled by assembling processors, which start after and stop before this extension.
 	inFlight query.InFlight
+	health   health.Watch
 
-	server *http.Server // nil unless started
-	wg     sync.WaitGroup
+	telemetry *metadata.TelemetryBuilder // nil unless started
+	server    *http.Server               // nil unless started
+	// stopping is closed when the server stops.
+	stopping chan struct{}
+	wg       sync.WaitGroup
 }
 
 var (
 	_ extension.Extension         = (*queryExtension)(nil)
 	_ tracestore.InFlightRegistry = (*queryExtension)(nil)
+
+	_ componentstatus.Watcher               = (*queryExtension)(nil)
+	_ extensioncapabilities.PipelineWatcher = (*queryExtension)(nil)
 )
 
 func newExtension(set extension.Settings, config *Config) *queryExtension {
@@ -50,23 +62,51 @@ func (e *queryExtension) RegisterInFlight(f tracestore.InFlight) (unregister fun
 	return e.inFlight.Register(f)
 }
 
+// ComponentStatusChanged implements componentstatus.Watcher. It is called before Start too.
+func (e *queryExtension) ComponentStatusChanged(source *componentstatus.InstanceID, event *componentstatus.Event) {
+	e.health.Note(source, event)
+}
+
+// Ready implements extensioncapabilities.PipelineWatcher: the receivers have started.
+func (e *queryExtension) Ready() error {
+	e.health.Running(true)
+	return nil
+}
+
+// NotReady implements extensioncapabilities.PipelineWatcher: the receivers will stop.
+func (e *queryExtension) NotReady() error {
+	e.health.Running(false)
+	return nil
+}
+
 // Start checks what the configuration names and serves.
 func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 	provider, err := tracestore.FindProvider(host, e.key("storage"), e.config.Storage)
 	if err != nil {
 		return err
 	}
+	limits := e.config.Limits
 	settings := api.Settings{
 		Service: &query.Service{
 			Storage:  func() (tracestore.Backend, error) { return provider.Backend(e.config.Storage) },
 			InFlight: &e.inFlight,
 			Timeout:  e.config.QueryTimeout,
+			Memory:   query.Memory{PerRequest: limits.MaxTraceBytes, Total: limits.MaxTotalTraceBytes},
 		},
 		Logger:       e.set.Logger,
 		TenantHeader: e.config.Tenant.Header,
+		Health:       &e.health,
+		AllowedHosts: e.config.hosts(),
+		Limits: api.Limits{
+			Concurrent: limits.MaxConcurrent, ConcurrentPerClient: limits.MaxConcurrentPerClient,
+			RatePerClient: limits.RatePerClient, BurstPerClient: limits.BurstPerClient,
+		},
 	}
 	if cors := e.config.HTTP.CORS.Get(); cors != nil {
 		settings.TrustedOrigins = cors.AllowedOrigins
+	}
+	if settings.Links, err = makeLinks(e.config.Links); err != nil {
+		return fmt.Errorf("%s: %w", e.key("links"), err)
 	}
 	if settings.ReadAuthenticator, err = e.findAuthenticator(host, "auth", e.config.Auth); err != nil {
 		return err
@@ -79,6 +119,10 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 			return fmt.Errorf("%s: %w", e.key("backup_dir"), err)
 		}
 	}
+	if e.telemetry, err = newTelemetry(e.set.TelemetrySettings, &e.health); err != nil {
+		return fmt.Errorf("make the metrics of %s: %w", e.set.ID, err)
+	}
+	settings.Telemetry = e.telemetry
 	return e.serve(ctx, host, settings)
 }
 
@@ -90,11 +134,17 @@ func (e *queryExtension) serve(ctx context.Context, host component.Host, setting
 			e.key("http::endpoint"), httpConfig.NetAddr.Endpoint, err)
 	}
 	settings.Loopback = loopback(listener.Addr())
-	server, err := httpConfig.ToServer(ctx, host.GetExtensions(), e.set.TelemetrySettings, api.NewHandler(settings),
-		confighttp.WithErrorHandler(api.WriteServerProblem))
+	e.stopping = make(chan struct{})
+	settings.Stopping = e.stopping
+	options := []confighttp.ToServerOption{confighttp.WithErrorHandler(api.WriteServerProblem)}
+	if algorithms := httpConfig.CompressionAlgorithms; algorithms == nil || slices.Contains(algorithms, "zstd") {
+		options = append(options, confighttp.WithDecoder("zstd", api.DecodeZstd))
+	}
+	server, err := httpConfig.ToServer(ctx, host.GetExtensions(), e.set.TelemetrySettings, api.NewHandler(settings), options...)
 	if err != nil {
 		return fmt.Errorf("%s: make the server: %w", e.key("http"), errors.Join(err, listener.Close()))
 	}
+	server.Handler = continued(server.Handler)
 	e.server = server
 	e.wg.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -103,6 +153,14 @@ func (e *queryExtension) serve(ctx context.Context, host component.Host, setting
 	})
 	e.set.Logger.Info("queries are answered", zap.Stringer("endpoint", listener.Addr()))
 	return nil
+}
+
+// continued puts the caller's W3C trace context into the request's, so that the server's span continues the caller's trace. confighttp
+// reads it only where service::telemetry::traces::propagators names tracecontext, which is not the default.
+func continued(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))))
+	})
 }
 
 // loopback says whether an address is one that only this host reaches.
@@ -140,11 +198,15 @@ func (e *queryExtension) key(name string) string {
 
 // Shutdown lets running requests finish, within ctx and shutdownGrace, then cuts them off.
 func (e *queryExtension) Shutdown(ctx context.Context) error {
+	if e.telemetry != nil {
+		defer e.telemetry.Shutdown()
+	}
 	if e.server == nil {
 		return nil
 	}
 	server := e.server
 	e.server = nil
+	close(e.stopping)
 	ctx, cancel := context.WithTimeout(ctx, shutdownGrace)
 	defer cancel()
 	err := server.Shutdown(ctx)

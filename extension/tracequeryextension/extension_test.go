@@ -9,10 +9,12 @@ import (
 	"iter"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
@@ -39,6 +41,7 @@ type testStorage struct {
 	tracestore.AggregateReader // nil: nobody asks, nor below
 	tracestore.CatalogueReader
 	tracestore.Deleter
+	tracestore.Tails
 	opened bool
 	trace  func(ctx context.Context) error
 }
@@ -133,6 +136,15 @@ func startWith(
 // send makes one request on a connection of its own.
 func send(t *testing.T, r *http.Request) (status int, body string) {
 	t.Helper()
+	status, body, media := exchange(t, r)
+	if status >= 400 {
+		require.Equal(t, "application/problem+json", media)
+	}
+	return status, body
+}
+
+func exchange(t *testing.T, r *http.Request) (status int, body, media string) {
+	t.Helper()
 	transport := new(http.Transport)
 	defer transport.CloseIdleConnections()
 	response, err := transport.RoundTrip(r)
@@ -140,10 +152,7 @@ func send(t *testing.T, r *http.Request) (status int, body string) {
 	content, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
-	if status := response.StatusCode; status >= 400 {
-		require.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
-	}
-	return response.StatusCode, string(content)
+	return response.StatusCode, string(content), response.Header.Get("Content-Type")
 }
 
 func request(t *testing.T, method, url, body string) *http.Request {
@@ -184,11 +193,28 @@ func TestRequestBodies(t *testing.T) {
 		require.NoError(t, z.Close())
 		return compressed.String()
 	}
+	zstandard := func(body string, window int) string {
+		var compressed bytes.Buffer
+		z, err := zstd.NewWriter(&compressed, zstd.WithWindowSize(window))
+		require.NoError(t, err)
+		for _, part := range []string{body, " "} { // of several blocks, so that the frame has a window
+			_, err = z.Write([]byte(part))
+			require.NoError(t, err)
+			require.NoError(t, z.Flush())
+		}
+		require.NoError(t, z.Close())
+		return compressed.String()
+	}
 	for name, test := range map[string]struct {
 		body, encoding string
 		status         int
 	}{
 		"compressed":              {compress("{}"), "gzip", 200},
+		"zstandard":               {zstandard("{}", 8<<20), "zstd", 200},
+		"a window of 16 MiB":      {zstandard("{}", 16<<20), "zstd", 400},
+		"a window of 512 MiB":     {zstandard("{}", 512<<20), "zstd", 400},
+		"zstandard, too large":    {zstandard(strings.Repeat(" ", 10_000), 1<<20), "zstd", 413},
+		"snappy of 4 GiB":         {"\xff\xff\xff\xff\x0f1234567890", "snappy", 400},
 		"too large":               {strings.Repeat(" ", 101), "", 413},
 		"too large when unpacked": {compress(strings.Repeat(" ", 10_000)), "gzip", 413},
 		"unknown compression":     {"{}", "rot13", 400},
@@ -197,8 +223,12 @@ func TestRequestBodies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := request(t, "POST", url, test.body)
 			r.Header.Set("Content-Encoding", test.encoding)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			status, body := send(t, r)
+			runtime.ReadMemStats(&after)
 			require.Equal(t, test.status, status, body)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(40<<20))
 		})
 	}
 }
@@ -326,7 +356,7 @@ func TestShutdownCutsARequestAtItsDeadline(t *testing.T) {
 	require.Error(t, <-cut)
 }
 
-// The server's own metrics tell routes and statuses apart, with and without an authenticator; trace_query adds none.
+// The server's metrics tell routes and statuses apart, with an authenticator too.
 func TestRequestMetrics(t *testing.T) {
 	telemetry := componenttest.NewTelemetry()
 	defer func() { require.NoError(t, telemetry.Shutdown(context.Background())) }()

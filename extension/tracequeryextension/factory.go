@@ -23,8 +23,15 @@ func createDefaultConfig() component.Config {
 	http.ReadTimeout = defaultReadTimeout
 	http.WriteTimeout = defaultWriteTimeout
 	return &Config{
-		HTTP:         http,
-		Tenant:       TenantConfig{Header: tenant.DefaultHeader},
+		HTTP:   http,
+		Tenant: TenantConfig{Header: tenant.DefaultHeader},
+		Limits: LimitsConfig{
+			MaxConcurrent:          defaultMaxConcurrent,
+			MaxConcurrentPerClient: defaultMaxConcurrentPerClient,
+			BurstPerClient:         defaultBurstPerClient,
+			MaxTraceBytes:          defaultMaxTraceBytes,
+			MaxTotalTraceBytes:     defaultMaxTotalTraceBytes,
+		},
 		QueryTimeout: defaultQueryTimeout,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/extension"
 	"go.uber.org/zap"
 
+	"github.com/tracewright/tracewright/internal/componenthealth"
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/pebblestore"
 )
@@ -139,12 +140,14 @@ func (e *storeExtension) Backend(name string) (tracestore.Backend, error) {
 	return store, nil
 }
 
-// health tells the host how the extension does: it fails recoverably as long as writing fails in one of the backends.
+// health tells the host how the extension does: it fails recoverably as long as writing fails in one of the backends, and until a restart
+// when one of them says that it writes no more.
 type health struct {
 	host component.Host
 
-	mu      sync.Mutex // guards failing; held while reporting, so that reports come in order
+	mu      sync.Mutex // guards the fields below; held while reporting, so that reports come in order
 	failing map[string]error
+	failed  bool // for good; nothing can be reported after that
 }
 
 func (h *health) report(backend string, err error) {
@@ -155,9 +158,16 @@ func (h *health) report(backend string, err error) {
 	} else {
 		h.failing[backend] = fmt.Errorf("backends::%s: %w", backend, err)
 	}
-	event := componentstatus.NewEvent(componentstatus.StatusOK)
-	if len(h.failing) > 0 {
-		event = componentstatus.NewRecoverableErrorEvent(errors.Join(slices.Collect(maps.Values(h.failing))...))
+	if h.failed {
+		return
+	}
+	h.failed = errors.Is(err, pebblestore.ErrFailed)
+	event, reasons := componentstatus.NewEvent(componentstatus.StatusOK), errors.Join(slices.Collect(maps.Values(h.failing))...)
+	switch {
+	case h.failed:
+		event = componenthealth.NeedsRestart(reasons)
+	case reasons != nil:
+		event = componentstatus.NewRecoverableErrorEvent(reasons)
 	}
 	componentstatus.ReportStatus(h.host, event)
 }

@@ -2,6 +2,7 @@ package tracestoreextension
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -21,7 +22,9 @@ import (
 
 	"github.com/tracewright/tracewright/extension/tracestoreextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracestoreextension/internal/metadatatest"
+	"github.com/tracewright/tracewright/internal/componenthealth"
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/pebblestore"
 )
 
 func settings(telemetry component.TelemetrySettings) extension.Settings {
@@ -172,4 +175,21 @@ func TestHealth(t *testing.T) {
 	require.EqualError(t, host.events[0].Err(), "backends::main: permission denied")
 	require.ErrorIs(t, host.events[2].Err(), os.ErrDeadlineExceeded)
 	require.NotErrorIs(t, host.events[2].Err(), os.ErrPermission)
+}
+
+// A store that writes no more asks for a restart, and nothing is reported after that.
+func TestHealthOfAFailedStore(t *testing.T) {
+	host := &statusHost{Host: componenttest.NewNopHost()}
+	h := &health{host: host, failing: make(map[string]error)}
+	h.report("archive", os.ErrPermission)
+	require.False(t, componenthealth.RestartHelps(host.events[0]))
+	h.report("main", fmt.Errorf("%w: disk broken", pebblestore.ErrFailed))
+	require.Equal(t, componentstatus.StatusPermanentError, host.events[1].Status())
+	require.True(t, componenthealth.RestartHelps(host.events[1]))
+	require.ErrorIs(t, host.events[1].Err(), pebblestore.ErrFailed)
+	require.ErrorIs(t, host.events[1].Err(), os.ErrPermission)
+	h.report("archive", nil)
+	require.Len(t, host.events, 2)
+	require.EqualValues(t, 1, h.failures("main"))
+	require.EqualValues(t, 0, h.failures("archive"))
 }

@@ -21,6 +21,7 @@ type collectorConfig struct {
 	Exporters map[string]map[string]any `yaml:"exporters"`
 	Service   struct {
 		Pipelines map[string]pipeline `yaml:"pipelines"`
+		Telemetry map[string]any      `yaml:"telemetry"`
 	} `yaml:"service"`
 }
 
@@ -37,6 +38,19 @@ func TestConfigurationsKeepCalls(t *testing.T) {
 		for _, fault := range deliveryFaults(t, content) {
 			t.Errorf("%s: %s", filepath.Base(file), fault)
 		}
+	}
+}
+
+// A process that sends spans of its own to itself makes new ones by that, without end.
+func TestConfigurationsDoNotTraceThemselves(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "config", "*.yaml"))
+	require.NoError(t, err)
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var config collectorConfig
+		require.NoError(t, yaml.Unmarshal(content, &config))
+		require.NotContains(t, config.Service.Telemetry, "traces", filepath.Base(file))
 	}
 }
 

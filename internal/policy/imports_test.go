@@ -64,6 +64,7 @@ var importRules = []importRule{
 	{"internal/otlpwire", nil, "it knows how OTLP is written, not what Tracewright makes of it"},
 	{"internal/rawspans", []string{"internal/otlpwire"}, "how a request goes through a pipeline as it came; those at both ends know of it"},
 	{"internal/journal", nil, "a log knows bytes, not what they mean"},
+	{"internal/componenthealth", nil, "what components say of themselves, and who watches them reads"},
 	{"internal/tenant", nil, "one rule, used by what takes spans and what answers"},
 	{"internal/policy", nil, "rules about the tree"},
 	{"internal/testservers", nil, "servers of others, which know nothing of the product"},
@@ -87,14 +88,16 @@ var importRules = []importRule{
 	},
 	{
 		"extension/tracestoreextension",
-		[]string{"internal/conventions", "internal/tracestore", "internal/tracestore/pebblestore"},
+		[]string{"internal/componenthealth", "internal/conventions", "internal/tracestore", "internal/tracestore/pebblestore"},
 		"the only place that wires a backend in",
 	},
 	{"extension/rawspansextension", []string{"internal/rawspans"}, "it makes placeholders of requests and looks into nothing"},
 	{"extension/goruntimeextension", nil, "it sets the process and knows nothing of traces"},
 	{
 		"extension/tracequeryextension",
-		[]string{"internal/analysis", "internal/conventions", "internal/tenant", "internal/tracetree", "internal/tracestore"},
+		[]string{
+			"internal/analysis", "internal/componenthealth", "internal/conventions", "internal/tenant", "internal/tracetree", "internal/tracestore",
+		},
 		"queries read through the contract",
 	},
 	{"internal/tracegen", nil, "the traffic and its truth know nothing of the product that they check"},
@@ -149,6 +152,7 @@ var allowedOutside = map[string][]string{
 	"internal/analysis/rootcause":      {"go.opentelemetry.io/collector/pdata"},
 	"internal/analysis/servicegraph":   {"gonum.org/v1/gonum"},
 	"internal/analysis/statistics":     nil,
+	"internal/analysis/tracediff":      {"github.com/cespare/xxhash/v2"},
 	"internal/analysis/whatif":         nil,
 }
 

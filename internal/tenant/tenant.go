@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	// Claim is the attribute of an authenticator's data that binds a client to one tenant.
-	Claim = "tenant"
+	// Claim is the attribute of an authenticator's data that binds a client to one tenant. The oidc extension names the claims of a token
+	// with claimPrefix before them.
+	Claim       = "tenant"
+	claimPrefix = "claims."
 	// DefaultHeader is the header that names a request's tenant unless another one is configured.
 	DefaultHeader = "x-tracewright-tenant"
 	// maxBytes bounds a name that stands in every key of every store.
@@ -31,17 +33,16 @@ var (
 // Its errors wrap ErrClaim or ErrHeader; the same request will never do.
 func Of(auth client.AuthData, header string, values []string) (string, error) {
 	if auth != nil {
-		switch claim := auth.GetAttribute(Claim).(type) {
-		case nil:
-		case string:
-			return claim, check(claim, ErrClaim)
-		case []string:
-			if len(claim) == 1 {
-				return claim[0], check(claim[0], ErrClaim)
+		claim := auth.GetAttribute(Claim)
+		if claim == nil {
+			claim = auth.GetAttribute(claimPrefix + Claim)
+		}
+		if claim != nil {
+			name, ok := single(claim)
+			if !ok {
+				return "", ErrClaim
 			}
-			return "", ErrClaim
-		default:
-			return "", ErrClaim
+			return name, check(name, ErrClaim)
 		}
 	}
 	switch len(values) {
@@ -55,6 +56,24 @@ func Of(auth client.AuthData, header string, values []string) (string, error) {
 	default:
 		return "", fmt.Errorf("header %s: %w: it stands more than once", header, ErrHeader)
 	}
+}
+
+// single is the one text in a claim: a text, or a list of one; a list is []any where it comes from a token in JSON.
+func single(claim any) (name string, ok bool) {
+	switch claim := claim.(type) {
+	case string:
+		return claim, true
+	case []string:
+		if len(claim) == 1 {
+			return claim[0], true
+		}
+	case []any:
+		if len(claim) == 1 {
+			name, ok = claim[0].(string)
+			return name, ok
+		}
+	}
+	return "", false
 }
 
 func check(name string, kind error) error {

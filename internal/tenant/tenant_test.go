@@ -10,6 +10,19 @@ import (
 
 type claim struct{ value any }
 
+// oidcClaims are as the oidc extension has them.
+type oidcClaims map[string]any
+
+func (c oidcClaims) GetAttribute(name string) any {
+	key, ok := strings.CutPrefix(name, "claims.")
+	if !ok {
+		return nil
+	}
+	return c[key]
+}
+
+func (oidcClaims) GetAttributeNames() []string { return nil }
+
 func (c claim) GetAttribute(name string) any {
 	if name == Claim {
 		return c.value
@@ -39,6 +52,11 @@ func TestOf(t *testing.T) {
 		"claim of none":              {auth: claim{[]string{}}, values: []string{"blue"}, err: ErrClaim},
 		"claim of another type":      {auth: claim{7}, values: []string{"blue"}, err: ErrClaim},
 		"claim too long":             {auth: claim{strings.Repeat("x", 257)}, err: ErrClaim},
+		"claim of a token":           {auth: oidcClaims{"tenant": "red"}, values: []string{"blue"}, want: "red"},
+		"one claim of a token":       {auth: oidcClaims{"tenant": []any{"red"}}, values: []string{"blue"}, want: "red"},
+		"two claims of a token":      {auth: oidcClaims{"tenant": []any{"red", "blue"}}, err: ErrClaim},
+		"a number in a token":        {auth: oidcClaims{"tenant": []any{7}}, err: ErrClaim},
+		"a token without the claim":  {auth: oidcClaims{"sub": "ann"}, values: []string{"blue"}, want: "blue"},
 		"authenticator says nothing": {auth: claim{}, values: []string{"blue"}, want: "blue"},
 	} {
 		t.Run(name, func(t *testing.T) {

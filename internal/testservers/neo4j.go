@@ -35,7 +35,7 @@ func NewNeo4j(ctx context.Context, folder string) (*Neo4j, error) {
 	s := &Neo4j{Bolt: net.JoinHostPort("127.0.0.1", port)}
 	s.Process = Process{
 		name: "Neo4j",
-		command: func() *exec.Cmd {
+		command: func(ctx context.Context) *exec.Cmd {
 			args := []string{"-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}
 			for _, name := range []string{"nio", "io", "lang", "util.concurrent"} {
 				args = append(args, "--add-opens=java.base/java."+name+"=ALL-UNNAMED")
@@ -43,7 +43,7 @@ func NewNeo4j(ctx context.Context, folder string) (*Neo4j, error) {
 			args = append(args, "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
 				"-cp", filepath.Join(library, "classes")+":"+filepath.Join(library, "lib")+"/*",
 				"Neo4jServer", folder, port, Neo4jPassword)
-			return exec.Command("java", args...)
+			return exec.CommandContext(ctx, "java", args...)
 		},
 		// The password is set before it listens to others' knowledge: "ready" is printed last.
 		ready: func(ctx context.Context) error { return s.printed(ctx, s.Bolt, "ready\n") },

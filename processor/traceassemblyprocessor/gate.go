@@ -24,6 +24,13 @@ func (g *gate) start() {
 	g.open = !g.closed
 }
 
+// opened says whether the gate has been opened, or will not be any more.
+func (g *gate) opened() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.open || g.closed
+}
+
 func (g *gate) enter() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -111,12 +111,14 @@ func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces)
 		at, err := p.ledger.arrive(ctx, tenant, request, in.spans)
 		if err != nil {
 			p.telemetry.refused(refusedJournal)
+			p.health.refused(p.now(), err)
 			p.budget.drop(in.weight+in.shared, in.spans)
 			in.recycle()
 			return err
 		}
 		in.journaled(at)
 	}
+	p.health.taken()
 	p.telemetry.received(in.rejected.total())
 	p.telemetry.rejected(&in.rejected)
 	p.rejects.note(&in.rejected)
@@ -141,8 +143,10 @@ func requestBytes(td ptrace.Traces) (string, error) {
 
 func (p *assemblyProcessor) full() error {
 	p.telemetry.refused(refusedMemory)
-	return fmt.Errorf("trace_assembly is full: %d bytes are held and memory_limit_bytes is %d; send again later",
+	err := fmt.Errorf("trace_assembly is full: %d bytes are held and memory_limit_bytes is %d; send again later",
 		p.budget.held.Load(), p.cfg.MemoryLimitBytes)
+	p.health.refused(p.now(), err)
+	return err
 }
 
 // send gives every shard its batch. Shards never wait for the next consumer, so this waits only as long as they work.

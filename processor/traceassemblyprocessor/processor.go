@@ -29,6 +29,7 @@ type assemblyProcessor struct {
 	rejects   *rejectLog
 	calls     *conventions.Calls
 	senders   *senders
+	health    intakeHealth
 	epoch     time.Time // start of the processor's clock
 	next      consumer.Traces
 	fs        journal.FS // of the journal; nil for the operating system's
@@ -47,6 +48,7 @@ type assemblyProcessor struct {
 	working    sync.WaitGroup // workers of handOn
 	keeping    sync.WaitGroup // keeper
 	sweeping   sync.WaitGroup // ledger
+	reporting  sync.WaitGroup // health
 
 	stop    sync.Once
 	stopErr error
@@ -126,6 +128,7 @@ func (p *assemblyProcessor) Start(ctx context.Context, host component.Host) erro
 	} else {
 		p.gate.start()
 	}
+	p.reporting.Go(func() { p.health.run(p, host) })
 	p.registerInFlight(host)
 	return nil
 }
@@ -152,6 +155,7 @@ func (p *assemblyProcessor) shutdown(ctx context.Context) error {
 	defer p.cancel()
 	p.replaying.Wait() // it heeds that the gate closes; what it did not reach waits for the next start
 	p.sweeping.Wait()
+	p.reporting.Wait()
 	// Nobody sends to the shards any more, and neither they nor the builder wait for the next consumer.
 	for _, s := range p.shards {
 		close(s.in)

@@ -3,8 +3,10 @@
 //	go run ./test/bench assembly [flags]
 //	go run ./test/bench analysis [flags]
 //	go run ./test/bench store [flags]
+//	go run ./test/bench whole [flags]
+//	go run ./test/bench compare [flags]
 //
-// assembly and store start the built collector with one configuration after the other and send each the same traffic; analysis drives the
+// All but analysis start the built collector with one configuration after the other and send each the same traffic; analysis drives the
 // processor in its own process. All read the kernel's account of the process: what it does costs what the system paid for it,
 // garbage collection included. Make targets build the binaries that are started.
 package main
@@ -19,7 +21,9 @@ import (
 	"syscall"
 )
 
-const usageText = `usage: bench assembly [flags]     trace_assembly against otlp → nop and against contrib's processors
+const usageText = `usage: bench whole [flags]        the product, stage by stage: cost, tails, ten minutes at full rate
+       bench compare [flags]      the cost of two builds of the product, in turns
+       bench assembly [flags]     trace_assembly against otlp → nop and against contrib's processors
        bench analysis [flags]     trace_analysis against a processor that hands calls on, in this process
        bench store [flags]        the embedded store in the product: cost, disk, queries on many days
        bench COMMAND --help`
@@ -46,6 +50,10 @@ func run(ctx context.Context, args []string) error {
 		return errors.New(usageText)
 	}
 	switch command, args := args[0], args[1:]; command {
+	case "whole":
+		return whole(ctx, args)
+	case "compare":
+		return compare(ctx, args)
 	case "assembly":
 		return assembly(ctx, args)
 	case "analysis":

@@ -57,9 +57,9 @@ func TestParseHeap(t *testing.T) {
 }
 
 func TestParseSummary(t *testing.T) {
-	s, err := parseSummary("sent 405044 spans of 20000 traces in 6.02 s: 67272 spans/s, 219.4 MB in 972 requests, 3 retries, 0.82 CPU s per million spans\n")
+	s, err := parseSummary("sent 405044 spans of 20000 traces in 6.02 s: 67272 spans/s, 219.4 MB in 972 requests, 3 retries, answered in 4.2 ms (p50), 20.1 ms (p99), 0.82 CPU s per million spans\n")
 	require.NoError(t, err)
-	require.Equal(t, sending{spans: 405044, perS: 67272, retries: 3}, s)
+	require.Equal(t, sending{spans: 405044, traces: 20000, perS: 67272, retries: 3, p50: 4.2, p99: 20.1}, s)
 	_, err = parseSummary("nothing was sent")
 	require.ErrorContains(t, err, "nothing was sent")
 }

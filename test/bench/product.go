@@ -22,6 +22,9 @@ exporters: {nop: {}}
 service: {pipelines: {traces: {exporters: [nop]}}}
 `
 
+// productExtensions are those that config/tracewright.yaml starts.
+const productExtensions = "go_runtime, health_check, raw_spans, file_storage, trace_store, trace_query"
+
 // keepAll lets retention be longer than what is loaded.
 const keepAll = `
 extensions: {trace_store: {backends: {main: {pebble: {retention: 960h}}}}}
@@ -33,8 +36,8 @@ var productPorts = []string{
 	"TRACEWRIGHT_ZIPKIN_PORT", "TRACEWRIGHT_HEALTH_PORT", "TRACEWRIGHT_QUERY_PORT", "TRACEWRIGHT_METRICS_PORT",
 }
 
-// start starts the product; what overlay says replaces what the configuration says.
-func (p *product) start(ctx context.Context, overlay string) (*collector, error) {
+// start starts the product; what overlays say replaces what the configuration says. Empty ones say nothing.
+func (p *product) start(ctx context.Context, overlays ...string) (*collector, error) {
 	list, err := freePortList(ctx, len(productPorts))
 	if err != nil {
 		return nil, err
@@ -58,8 +61,11 @@ func (p *product) start(ctx context.Context, overlay string) (*collector, error)
 		return nil, err
 	}
 	arguments := []string{"--config", p.config}
-	if overlay != "" {
-		file := filepath.Join(p.data, "overlay.yaml")
+	for i, overlay := range overlays {
+		if overlay == "" {
+			continue
+		}
+		file := filepath.Join(p.data, fmt.Sprintf("overlay%d.yaml", i))
 		if err := os.WriteFile(file, []byte(overlay), 0o600); err != nil {
 			return nil, err
 		}
@@ -75,17 +81,35 @@ const (
 	idleTimeout = 5 * time.Minute
 )
 
-// settle waits until the pipeline is empty and nothing works any more, and answers the processor time used until then. stored says
-// whether the pipeline ends in the store.
-func (c *collector) settle(ctx context.Context, sent int64, stored bool) (time.Duration, error) {
+// drained says from the product's metrics whether a pipeline has handed on what it was sent.
+type drained func(m metrics) bool
+
+const assemblyMetrics = "processor_trace_assembly_"
+
+// received is a pipeline that ends before trace_assembly.
+func received(sent int64) drained {
+	return func(m metrics) bool { return int64(m["receiver_accepted_spans"]) >= sent }
+}
+
+// released is a pipeline that ends between trace_assembly and the store.
+func released(sent int64) drained {
+	return func(m metrics) bool {
+		return int64(m[assemblyMetrics+"spans_received"]) >= sent && m[assemblyMetrics+"spans_in_flight"] == 0
+	}
+}
+
+// stored is a pipeline that ends in the store.
+func stored(sent int64) drained {
+	return func(m metrics) bool {
+		return released(sent)(m) && int64(m[spansStored]+m[assemblyMetrics+"spans_duplicate"]) >= sent
+	}
+}
+
+// settle waits until the pipeline is empty and nothing works any more, and answers the processor time used until then.
+func (c *collector) settle(ctx context.Context, empty drained) (time.Duration, error) {
 	err := c.await(ctx, drainTimeout, "an empty pipeline", func() (bool, error) {
 		m, err := c.metrics(ctx)
-		if err != nil {
-			return false, err
-		}
-		const p = "processor_trace_assembly_"
-		return int64(m[p+"spans_received"]) >= sent && m[p+"spans_in_flight"] == 0 &&
-			(!stored || int64(m["extension_trace_store_spans"]+m[p+"spans_duplicate"]) >= sent), nil
+		return err == nil && empty(m), err
 	})
 	if err != nil {
 		return 0, err

@@ -138,8 +138,12 @@ func (b *bench) keepAllocations(ctx context.Context, c *collector, s *stage, rou
 }
 
 func (b *bench) profile(s *stage, round int, kind string) string {
-	name := strings.Join(strings.FieldsFunc(s.name, func(c rune) bool { return c == ' ' || c == '+' || c == '→' || c == ',' }), "-")
-	return filepath.Join(b.profiles, fmt.Sprintf("%s.%d.%s.pprof", name, round+1, kind))
+	return filepath.Join(b.profiles, fmt.Sprintf("%s.%d.%s.pprof", plainName(s.name), round+1, kind))
+}
+
+// plainName is a stage's name as part of a file's.
+func plainName(name string) string {
+	return strings.Join(strings.FieldsFunc(name, func(c rune) bool { return c == ' ' || c == '+' || c == '→' || c == ',' }), "-")
 }
 
 // interleave runs the stages one after the other, rounds times: what else the machine does meets all of them alike. It

@@ -27,14 +27,14 @@ func (b *storeBench) write(ctx context.Context) ([]measure, error) {
 	var with, without []reading
 	var onDisk float64
 	for round := range b.rounds {
-		for _, stored := range []bool{false, true} {
-			r, bytes, err := b.writeOnce(ctx, load, stored, stored && round == b.rounds-1)
+		for _, toStore := range []bool{false, true} {
+			r, bytes, err := b.writeOnce(ctx, load, toStore, toStore && round == b.rounds-1)
 			if err != nil {
 				return nil, err
 			}
 			fmt.Printf("round %d, store %-5v  %d spans, %.2f CPU s per million, %.0f spans/s, peak %d MiB, %d retries\n",
-				round+1, stored, r.spans, r.cpuPerMillion(), r.perS, r.peak>>20, r.retries)
-			if stored {
+				round+1, toStore, r.spans, r.cpuPerMillion(), r.perS, r.peak>>20, r.retries)
+			if toStore {
 				with, onDisk = append(with, r), bytes
 			} else {
 				without = append(without, r)
@@ -62,11 +62,11 @@ func (b *storeBench) write(ctx context.Context) ([]measure, error) {
 }
 
 // writeOnce is one run; onDisk is measured where measureDisk says so.
-func (b *storeBench) writeOnce(ctx context.Context, load traffic, stored, measureDisk bool) (r reading, onDisk float64, err error) {
+func (b *storeBench) writeOnce(ctx context.Context, load traffic, toStore, measureDisk bool) (r reading, onDisk float64, err error) {
 	err = b.inFolder(func(folder string) (err error) {
-		overlay := ""
-		if !stored {
-			overlay = withoutStore
+		overlay, empty := "", stored
+		if !toStore {
+			overlay, empty = withoutStore, released
 		}
 		c, err := b.product(folder).start(ctx, overlay)
 		if err != nil {
@@ -87,7 +87,7 @@ func (b *storeBench) writeOnce(ctx context.Context, load traffic, stored, measur
 			return err
 		}
 		last := time.Now()
-		after, err := c.settle(ctx, sent.spans, stored)
+		after, err := c.settle(ctx, empty(sent.spans))
 		if err != nil {
 			return err
 		}
@@ -135,7 +135,7 @@ func (b *storeBench) slowly(ctx context.Context) (made []measure, err error) {
 			return err
 		}
 		last := time.Now()
-		if _, err := c.settle(ctx, sent.spans, true); err != nil {
+		if _, err := c.settle(ctx, stored(sent.spans)); err != nil {
 			return err
 		}
 		onDisk, err := b.bytesASpan(ctx, c, folder, last)

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // traffic is what a collector is sent: tracegen's, the same in every run.
@@ -16,6 +17,9 @@ type traffic struct {
 	rate     float64 // traces a second; 0 for as fast as they are taken
 	reuse    int     // traces that are encoded, see tracegen --help
 	seed     uint64
+
+	batchDelay time.Duration // see tracegen --help; 0 for its default
+	expect     string        // file for the truth; may be empty
 }
 
 // sending is what tracegen says that it did.
@@ -23,12 +27,21 @@ type sending struct {
 	spans   int64
 	perS    float64 // spans a second
 	retries int64
+	// p50 and p99 are within how many milliseconds requests were answered.
+	p50, p99 float64
+	traces   int64
 }
 
 func (t traffic) send(ctx context.Context, port int) (sending, error) {
 	args := []string{
 		"--endpoint", fmt.Sprint("127.0.0.1:", port), "--total", strconv.Itoa(t.traces), "--seed", strconv.FormatUint(t.seed, 10),
 		"--rate", strconv.FormatFloat(t.rate, 'f', -1, 64), "--reuse", strconv.Itoa(t.reuse),
+	}
+	if t.batchDelay > 0 {
+		args = append(args, "--batch-delay", t.batchDelay.String())
+	}
+	if t.expect != "" {
+		args = append(args, "--expect", t.expect)
 	}
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, t.tracegen, args...)
@@ -42,12 +55,12 @@ func (t traffic) send(ctx context.Context, port int) (sending, error) {
 // parseSummary reads tracegen's last line.
 func parseSummary(line string) (s sending, err error) {
 	var (
-		traces, requests   int64
+		requests           int64
 		seconds, megabytes float64
 	)
 	// fmt's verbs read a number as far as it goes; a comma behind one ends it.
-	_, err = fmt.Sscanf(strings.TrimSpace(line), "sent %d spans of %d traces in %f s: %f spans/s, %f MB in %d requests, %d retries",
-		&s.spans, &traces, &seconds, &s.perS, &megabytes, &requests, &s.retries)
+	_, err = fmt.Sscanf(strings.TrimSpace(line), "sent %d spans of %d traces in %f s: %f spans/s, %f MB in %d requests, %d retries, answered in %f ms (p50), %f ms (p99)",
+		&s.spans, &s.traces, &seconds, &s.perS, &megabytes, &requests, &s.retries, &s.p50, &s.p99)
 	if err != nil {
 		return s, fmt.Errorf("read tracegen's summary %q: %w", line, err)
 	}

@@ -44,6 +44,7 @@ type segmentAnswer struct {
 type spanAnswer struct {
 	SpanID       string         `json:"span_id"`
 	ParentSpanID string         `json:"parent_span_id"`
+	Violations   []string       `json:"violations"`
 	Resource     int            `json:"resource"`
 	Service      string         `json:"service"`
 	Operation    string         `json:"operation"`

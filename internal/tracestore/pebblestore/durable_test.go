@@ -457,6 +457,7 @@ func TestBrokenDisk(t *testing.T) {
 	told := health.all()
 	require.Len(t, told, 1)
 	require.ErrorIs(t, told[0], broken)
+	require.ErrorIs(t, told[0], ErrFailed)
 	counts, err := spanCounts(t, store, traceID(1))
 	require.NoError(t, err)
 	require.Equal(t, []int{3}, counts)

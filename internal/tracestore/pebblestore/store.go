@@ -56,8 +56,8 @@ type Options struct {
 	Contrast *tracestore.ContrastAttributes
 	// Logger is told of changes of state; nil is silent.
 	Logger *zap.Logger
-	// OnHealth is called when writing begins to fail (with the reason), and with nil when it works again. It must not
-	// block. nil is allowed.
+	// OnHealth is called when writing begins to fail (with the reason), and with nil when it works again. A reason that is
+	// ErrFailed (errors.Is) comes last. It must not block. nil is allowed.
 	OnHealth func(error)
 	// Now is the clock, by default time.Now.
 	Now func() time.Time
@@ -77,6 +77,8 @@ type Keep struct {
 // Store is an opened folder of traces. It implements tracestore.Backend.
 type Store struct {
 	rollup.Reader // answers aggregates; it is answer
+
+	tails tracestore.Tails
 
 	options    Options
 	contrast   rollup.Contrast
@@ -126,7 +128,10 @@ type Store struct {
 	upkeep sync.WaitGroup // the goroutines of the store itself
 }
 
-var _ tracestore.Backend = (*Store)(nil)
+var (
+	_ tracestore.Backend = (*Store)(nil)
+	_ tracestore.Tailer  = (*Store)(nil)
+)
 
 // Open opens the folder, or makes it. Close releases it.
 func Open(options Options) (*Store, error) {
@@ -346,6 +351,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.cancel()
+	s.tails.Close()
 	s.disk.release()
 	s.inUse.Wait()
 	s.upkeep.Wait() // after the methods, which start some of it
@@ -367,10 +373,13 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// ErrFailed says that a store writes no more until it is opened anew.
+var ErrFailed = errors.New("the trace store stopped writing")
+
 // fail ends writing until the process starts again: an fsync failed, or Pebble says that it cannot go on. What was
 // acknowledged is on the disk, and what is stored can still be read.
 func (s *Store) fail(err error) {
-	err = fmt.Errorf("the trace store %s stopped writing after %w; see to the disk and restart", filepath.Clean(s.options.Path), err)
+	err = fmt.Errorf("%w: %s, after %w; see to the disk and restart", ErrFailed, filepath.Clean(s.options.Path), err)
 	if s.failure.CompareAndSwap(nil, &err) && s.ctx.Err() == nil { // closing lets held writes fail
 		s.options.Logger.Error("writing to the trace store failed for good", zap.Error(err))
 		s.options.OnHealth(err)

@@ -74,6 +74,7 @@ func Run(t *testing.T, open Open) {
 		{"deleting with an ended context", testDeleteContexts},
 		{"deleting between two pages", testDeletePaging},
 		{"deleters, readers and writers at once", testDeleteConcurrency},
+		{"a tail is told what is stored", testTail},
 		{"attribute keys and values", testCatalogue},
 		{"a catalogue of days and tenants", testCatalogueWindow},
 		{"a catalogue of hostile attributes", testCatalogueHostile},

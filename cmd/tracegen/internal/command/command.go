@@ -21,8 +21,13 @@ const (
 // Run runs tracegen with the arguments after its name and returns its exit code.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	run := generate
-	if len(args) > 0 && args[0] == "verify" {
-		run, args = verifyRun, args[1:]
+	if len(args) > 0 {
+		switch args[0] {
+		case "verify":
+			run, args = verifyRun, args[1:]
+		case "replay":
+			run, args = replayRun, args[1:]
+		}
 	}
 	err := run(ctx, args, stdout, stderr)
 	var usage *usageError

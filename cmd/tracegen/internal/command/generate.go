@@ -104,8 +104,9 @@ func summary(out io.Writer, r *send.Result, cpu float64) {
 		traces += cycle.Traces
 	}
 	seconds := r.Elapsed.Seconds()
-	fmt.Fprintf(out, "sent %d spans of %d traces in %.2f s: %.0f spans/s, %.1f MB in %d requests, %d retries",
-		r.Spans, traces, seconds, float64(r.Spans)/max(seconds, 1e-9), float64(r.Bytes)/1e6, r.Requests, r.Retries)
+	fmt.Fprintf(out, "sent %d spans of %d traces in %.2f s: %.0f spans/s, %.1f MB in %d requests, %d retries, answered in %.1f ms (p50), %.1f ms (p99)",
+		r.Spans, traces, seconds, float64(r.Spans)/max(seconds, 1e-9), float64(r.Bytes)/1e6, r.Requests, r.Retries,
+		r.Latency(0.5).Seconds()*1e3, r.Latency(0.99).Seconds()*1e3)
 	if cpu > 0 && r.Spans > 0 {
 		fmt.Fprintf(out, ", %.2f CPU s per million spans", cpu/float64(r.Spans)*1e6)
 	}

@@ -52,6 +52,7 @@ const usageText = `tracegen sends the traces of a simulated shop of 25 services 
 
   tracegen [flags]               send
   tracegen verify FILE [flags]   compare what --expect FILE says with Tracewright's answers (tracegen verify --help)
+  tracegen replay FILE… [flags]  send traces that others saved, of OTLP, Jaeger or Zipkin (tracegen replay --help)
 
 Examples:
   tracegen --total 20000 --expect e.jsonl                as fast as it is taken
@@ -162,12 +163,7 @@ func (o *options) validate(set map[string]bool) error {
 	check(o.shuffle >= 0, "--shuffle must not be negative")
 	check(o.tenants >= 0 && o.tenants <= 10_000, "--tenants must be between 0 and 10000")
 	check(o.giveUp >= 0, "--give-up must not be negative")
-	if o.endpoint == "" {
-		o.endpoint = "localhost:4317"
-		if o.protocol == send.HTTP {
-			o.endpoint = "localhost:4318"
-		}
-	}
+	o.endpoint = orDefault(o.endpoint, o.protocol)
 	if o.rate == 0 {
 		o.batchDelay = 0
 	}
@@ -219,4 +215,16 @@ func (o *options) tenantNames() []string {
 		names = append(names, fmt.Sprintf("tenant-%d", i+1))
 	}
 	return names
+}
+
+// orDefault is the endpoint, or where receivers of a protocol usually are.
+func orDefault(endpoint, protocol string) string {
+	switch {
+	case endpoint != "":
+		return endpoint
+	case protocol == send.HTTP:
+		return "localhost:4318"
+	default:
+		return "localhost:4317"
+	}
 }

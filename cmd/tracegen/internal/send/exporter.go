@@ -54,6 +54,12 @@ const (
 	requestTimeout = 30 * time.Second
 )
 
+// Send sends one request until it is taken, refused for good, or giveUp has passed.
+func Send(ctx context.Context, to Exporter, tenant string, body []byte, giveUp time.Duration) (rejected int64, err error) {
+	rejected, _, err = export(ctx, to, tenant, body, giveUp)
+	return rejected, err
+}
+
 // export sends a request until it is taken, refused for good, or giveUp has passed. It returns how often it repeated it.
 func export(ctx context.Context, to Exporter, tenant string, body []byte, giveUp time.Duration) (rejected int64, retries int, err error) {
 	began := time.Now()

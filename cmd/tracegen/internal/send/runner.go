@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/DataDog/sketches-go/ddsketch"
+
 	"github.com/tracewright/tracewright/internal/tracegen/schedule"
 	"github.com/tracewright/tracewright/internal/tracegen/wire"
 )
@@ -52,13 +54,32 @@ type Result struct {
 	Rejected, Failed int64
 	// Failure is the first error of a request that was not taken.
 	Failure error
+
+	latencies *ddsketch.DDSketch // seconds from the first try of a request that was taken to its answer
+}
+
+// sketchAccuracy is the relative error of a quantile.
+const sketchAccuracy = 0.01
+
+// Latency is the time within which a share of the requests that were taken had their answer, repetitions included; 0 where none was.
+func (r *Result) Latency(share float64) time.Duration {
+	seconds, err := r.latencies.GetValueAtQuantile(share)
+	if err != nil { // it is empty
+		return 0
+	}
+	return time.Duration(seconds * float64(time.Second))
 }
 
 // Run plays the segments, one goroutine for each exporter, and returns when everything is answered. It ends early with
 // the error of ctx, or with that of a request that could not be sent for as long as GiveUp: others would wait as long.
 func Run(ctx context.Context, segments []Segment, exporters []Exporter, options Options) (*Result, error) {
+	latencies, err := ddsketch.NewDefaultDDSketch(sketchAccuracy)
+	if err != nil {
+		return nil, err
+	}
 	r := &runner{
-		segments: segments, options: options, jobs: make(chan job, len(exporters)), result: Result{Started: time.Now()},
+		segments: segments, options: options, jobs: make(chan job, len(exporters)),
+		result: Result{Started: time.Now(), latencies: latencies},
 	}
 	ctx, r.cancel = context.WithCancelCause(ctx)
 	defer r.cancel(nil)
@@ -66,7 +87,7 @@ func Run(ctx context.Context, segments []Segment, exporters []Exporter, options 
 	for _, exporter := range exporters {
 		workers.Go(func() { r.work(ctx, exporter) })
 	}
-	err := r.dispatch(ctx)
+	err = r.dispatch(ctx)
 	close(r.jobs)
 	workers.Wait()
 	if err == nil && ctx.Err() != nil { // the last requests gave up
@@ -103,8 +124,11 @@ func (r *runner) work(ctx context.Context, exporter Exporter) {
 			tenant = r.options.Tenants[j.request.Tenant]
 		}
 		_ = j.request.Send(j.mask, j.origin, func(body []byte) error {
+			began := time.Now()
 			rejected, retries, err := export(ctx, exporter, tenant, body, r.options.GiveUp)
-			r.count(int64(j.request.Spans()), int64(len(body)), rejected, retries, err)
+			r.count(&answer{
+				spans: int64(j.request.Spans()), size: int64(len(body)), rejected: rejected, retries: retries, took: time.Since(began), err: err,
+			})
 			var gaveUp *RetryableError
 			if errors.As(err, &gaveUp) {
 				r.cancel(fmt.Errorf("gave up after %s: %w", r.options.GiveUp, err))
@@ -114,21 +138,30 @@ func (r *runner) work(ctx context.Context, exporter Exporter) {
 	}
 }
 
-func (r *runner) count(spans, size, rejected int64, retries int, err error) {
+// answer is how one request ended.
+type answer struct {
+	spans, size, rejected int64
+	retries               int
+	took                  time.Duration
+	err                   error
+}
+
+func (r *runner) count(a *answer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.result.Requests++
-	r.result.Retries += int64(retries)
-	if err != nil {
-		r.result.Failed += spans
+	r.result.Retries += int64(a.retries)
+	if a.err != nil {
+		r.result.Failed += a.spans
 		if r.result.Failure == nil {
-			r.result.Failure = fmt.Errorf("send a request: %w", err)
+			r.result.Failure = fmt.Errorf("send a request: %w", a.err)
 		}
 		return
 	}
-	r.result.Spans += spans
-	r.result.Bytes += size
-	r.result.Rejected += rejected
+	r.result.Spans += a.spans
+	r.result.Bytes += a.size
+	r.result.Rejected += a.rejected
+	_ = r.result.latencies.Add(a.took.Seconds()) // no time is beyond what the sketch takes
 }
 
 var errOver = errors.New("duration is over")

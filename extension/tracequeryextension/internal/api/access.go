@@ -19,20 +19,20 @@ func (h *handler) reading(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, err := h.ReadAuthenticator.Authenticate(r.Context(), r.Header)
 		if err != nil {
-			h.unauthorized(w, err)
+			h.unauthorized(w, r, err)
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 
-func (h *handler) unauthorized(w http.ResponseWriter, err error) {
+func (h *handler) unauthorized(w http.ResponseWriter, r *http.Request, err error) {
 	h.Logger.Debug("a request was not authenticated", zap.Error(err))
 	// RFC 9110 wants a challenge; the collector's authenticators for servers take bearer tokens.
 	w.Header().Set("WWW-Authenticate", "Bearer")
-	newProblem(http.StatusUnauthorized, fault{
+	h.refuse(w, r, refusedUnauthenticated, newProblem(http.StatusUnauthorized, fault{
 		Field: "Authorization", Detail: "missing or not accepted by the configured authenticator",
-	}).write(w)
+	}))
 }
 
 // tenant is the tenant that the request asks as.

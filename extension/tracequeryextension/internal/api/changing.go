@@ -1,10 +1,6 @@
 package api
 
-import (
-	"net"
-	"net/http"
-	"strings"
-)
+import "net/http"
 
 // changing lets a request pass that may change something. What a browser sends for the page of another site is refused first: a
 // page can reach a server on this machine, which has no authenticator. Then:
@@ -24,7 +20,9 @@ func (h *handler) changing(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := pages.Check(r); err != nil {
-			newProblem(http.StatusForbidden, fault{"Origin", "another site's page may not change anything: " + err.Error()}).write(w)
+			h.refuse(w, r, refusedOrigin, newProblem(http.StatusForbidden, fault{
+				"Origin", "another site's page may not change anything: " + err.Error(),
+			}))
 			return
 		}
 		guarded.ServeHTTP(w, r)
@@ -39,12 +37,15 @@ func (h *handler) manageAuthenticated(next http.Handler) http.Handler {
 			return
 		}
 		if h.ReadAuthenticator != nil {
-			if _, readErr := h.ReadAuthenticator.Authenticate(r.Context(), r.Header); readErr == nil {
-				newProblem(http.StatusForbidden, fault{"Authorization", "may read, but not change anything (manage_auth)"}).write(w)
+			if ctx, readErr := h.ReadAuthenticator.Authenticate(r.Context(), r.Header); readErr == nil {
+				h.noteClient(r.WithContext(ctx))
+				h.refuse(w, r, refusedForbidden, newProblem(http.StatusForbidden, fault{
+					"Authorization", "may read, but not change anything (manage_auth)",
+				}))
 				return
 			}
 		}
-		h.unauthorized(w, err)
+		h.unauthorized(w, r, err)
 	})
 }
 
@@ -52,26 +53,15 @@ func (h *handler) unguarded(next http.Handler) http.Handler {
 	return h.reading(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !h.Loopback:
-			newProblem(http.StatusForbidden, fault{
+			h.refuse(w, r, refusedForbidden, newProblem(http.StatusForbidden, fault{
 				Detail: "changes need manage_auth of trace_query, because it listens on an address that others reach",
-			}).write(w)
-		case !localName(r.Host):
-			newProblem(http.StatusForbidden, fault{
+			}))
+		case !loopbackName(r.Host):
+			h.refuse(w, r, refusedHost, newProblem(http.StatusForbidden, fault{
 				"Host", "without manage_auth changes are taken for localhost or a loopback address alone, not for " + r.Host,
-			}).write(w)
+			}))
 		default:
 			next.ServeHTTP(w, r)
 		}
 	}))
-}
-
-// localName says whether a Host header names this host by a name that nobody else can give.
-func localName(host string) bool {
-	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		name = h
-	}
-	name = strings.Trim(name, "[]")
-	ip := net.ParseIP(name)
-	return strings.EqualFold(name, "localhost") || ip != nil && ip.IsLoopback()
 }

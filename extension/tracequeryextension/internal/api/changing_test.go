@@ -12,9 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -112,9 +109,10 @@ func TestBrowsersOfOtherSites(t *testing.T) {
 			}
 		})
 	}
-	// With a token the name does not matter, the page does.
+	// With a token any name does that the server has; the page matters.
 	s := settings(&fakeStorage{})
 	s.ManageAuthenticator = tokens{"Bearer manager": {}}
+	s.AllowedHosts = []string{"traces.example"}
 	r := deleteTrace(knownID)
 	r.Host = "traces.example"
 	r.Header.Set("Authorization", "Bearer manager")
@@ -123,6 +121,7 @@ func TestBrowsersOfOtherSites(t *testing.T) {
 	require.Equal(t, "Origin", requireProblem(t, http.StatusForbidden, do(NewHandler(s), r)).Field)
 	// Reading stays open to pages that CORS lets through.
 	search := postSearch("{}")
+	search.Host = "traces.example"
 	search.Header.Set("Origin", "https://evil.example")
 	require.Equal(t, http.StatusOK, do(NewHandler(s), search).Code)
 }
@@ -198,21 +197,4 @@ func TestBackup(t *testing.T) {
 		require.Equal(t, "Content-Type", requireProblem(t, http.StatusUnsupportedMediaType, do(h, r)).Field)
 	}
 	require.Empty(t, dirs)
-}
-
-// TestChangesAreLogged: with who, what and from where, and without tokens.
-func TestChangesAreLogged(t *testing.T) {
-	core, logs := observer.New(zapcore.InfoLevel)
-	s := settings(nil)
-	s.Logger = zap.New(core)
-	s.ManageAuthenticator = tokens{"Bearer manager": {"subject": "ann", "raw": "secret"}}
-	s.Service.Storage = func() (tracestore.Backend, error) { return backuper{}, nil }
-	r := postBackup(`{"name": "copy"}`)
-	r.Header.Set("Authorization", "Bearer manager")
-	require.Equal(t, http.StatusCreated, do(NewHandler(s), r).Code)
-	entries := logs.FilterMessage("made a backup on request").All()
-	require.Len(t, entries, 1)
-	require.Equal(t, map[string]any{
-		"path": filepath.FromSlash("/backups/copy"), "bytes": int64(42), "client": r.RemoteAddr, "subject": "ann",
-	}, entries[0].ContextMap())
 }

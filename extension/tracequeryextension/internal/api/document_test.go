@@ -14,17 +14,25 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/pipeline"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/analysis/tracediff"
+	"github.com/tracewright/tracewright/internal/componenthealth"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tenant"
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/memstore"
 )
 
 // document is the served document as a validator reads it.
@@ -63,7 +71,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 		}
 	}
 	require.ElementsMatch(t, documented, served)
-	require.Len(t, served, 11)
+	require.Len(t, served, len(operationRequests))
 }
 
 // walk visits each schema of the document once.
@@ -81,6 +89,7 @@ func walk(doc *openapi3.T, visit func(name string, schema *openapi3.Schema)) {
 			descend(name+"."+member, schema.Properties[member])
 		}
 		descend(name+"[]", schema.Items)
+		descend(name+"{}", schema.AdditionalProperties.Schema)
 		for _, one := range slices.Concat(schema.OneOf, schema.AnyOf, schema.AllOf) {
 			descend(name, one)
 		}
@@ -116,8 +125,7 @@ func TestDocumentSaysWhatIsInEveryObject(t *testing.T) {
 			require.True(t, *free.Has)
 			return
 		}
-		require.NotEmpty(t, schema.Properties, name)
-		require.Nil(t, free.Schema, name)
+		require.NotEqual(t, len(schema.Properties) > 0, free.Schema != nil, name)
 		require.True(t, free.Has == nil || !*free.Has, name)
 	})
 }
@@ -168,6 +176,32 @@ func TestDocumentSpeaksAsTheCode(t *testing.T) {
 	require.EqualValues(t, analysis.MaxErrorPath, *doc.Components.Schemas["ErrorOrigin"].Value.Properties["path"].Value.MaxItems)
 	require.EqualValues(t, analysis.MaxFindings, *doc.Components.Schemas["Trace"].Value.Properties["findings"].Value.MaxItems)
 	require.EqualValues(t, analysis.MaxFindingSpans, *doc.Components.Schemas["Finding"].Value.Properties["span_ids"].Value.MaxItems)
+	kinds = nil
+	for _, kind := range query.RemarkKinds {
+		kinds = append(kinds, string(kind))
+	}
+	require.Equal(t, kinds, texts(doc.Components.Schemas["TraceRemark"].Value.Properties["kind"].Value.Enum))
+	require.EqualValues(t, tracediff.MaxPath, *doc.Components.Schemas["Difference"].Value.Properties["path"].Value.MaxItems)
+	for _, path := range []string{"/traces/{id}", "/traces/{id}/compare", "/traces/services"} {
+		for _, p := range doc.Paths.Value(path).Get.Parameters {
+			switch p.Value.Name {
+			case "limit":
+				requireBounds(t, p.Value.Schema.Value, 1, maxDifferences, defaultDifferences)
+			case "span_limit":
+				requireBounds(t, p.Value.Schema.Value, 1, maxSpanLimit, defaultSpanLimit)
+			case "span_offset":
+				requireBounds(t, p.Value.Schema.Value, 0, maxSpanOffset, 0)
+			case "focus":
+				require.EqualValues(t, maxNameLength, *p.Value.Schema.Value.MaxLength)
+			case "depth":
+				if path == "/traces/services" {
+					requireBounds(t, p.Value.Schema.Value, 0, maxFocusDepth, defaultFocusDepth)
+				} else {
+					require.EqualValues(t, maxSpanDepth, *p.Value.Schema.Value.Max)
+				}
+			}
+		}
+	}
 	require.Equal(t, tenant.DefaultHeader, doc.Components.Parameters["Tenant"].Value.Name)
 
 	search := doc.Components.Schemas["SearchRequest"].Value.Properties
@@ -243,7 +277,7 @@ func newChecker(t *testing.T) *checker {
 	t.Helper()
 	doc := document(t)
 	walk(doc, func(_ string, schema *openapi3.Schema) {
-		if schema.Type.Is("object") && schema.AdditionalProperties.Has == nil {
+		if free := schema.AdditionalProperties; schema.Type.Is("object") && free.Has == nil && free.Schema == nil {
 			no := false
 			schema.AdditionalProperties.Has = &no
 		}
@@ -260,7 +294,8 @@ func (c *checker) check(t *testing.T, r *http.Request, response *httptest.Respon
 		item = c.doc.Paths.Value(path)
 	}
 	if item == nil {
-		path, parameters = "/traces/{id}", map[string]string{"id": strings.TrimPrefix(path, "/traces/")}
+		id, below, _ := strings.Cut(strings.TrimPrefix(path, "/traces/"), "/")
+		path, parameters = strings.TrimSuffix("/traces/{id}/"+below, "/"), map[string]string{"id": id}
 		item = c.doc.Paths.Value(path)
 	}
 	operation := item.GetOperation(r.Method)
@@ -289,17 +324,25 @@ func TestAnswersFitTheDocument(t *testing.T) {
 	requests := func() []*http.Request {
 		return []*http.Request{
 			get("/openapi.yaml"), get("/traces/" + knownID), postSearch("{}"), get("/traces/services"), get("/traces/operations"),
-			get("/traces/performance"), get("/traces/dependencies"),
+			get("/traces/performance"), get("/traces/dependencies"), get("/traces/" + knownID + "/compare?with=" + knownID),
 			get("/traces/attributes"), get("/traces/attributes/http.route/values"), deleteTrace(knownID),
 		}
 	}
 	ask(shop, requests()...)
+	ask(testHandler(&fakeStorage{}), get("/traces/"+knownID+"/compare?with=usual"))
+	ask(shop, operationRequests["tailTraces"]())
 	shop = storedHandler(t, storedShop()) // the last request has deleted the trace
 	ask(shop, deleteTrace(strings.Repeat("a", 32)))
 	ask(shop, get("/traces/dependencies?service=orders&from=frontend&to=inventory"), get("/traces/performance?limit=1"))
-	ask(shop, get("/traces/"+knownID+"?format=otlp"), get("/traces/operations?limit=1"), get("/traces/services?service=orders"),
+	ask(shop, get("/traces/"+knownID+"?format=otlp"), get("/traces/"+knownID+"?format=jaeger"), get("/traces/"+knownID+"?format=zipkin"),
+		get("/traces/"+knownID+"?fields=summary"), get("/traces/"+knownID+"?span_id=0000000000000003&depth=1"),
+		get("/traces/"+knownID+"?span_offset=4"), get("/traces/services?focus=orders&depth=0"), get("/traces/operations?limit=1"), get("/traces/services?service=orders"),
 		get("/traces/"+strings.Repeat("a", 32)), postSearch(`{"limit": 1}`))
 	ask(testHandler(stores(retriedTrace)), get("/traces/"+knownID))
+	askToFollow(t, ask)
+	requests = func(those func() []*http.Request) func() []*http.Request {
+		return func() []*http.Request { return append(those(), get("/traces/live")) } // which does not end where it begins
+	}(requests)
 	for _, r := range requests() { // 400
 		r.URL.RawQuery = "nonsense=1&x=2"
 		ask(shop, r)
@@ -321,6 +364,17 @@ func TestAnswersFitTheDocument(t *testing.T) {
 			c.check(t, r, response)
 		}
 	}
+	for _, request := range operationRequests {
+		r := request()
+		r.Host = "evil.example"
+		ask(shop, r) // 403
+		s := settings(&fakeStorage{})
+		s.Limits = Limits{RatePerClient: 1e-3, BurstPerClient: 1}
+		busy := NewHandler(s)
+		do(busy, request())
+		ask(busy, request()) // 429
+	}
+	askForHealth(t, ask)
 	askForBackups(t, ask)
 	h := &handler{Settings: settings(nil)}
 	ask(h.recovered(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a bug") })), get("/openapi.yaml"))
@@ -338,6 +392,37 @@ func TestAnswersFitTheDocument(t *testing.T) {
 			}
 		}
 	}
+}
+
+// askToFollow asks in every way that has an answer of its own and an end.
+func askToFollow(t *testing.T, ask func(h http.Handler, requests ...*http.Request)) {
+	t.Helper()
+	ask(testHandler(&fakeStorage{}), get("/traces/live")) // which cannot
+	s := settings(nil)
+	store := memstore.New(time.Hour, time.Now)
+	s.Service.Storage = func() (tracestore.Backend, error) { return store, nil }
+	for range query.MaxTenantTails {
+		tail, err := s.Service.Tail("", &tracestore.Conditions{})
+		require.NoError(t, err)
+		defer tail.Close()
+	}
+	ask(NewHandler(s), get("/traces/live"))
+}
+
+// askForHealth asks while everything is well, while spans are refused, and when a restart is due.
+func askForHealth(t *testing.T, ask func(h http.Handler, requests ...*http.Request)) {
+	t.Helper()
+	s := settings(nil)
+	h := NewHandler(s)
+	ask(h, get("/healthz"), get("/healthz?x=1"), get("/readyz"), get("/readyz?x=1"))
+	s.Health.Running(true)
+	s.Health.Note(
+		componentstatus.NewInstanceID(component.MustNewID("otlp"), component.KindReceiver, pipeline.NewID(pipeline.SignalTraces)),
+		componenthealth.NeedsRestart(errors.New("broken")))
+	s.Health.Note(
+		componentstatus.NewInstanceID(component.MustNewID("zipkin"), component.KindReceiver, pipeline.NewID(pipeline.SignalTraces)),
+		componentstatus.NewEvent(componentstatus.StatusOK))
+	ask(h, get("/healthz"), get("/readyz"))
 }
 
 // askForBackups asks for a backup in every way that has an answer of its own.

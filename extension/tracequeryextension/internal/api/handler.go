@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -12,6 +13,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/health"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
@@ -27,10 +30,22 @@ type Settings struct {
 	// ManageAuthenticator is asked for requests that change something, in place of ReadAuthenticator. nil lets everybody change who
 	// may read, but only while Loopback.
 	ManageAuthenticator extensionauth.Server
+	// AllowedHosts are the names, besides localhost, by which requests may name the server; "*" allows any.
+	AllowedHosts []string
+	// Limits bounds how many requests are served.
+	Limits Limits
+	// Health knows how the process does.
+	Health *health.Watch
+	// Telemetry counts requests.
+	Telemetry *metadata.TelemetryBuilder
 	// Loopback says that nobody reaches the server from another host.
 	Loopback bool
 	// TrustedOrigins are those of pages, besides the server's own, from which browsers may send changes.
 	TrustedOrigins []string
+	// Stopping is closed when the server stops, so that answers without an end end; nil never is.
+	Stopping <-chan struct{}
+	// Links lead from traces and spans to other systems; nil for none.
+	Links *Links
 	// BackupDir is the folder below which backups are made; empty allows none.
 	BackupDir string
 }
@@ -42,7 +57,10 @@ const statusClientClosedRequest = 499
 // handler has the handlers of all operations.
 type handler struct {
 	Settings
-	now func() time.Time
+	now     func() time.Time
+	hosts   hosts
+	limiter *limiter
+	changes atomic.Int64 // that were asked for, for the audit
 }
 
 var _ openapi.Handlers = (*handler)(nil)
@@ -51,17 +69,19 @@ var _ openapi.Handlers = (*handler)(nil)
 func NewHandler(settings Settings) http.Handler { return newHandler(settings, time.Now) }
 
 func newHandler(settings Settings, now func() time.Time) http.Handler {
-	h := &handler{Settings: settings, now: now}
+	h := &handler{
+		Settings: settings, now: now, hosts: newHosts(settings.AllowedHosts), limiter: newLimiter(settings.Limits, time.Now),
+	}
 	routes := h.newRouter()
 	openapi.Register(routes, h)
-	return gzhttp.GzipHandler(h.recovered(routes))
+	return gzhttp.GzipHandler(safe(h.recovered(routes)))
 }
 
 // recovered answers 500 where a handler panics, and cuts the connection where the answer had begun, so that a client never
 // takes half an answer for a whole one.
 func (h *handler) recovered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := &beginning{ResponseWriter: w}
+		answer := &recorder{ResponseWriter: w}
 		defer func() {
 			p := recover()
 			if p == nil {
@@ -72,29 +92,13 @@ func (h *handler) recovered(next http.Handler) http.Handler {
 			}
 			h.Logger.Error("a query panicked", zap.Any("panic", p), zap.String("method", r.Method),
 				zap.String("path", r.URL.Path), zap.ByteString("stack", debug.Stack()))
-			if began.began {
+			if answer.status != 0 {
 				panic(http.ErrAbortHandler)
 			}
 			newProblem(http.StatusInternalServerError, fault{Detail: "a fault in Tracewright; its log has the details"}).write(w)
 		}()
-		next.ServeHTTP(began, r)
+		next.ServeHTTP(answer, r)
 	})
-}
-
-// beginning remembers whether an answer has begun.
-type beginning struct {
-	http.ResponseWriter
-	began bool
-}
-
-func (b *beginning) WriteHeader(status int) {
-	b.began = true
-	b.ResponseWriter.WriteHeader(status)
-}
-
-func (b *beginning) Write(p []byte) (int, error) {
-	b.began = true
-	return b.ResponseWriter.Write(p)
 }
 
 // writeFailure answers for an error of the query service.
@@ -118,6 +122,11 @@ func (h *handler) writeFailure(w http.ResponseWriter, r *http.Request, err error
 	case errors.Is(err, tracestore.ErrClosed):
 		w.Header().Set("Retry-After", "1")
 		newProblem(http.StatusServiceUnavailable, fault{Detail: "the trace storage is starting or stopping; try again"}).write(w)
+	case errors.Is(err, query.ErrMemory):
+		w.Header().Set("Retry-After", "1")
+		h.refuse(w, r, refusedMemory, newProblem(http.StatusServiceUnavailable, fault{
+			Detail: err.Error() + " (limits::max_total_trace_bytes); try again",
+		}))
 	default:
 		h.Logger.Error("a query failed", zap.String("path", r.URL.Path), zap.Error(err))
 		newProblem(http.StatusInternalServerError, fault{Detail: "the trace storage failed; Tracewright's log has the details"}).write(w)

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"regexp"
 
-	"go.opentelemetry.io/collector/client"
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
@@ -29,20 +28,7 @@ func (h *handler) DeleteTrace(w http.ResponseWriter, r *http.Request) {
 		h.writeFailure(w, r, err)
 		return
 	}
-	h.audit(r, "deleted a trace on request", zap.String("tenant", tenant), zap.Stringer("trace_id", id))
-	setSafeHeaders(w.Header())
 	w.WriteHeader(http.StatusNoContent)
-}
-
-// audit logs a change with who made it: the address, and the subject where the authenticator tells one.
-func (h *handler) audit(r *http.Request, what string, fields ...zap.Field) {
-	fields = append(fields, zap.String("client", r.RemoteAddr))
-	if auth := client.FromContext(r.Context()).Auth; auth != nil {
-		if subject, ok := auth.GetAttribute("subject").(string); ok && subject != "" {
-			fields = append(fields, zap.String("subject", subject))
-		}
-	}
-	h.Logger.Info(what, fields...)
 }
 
 // backupName is what the document says of a backup's name: one folder, and not a hidden one.
@@ -59,6 +45,7 @@ func (h *handler) CreateBackup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	dir := filepath.Join(h.BackupDir, name)
+	note(r.Context(), zap.String("path", dir))
 	bytes, err := h.Service.Backup(r.Context(), dir)
 	switch {
 	case errors.Is(err, fs.ErrExist):
@@ -71,7 +58,7 @@ func (h *handler) CreateBackup(w http.ResponseWriter, r *http.Request) {
 		h.writeFailure(w, r, err)
 		return
 	}
-	h.audit(r, "made a backup on request", zap.String("path", dir), zap.Int64("bytes", bytes))
+	note(r.Context(), zap.Int64("bytes", bytes))
 	writeJSON(w, http.StatusCreated, "application/json", openapi.Backup{Path: dir, Bytes: bytes})
 }
 

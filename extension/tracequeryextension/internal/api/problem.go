@@ -59,19 +59,13 @@ func writeJSON(w http.ResponseWriter, status int, contentType string, value any)
 	header := w.Header()
 	header.Set("Content-Type", contentType)
 	header.Set("Content-Length", strconv.Itoa(body.Len()))
-	setSafeHeaders(header)
 	w.WriteHeader(status)
 	_, _ = body.WriteTo(w) // what fails is the connection: nobody is left to tell
-}
-
-// setSafeHeaders sets what every answer has: it is what it says it is, and answers of a live system are not kept by caches.
-func setSafeHeaders(header http.Header) {
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Cache-Control", "no-store")
 }
 
 // WriteServerProblem answers for the server around the handler (confighttp), which finds bodies whose compression it
 // cannot undo.
 func WriteServerProblem(w http.ResponseWriter, _ *http.Request, message string, status int) {
+	setSafeHeaders(w.Header())
 	newProblem(status, fault{Field: "Content-Encoding", Detail: message}).write(w)
 }

@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 )
 
 // reservedSegments are first segments below /traces/ that belong to endpoints to come and are never ids.
@@ -17,21 +19,21 @@ type router struct {
 	mux      *http.ServeMux
 	routes   map[string]route // by path, as patterns of the mux
 	notFound http.Handler
-	// reading and changing stand before the operations that read and those that change something.
-	reading, changing func(next http.Handler) http.Handler
+	// guard stands before every operation, and before what is none.
+	guard func(route openapi.Route, serve http.Handler) http.Handler
 }
 
 // route is the handlers of one path by method.
 type route map[string]http.Handler
 
-// readingPosts read although they are sent by POST. Whatever else is not GET changes something.
-var readingPosts = []string{"/traces/search"}
+// nowhere is what is asked for that is no operation.
+var nowhere = openapi.Route{ID: "none", Access: openapi.AccessRead}
 
 // newRouter makes a router that knows no operation yet. Every request has to satisfy the authenticator, where there is one,
 // before it is told anything.
 func (h *handler) newRouter() *router {
-	t := &router{mux: http.NewServeMux(), routes: make(map[string]route), reading: h.reading, changing: h.changing}
-	t.notFound = t.reading(http.HandlerFunc(notFound))
+	t := &router{mux: http.NewServeMux(), routes: make(map[string]route), guard: h.guard}
+	t.notFound = t.guard(nowhere, http.HandlerFunc(notFound))
 	for _, segment := range reservedSegments {
 		t.mux.Handle("/traces/"+segment, t.notFound)
 	}
@@ -39,22 +41,17 @@ func (h *handler) newRouter() *router {
 	return t
 }
 
-// HandleFunc implements openapi.Router for patterns of a method and a path. HEAD comes with GET.
-func (t *router) HandleFunc(pattern string, serve func(http.ResponseWriter, *http.Request)) {
-	method, target, _ := strings.Cut(pattern, " ")
-	handlers, known := t.routes[target]
+// Handle implements openapi.Router. HEAD comes with GET.
+func (t *router) Handle(operation openapi.Route, serve http.HandlerFunc) {
+	handlers, known := t.routes[operation.Path]
 	if !known {
 		handlers = make(route)
-		t.routes[target] = handlers
-		t.mux.Handle(target, t.dispatch(handlers))
+		t.routes[operation.Path] = handlers
+		t.mux.Handle(operation.Path, t.dispatch(handlers, operation.Access))
 	}
-	if method != http.MethodGet && !slices.Contains(readingPosts, target) {
-		handlers[method] = t.changing(http.HandlerFunc(serve))
-		return
-	}
-	handlers[method] = t.reading(http.HandlerFunc(serve))
-	if method == http.MethodGet {
-		handlers[http.MethodHead] = handlers[method]
+	handlers[operation.Method] = t.guard(operation, serve)
+	if operation.Method == http.MethodGet {
+		handlers[http.MethodHead] = handlers[http.MethodGet]
 	}
 }
 
@@ -68,9 +65,12 @@ func (t *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t.mux.ServeHTTP(w, r)
 }
 
-// dispatch finds the handler of a path by the request's method.
-func (t *router) dispatch(handlers route) http.Handler {
-	other := t.reading(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+// dispatch finds the handler of a path by the request's method. Others are told which there are, with the access that the first needs, but
+// change nothing.
+func (t *router) dispatch(handlers route, first openapi.Access) http.Handler {
+	wrong := nowhere
+	wrong.Access = min(first, openapi.AccessRead)
+	other := t.guard(wrong, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		allow := strings.Join(slices.Sorted(maps.Keys(handlers)), ", ")
 		w.Header().Set("Allow", allow)
 		newProblem(http.StatusMethodNotAllowed, fault{Detail: "allowed here: " + allow}).write(w)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -23,7 +22,6 @@ const (
 	maxListed = 64
 	// maxConditions bounds all conditions of a search together, and so what it costs per span.
 	maxConditions = 128
-	maxRegex      = 4096 // bytes
 )
 
 var (
@@ -145,12 +143,7 @@ func setOperand(c *tracestore.AttributeCondition, value *openapi.Scalar) (err er
 		if !ok {
 			return errors.New("must be a string that holds a regular expression")
 		}
-		if len(text) > maxRegex {
-			return fmt.Errorf("must not be longer than %d bytes", maxRegex)
-		}
-		if c.Regex, err = regexp.Compile(text); err != nil {
-			return fmt.Errorf("must be a regular expression in RE2 syntax: %w", err)
-		}
+		c.Regex, err = compileRegex(text)
 	default:
 		c.Text, err = scalarText(*value)
 	}

@@ -11,10 +11,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.uber.org/zap"
 
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/health"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
@@ -131,12 +134,24 @@ func settings(s *fakeStorage) Settings {
 			Storage:  func() (tracestore.Backend, error) { return s, nil },
 			InFlight: new(query.InFlight),
 			Timeout:  10 * time.Second,
+			Memory:   query.Memory{PerRequest: 1 << 20, Total: 1 << 20},
 		},
+		Telemetry:    nopTelemetry(),
+		Health:       new(health.Watch),
 		Logger:       zap.NewNop(),
 		TenantHeader: tenantHeader,
+		AllowedHosts: []string{"example.com"}, // of httptest
 		Loopback:     true,
 		BackupDir:    "/backups",
 	}
+}
+
+func nopTelemetry() *metadata.TelemetryBuilder {
+	builder, err := metadata.NewTelemetryBuilder(componenttest.NewNopTelemetrySettings())
+	if err != nil {
+		panic(err)
+	}
+	return builder
 }
 
 func testHandler(s *fakeStorage) http.Handler {
@@ -219,6 +234,18 @@ func requireProblem(t *testing.T, status int, response *httptest.ResponseRecorde
 
 func requireSafe(t *testing.T, response *httptest.ResponseRecorder) {
 	t.Helper()
-	require.Equal(t, "nosniff", response.Header().Get("X-Content-Type-Options"))
-	require.Equal(t, "no-store", response.Header().Get("Cache-Control"))
+	for _, header := range safeHeaders {
+		require.Equal(t, []string{header[1]}, response.Header().Values(header[0]))
+	}
+}
+
+func storageOf(backend tracestore.Backend) func() (tracestore.Backend, error) {
+	return func() (tracestore.Backend, error) { return backend, nil }
+}
+
+func parsedID(t *testing.T) pcommon.TraceID {
+	t.Helper()
+	id, err := parseTraceID(knownID)
+	require.NoError(t, err)
+	return id
 }

@@ -14,7 +14,7 @@ import (
 
 // decodeStrict reads data, one JSON object, into target, a pointer to a struct. It takes what encoding/json would let
 // pass as a fault of the member's path: unknown and repeated members, names in another case, null, a fraction for an
-// integer, and anything behind the object. All faults are reported; a syntax error ends the reading.
+// integer, and anything behind the object. The first maxFaults faults are reported; a syntax error ends the reading.
 //
 // Members are pointers or slices, so that what was not given is nil. A member of type any takes a string, a number or a
 // boolean: a string, json.Number or bool.
@@ -25,6 +25,9 @@ func decodeStrict(data []byte, target any) []fault {
 	d := &strictDecoder{json: json.NewDecoder(bytes.NewReader(data))}
 	d.json.UseNumber()
 	err := d.value("", reflect.ValueOf(target).Elem())
+	if errors.Is(err, errEnough) {
+		return d.faults
+	}
 	if err == nil {
 		if _, err = d.json.Token(); errors.Is(err, io.EOF) {
 			return d.faults
@@ -50,16 +53,26 @@ type strictDecoder struct {
 // maxNesting bounds how deep a body is read: a type may hold itself.
 const maxNesting = 64
 
-// maxFaults keeps the answer to a body of garbage small.
-const maxFaults = 20
+const (
+	// maxFaults is after how many faults reading ends, so that the answer to a body of garbage is small, and soon made.
+	maxFaults = 20
+	// maxElements is how many elements of a list are read. What a list may really have is less.
+	maxElements = 10_000
+)
 
-func (d *strictDecoder) fault(path, detail string) {
-	if len(d.faults) < maxFaults {
-		d.faults = append(d.faults, fault{path, detail})
+// errEnough ends the reading of a body of which enough is known.
+var errEnough = errors.New("enough faults")
+
+// fault notes what is wrong. The error is nil, or errEnough.
+func (d *strictDecoder) fault(path, detail string) error {
+	d.faults = append(d.faults, fault{path, detail})
+	if len(d.faults) >= maxFaults {
+		return errEnough
 	}
+	return nil
 }
 
-// value reads the next value into v, no deeper than maxNesting. The error is one of syntax.
+// value reads the next value into v, no deeper than maxNesting. The error is one of syntax, or errEnough.
 func (d *strictDecoder) value(path string, v reflect.Value) error {
 	token, err := d.json.Token()
 	if err != nil {
@@ -72,7 +85,9 @@ func (d *strictDecoder) value(path string, v reflect.Value) error {
 	d.depth++
 	defer func() { d.depth-- }()
 	if _, opens := token.(json.Delim); opens && d.depth > maxNesting {
-		d.fault(path, fmt.Sprintf("is nested more than %d deep", maxNesting))
+		if err := d.fault(path, fmt.Sprintf("is nested more than %d deep", maxNesting)); err != nil {
+			return err
+		}
 		return d.skip(token)
 	}
 	switch {
@@ -82,7 +97,9 @@ func (d *strictDecoder) value(path string, v reflect.Value) error {
 		return d.array(path, v)
 	}
 	if err := setScalar(v, token); err != nil {
-		d.fault(path, err.Error())
+		if err := d.fault(path, err.Error()); err != nil {
+			return err
+		}
 		return d.skip(token)
 	}
 	return nil
@@ -100,11 +117,9 @@ func (d *strictDecoder) object(path string, v reflect.Value) error {
 		field, known := fieldNamed(v, name)
 		switch {
 		case !known:
-			d.fault(at, "unknown field; known: "+strings.Join(fieldNames(v.Type()), ", "))
-			err = d.skipNext()
+			err = d.skipWith(at, "unknown field; known: "+strings.Join(fieldNames(v.Type()), ", "))
 		case seen[name]:
-			d.fault(at, "stands more than once")
-			err = d.skipNext()
+			err = d.skipWith(at, "stands more than once")
 		default:
 			err = d.value(at, field)
 		}
@@ -120,6 +135,10 @@ func (d *strictDecoder) object(path string, v reflect.Value) error {
 func (d *strictDecoder) array(path string, v reflect.Value) error {
 	v.Set(reflect.MakeSlice(v.Type(), 0, 0)) // an empty array was given too
 	for i := 0; d.json.More(); i++ {
+		if i == maxElements {
+			_ = d.fault(path, fmt.Sprintf("has more than %d elements", maxElements))
+			return errEnough
+		}
 		v.Set(reflect.Append(v, reflect.Zero(v.Type().Elem())))
 		if err := d.value(fmt.Sprintf("%s[%d]", path, i), v.Index(i)); err != nil {
 			return err
@@ -129,7 +148,11 @@ func (d *strictDecoder) array(path string, v reflect.Value) error {
 	return err
 }
 
-func (d *strictDecoder) skipNext() error {
+// skipWith notes a fault of the next value and passes it over.
+func (d *strictDecoder) skipWith(path, detail string) error {
+	if err := d.fault(path, detail); err != nil {
+		return err
+	}
 	token, err := d.json.Token()
 	if err != nil {
 		return err

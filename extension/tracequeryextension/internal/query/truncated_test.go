@@ -12,7 +12,7 @@ import (
 
 // A trace whose releases never end is read until it is too large, and says so. A release of any size is read whole.
 func TestTraceTooLargeToRead(t *testing.T) {
-	padding := strings.Repeat("x", maxTraceBytes/2-1000) // two are just below the limit
+	padding := strings.Repeat("x", defaultTraceBytes/2-1000) // two are just below the limit
 	for name, test := range map[string]struct {
 		releases, want int
 		truncated      bool

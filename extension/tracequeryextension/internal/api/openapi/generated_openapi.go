@@ -54,10 +54,43 @@ const (
 	CategoryStorage           Category = "storage"
 )
 
+// Defines values for ComponentHealthKind.
+const (
+	ComponentHealthKindConnector ComponentHealthKind = "connector"
+	ComponentHealthKindExporter  ComponentHealthKind = "exporter"
+	ComponentHealthKindExtension ComponentHealthKind = "extension"
+	ComponentHealthKindProcessor ComponentHealthKind = "processor"
+	ComponentHealthKindReceiver  ComponentHealthKind = "receiver"
+)
+
+// Defines values for ComponentHealthStatus.
+const (
+	ComponentHealthStatusFatalError       ComponentHealthStatus = "fatal_error"
+	ComponentHealthStatusOk               ComponentHealthStatus = "ok"
+	ComponentHealthStatusPermanentError   ComponentHealthStatus = "permanent_error"
+	ComponentHealthStatusRecoverableError ComponentHealthStatus = "recoverable_error"
+	ComponentHealthStatusStarting         ComponentHealthStatus = "starting"
+	ComponentHealthStatusStopped          ComponentHealthStatus = "stopped"
+	ComponentHealthStatusStopping         ComponentHealthStatus = "stopping"
+)
+
+// Defines values for DifferenceOnlyIn.
+const (
+	DifferenceOnlyInOther DifferenceOnlyIn = "other"
+	DifferenceOnlyInTrace DifferenceOnlyIn = "trace"
+)
+
 // Defines values for EdgeUnansweredReason.
 const (
 	EdgeUnansweredReasonContextLost  EdgeUnansweredReason = "context_lost"
 	EdgeUnansweredReasonSpansMissing EdgeUnansweredReason = "spans_missing"
+)
+
+// Defines values for HealthAnswerStatus.
+const (
+	HealthAnswerStatusDegraded HealthAnswerStatus = "degraded"
+	HealthAnswerStatusFailing  HealthAnswerStatus = "failing"
+	HealthAnswerStatusOk       HealthAnswerStatus = "ok"
 )
 
 // Defines values for NodeKind.
@@ -110,7 +143,14 @@ const (
 
 // Defines values for GetTraceParamsFormat.
 const (
-	GetTraceParamsFormatOtlp GetTraceParamsFormat = "otlp"
+	GetTraceParamsFormatJaeger GetTraceParamsFormat = "jaeger"
+	GetTraceParamsFormatOtlp   GetTraceParamsFormat = "otlp"
+	GetTraceParamsFormatZipkin GetTraceParamsFormat = "zipkin"
+)
+
+// Defines values for GetTraceParamsFields.
+const (
+	GetTraceParamsFieldsSummary GetTraceParamsFields = "summary"
 )
 
 // AttributeCondition defines model for AttributeCondition.
@@ -209,6 +249,43 @@ type Bottleneck struct {
 // Category What a span does, by the semantic conventions.
 type Category string
 
+// ComparedTrace defines model for ComparedTrace.
+type ComparedTrace struct {
+	TraceID TraceID   `json:"trace_id"`
+	Entry   Operation `json:"entry"`
+
+	// Start RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	Start          Instant `json:"start"`
+	RootDurationNS int64   `json:"root_duration_ns"`
+	SpanCount      int     `json:"span_count"`
+	ErrorCount     int     `json:"error_count"`
+
+	// Complete As in `completeness` of the trace. Of traces that are not, what is missing seems to differ.
+	Complete bool `json:"complete"`
+}
+
+// ComparisonAnswer defines model for ComparisonAnswer.
+type ComparisonAnswer struct {
+	Trace ComparedTrace  `json:"trace"`
+	With  *ComparedTrace `json:"with,omitempty"`
+	Usual *UsualTrace    `json:"usual,omitempty"`
+
+	// Message What differs most, in plain words.
+	Message string `json:"message"`
+
+	// DifferenceNS `root_duration_ns` of the trace less that of the other.
+	DifferenceNS int64        `json:"difference_ns"`
+	Differences  []Difference `json:"differences"`
+
+	// More How many further differences there are.
+	More int `json:"more"`
+
+	// OtherContributionNS What these contribute.
+	OtherContributionNS int64 `json:"other_contribution_ns"`
+}
+
 // Completeness How far the answer can be trusted.
 type Completeness struct {
 	// Spans Spans in the window.
@@ -233,6 +310,35 @@ type Completeness struct {
 	// OtherShare Of all spans.
 	OtherShare float64 `json:"other_share"`
 }
+
+// ComponentHealth defines model for ComponentHealth.
+type ComponentHealth struct {
+	// Component Its id in the configuration.
+	Component string              `json:"component"`
+	Kind      ComponentHealthKind `json:"kind"`
+
+	// Pipelines Left out for extensions.
+	Pipelines []string `json:"pipelines,omitempty"`
+
+	// Status As the collector has it. Of the errors the first goes away by itself, the second when somebody has done something, the third ends
+	// the process.
+	Status ComponentHealthStatus `json:"status"`
+
+	// Since RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	Since Instant `json:"since"`
+
+	// Reason Why it fails; left out unless it does.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// ComponentHealthKind defines model for ComponentHealth.Kind.
+type ComponentHealthKind string
+
+// ComponentHealthStatus As the collector has it. Of the errors the first goes away by itself, the second when somebody has done something, the third ends
+// the process.
+type ComponentHealthStatus string
 
 // Condition Holds on a trace: everything that is set. An empty one holds on every trace. Conditions may be nested 16 deep, those on spans
 // included; a request may hold 128 of them, attributes included.
@@ -314,6 +420,36 @@ type Dependency struct {
 	Callees int64 `json:"callees"`
 }
 
+// Difference One path. Counts and times are sums over its spans; of a usual trace, means.
+type Difference struct {
+	// Path From the root down to the spans, the last 32 steps.
+	Path []Operation `json:"path"`
+
+	// PathLength How many steps there are.
+	PathLength int `json:"path_length"`
+
+	// OnlyIn Where all its spans are; left out where there are some in both.
+	OnlyIn *DifferenceOnlyIn `json:"only_in,omitempty"`
+
+	// ContributionNS `critical_path_ns` less `other_critical_path_ns`: what it adds to the difference.
+	ContributionNS int64 `json:"contribution_ns"`
+
+	// CriticalPathNS Time for which the request waited for these spans themselves.
+	CriticalPathNS      int64   `json:"critical_path_ns"`
+	OtherCriticalPathNS int64   `json:"other_critical_path_ns"`
+	Calls               float64 `json:"calls"`
+	OtherCalls          float64 `json:"other_calls"`
+
+	// Errors Spans that failed.
+	Errors          float64 `json:"errors"`
+	OtherErrors     float64 `json:"other_errors"`
+	SelfTimeNS      int64   `json:"self_time_ns"`
+	OtherSelfTimeNS int64   `json:"other_self_time_ns"`
+}
+
+// DifferenceOnlyIn Where all its spans are; left out where there are some in both.
+type DifferenceOnlyIn string
+
 // Duration A duration of at least 0, in numbers with the units ns, us, ms, s, m, h; at most 292 years.
 //
 // Examples: 250ms, 1.5s, 1m30s
@@ -350,6 +486,9 @@ type Edge struct {
 
 	// Errors Those that failed.
 	Errors int64 `json:"errors"`
+
+	// CallsPerSecond `calls` in the time of the window that is over.
+	CallsPerSecond float64 `json:"calls_per_second"`
 
 	// Unanswered Calls of the parent for which the child, which does send spans, has none. They are not among `calls`.
 	Unanswered int64 `json:"unanswered"`
@@ -436,6 +575,20 @@ type Fault struct {
 	Detail string `json:"detail"`
 }
 
+// HealthAnswer defines model for HealthAnswer.
+type HealthAnswer struct {
+	// Status `degraded`: a component reports an error, but the question is answered with yes. `failing`: it is answered with no, with status
+	// 503.
+	Status HealthAnswerStatus `json:"status"`
+
+	// Components Who says what, in the order of the data; left out for clients that may not read traces.
+	Components []ComponentHealth `json:"components,omitempty"`
+}
+
+// HealthAnswerStatus `degraded`: a component reports an error, but the question is answered with yes. `failing`: it is answered with no, with status
+// 503.
+type HealthAnswerStatus string
+
 // Instant RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
 //
 // Examples: 2026-01-02T15:04:05.678000000Z
@@ -499,6 +652,9 @@ type OperationStatistics struct {
 
 	// Errors Those that failed.
 	Errors int64 `json:"errors"`
+
+	// CallsPerSecond `calls` in the time of the window that is over.
+	CallsPerSecond float64 `json:"calls_per_second"`
 
 	// P50Ns Median duration; left out where none is known.
 	P50Ns *int64 `json:"p50_ns,omitempty"`
@@ -701,6 +857,9 @@ type ServiceNode struct {
 	// Errors Those that failed.
 	Errors int64 `json:"errors"`
 
+	// CallsPerSecond `calls` in the time of the window that is over.
+	CallsPerSecond float64 `json:"calls_per_second"`
+
 	// P50Ns Median duration of the calls; left out without calls.
 	P50Ns *int64 `json:"p50_ns,omitempty"`
 	P95Ns *int64 `json:"p95_ns,omitempty"`
@@ -843,6 +1002,21 @@ type TraceSummary struct {
 	Bottleneck *Bottleneck `json:"bottleneck,omitempty"`
 }
 
+// UsualTrace defines model for UsualTrace.
+type UsualTrace struct {
+	// Traces How many traces are in the mean.
+	Traces int64 `json:"traces"`
+
+	// Errors Those with a span that failed.
+	Errors int64 `json:"errors"`
+
+	// MeanNS Their mean duration.
+	MeanNS int64 `json:"mean_ns"`
+
+	// Window What was really asked of the storage; the end is exclusive.
+	Window Window `json:"window"`
+}
+
 // ViolationCount defines model for ViolationCount.
 type ViolationCount struct {
 	// Violation The rule, as in a span's `violations`.
@@ -911,14 +1085,23 @@ type InternalError = Problem
 // MayNotChange An error by RFC 9457.
 type MayNotChange = Problem
 
+// NoTail An error by RFC 9457.
+type NoTail = Problem
+
 // NotImplemented An error by RFC 9457.
 type NotImplemented = Problem
+
+// NothingToCompare An error by RFC 9457.
+type NothingToCompare = Problem
 
 // Timeout An error by RFC 9457.
 type Timeout = Problem
 
 // TooLarge An error by RFC 9457.
 type TooLarge = Problem
+
+// TooManyRequests An error by RFC 9457.
+type TooManyRequests = Problem
 
 // TraceNotFound An error by RFC 9457.
 type TraceNotFound = Problem
@@ -986,6 +1169,24 @@ type GetDependenciesParams struct {
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
+// TailTracesParams defines parameters for TailTraces.
+type TailTracesParams struct {
+	// Service Of the span.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Operation Of the span.
+	Operation *string `form:"operation,omitempty" json:"operation,omitempty"`
+
+	// Errors Whether the span failed.
+	Errors *bool `form:"errors,omitempty" json:"errors,omitempty"`
+
+	// MinDuration Of the span, inclusive.
+	MinDuration *Duration `form:"min_duration,omitempty" json:"min_duration,omitempty"`
+
+	// MinTraceDuration Of the trace, inclusive.
+	MinTraceDuration *Duration `form:"min_trace_duration,omitempty" json:"min_trace_duration,omitempty"`
+}
+
 // GetOperationsParams defines parameters for GetOperations.
 type GetOperationsParams struct {
 	// Start The first time of release that counts; before `end`. The answer is of whole minutes, see its `window`.
@@ -1043,18 +1244,56 @@ type GetServicesParams struct {
 	// Environment Only spans of this `deployment.environment.name`; empty for those that name none. Left out, all of them together.
 	Environment *Environment `form:"environment,omitempty" json:"environment,omitempty"`
 
-	// Service Only this service, its callers and what it calls.
+	// Service Only this service, its callers and what it calls. Not together with `focus`.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Focus Only the neighbourhood of this service, or of a database, queue or external host; what is `depth` calls away at most.
+	Focus *string `form:"focus,omitempty" json:"focus,omitempty"`
+
+	// Depth How many calls away from `focus`, up and down. 0 is the service alone.
+	Depth *int `form:"depth,omitempty" json:"depth,omitempty"`
 }
 
 // GetTraceParams defines parameters for GetTrace.
 type GetTraceParams struct {
 	// Format Leave it out for the trace explained.
 	Format *GetTraceParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// Fields `summary` leaves out the spans and their resources, and bounds what is left. Not together with the parameters below.
+	Fields *GetTraceParamsFields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// SpanID Only this span and what is below it.
+	SpanID *string `form:"span_id,omitempty" json:"span_id,omitempty"`
+
+	// Depth How many levels below `span_id`, or below the roots; 0 is these alone. Left out, all. `child_count` says what is left out.
+	Depth *int `form:"depth,omitempty" json:"depth,omitempty"`
+
+	// SpanOffset How many spans to leave out before the first, in the order of the answer.
+	SpanOffset *int `form:"span_offset,omitempty" json:"span_offset,omitempty"`
+
+	// SpanLimit The most spans of a window. It holds too where only another of these four parameters is given; without any, there is no
+	// limit.
+	SpanLimit *int `form:"span_limit,omitempty" json:"span_limit,omitempty"`
 }
 
 // GetTraceParamsFormat defines parameters for GetTrace.
 type GetTraceParamsFormat string
+
+// GetTraceParamsFields defines parameters for GetTrace.
+type GetTraceParamsFields string
+
+// CompareTracesParams defines parameters for CompareTraces.
+type CompareTracesParams struct {
+	// With The id of another trace, or `usual`.
+	With *string `form:"with,omitempty" json:"with,omitempty"`
+
+	// Environment What is usual in this `deployment.environment.name`; empty for spans that name none. Left out, in all of them together. Only
+	// with `with=usual`.
+	Environment *string `form:"environment,omitempty" json:"environment,omitempty"`
+
+	// Limit The most differences to answer.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
 
 // CreateBackupJSONRequestBody defines body for CreateBackup for application/json ContentType.
 type CreateBackupJSONRequestBody = BackupRequest
@@ -1067,9 +1306,15 @@ type Handlers interface {
 	// CreateBackup Copy the storage while it is used
 	// (POST /admin/backup)
 	CreateBackup(w http.ResponseWriter, r *http.Request)
+	// GetLiveness Whether the process should be started again
+	// (GET /healthz)
+	GetLiveness(w http.ResponseWriter, r *http.Request)
 	// GetDocument This document
 	// (GET /openapi.yaml)
 	GetDocument(w http.ResponseWriter, r *http.Request)
+	// GetReadiness Whether spans can be sent
+	// (GET /readyz)
+	GetReadiness(w http.ResponseWriter, r *http.Request)
 	// GetAttributes The keys of attributes, those met most first
 	// (GET /traces/attributes)
 	GetAttributes(w http.ResponseWriter, r *http.Request)
@@ -1079,6 +1324,9 @@ type Handlers interface {
 	// GetDependencies The graph of services, measured
 	// (GET /traces/dependencies)
 	GetDependencies(w http.ResponseWriter, r *http.Request)
+	// TailTraces Traces as they are stored
+	// (GET /traces/live)
+	TailTraces(w http.ResponseWriter, r *http.Request)
 	// GetOperations The operations of the services, with their times
 	// (GET /traces/operations)
 	GetOperations(w http.ResponseWriter, r *http.Request)
@@ -1097,24 +1345,46 @@ type Handlers interface {
 	// GetTrace One trace, explained
 	// (GET /traces/{id})
 	GetTrace(w http.ResponseWriter, r *http.Request)
+	// CompareTraces What makes a trace longer or shorter than another one, or than usual
+	// (GET /traces/{id}/compare)
+	CompareTraces(w http.ResponseWriter, r *http.Request)
 }
 
-// Router takes routes by patterns as http.ServeMux has them.
+// Router takes the routes of operations.
 type Router interface {
-	HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request))
+	Handle(route Route, serve http.HandlerFunc)
 }
 
-// Register registers the routes of all operations.
+// Register registers the routes of all operations. What each needs is the security that the document says.
 func Register(router Router, handlers Handlers) {
-	router.HandleFunc("POST /admin/backup", handlers.CreateBackup)
-	router.HandleFunc("GET /openapi.yaml", handlers.GetDocument)
-	router.HandleFunc("DELETE /traces/{id}", handlers.DeleteTrace)
-	router.HandleFunc("GET /traces/{id}", handlers.GetTrace)
-	router.HandleFunc("GET /traces/attributes", handlers.GetAttributes)
-	router.HandleFunc("GET /traces/attributes/{key}/values", handlers.GetAttributeValues)
-	router.HandleFunc("GET /traces/dependencies", handlers.GetDependencies)
-	router.HandleFunc("GET /traces/operations", handlers.GetOperations)
-	router.HandleFunc("GET /traces/performance", handlers.GetPerformance)
-	router.HandleFunc("POST /traces/search", handlers.SearchTraces)
-	router.HandleFunc("GET /traces/services", handlers.GetServices)
+	router.Handle(Route{ID: "createBackup", Method: "POST", Path: "/admin/backup",
+		Access: AccessManage}, handlers.CreateBackup)
+	router.Handle(Route{ID: "getLiveness", Method: "GET", Path: "/healthz",
+		Access: AccessOpen}, handlers.GetLiveness)
+	router.Handle(Route{ID: "getDocument", Method: "GET", Path: "/openapi.yaml",
+		Access: AccessRead}, handlers.GetDocument)
+	router.Handle(Route{ID: "getReadiness", Method: "GET", Path: "/readyz",
+		Access: AccessOpen}, handlers.GetReadiness)
+	router.Handle(Route{ID: "deleteTrace", Method: "DELETE", Path: "/traces/{id}",
+		Access: AccessManage}, handlers.DeleteTrace)
+	router.Handle(Route{ID: "getTrace", Method: "GET", Path: "/traces/{id}",
+		Access: AccessRead}, handlers.GetTrace)
+	router.Handle(Route{ID: "compareTraces", Method: "GET", Path: "/traces/{id}/compare",
+		Access: AccessRead}, handlers.CompareTraces)
+	router.Handle(Route{ID: "getAttributes", Method: "GET", Path: "/traces/attributes",
+		Access: AccessRead}, handlers.GetAttributes)
+	router.Handle(Route{ID: "getAttributeValues", Method: "GET", Path: "/traces/attributes/{key}/values",
+		Access: AccessRead}, handlers.GetAttributeValues)
+	router.Handle(Route{ID: "getDependencies", Method: "GET", Path: "/traces/dependencies",
+		Access: AccessRead}, handlers.GetDependencies)
+	router.Handle(Route{ID: "tailTraces", Method: "GET", Path: "/traces/live",
+		Access: AccessRead}, handlers.TailTraces)
+	router.Handle(Route{ID: "getOperations", Method: "GET", Path: "/traces/operations",
+		Access: AccessRead}, handlers.GetOperations)
+	router.Handle(Route{ID: "getPerformance", Method: "GET", Path: "/traces/performance",
+		Access: AccessRead}, handlers.GetPerformance)
+	router.Handle(Route{ID: "searchTraces", Method: "POST", Path: "/traces/search",
+		Access: AccessRead}, handlers.SearchTraces)
+	router.Handle(Route{ID: "getServices", Method: "GET", Path: "/traces/services",
+		Access: AccessRead}, handlers.GetServices)
 }
