@@ -21,7 +21,7 @@ type Config struct {
 var _ component.Config = (*Config)(nil)
 
 func createDefaultConfig() component.Config {
-	return &Config{GCPercent: 200, MemoryLimitPercentage: 55}
+	return &Config{GCPercent: 120, MemoryLimitPercentage: 55}
 }
 
 // Validate says what is wrong with the configuration.

@@ -248,7 +248,7 @@ func (t *traceTest) matchRow(row *Summary) bool {
 		(t.Entry.Service == "" || t.Entry.Service == row.Entry.Service) &&
 			(t.Entry.Operation == "" || t.Entry.Operation == row.Entry.Operation) &&
 			(t.Outcome == "" || t.Outcome == row.Outcome) &&
-			durationWithin(time.Duration(row.Duration), t.MinDuration, t.MaxDuration) &&
+			DurationWithin(time.Duration(row.Duration), t.MinDuration, t.MaxDuration) &&
 			t.Spans.holds(row.SpanCount) && t.Errors.holds(row.ErrorCount)
 }
 

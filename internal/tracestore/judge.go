@@ -11,7 +11,8 @@ const (
 	Yes
 )
 
-func verdict(holds bool) Verdict {
+// VerdictOf is Yes or No.
+func VerdictOf(holds bool) Verdict {
 	if holds {
 		return Yes
 	}
@@ -178,7 +179,7 @@ func (t *traceTest) judge(facts *Facts) Verdict {
 	switch {
 	case t.rowless:
 	case facts.Row != nil:
-		v = verdict(t.matchRow(facts.Row))
+		v = VerdictOf(t.matchRow(facts.Row))
 	default:
 		v = min(Maybe, facts.token(t.entryService), facts.token(t.entryOperation), facts.token(t.outcome), t.within(facts.Most))
 	}

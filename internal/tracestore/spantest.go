@@ -94,7 +94,7 @@ func (t *spanTest) match(f *Filter, span *tracetree.Span) bool {
 	if t.Errors != nil && (span.Status().Code() == ptrace.StatusCodeError) != *t.Errors {
 		return false
 	}
-	if (t.MinDuration > 0 || t.MaxDuration > 0) && !durationWithin(SpanDuration(span.Span), t.MinDuration, t.MaxDuration) {
+	if (t.MinDuration > 0 || t.MaxDuration > 0) && !DurationWithin(SpanDuration(span.Span), t.MinDuration, t.MaxDuration) {
 		return false
 	}
 	if t.Operation != "" && span.Name() != t.Operation && !textIs(span.Attributes(), conventions.AttrOperation, t.Operation) {
@@ -169,9 +169,11 @@ func (c *AttributeCondition) holds(value pcommon.Value, found bool) bool {
 		return c.Regex != nil && c.Regex.MatchString(text(value))
 	}
 	n, ok := number(value)
-	if !ok {
-		return false
-	}
+	return ok && c.Compares(n)
+}
+
+// Compares says whether a number is below or above the condition's, as its operator asks; false for operators that compare none.
+func (c *AttributeCondition) Compares(n float64) bool {
 	switch c.Op {
 	case OpLess:
 		return n < c.Number
@@ -200,7 +202,8 @@ func DurationBetween(startTime, endTime pcommon.Timestamp) time.Duration {
 	return time.Duration(max(0, end-start))
 }
 
-func durationWithin(d, shortest, longest time.Duration) bool {
+// DurationWithin says whether a duration is within bounds; 0, and what is below, bounds nothing.
+func DurationWithin(d, shortest, longest time.Duration) bool {
 	return (shortest <= 0 || d >= shortest) && (longest <= 0 || d <= longest)
 }
 

@@ -4,19 +4,21 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
-// collected is a release as the encoder wants it: what pdata has, gathered in one pass, with its size. Its slices are reused; its strings are
-// pdata's until it is cleared.
+// collected is a release as the encoder wants it: what pdata has, gathered in one pass, with its size. Its slices are reused; strings in them,
+// and behind their ends, are pdata's until letGo.
 type collected struct {
 	groups  []group
 	spans   []spanRecord
 	subs    []subRecord // events and links
 	values  []value
+	filled  struct{ spans, subs, values int } // how far the slices were filled since letGo
 	any     anyWriter
 	scratch []byte
 	size    int // of the release as OTLP
@@ -40,7 +42,7 @@ type spanRecord struct {
 	start, end    uint64
 	name          string
 	service       *text
-	values        section
+	values        values
 	events, links section
 	dropped       [3]uint32
 }
@@ -53,21 +55,36 @@ type subRecord struct {
 	spanID  uint64
 	flags   uint32
 	dropped uint32
-	values  section
+	values  values
 }
 
-func (c *collected) clear() {
-	clear(c.spans)
-	clear(c.subs)
-	clear(c.values)
-	c.groups, c.spans, c.subs, c.values, c.size = c.groups[:0], reuse(c.spans), reuse(c.subs), reuse(c.values), 0
-	c.scratch = reuse(c.scratch)
+// reset empties the slices.
+func (c *collected) reset() {
+	c.spans, c.subs, c.values = rewind(c.spans, &c.filled.spans), rewind(c.subs, &c.filled.subs), rewind(c.values, &c.filled.values)
+	c.groups, c.size, c.scratch = c.groups[:0], 0, reuse(c.scratch)
+}
+
+func rewind[T any](list []T, filled *int) []T {
+	*filled = max(*filled, len(list))
+	if list = reuse(list); list == nil {
+		*filled = 0
+	}
+	return list
+}
+
+// letGo forgets the strings of pdata.
+func (c *collected) letGo() {
+	c.reset()
+	clear(c.spans[:c.filled.spans])
+	clear(c.subs[:c.filled.subs])
+	clear(c.values[:c.filled.values])
+	c.filled.spans, c.filled.subs, c.filled.values = 0, 0, 0
 }
 
 // collect fills e.release.
 func (e *Encoder) collect(release *tracetree.Release) error {
 	c := &e.release
-	c.clear()
+	c.reset()
 	for i := range release.Spans {
 		span := &release.Spans[i]
 		newResource := i == 0 || span.Resource != release.Spans[i-1].Resource
@@ -113,12 +130,13 @@ func (c *collected) measure() int {
 // span collects a span and answers its size.
 func (c *collected) span(s *tracetree.Span, service *text) int {
 	id, parent := s.SpanID(), s.ParentSpanID()
-	r := spanRecord{
+	c.spans = append(c.spans, spanRecord{
 		shape: shape{record: recordSpan, kind: uint32(s.Kind()), status: uint32(s.Status().Code()), flags: s.Flags()},
 		id:    binary.BigEndian.Uint64(id[:]), parent: binary.BigEndian.Uint64(parent[:]),
 		start: uint64(s.StartTimestamp()), end: uint64(s.EndTimestamp()), name: s.Name(), service: service,
 		dropped: [3]uint32{s.DroppedAttributesCount(), s.DroppedEventsCount(), s.DroppedLinksCount()},
-	}
+	})
+	r := &c.spans[len(c.spans)-1]
 	state, message := s.TraceState().AsRaw(), s.Status().Message()
 	size := idSize(16, s.TraceID().IsEmpty()) + idSize(8, id.IsEmpty()) + idSize(8, parent.IsEmpty()) +
 		nonEmptySize(state) + nonEmptySize(r.name) + numberSize(uint64(int32(r.kind))) + fixedSize(r.start) + fixedSize(r.end) +
@@ -165,20 +183,30 @@ func (c *collected) span(s *tracetree.Span, service *text) int {
 	if r.dropped != [3]uint32{} {
 		r.bits |= hasDropped
 	}
-	c.spans = append(c.spans, r)
 	return size
 }
 
 // attributes collects attributes and answers their size as fields. State and message, where they are not empty, become values of
 // their own.
-func (c *collected) attributes(attrs pcommon.Map, state, message string) (section, int) {
-	from, size := int32(len(c.values)), 0
+func (c *collected) attributes(attrs pcommon.Map, state, message string) (values, int) {
+	n := attrs.Len()
+	from, size := len(c.values), 0
+	list := slices.Grow(c.values, n+2)[:from+n]
+	of := values{section: section{int32(from), int32(from + n)}}
+	at := from
 	for key, v := range attrs.All() {
-		x := value{key: key, kind: kindOf(v)}
+		x := &list[at]
+		at++
+		x.key, x.kind = key, kindOf(v)
 		body := 0
 		switch x.kind {
 		case kindString:
 			x.s = v.Str()
+			if len(x.s) <= smallBody && len(key) <= smallBody && len(key) > 0 {
+				size += smallSize + len(key) + len(x.s)
+				of.note(len(key), kindString)
+				continue
+			}
 			body = fieldSize(len(x.s))
 		case kindInt:
 			x.number = uint64(v.Int())
@@ -187,6 +215,7 @@ func (c *collected) attributes(attrs pcommon.Map, state, message string) (sectio
 			x.number = math.Float64bits(v.Double())
 			body = 1 + 8
 		case kindBool:
+			x.number = 0
 			if v.Bool() {
 				x.number = 1
 			}
@@ -197,15 +226,39 @@ func (c *collected) attributes(attrs pcommon.Map, state, message string) (sectio
 			body = len(x.s)
 		}
 		size += fieldSize(keyValueSize(key, body))
-		c.values = append(c.values, x)
+		of.note(len(key), x.kind)
 	}
+	c.values = list
 	if state != "" {
-		c.values = append(c.values, value{kind: kindState, s: state})
+		c.note(&of, value{kind: kindState, s: state})
 	}
 	if message != "" {
-		c.values = append(c.values, value{kind: kindMessage, s: message})
+		c.note(&of, value{kind: kindMessage, s: message})
 	}
-	return section{from, int32(len(c.values))}, size
+	return of, size
+}
+
+// A key and a string of at most smallBody bytes have lengths of one byte all the way out: smallSize is the four fields' tags and lengths.
+const (
+	smallBody = 60
+	smallSize = 8
+)
+
+// note adds a value behind the attributes.
+func (c *collected) note(of *values, v value) {
+	c.values = append(c.values, v)
+	of.to++
+	of.note(0, v.kind)
+}
+
+// values are the attributes of a record. Their hash is of what is the same for all records of an operation: the lengths and kinds of keys.
+type values struct {
+	section
+	hash uint64
+}
+
+func (v *values) note(length int, k kind) {
+	v.hash = (v.hash ^ uint64(length) ^ uint64(k)<<32) * 0x9e3779b97f4a7c15
 }
 
 func idSize(n int, empty bool) int {

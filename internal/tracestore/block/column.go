@@ -149,7 +149,7 @@ func (e *Encoder) putString(c *column, s string) {
 			c.dictionary = texts{}
 		}
 		d = c.dictionary.add(hash, s)
-		e.kept += len(s)
+		e.kept += textBytes + len(s)
 	}
 	if d.epoch != e.epoch {
 		d.epoch, d.number = e.epoch, c.heapLen
@@ -208,7 +208,7 @@ func (e *Encoder) templateNumber(template []byte) uint32 {
 		}
 		t = &text{s: string(template)}
 		e.templates[t.s] = t
-		e.kept += len(t.s)
+		e.kept += textBytes + len(t.s)
 	}
 	if t.epoch != e.epoch {
 		t.epoch, t.number = e.epoch, e.numTemplates

@@ -44,9 +44,9 @@ func (s *scan) slotHolds(c *tracestore.AttributeCondition, slot *slotInfo, f *sp
 	info := &s.t.columns[slot.column]
 	switch {
 	case !slot.varies && info.kind == kindString:
-		return verdictOf(textHolds(c, string(s.t.texts.at(slot.text))))
+		return tracestore.VerdictOf(textHolds(c, string(s.t.texts.at(slot.text))))
 	case !slot.varies && (info.kind == kindInt || info.kind == kindBool):
-		return verdictOf(numberHolds(c, info.kind, slot.number))
+		return tracestore.VerdictOf(numberHolds(c, info.kind, slot.number))
 	case info.kind == kindAny || info.kind == kindEmpty || info.forecast != forecastNone:
 		return tracestore.Maybe
 	}
@@ -76,7 +76,7 @@ func textHolds(c *tracestore.AttributeCondition, text string) bool {
 		return c.Regex != nil && c.Regex.MatchString(text)
 	}
 	n, err := strconv.ParseFloat(text, 64)
-	return err == nil && compares(c, n)
+	return err == nil && c.Compares(n)
 }
 
 func numberHolds(c *tracestore.AttributeCondition, k kind, number uint64) bool {
@@ -86,9 +86,9 @@ func numberHolds(c *tracestore.AttributeCondition, k kind, number uint64) bool {
 	}
 	switch k {
 	case kindInt:
-		return compares(c, float64(int64(number)))
+		return c.Compares(float64(int64(number)))
 	case kindDouble:
-		return compares(c, math.Float64frombits(number))
+		return c.Compares(math.Float64frombits(number))
 	}
 	return false
 }
@@ -101,20 +101,6 @@ func numberText(k kind, number uint64) string {
 		return strconv.FormatBool(number != 0)
 	}
 	return pcommon.NewValueDouble(math.Float64frombits(number)).AsString()
-}
-
-func compares(c *tracestore.AttributeCondition, n float64) bool {
-	switch c.Op {
-	case tracestore.OpLess:
-		return n < c.Number
-	case tracestore.OpLessEqual:
-		return n <= c.Number
-	case tracestore.OpGreater:
-		return n > c.Number
-	case tracestore.OpGreaterEqual:
-		return n >= c.Number
-	}
-	return false
 }
 
 // test is the test of a column; s.err says what is wrong where it is none.
@@ -223,7 +209,7 @@ func (s *scan) run(t *columnTest) {
 func (t *columnTest) next(c *cursor, templates []templateInfo) tracestore.Verdict {
 	r := t.reader
 	if !r.kind.textual() {
-		return verdictOf(numberHolds(t.condition, r.kind, r.number()))
+		return tracestore.VerdictOf(numberHolds(t.condition, r.kind, r.number()))
 	}
 	r.at++
 	code := r.codes.uvarint()
@@ -238,9 +224,9 @@ func (t *columnTest) next(c *cursor, templates []templateInfo) tracestore.Verdic
 	case code-codeFirst >= uint64(len(r.dictionary.spans)):
 		*r.failed = true
 	case t.condition.Op == tracestore.OpEqual:
-		r.lastVerdict = verdictOf(code == t.code)
+		r.lastVerdict = tracestore.VerdictOf(code == t.code)
 	default:
-		r.lastVerdict = verdictOf(textHolds(t.condition, string(r.dictionary.at(int32(code-codeFirst)))))
+		r.lastVerdict = tracestore.VerdictOf(textHolds(t.condition, string(r.dictionary.at(int32(code-codeFirst)))))
 	}
 	r.lastRelease = c.release
 	return r.lastVerdict
@@ -261,5 +247,5 @@ func (t *columnTest) inlineHolds(c *cursor, templates []templateInfo) tracestore
 	if m.unknown {
 		return tracestore.Maybe
 	}
-	return verdictOf(textHolds(t.condition, string(r.own)))
+	return tracestore.VerdictOf(textHolds(t.condition, string(r.own)))
 }

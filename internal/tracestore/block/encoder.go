@@ -36,6 +36,7 @@ type Encoder struct {
 	keys          keySet
 	resources     map[pcommon.Resource]*entity
 	scopes        map[pcommon.InstrumentationScope]*entity
+	entities      map[entityID]*entity
 	pairs         map[pairID]uint32
 	largest       int // release
 	bytes         int // of all releases as OTLP
@@ -53,7 +54,6 @@ type Encoder struct {
 	texts      texts
 	columns    map[columnID]*column
 	operations map[uint64]*operation
-	entities   map[entityID]*entity
 	templates  map[string]*text
 	seen       []uint64 // strings of releases, see remembered
 	kept       int      // bytes, about
@@ -90,7 +90,7 @@ const (
 func NewEncoder() *Encoder {
 	e := &Encoder{
 		zstd: newCompressor(), epoch: 1, resources: make(map[pcommon.Resource]*entity), scopes: make(map[pcommon.InstrumentationScope]*entity),
-		pairs: make(map[pairID]uint32), seen: make([]uint64, seenStrings),
+		entities: make(map[entityID]*entity), pairs: make(map[pairID]uint32), seen: make([]uint64, seenStrings),
 	}
 	e.templater.place = e.places.find
 	e.forget()
@@ -102,7 +102,6 @@ func (e *Encoder) forget() {
 	e.texts = texts{}
 	e.columns = make(map[columnID]*column)
 	e.operations = make(map[uint64]*operation)
-	e.entities = make(map[entityID]*entity)
 	e.templates = make(map[string]*text)
 	e.kept = 0
 }
@@ -121,6 +120,7 @@ func (e *Encoder) Bytes() int { return e.bytes }
 func (e *Encoder) Release() {
 	clear(e.resources)
 	clear(e.scopes)
+	e.release.letGo()
 }
 
 // Reset throws away what was added since the last block.
@@ -140,6 +140,7 @@ func (e *Encoder) Reset() {
 	e.tokens.reset()
 	e.keys.reset()
 	e.Release()
+	clear(e.entities) // resources say when they were released, and so are others in each call
 	clear(e.pairs)
 	if e.kept > maxKept || e.epoch == 0 {
 		e.epoch = 1
@@ -148,13 +149,12 @@ func (e *Encoder) Reset() {
 }
 
 // Add appends a release to the block; its number in the block is Len before the call. header is taken over. release and its
-// spans are neither changed nor kept; its resources and scopes must not change before Release, Encode or Reset. After ErrTooLarge the block is as
+// spans are not changed; its resources, scopes and strings must not change before Release, Encode or Reset, until which they are kept. After ErrTooLarge the block is as
 // it was.
 func (e *Encoder) Add(release *tracetree.Release, header Header) error {
 	if len(e.headers) == MaxReleases {
 		return fmt.Errorf("%w: the block has %d releases already", ErrTooLarge, MaxReleases)
 	}
-	defer e.release.clear()
 	if err := e.collect(release); err != nil {
 		return err
 	}
@@ -267,7 +267,7 @@ func (e *Encoder) putRecords(traceID pcommon.TraceID) {
 	r := &e.release
 	for i := range r.spans {
 		s := &r.spans[i]
-		e.spanOps = append(e.spanOps, e.put(&s.shape, s.service, s.name, r.values[s.values.from:s.values.to], i))
+		e.spanOps = append(e.spanOps, e.put(&s.shape, s.service, s.name, &s.values, i))
 		if s.bits&hasDropped != 0 {
 			for _, n := range s.dropped {
 				e.out[streamDropped] = binary.AppendUvarint(e.out[streamDropped], uint64(n))
@@ -311,5 +311,5 @@ func (e *Encoder) putSub(s shape, sub *subRecord) {
 		s.bits = hasDropped
 		e.out[streamDropped] = binary.AppendUvarint(e.out[streamDropped], uint64(sub.dropped))
 	}
-	e.subOps = append(e.subOps, e.put(&s, nil, sub.name, e.release.values[sub.values.from:sub.values.to], -1))
+	e.subOps = append(e.subOps, e.put(&s, nil, sub.name, &sub.values, -1))
 }

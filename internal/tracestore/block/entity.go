@@ -10,14 +10,14 @@ import (
 	"github.com/tracewright/tracewright/internal/conventions"
 )
 
-// entity is a resource or a scope with its schema URL, as OTLP: what pdata does not show of it is kept too.
+// entity is a resource or a scope of a block with its schema URL, as OTLP: what pdata does not show of it is kept too.
 type entity struct {
 	otlp, url string
 	service   *text // of a resource
 	tokens    []uint64
 	keys      []attributeKey
-	epoch     uint32
-	number    uint32 // in the block of that epoch
+	stored    bool
+	number    uint32 // once it is stored
 }
 
 type entityID struct {
@@ -46,7 +46,7 @@ func (e *Encoder) resource(r pcommon.Resource, url string) (*entity, error) {
 				x.tokens = append(x.tokens, t)
 			}
 		}
-		e.keep(id, x)
+		e.entities[id] = x
 	}
 	e.resources[r] = x
 	return x, nil
@@ -67,15 +67,10 @@ func (e *Encoder) scope(s pcommon.InstrumentationScope, url string) (*entity, er
 	x, ok := e.entities[id]
 	if !ok {
 		x = &entity{otlp: id.otlp, url: id.url}
-		e.keep(id, x)
+		e.entities[id] = x
 	}
 	e.scopes[s] = x
 	return x, nil
-}
-
-func (e *Encoder) keep(id entityID, x *entity) {
-	e.entities[id] = x
-	e.kept += 256 + len(id.otlp)
 }
 
 // nested marshals td and answers the message in it to which the numbers of fields lead.
@@ -99,8 +94,8 @@ func nested(td ptrace.Traces, path ...byte) ([]byte, error) {
 
 // entityNumber is the entity's in this block.
 func (e *Encoder) entityNumber(x *entity) uint64 {
-	if x.epoch != e.epoch {
-		x.epoch, x.number = e.epoch, e.numEntities
+	if !x.stored {
+		x.stored, x.number = true, e.numEntities
 		e.numEntities++
 		e.out[streamEntities] = codec.AppendString(codec.AppendString(e.out[streamEntities], x.url), x.otlp)
 		for _, t := range x.tokens {

@@ -136,7 +136,8 @@ func (f *frame) close() {
 // newCompressor makes an encoder that compresses one frame at a time.
 func newCompressor() *zstd.Encoder {
 	compressor, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
-		zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(1<<20), zstd.WithSingleSegment(true))
+		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithAllLitEntropyCompression(true),
+		zstd.WithWindowSize(1<<20), zstd.WithSingleSegment(true))
 	if err != nil {
 		panic(fmt.Sprintf("zstd options: %v", err)) // they are constants
 	}

@@ -2,8 +2,11 @@ package block
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/tracewright/tracewright/internal/conventions"
 )
 
 // Spans that look alike share an operation: the same service, name, kind, status and flags and the same keys and kinds of
@@ -49,12 +52,15 @@ func (s *shape) hash() uint64 {
 	return mix(uint64(s.record)<<56|uint64(s.bits)<<48|uint64(s.kind)<<40^uint64(s.status)<<32) ^ mix(uint64(s.flags))
 }
 
-// slot is an attribute of an operation.
+// slot is an attribute of an operation. It holds what every record is compared with itself, without a pointer to follow.
 type slot struct {
-	column *column
-	varies bool // the values stand in the column; it never ends
-	text   *text
+	key    string
+	s      string // of text
 	number uint64
+	text   *text
+	column *column
+	kind   kind
+	varies bool // the values stand in the column; it never ends
 }
 
 type operation struct {
@@ -78,8 +84,10 @@ func (o *operation) is(s *shape, service *text, name string, values []value) boo
 	if o.shape != *s || o.service != service || len(o.slots) != len(values) || o.name.s != name {
 		return false
 	}
+	slots := o.slots[:len(values)]
 	for i := range values {
-		if c := o.slots[i].column; values[i].kind != c.kind || values[i].key != c.key.s {
+		v, slot := &values[i], &slots[i]
+		if v.kind != slot.kind || v.key != slot.key {
 			return false
 		}
 	}
@@ -87,15 +95,11 @@ func (o *operation) is(s *shape, service *text, name string, values []value) boo
 }
 
 // operation finds the operation of a record, or begins it.
-func (e *Encoder) operation(s *shape, service *text, name string, values []value) *operation {
-	hash := xxhash.Sum64String(name) ^ s.hash() ^ mix(uint64(len(values)))
+func (e *Encoder) operation(s *shape, service *text, name string, keys uint64, values []value) *operation {
+	hash := mix(xxhash.Sum64String(name) ^ s.hash() ^ keys)
 	if service != nil {
 		hash ^= mix(service.hash)
 	}
-	for i := range values {
-		hash = (hash ^ uint64(len(values[i].key)) ^ uint64(values[i].kind)<<32) * 0x9e3779b97f4a7c15
-	}
-	hash ^= hash >> 29
 	length := 0
 	for o := e.operations[hash]; o != nil; o = o.next {
 		if o.is(s, service, name, values) {
@@ -112,19 +116,24 @@ func (e *Encoder) operation(s *shape, service *text, name string, values []value
 	for i := range values {
 		v, slot := &values[i], &o.slots[i]
 		slot.column = e.column(v.key, v.kind)
+		slot.kind, slot.key = v.kind, slot.column.key.s
+		if strings.HasPrefix(v.key, conventions.Prefix) {
+			slot.key = v.key // a constant of ours mostly, which is known by its address next time
+		}
 		switch v.kind {
 		case kindInt, kindBool:
 			slot.number, slot.varies = v.number, slot.column.forecast != forecastNone
 		case kindString, kindState, kindMessage:
 			if slot.varies = len(v.s) > maxTemplated; !slot.varies {
 				slot.text = e.texts.intern(v.s)
+				slot.s = slot.text.s
 			}
 		case kindDouble, kindAny:
 			slot.varies = true
 		}
 	}
 	e.operations[hash] = o
-	e.kept += 256 + len(name) + 64*len(values)
+	e.kept += 256 + len(name) + 80*len(values)
 	return o
 }
 
@@ -142,16 +151,18 @@ func (e *Encoder) column(key string, k kind) *column {
 
 // put writes the record's attributes, those that vary to their columns, and returns the number of its operation in the block. span is its
 // place in the release where it is a span.
-func (e *Encoder) put(s *shape, service *text, name string, values []value, span int) uint32 {
-	o := e.operation(s, service, name, values)
+func (e *Encoder) put(s *shape, service *text, name string, of *values, span int) uint32 {
+	values := e.release.values[of.from:of.to]
+	o := e.operation(s, service, name, of.hash, values)
 	e.selfTime, e.shares.path = 0, 0
+	slots := o.slots[:len(values)]
 	for i := range values {
-		v, slot := &values[i], &o.slots[i]
+		v, slot := &values[i], &slots[i]
 		if v.kind == kindEmpty {
 			continue
 		}
 		if !slot.varies {
-			if slot.text != nil && slot.text.s == v.s || slot.text == nil && slot.number == v.number {
+			if slot.text != nil && slot.s == v.s || slot.text == nil && slot.number == v.number {
 				continue
 			}
 			slot.varies = true

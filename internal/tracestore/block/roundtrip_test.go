@@ -192,3 +192,25 @@ func TestReleaseOfPdata(t *testing.T) {
 	require.Equal(t, wantBody, body)
 	require.Zero(t, released.Bytes())
 }
+
+// TestEncoderForgets: what an encoder keeps from block to block does not grow with the number of blocks, although every call's resources
+// differ by the time at which it was released.
+func TestEncoderForgets(t *testing.T) {
+	encoder := NewEncoder()
+	call := newCall(t, shop.New(shop.Options{Seed: 11}), 0, 20)
+	kept := 0
+	for n := range 20 {
+		for _, rs := range call.ResourceSpans().All() {
+			rs.Resource().Attributes().PutInt(conventions.AttrReleasedAt, int64(n))
+		}
+		for _, release := range tracetree.Releases(call) {
+			require.NoError(t, encoder.Add(&release, headerOf(&release)))
+		}
+		encoder.Encode(nil, nil)
+		require.Empty(t, encoder.entities)
+		if n == 2 {
+			kept = encoder.kept
+		}
+	}
+	require.Equal(t, kept, encoder.kept)
+}

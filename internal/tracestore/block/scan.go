@@ -178,10 +178,10 @@ func (s *scan) judge(c *tracestore.SpanConditions, f *spanFacts) tracestore.Verd
 	v := tracestore.Yes
 	also := func(other tracestore.Verdict) { v = min(v, other) }
 	if c.Kind != nil {
-		also(verdictOf(int32(f.op.kind) == int32(*c.Kind)))
+		also(tracestore.VerdictOf(int32(f.op.kind) == int32(*c.Kind)))
 	}
 	if c.Errors != nil {
-		also(verdictOf((int32(f.op.status) == int32(ptrace.StatusCodeError)) == *c.Errors))
+		also(tracestore.VerdictOf((int32(f.op.status) == int32(ptrace.StatusCodeError)) == *c.Errors))
 	}
 	if c.Service != "" {
 		also(max(s.is(f.op.service, c.Service), s.annotated(f, conventions.AttrService, c.Service)))
@@ -222,7 +222,7 @@ func durationVerdict(c *tracestore.SpanConditions, f *spanFacts) tracestore.Verd
 		return tracestore.Maybe
 	}
 	d := tracestore.SpanDuration(f.times)
-	return verdictOf((c.MinDuration <= 0 || d >= c.MinDuration) && (c.MaxDuration <= 0 || d <= c.MaxDuration))
+	return tracestore.VerdictOf(tracestore.DurationWithin(d, c.MinDuration, c.MaxDuration))
 }
 
 func usesDuration(c *tracestore.SpanConditions) bool {
@@ -236,15 +236,8 @@ func usesDuration(c *tracestore.SpanConditions) bool {
 	return uses
 }
 
-func verdictOf(holds bool) tracestore.Verdict {
-	if holds {
-		return tracestore.Yes
-	}
-	return tracestore.No
-}
-
 func (s *scan) is(text int32, want string) tracestore.Verdict {
-	return verdictOf(string(s.t.texts.at(text)) == want)
+	return tracestore.VerdictOf(string(s.t.texts.at(text)) == want)
 }
 
 // annotated says whether an attribute of the span is this text.
@@ -299,11 +292,11 @@ func (s *scan) attribute(c *tracestore.AttributeCondition, f *spanFacts) tracest
 			return s.slotHolds(c, slot, f)
 		}
 		if c.Scope == tracestore.ScopeSpan {
-			return verdictOf(c.Op == tracestore.OpNotExists)
+			return tracestore.VerdictOf(c.Op == tracestore.OpNotExists)
 		}
 	}
 	if !s.onResources(c.Key) {
-		return verdictOf(c.Op == tracestore.OpNotExists)
+		return tracestore.VerdictOf(c.Op == tracestore.OpNotExists)
 	}
 	if f.resource == unknownResource {
 		return tracestore.Maybe
@@ -311,11 +304,11 @@ func (s *scan) attribute(c *tracestore.AttributeCondition, f *spanFacts) tracest
 	value, ok := s.resourceAttributes(f.resource).Get(c.Key)
 	switch c.Op {
 	case tracestore.OpEqual:
-		return verdictOf(ok && value.AsString() == c.Text)
+		return tracestore.VerdictOf(ok && value.AsString() == c.Text)
 	case tracestore.OpExists:
-		return verdictOf(ok)
+		return tracestore.VerdictOf(ok)
 	case tracestore.OpNotExists:
-		return verdictOf(!ok)
+		return tracestore.VerdictOf(!ok)
 	}
 	if !ok {
 		return tracestore.No

@@ -3,6 +3,7 @@ package block
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -16,7 +17,7 @@ const sealSize = 4 + 4 + 8
 // appendSealed appends a half. Zero bytes stand behind the content where the total of what is in it, or its largest part, is more than
 // a reader takes it for.
 func appendSealed(buf []byte, magic string, directory, content []byte, total int) []byte {
-	buf = append(append(buf, magic...), Version)
+	buf = append(append(slices.Grow(buf, sealSize+len(directory)+len(content)), magic...), Version)
 	buf = binary.BigEndian.AppendUint32(buf, uint32(len(directory)))
 	buf = binary.BigEndian.AppendUint64(buf, xxhash.Sum64(directory))
 	buf = append(append(buf, directory...), content...)

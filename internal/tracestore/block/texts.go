@@ -14,6 +14,9 @@ type text struct {
 	number uint32
 }
 
+// textBytes is what a text takes besides its string, with its places in tables.
+const textBytes = 96
+
 // texts is a set of strings: an open-addressing table, because the hash is needed for the filter anyway.
 type texts struct {
 	slots []*text

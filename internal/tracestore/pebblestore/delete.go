@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/cockroachdb/pebble/v2"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -65,19 +64,5 @@ func (s *Store) deleteTrace(ctx context.Context, tenant string, id pcommon.Trace
 	for _, r := range list {
 		s.partitions.damage(r.at, r.sequence)
 	}
-	return s.syncAlone(batch), nil
-}
-
-// syncAlone lets a batch be waited for that is no call. The writer's lock is held.
-func (s *Store) syncAlone(batch *pebble.Batch) *pending {
-	commit := &pending{done: make(chan struct{})}
-	s.upkeep.Go(func() {
-		if commit.err = batch.SyncWait(); commit.err != nil {
-			s.fail(commit.err)
-		} else {
-			_ = batch.Close() // only gives its memory back
-		}
-		close(commit.done)
-	})
-	return commit
+	return s.whenDurable(batch, func() {}), nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
@@ -250,6 +251,56 @@ func TestFullDisk(t *testing.T) {
 	require.Len(t, mustSearch(t, after, aroundNoon()).Traces, 304)
 	require.Equal(t, int64(7), store.Stats().Calls)
 	require.Equal(t, int64(3), store.Stats().RepeatedCalls)
+}
+
+// fullingFS is a disk with so many bytes left.
+type fullingFS struct {
+	vfs.FS
+	free atomic.Uint64
+}
+
+func (fs *fullingFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
+	return vfs.DiskUsage{AvailBytes: fs.free.Load(), TotalBytes: 100 << 30}, nil
+}
+
+// TestNearlyFullDisk: calls are refused before the disk is full, so that retention can make room, and taken again behind it.
+func TestNearlyFullDisk(t *testing.T) {
+	const day = 24 * time.Hour
+	fs := &fullingFS{FS: vfs.NewMem()}
+	fs.free.Store(1 << 30)
+	health := newHealthLog()
+	clock := newClock(noon)
+	store := openStore(t, Options{Path: "data", Now: clock.now, FS: fs, OnHealth: health.tell, Retention: 3 * day})
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 1, 3)))
+	clock.set(noon.Add(3 * day))
+	require.NoError(t, store.WriteCall(t.Context(), newCall(clock.now(), 2, 2, 3)))
+
+	fs.free.Store(10 << 20)
+	store.checkSpace()
+	store.checkSpace()
+	err := store.WriteCall(t.Context(), newCall(clock.now(), 5, 1, 3))
+	require.ErrorIs(t, err, errLowSpace)
+	require.False(t, consumererror.IsPermanent(err))
+	require.Len(t, mustSearch(t, store, &tracestore.SearchQuery{Start: noon.Add(-day), End: noon.Add(4 * day), Limit: 10}).Traces, 3)
+	require.NoError(t, store.Delete(t.Context(), "", traceID(2)))
+	clock.set(noon.Add(4 * day))
+	require.NoError(t, store.dropExpired())
+	_, err = spanCounts(t, store, traceID(1))
+	require.ErrorIs(t, err, tracestore.ErrNotFound, "it is dropped")
+	counts, err := spanCounts(t, store, traceID(3))
+	require.NoError(t, err)
+	require.Equal(t, []int{3}, counts)
+
+	fs.free.Store(70 << 20) // retention is not to make room for a single call
+	store.checkSpace()
+	require.ErrorIs(t, store.WriteCall(t.Context(), newCall(clock.now(), 5, 1, 3)), errLowSpace)
+	fs.free.Store(90 << 20)
+	store.checkSpace()
+	require.NoError(t, store.WriteCall(t.Context(), newCall(clock.now(), 5, 1, 3)))
+	told := health.all()
+	require.Len(t, told, 2)
+	require.ErrorIs(t, told[0], errLowSpace)
+	require.NoError(t, told[1])
 }
 
 // TestFullDiskWhileFlushing fills the disk while tables are written: that work is held and resumes.

@@ -108,6 +108,7 @@ func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, e
 			}
 			call.sums.Add(explained, group.at.clamp(releasedAt))
 			call.spans += len(release.Spans)
+			runtime.Gosched()
 			if encoder.Spans() >= cutSpans || encoder.Bytes() >= cutBytes || encoder.Len() == block.MaxReleases {
 				call.add(b, encoder)
 				b = nil

@@ -5,33 +5,32 @@ import "go.uber.org/zap"
 // keepFilters writes down the filters of trace ids to which much was added, so that opening the store need not read the ids from the
 // heads of blocks. What is lost of that in a crash is read there.
 func (s *Store) keepFilters() error {
-	for _, d := range s.partitions.all() {
-		if !d.ids.worthWriting() {
-			continue
-		}
+	return s.eachGrownFilter(func(d *dayInMemory) error {
 		if err := s.lockWriter(s.ctx); err != nil {
 			return err
 		}
-		err := s.keepFilter(d)
-		s.unlockWriter()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		defer s.unlockWriter()
+		return s.keepFilter(d)
+	})
 }
 
 // keepFiltersLocked does so while nobody else is at work: when the store opens and closes.
 func (s *Store) keepFiltersLocked() {
+	if err := s.eachGrownFilter(s.keepFilter); err != nil {
+		s.options.Logger.Warn("writing down a filter of trace ids failed; opening the store takes longer", zap.Error(err))
+	}
+}
+
+func (s *Store) eachGrownFilter(keep func(d *dayInMemory) error) error {
 	for _, d := range s.partitions.all() {
 		if !d.ids.worthWriting() {
 			continue
 		}
-		if err := s.keepFilter(d); err != nil {
-			s.options.Logger.Warn("writing down a filter of trace ids failed; opening the store takes longer", zap.Error(err))
-			return
+		if err := keep(d); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // keepFilter writes down a day's filter, unless the day was dropped. The writer's lock is held, so that the filter has all ids of the

@@ -1,19 +1,19 @@
 package pebblestore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
-	"github.com/tracewright/tracewright/internal/tracestore/block"
 	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
 )
 
@@ -24,6 +24,9 @@ import (
 
 // maxOpenJoins is how many rows may be open before writers wait for them.
 const maxOpenJoins = 10_000
+
+// maxJoinBatch is how many rows are made out of one snapshot.
+const maxJoinBatch = 256
 
 // joinPause is how long the joiner waits before it goes on with rows that were opened while it worked.
 const joinPause = 20 * time.Millisecond
@@ -209,49 +212,121 @@ func (s *Store) finishJoins(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	n, _ := s.joins.count()
-	for range n { // those that come meanwhile are for the next time
-		if err := ctx.Err(); err != nil {
-			return err
+	// Those that come meanwhile are for the next time.
+	for n, _ := s.joins.count(); n > 0; {
+		var tasks []joinTask
+		for len(tasks) < min(n, maxJoinBatch) {
+			key, number, ok := s.joins.next()
+			if !ok {
+				break
+			}
+			tasks = append(tasks, joinTask{key: key, number: number})
 		}
-		key, number, ok := s.joins.next()
-		if !ok {
+		if len(tasks) == 0 {
 			return nil
 		}
-		if err := s.joinTrace(ctx, key, number); err != nil {
-			s.joins.again(key, number)
-			return fmt.Errorf("join trace %s: %w", key.id, err)
+		n -= len(tasks)
+		if err := s.joinTasks(ctx, tasks); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// joinTrace makes the row of a trace, unless it rests. s.joining is held.
-func (s *Store) joinTrace(ctx context.Context, key traceKey, number uint64) error {
-	for {
-		days := s.partitions.of(key.tenant)
-		if s.rests(days, key) {
-			s.joins.again(key, number)
-			return nil
+// joinTask is a row that is to be made of what a snapshot has, which was taken behind next.
+type joinTask struct {
+	key    traceKey
+	number uint64
+	days   []*dayInMemory
+	list   []ref // the trace's releases, where they are few; of what is first of them
+	first  ref
+}
+
+// joinTasks makes rows, those together whose blocks are the same: late fragments come in one call for many traces of the calls before.
+// s.joining is held.
+func (s *Store) joinTasks(ctx context.Context, tasks []joinTask) (err error) {
+	done := 0
+	defer func() {
+		for _, t := range tasks[done:] {
+			s.joins.again(t.key, t.number)
 		}
-		started := time.Now()
-		made, err := s.makeRow(ctx, days, key)
-		if isCorrupt(err) {
-			s.corrupt(key.id, err)
-			made, err = madeRow{kept: true}, nil
+	}()
+	for i := range tasks {
+		tasks[i].days = s.partitions.of(tasks[i].key.tenant)
+	}
+	snapshot := s.db.NewSnapshot()
+	defer func() { _ = snapshot.Close() }() // fails only if closed before
+	for i := range tasks {
+		t := &tasks[i]
+		list, err := refs(snapshot, t.days, t.key.id, maxRecomputedReleases+1)
+		if err != nil && !isCorrupt(err) { // else making it tells of it
+			return fmt.Errorf("join trace %s: %w", t.key.id, err)
 		}
-		if err != nil {
-			return err
+		if len(list) > 0 {
+			t.first = slices.MinFunc(list, ref.compareWritten)
 		}
-		dropped, err := s.closeJoin(ctx, days, key, number, &made)
-		if err != nil {
-			return err
-		}
-		if !dropped {
-			s.rest(key, &made, time.Since(started))
-			return nil
+		if err == nil && len(list) <= maxRecomputedReleases {
+			t.list = list
 		}
 	}
+	slices.SortFunc(tasks, func(a, b joinTask) int {
+		return cmp.Or(cmp.Compare(a.first.at.tenant, b.first.at.tenant), cmp.Compare(a.first.at.day, b.first.at.day),
+			cmp.Compare(a.first.sequence, b.first.sequence), cmp.Compare(a.first.number, b.first.number))
+	})
+	reader := blockReader{reader: snapshot}
+	defer reader.close()
+	for i := range tasks {
+		t := &tasks[i]
+		err := ctx.Err()
+		if err != nil {
+			return err
+		}
+		dropped, err := s.joinTask(ctx, &reader, t)
+		if err == nil && dropped {
+			err = s.joinTrace(ctx, t.key, t.number)
+		}
+		if err != nil {
+			return fmt.Errorf("join trace %s: %w", t.key.id, err)
+		}
+		done++
+		runtime.Gosched() // readers do not wait until all are made
+	}
+	return nil
+}
+
+// joinTrace makes the row of one trace, unless it rests. s.joining is held.
+func (s *Store) joinTrace(ctx context.Context, key traceKey, number uint64) error {
+	for {
+		t := joinTask{key: key, number: number, days: s.partitions.of(key.tenant)}
+		// A snapshot, so that what the index promises is there although blocks are merged or dropped meanwhile.
+		reader := blockReader{reader: s.db.NewSnapshot()}
+		dropped, err := s.joinTask(ctx, &reader, &t)
+		reader.close()
+		if err := errors.Join(err, reader.reader.Close()); err != nil || !dropped {
+			return err
+		}
+	}
+}
+
+// joinTask makes a row and stores it, unless it rests. It is to be made again where the partition was dropped that it belongs to.
+func (s *Store) joinTask(ctx context.Context, reader *blockReader, t *joinTask) (dropped bool, err error) {
+	if s.rests(t.days, t.key) {
+		s.joins.again(t.key, t.number)
+		return false, nil
+	}
+	started := time.Now()
+	made, err := s.makeRow(ctx, reader, t)
+	if isCorrupt(err) {
+		s.corrupt(t.key.id, err)
+		made, err = madeRow{kept: true}, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if dropped, err = s.closeJoin(ctx, t.days, t.key, t.number, &made); err == nil && !dropped {
+		s.rest(t.key, &made, time.Since(started))
+	}
+	return dropped, err
 }
 
 // closeJoin stores a row that was made, and closes it, unless another release came meanwhile. It stores nothing where the trace was
@@ -343,34 +418,4 @@ func readJoined(reader pebble.Reader, days []*dayInMemory, key traceKey) (row *t
 		}
 	}
 	return nil, nil
-}
-
-// bodyReader reads releases, and keeps the body it read last: releases of one trace often lie in one block.
-type bodyReader struct {
-	reader   pebble.Reader
-	at       partition
-	sequence uint64
-	body     *block.Body
-}
-
-func (b *bodyReader) traces(r ref) (ptrace.Traces, error) {
-	if b.body == nil || b.at != r.at || b.sequence != r.sequence {
-		b.close()
-		body, err := readBody(b.reader, r.at, r.sequence)
-		if err != nil {
-			return ptrace.Traces{}, err
-		}
-		b.body, b.at, b.sequence = body, r.at, r.sequence
-	}
-	if int(r.number) >= b.body.Len() {
-		return ptrace.Traces{}, fmt.Errorf("%w: block %d lacks release %d", errCorrupt, r.sequence, r.number)
-	}
-	return b.body.Traces(int(r.number))
-}
-
-func (b *bodyReader) close() {
-	if b.body != nil {
-		b.body.Close()
-		b.body = nil
-	}
 }

@@ -141,7 +141,7 @@ func TestHeadsAreReadOnce(t *testing.T) {
 	require.Len(t, list, 40)
 	slices.SortFunc(list, ref.compareWritten)
 	reader := countingReader{Reader: store.db}
-	merged, err := mergeRows(t.Context(), &reader, list, traceKey{tenantPrefix(""), traceID(1)}, nil)
+	merged, err := mergeRows(t.Context(), &blockReader{reader: &reader}, list, traceKey{tenantPrefix(""), traceID(1)}, nil)
 	require.NoError(t, err)
 	require.Equal(t, 40, merged.row.SpanCount)
 	require.Equal(t, blocks, reader.gets)
@@ -237,7 +237,7 @@ func TestDeleteBehindMakingRow(t *testing.T) {
 	key, number, ok := store.joins.next()
 	require.True(t, ok)
 	days := store.partitions.of(key.tenant)
-	made, err := store.makeRow(t.Context(), days, key)
+	made, err := store.makeRowOf(t, days, key)
 	require.NoError(t, err)
 	require.NoError(t, store.Delete(t.Context(), "", traceID(1)))
 	writeReleases(t, store, noon, 1, 11, 2)
@@ -259,7 +259,7 @@ func TestReleaseWhileJoining(t *testing.T) {
 		key, number, ok := store.joins.next()
 		require.True(t, ok)
 		days := store.partitions.of(key.tenant)
-		made, err := store.makeRow(t.Context(), days, key)
+		made, err := store.makeRowOf(t, days, key)
 		require.NoError(t, err)
 		writeReleases(t, store, noon, 1, 10+k, 1)
 		_, err = store.closeJoin(t.Context(), days, key, number, &made)
@@ -284,7 +284,7 @@ func TestDropWhileJoining(t *testing.T) {
 	key, number, ok := store.joins.next()
 	require.True(t, ok)
 	days := store.partitions.of(key.tenant)
-	made, err := store.makeRow(t.Context(), days, key)
+	made, err := store.makeRowOf(t, days, key)
 	require.NoError(t, err)
 	require.Equal(t, 2, made.row.SpanCount)
 	clock.set(noon.Add(37 * time.Hour))
@@ -303,4 +303,10 @@ func TestDropWhileJoining(t *testing.T) {
 		require.NoError(t, store.Close())
 		store = openStore(t, Options{Path: path, Now: clock.now, Retention: day})
 	}
+}
+
+func (s *Store) makeRowOf(t *testing.T, days []*dayInMemory, key traceKey) (madeRow, error) {
+	reader := blockReader{reader: s.db}
+	defer reader.close()
+	return s.makeRow(t.Context(), &reader, &joinTask{key: key, days: days})
 }

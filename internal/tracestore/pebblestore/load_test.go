@@ -221,6 +221,7 @@ func TestBrokenBlockValue(t *testing.T) {
 	clock.set(noon.Add(24 * time.Hour))
 	merge(t, store)
 	require.Equal(t, []uint32{0, 30}, blockSpans(store), "the others are merged")
+	require.Positive(t, store.partitions.blocksOf(at)[0].bytes, "retention by size counts it")
 	requireFound(t, store, 40)
 	require.NoError(t, store.Close())
 	result, err := Check(t.Context(), path)

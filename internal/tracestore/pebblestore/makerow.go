@@ -2,14 +2,11 @@ package pebblestore
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/tracewright/tracewright/internal/tracestore/block"
 	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
 )
 
@@ -86,12 +83,12 @@ func (s *Store) rest(key traceKey, made *madeRow, took time.Duration) {
 }
 
 // makeRow makes the row of a trace's releases. s.joining is held.
-func (s *Store) makeRow(ctx context.Context, days []*dayInMemory, key traceKey) (madeRow, error) {
-	snapshot := s.db.NewSnapshot()
-	defer func() { _ = snapshot.Close() }() // fails only if closed before
-	list, err := refs(snapshot, days, key.id, maxRowReleases+1)
-	if err != nil || len(list) == 0 {
-		return madeRow{}, err
+func (s *Store) makeRow(ctx context.Context, reader *blockReader, t *joinTask) (made madeRow, err error) {
+	key, days, list := t.key, t.days, t.list
+	if list == nil {
+		if list, err = refs(reader.reader, days, key.id, maxRowReleases+1); err != nil || len(list) == 0 {
+			return madeRow{}, err
+		}
 	}
 	known := s.joins.large[key]
 	var stored *tracerow.Row
@@ -117,34 +114,34 @@ func (s *Store) makeRow(ctx context.Context, days []*dayInMemory, key traceKey) 
 			return r.compareWritten(ref{rank: rank{written: sequence}})
 		})
 		if since == known.releases {
-			merged, err := mergeRows(ctx, snapshot, byWriting[since:], key, stored)
+			merged, err := mergeRows(ctx, reader, byWriting[since:], key, stored)
 			made := madeRow{row: &merged.row, largeRow: *known}
 			made.releases, made.through = len(byWriting), byWriting[len(byWriting)-1].written
 			return made, err
 		}
 	}
-	return rowOf(ctx, snapshot, days, key, list, byWriting)
+	return rowOf(ctx, reader, days, key, list, byWriting)
 }
 
 // openRow makes a row for a search, of what its snapshot has. The row of a trace of many releases stays as it is, where it has one.
-func openRow(ctx context.Context, snapshot pebble.Reader, days []*dayInMemory, key traceKey) (madeRow, error) {
-	list, err := refs(snapshot, days, key.id, maxRowReleases)
+func openRow(ctx context.Context, reader *blockReader, days []*dayInMemory, key traceKey) (madeRow, error) {
+	list, err := refs(reader.reader, days, key.id, maxRowReleases)
 	if err != nil || len(list) == 0 {
 		return madeRow{}, err
 	}
 	if len(list) > maxRecomputedReleases {
-		if stored, err := readJoined(snapshot, days, key); stored != nil || err != nil {
+		if stored, err := readJoined(reader.reader, days, key); stored != nil || err != nil {
 			return madeRow{kept: true}, err
 		}
 	}
 	byWriting := slices.Clone(list)
 	slices.SortFunc(byWriting, ref.compareWritten)
-	return rowOf(ctx, snapshot, days, key, list, byWriting)
+	return rowOf(ctx, reader, days, key, list, byWriting)
 }
 
 // rowOf makes a row of releases, which are given in the order of refs and in that of writing.
-func rowOf(ctx context.Context, snapshot pebble.Reader, days []*dayInMemory, key traceKey, list, byWriting []ref) (madeRow, error) {
-	merged, err := mergeRows(ctx, snapshot, byWriting, key, nil)
+func rowOf(ctx context.Context, reader *blockReader, days []*dayInMemory, key traceKey, list, byWriting []ref) (madeRow, error) {
+	merged, err := mergeRows(ctx, reader, byWriting, key, nil)
 	if err != nil {
 		return madeRow{}, err
 	}
@@ -155,7 +152,7 @@ func rowOf(ctx context.Context, snapshot pebble.Reader, days []*dayInMemory, key
 	at := slices.IndexFunc(days, func(d *dayInMemory) bool { return d.partition == byWriting[0].at })
 	made.first = firstRelease{days[at], merged.releasedAt}
 	if !made.large {
-		row, err := rowOfSpans(snapshot, list)
+		row, err := rowOfSpans(reader, list)
 		made.row = &row
 		return made, err
 	}
@@ -163,13 +160,11 @@ func rowOf(ctx context.Context, snapshot pebble.Reader, days []*dayInMemory, key
 }
 
 // rowOfSpans makes a row of all spans of the releases, which are in the order of refs.
-func rowOfSpans(reader pebble.Reader, list []ref) (tracerow.Row, error) {
+func rowOfSpans(reader *blockReader, list []ref) (tracerow.Row, error) {
 	releases := make([]ptrace.Traces, len(list))
-	bodies := bodyReader{reader: reader}
-	defer bodies.close()
 	for i, r := range list {
 		var err error
-		if releases[i], err = bodies.traces(r); err != nil {
+		if releases[i], err = reader.traces(r); err != nil {
 			return tracerow.Row{}, err
 		}
 	}
@@ -185,16 +180,15 @@ type mergedRows struct {
 }
 
 // mergeRows merges the rows of releases, in the order of writing, into one that is given or that of the first.
-func mergeRows(ctx context.Context, reader pebble.Reader, list []ref, key traceKey, into *tracerow.Row) (merged mergedRows, err error) {
+func mergeRows(ctx context.Context, reader *blockReader, list []ref, key traceKey, into *tracerow.Row) (merged mergedRows, err error) {
 	if into != nil {
 		merged.row = *into
 	}
-	heads := headerReader{reader: reader, key: key, heads: make(map[partition]traceHeaders)}
 	for i, r := range list {
 		if err := ctx.Err(); err != nil {
 			return mergedRows{}, err
 		}
-		header, err := heads.header(r)
+		header, err := reader.header(r, key)
 		if err != nil {
 			return mergedRows{}, err
 		}
@@ -210,53 +204,4 @@ func mergeRows(ctx context.Context, reader pebble.Reader, list []ref, key traceK
 		}
 	}
 	return merged, nil
-}
-
-// headerReader reads what blocks say of the releases of one trace. It keeps the head that it read last in each partition: in the order of
-// writing, the releases of a partition go from block to block.
-type headerReader struct {
-	reader pebble.Reader
-	key    traceKey
-	heads  map[partition]traceHeaders
-}
-
-// traceHeaders are the headers of a trace in one block, by number.
-type traceHeaders struct {
-	sequence uint64
-	headers  map[uint16]block.Header
-}
-
-func (h *headerReader) header(r ref) (block.Header, error) {
-	last, known := h.heads[r.at]
-	if !known || last.sequence != r.sequence {
-		headers, err := h.read(r)
-		if err != nil {
-			return block.Header{}, err
-		}
-		last = traceHeaders{r.sequence, headers}
-		h.heads[r.at] = last
-	}
-	header, found := last.headers[r.number]
-	if !found {
-		return block.Header{}, fmt.Errorf("%w: block %d lacks release %d", errCorrupt, r.sequence, r.number)
-	}
-	return header, nil
-}
-
-func (h *headerReader) read(r ref) (map[uint16]block.Header, error) {
-	head, err := readHead(h.reader, r.at, r.sequence)
-	if err != nil {
-		return nil, err
-	}
-	all, err := head.Headers()
-	if err != nil {
-		return nil, err
-	}
-	own := make(map[uint16]block.Header)
-	for i := range all {
-		if all[i].Row.TraceID == h.key.id {
-			own[uint16(i)] = all[i]
-		}
-	}
-	return own, nil
 }

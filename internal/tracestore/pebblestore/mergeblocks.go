@@ -97,13 +97,13 @@ func (s *Store) mergeBlocks() error {
 
 func (s *Store) mergeDay(d *dayInMemory, closed bool) error {
 	for {
-		if err := s.writable(); err != nil {
+		if err := s.takesCalls(); err != nil { // nor space for what is written before it makes space
 			return err
 		}
 		if s.ctx.Err() != nil {
 			return tracestore.ErrClosed
 		}
-		summed := s.summedNow.Load() // blocks behind it are read again for their sums when the store is opened
+		summed := s.summed.Load() // blocks behind it are read again for their sums when the store is opened
 		blocks := s.partitions.blocksOf(d.partition)
 		from, to := chooseMerge(blocks, summed, d.thinned, closed)
 		if from == to {

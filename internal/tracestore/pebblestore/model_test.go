@@ -46,7 +46,7 @@ func (s *restlessStore) mergeSome() error {
 	defer s.rewriteMu.Unlock()
 	blocks := s.partitions.blocksOf(at)
 	n := 0
-	for n < len(blocks) && blocks[n].sequence <= s.summedNow.Load() {
+	for n < len(blocks) && blocks[n].sequence <= s.summed.Load() {
 		n++
 	}
 	if n == 0 {

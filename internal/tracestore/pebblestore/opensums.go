@@ -144,7 +144,7 @@ func (s *Store) writeSumsLocked() error { return s.writeSumsUpTo(s.sequence) }
 
 // writeSumsUpTo writes the open sums down, which are those of the blocks up to a sequence.
 func (s *Store) writeSumsUpTo(sequence uint64) error {
-	if sequence == s.summed {
+	if sequence == s.summed.Load() {
 		return nil
 	}
 	batch := s.db.NewBatch()
@@ -165,22 +165,22 @@ func (s *Store) writeSumsUpTo(sequence uint64) error {
 		s.unfolded.add(m, 1)
 	}
 	s.openSums.written()
-	s.summed = sequence
-	s.summedNow.Store(sequence)
+	s.summed.Store(sequence)
 	return nil
 }
 
 // loadSums reads what is known to be summed, and adds up the releases behind it.
 func (s *Store) loadSums() error {
+	var summed uint64
 	_, err := get(s.db, summedKey(), func(value []byte) (err error) {
-		s.summed, err = decodeSequenceValue(value)
+		summed, err = decodeSequenceValue(value)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	s.sequence = max(s.sequence, s.summed)
-	s.summedNow.Store(s.summed)
+	s.sequence = max(s.sequence, summed)
+	s.summed.Store(summed)
 	type missing struct {
 		at       partition
 		sequence uint64
@@ -188,7 +188,7 @@ func (s *Store) loadSums() error {
 	var list []missing
 	for _, d := range s.partitions.all() {
 		for _, b := range d.blocks {
-			if b.sequence > s.summed {
+			if b.sequence > summed {
 				list = append(list, missing{d.partition, b.sequence})
 			}
 		}

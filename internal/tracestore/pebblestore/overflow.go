@@ -42,15 +42,12 @@ func (s *Store) dropOverflow() error {
 	}
 	s.rewriteMu.Lock()
 	defer s.rewriteMu.Unlock()
-	today := dayOf(s.options.Now().UnixNano())
-	days := s.blocksByDay(today)
-	used := 0.
-	for _, d := range days {
-		used += float64(d.bytes) * blockOverhead
-	}
+	used := float64(s.partitions.bytes()) * blockOverhead
 	if used <= float64(s.options.MaxBytes) {
 		return nil
 	}
+	today := dayOf(s.options.Now().UnixNano())
+	days := s.blocksByDay(today)
 	over := used - overflowLeaves*float64(s.options.MaxBytes)
 	dropped, freed := 0, freedSpace{}
 	defer func() {
@@ -109,7 +106,7 @@ func (s *Store) dropOldest(d dayBlocks, bytes float64) (freed freedSpace, err er
 		s.reclaim(of)
 	}()
 	for _, b := range d.blocks {
-		if float64(freed.bytes) >= bytes || b.sequence > s.summedNow.Load() {
+		if float64(freed.bytes) >= bytes || b.sequence > s.summed.Load() {
 			break
 		}
 		if b.unreadable {

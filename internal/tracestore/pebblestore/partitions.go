@@ -205,6 +205,18 @@ func (p *partitions) between(from, before uint32) []*dayInMemory {
 	return list
 }
 
+// bytes is what all blocks take.
+func (p *partitions) bytes() (sum int64) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, days := range p.days {
+		for _, d := range days {
+			sum += bytesOf(d.blocks)
+		}
+	}
+	return sum
+}
+
 // current says whether the day was not dropped.
 func (p *partitions) current(d *dayInMemory) bool { return slices.Contains(p.of(d.tenant), d) }
 
@@ -312,6 +324,9 @@ func (d *dayInMemory) load(db *pebble.DB, corrupt corruptBlock) (highest uint64,
 		}
 		if err != nil {
 			corrupt(d.partition, sequence, err)
+			if b.bytes, err = d.sizeOf(db, sequence); err != nil {
+				return err
+			}
 		}
 		b.damaged = damaged[sequence]
 		d.blocks = append(d.blocks, b)
@@ -331,6 +346,20 @@ func loadBlock(sequence uint64, value func() ([]byte, error)) (b blockInMemory, 
 		}
 	}
 	return blockInMemory{sequence: sequence, unreadable: true}, sequence, err
+}
+
+// sizeOf is what the halves of a block take of which nothing is known: retention by size counts it.
+func (d *dayInMemory) sizeOf(db *pebble.DB, sequence uint64) (size uint32, err error) {
+	for _, kind := range []byte{kindHead, kindBody} {
+		_, err := get(db, d.sequenceKey(kind, sequence), func(value []byte) error {
+			size = uint32(min(uint64(size)+uint64(len(value)), math.MaxUint32))
+			return nil
+		})
+		if err != nil && !isCorrupt(err) {
+			return 0, err
+		}
+	}
+	return size, nil
 }
 
 // loadDamage finds the blocks that have deleted releases.

@@ -73,7 +73,7 @@ func (s *Store) yieldTraces(
 	slices.SortStableFunc(all, func(a, b found) int {
 		return cmp.Or(cmp.Compare(a.refs[0].at.day, b.refs[0].at.day), cmp.Compare(a.refs[0].sequence, b.refs[0].sequence))
 	})
-	reader := bodyReader{reader: snapshot}
+	reader := blockReader{reader: snapshot}
 	defer reader.close()
 	for _, f := range all {
 		for _, r := range f.refs {
@@ -106,7 +106,7 @@ func (s *Store) yieldReleases(ctx context.Context, tenant string, id pcommon.Tra
 	if len(list) == 0 {
 		return tracestore.ErrNotFound
 	}
-	reader := bodyReader{reader: snapshot}
+	reader := blockReader{reader: snapshot}
 	defer reader.close()
 	for _, r := range list {
 		if err := ctx.Err(); err != nil {

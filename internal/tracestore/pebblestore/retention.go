@@ -53,7 +53,7 @@ func (s *Store) boundFilters() {
 
 // upkeepFailed tells of a failure, unless it is one that was told of where it began.
 func (s *Store) upkeepFailed(what string, err error) {
-	if err != nil && s.ctx.Err() == nil && s.writable() == nil {
+	if err != nil && s.ctx.Err() == nil && !errors.Is(err, errLowSpace) && s.writable() == nil {
 		s.options.Logger.Warn(what+" failed; trying again later", zap.Error(err))
 	}
 }
@@ -81,12 +81,16 @@ func (s *Store) dropExpired() error {
 	return nil
 }
 
-// expiryTime is the time by which traces are old: the clock's, but at most a day behind the day of the newest release. A clock that is wrong
-// after a restart, as that of a machine without battery, must not let everything expire.
+// trustedAfter is how long a store is open before the clock is taken for right, whatever it says.
+const trustedAfter = 24 * time.Hour
+
+// expiryTime is the time by which traces are old: the clock's, but in the first day after the opening at most a day behind the day of the newest
+// release. A clock that is wrong after a restart, as that of a machine without battery, must not let everything expire before somebody, or
+// NTP, has set it.
 func (s *Store) expiryTime() int64 {
 	now := s.options.Now().UnixNano()
 	days := s.partitions.all()
-	if len(days) == 0 {
+	if len(days) == 0 || time.Since(s.opened) >= trustedAfter {
 		return now
 	}
 	if behind := int64(days[len(days)-1].day) + 2; int64(dayOf(now)) >= behind {

@@ -225,3 +225,17 @@ func TestClockAheadAtStart(t *testing.T) {
 	require.Equal(t, []time.Time{midnight.Add(3 * day), midnight.Add(4 * day)}, left)
 	require.Zero(t, store.expiryTime()-midnight.Add(6*day).UnixNano())
 }
+
+// TestQuietStoreExpires: where nothing comes in any more, traces expire all the same, once the clock had a day to be set.
+func TestQuietStoreExpires(t *testing.T) {
+	const day = 24 * time.Hour
+	clock := newClock(noon)
+	store := openStore(t, Options{Path: t.TempDir(), Retention: 5 * day, Now: clock.now})
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 1, 1, 2)))
+	clock.set(noon.Add(7 * day))
+	require.NoError(t, store.dropExpired())
+	require.Len(t, store.partitions.all(), 1)
+	store.opened = store.opened.Add(-day)
+	require.NoError(t, store.dropExpired())
+	require.Empty(t, store.partitions.all())
+}

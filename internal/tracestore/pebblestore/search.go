@@ -251,6 +251,8 @@ func (r *search) makeOpenRows() (stale bool, err error) {
 	lower = append(lower, tenantPrefix(r.tenant)...)
 	upper := append(bytes.Clone(lower), bytes.Repeat([]byte{0xFF}, 17)...) // a trace id has a byte less
 	r.openRows = make(map[pcommon.TraceID]*candidate)
+	reader := blockReader{reader: r.snapshot}
+	defer reader.close()
 	err = scan(r.snapshot, lower, upper, func(encoded []byte, _ func() ([]byte, error)) error {
 		key, err := decodeOpenJoin(encoded)
 		if err != nil {
@@ -262,7 +264,7 @@ func (r *search) makeOpenRows() (stale bool, err error) {
 		if err := r.interrupted(); err != nil {
 			return err
 		}
-		made, err := openRow(r.ctx, r.snapshot, r.days, key)
+		made, err := openRow(r.ctx, &reader, r.days, key)
 		switch {
 		case isCorrupt(err):
 			r.store.corrupt(key.id, err) // the row that is there stays
@@ -424,7 +426,7 @@ func (r *search) verifyJoined(c *candidate) (bool, error) {
 		return false, err
 	}
 	releases := make([]ptrace.Traces, len(list))
-	reader := bodyReader{reader: r.snapshot}
+	reader := blockReader{reader: r.snapshot}
 	defer reader.close()
 	for i := range list {
 		if releases[i], err = reader.traces(list[i]); err != nil {

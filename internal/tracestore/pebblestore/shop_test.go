@@ -318,3 +318,42 @@ func BenchmarkQuiet(b *testing.B) {
 		b.Log(store.db.Metrics().String())
 	}
 }
+
+// BenchmarkJoins makes the rows of the traces of ten calls, of which a span each came late, in one call more.
+func BenchmarkJoins(b *testing.B) {
+	const calls = 10
+	traffic := newShopTraffic()
+	made, rows := time.Duration(0), 0
+	for n := 0; b.Loop(); n++ {
+		store := openStore(b, Options{Path: b.TempDir(), Now: atNoon})
+		late := ptrace.NewTraces()
+		for range calls {
+			td := traffic.call(b, noon, 8192)
+			spans := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans()
+			rs := late.ResourceSpans().AppendEmpty()
+			td.ResourceSpans().At(0).Resource().CopyTo(rs.Resource())
+			to := rs.ScopeSpans().AppendEmpty().Spans()
+			seen := make(map[pcommon.TraceID]bool)
+			for _, span := range spans.All() {
+				if len(seen) < 10 && !seen[span.TraceID()] {
+					seen[span.TraceID()] = true
+					fragment := to.AppendEmpty()
+					span.CopyTo(fragment)
+					fragment.SetSpanID(pcommon.SpanID{1, 2, 3, 4, 5, 6, 7, byte(n)})
+					fragment.Attributes().Clear()
+					fragment.Attributes().PutInt(conventions.AttrVersion, 2)
+				}
+			}
+			rows += len(seen)
+			require.NoError(b, store.WriteCall(b.Context(), td))
+		}
+		release := holdJoiner(store)
+		require.NoError(b, store.WriteCall(b.Context(), late))
+		before := cpu()
+		release()
+		require.NoError(b, store.finishJoins(b.Context()))
+		made += cpu() - before
+		require.NoError(b, store.Close())
+	}
+	b.ReportMetric(made.Seconds()*1e3/float64(rows), "CPU-ms/row")
+}

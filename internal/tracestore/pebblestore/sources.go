@@ -111,5 +111,5 @@ func (s *Store) applySource(ctx context.Context, name string, version int64, cha
 	if err := s.apply(batch); err != nil {
 		return nil, err
 	}
-	return s.syncAlone(batch), nil
+	return s.whenDurable(batch, func() {}), nil
 }

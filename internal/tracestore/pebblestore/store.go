@@ -85,6 +85,7 @@ type Store struct {
 	contrast   rollup.Contrast
 	db         *pebble.DB
 	lockFile   *pebble.Lock
+	opened     time.Time // by the monotonic clock
 	disk       *diskState
 	partitions *partitions
 	encoders   blockEncoders
@@ -100,10 +101,9 @@ type Store struct {
 	// writer is held, by a value in it, while a batch is made and handed to Pebble. It is a channel so that waiting for it
 	// ends with the caller's context.
 	writer chan struct{}
-	// sequence numbers blocks; the rollups of those up to summed are written down. Guarded by writer.
-	sequence, summed uint64
-	// summedNow is summed, for those who do not hold writer.
-	summedNow atomic.Uint64
+	// sequence numbers blocks; the rollups of those up to summed are written down. They change with writer held.
+	sequence uint64
+	summed   atomic.Uint64
 
 	reclaims  reclaims
 	rewriteMu sync.Mutex // held while blocks are rewritten
@@ -112,6 +112,8 @@ type Store struct {
 
 	// failure is set once when writing is over until the process starts again.
 	failure atomic.Pointer[error]
+	// lowSpace says that the disk is nearly full, so that calls are refused: see freespace.go.
+	lowSpace atomic.Pointer[error]
 	// wedged says that Pebble cannot be closed any more, because a commit ended in the middle.
 	wedged atomic.Bool
 
@@ -136,7 +138,7 @@ var (
 func Open(options Options) (*Store, error) {
 	options = withDefaults(options)
 	s := &Store{
-		options: options, writer: make(chan struct{}, 1), joining: make(chan struct{}, 1), pending: make(map[tracetree.CallID]*pending),
+		options: options, opened: time.Now(), writer: make(chan struct{}, 1), joining: make(chan struct{}, 1), pending: make(map[tracetree.CallID]*pending),
 		encoders: newBlockEncoders(), openSums: newOpenSums(), joins: newOpenJoins(),
 	}
 	s.Reader = s.answer
@@ -150,6 +152,8 @@ func Open(options Options) (*Store, error) {
 	s.upkeep.Go(s.keepUp)
 	s.upkeep.Go(s.join)
 	s.upkeep.Go(s.keepMerged)
+	s.checkSpace()
+	s.upkeep.Go(s.watchSpace)
 	return s, nil
 }
 
@@ -244,7 +248,7 @@ const separatedBytes = 128 << 10
 
 // tableCompression is for keys and small values, rollups above all; blocks are compressed.
 var tableCompression = func() *sstable.CompressionProfile {
-	profile := *sstable.ZstdCompression
+	profile := *sstable.SnappyCompression
 	profile.Name = "tables"
 	profile.ValueBlocks, profile.OtherBlocks = sstable.NoCompression.ValueBlocks, sstable.SnappyCompression.OtherBlocks
 	return &profile
@@ -258,8 +262,8 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		EventListener:               eventListener(s.options.Logger),
 		FormatMajorVersion:          pebble.FormatValueSeparation,
 		Cleaner:                     cleaner{},
-		CacheSize:                   64 << 20,
-		MemTableSize:                16 << 20,
+		CacheSize:                   32 << 20,
+		MemTableSize:                8 << 20,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       100,
@@ -390,7 +394,9 @@ func (s *Store) diskChanged(err error) {
 	}
 	if err == nil {
 		s.options.Logger.Info("the disk of the trace store takes writes again")
-		s.options.OnHealth(nil)
+		if s.lowSpace.Load() == nil {
+			s.options.OnHealth(nil)
+		}
 		return
 	}
 	s.options.Logger.Error("the disk of the trace store refuses writes; trying again until it takes them", zap.Error(err))

@@ -35,7 +35,7 @@ func (s *Store) thin() error {
 func (s *Store) thinDay(d *dayInMemory) error {
 	var blocks []blockInMemory
 	for _, b := range s.partitions.blocksBehind(d.partition, d.thinned) {
-		if b.sequence <= s.summedNow.Load() && !b.unreadable {
+		if b.sequence <= s.summed.Load() && !b.unreadable {
 			blocks = append(blocks, b)
 		}
 	}

@@ -28,7 +28,7 @@ func (s *Store) WriteCall(ctx context.Context, td ptrace.Traces) error {
 		return err
 	}
 	defer s.leave()
-	if err := s.writable(); err != nil {
+	if err := s.takesCalls(); err != nil {
 		return err
 	}
 	releases := tracetree.Releases(td)
@@ -135,7 +135,20 @@ func (s *Store) commit(ctx context.Context, call *encodedCall) (commit *pending,
 
 // apply hands the batch to Pebble, which logs and shows it. The writer's lock is held. After nil, batch.SyncWait waits for
 // the disk.
-func (s *Store) apply(batch *pebble.Batch) (err error) {
+func (s *Store) apply(batch *pebble.Batch) error {
+	return s.handOver(func() error { return s.db.ApplyNoSyncWait(batch, pebble.Sync) })
+}
+
+// applyLater hands Pebble a batch that need not be durable at once: it is when the next call is. The writer's lock is held. What it
+// does can be done again from what was there before.
+func (s *Store) applyLater(batch *pebble.Batch) error {
+	if err := s.handOver(func() error { return s.db.Apply(batch, pebble.NoSync) }); err != nil {
+		return err
+	}
+	return batch.Close()
+}
+
+func (s *Store) handOver(apply func() error) (err error) {
 	defer func() {
 		// Pebble panics when it comes upon a log that failed before, with its commit lock held.
 		if r := recover(); r != nil {
@@ -144,7 +157,7 @@ func (s *Store) apply(batch *pebble.Batch) (err error) {
 			s.fail(err)
 		}
 	}()
-	if err := s.db.ApplyNoSyncWait(batch, pebble.Sync); err != nil {
+	if err := apply(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	if failure := s.failure.Load(); failure != nil {
@@ -153,48 +166,34 @@ func (s *Store) apply(batch *pebble.Batch) (err error) {
 	return nil
 }
 
-// applyLater hands Pebble a batch that need not be durable at once: it is when the next call is. The writer's lock is held. What it
-// does can be done again from what was there before.
-func (s *Store) applyLater(batch *pebble.Batch) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.wedged.Store(true)
-			err = fmt.Errorf("commit: %v", r)
-			s.fail(err)
-		}
-	}()
-	if err := s.db.Apply(batch, pebble.NoSync); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	if failure := s.failure.Load(); failure != nil {
-		return *failure
-	}
-	return batch.Close()
-}
-
 // sync lets the call be waited for. The writer's lock is held.
 func (s *Store) sync(batch *pebble.Batch, call *encodedCall, joined int) *pending {
-	commit := &pending{done: make(chan struct{})}
 	releases, spans, size := int64(call.releases), int64(call.spans), int64(call.bytes) // the call is its maker's
 	id := call.id
 	s.pendingMu.Lock()
-	s.pending[id] = commit
-	s.pendingMu.Unlock()
+	defer s.pendingMu.Unlock()
+	s.pending[id] = s.whenDurable(batch, func() {
+		s.counters.calls.Add(1)
+		s.counters.releases.Add(releases)
+		s.counters.joined.Add(int64(joined))
+		s.counters.spans.Add(spans)
+		s.counters.bytes.Add(size)
+		s.pendingMu.Lock()
+		delete(s.pending, id)
+		s.pendingMu.Unlock()
+	})
+	return s.pending[id]
+}
+
+// whenDurable lets a batch that was applied be waited for, and calls done when it is on the disk. Where that fails, what the disk has of it is
+// unknown until the log is read again: a call stays pending, so that no repetition is taken for durable.
+func (s *Store) whenDurable(batch *pebble.Batch, done func()) *pending {
+	commit := &pending{done: make(chan struct{})}
 	s.upkeep.Go(func() {
-		commit.err = batch.SyncWait()
-		if commit.err != nil {
-			// What the disk has of it is unknown until the log is read again: the call stays pending, so that no repetition
-			// is taken for durable.
+		if commit.err = batch.SyncWait(); commit.err != nil {
 			s.fail(commit.err)
 		} else {
-			s.counters.calls.Add(1)
-			s.counters.releases.Add(releases)
-			s.counters.joined.Add(int64(joined))
-			s.counters.spans.Add(spans)
-			s.counters.bytes.Add(size)
-			s.pendingMu.Lock()
-			delete(s.pending, id)
-			s.pendingMu.Unlock()
+			done()
 			_ = batch.Close() // only gives its memory back
 		}
 		close(commit.done)

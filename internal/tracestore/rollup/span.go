@@ -37,7 +37,7 @@ type annotations struct {
 func (a *annotations) read(attrs pcommon.Map) {
 	*a = annotations{}
 	for key, value := range attrs.All() {
-		if !strings.HasPrefix(key, conventions.Prefix) {
+		if len(key) <= len(conventions.Prefix) || key[0] != conventions.Prefix[0] || !strings.HasPrefix(key, conventions.Prefix) {
 			if key != "" && protocolKeys[key[0]] { // few are
 				a.protocol.Read(key, value)
 			}
@@ -78,13 +78,23 @@ func (a *annotations) read(attrs pcommon.Map) {
 		case conventions.AttrOrphan:
 			a.orphan = isTrue(value)
 		default:
-			a.repairs = a.repairs.read(key, value)
+			if repairKeys[key[len(conventions.Prefix)]] {
+				a.repairs = a.repairs.read(key, value)
+			}
 		}
 	}
 }
 
 // protocolKeys are the first letters of what ProtocolFacts reads: db, http, messaging, rpc.
 var protocolKeys = [256]bool{'d': true, 'h': true, 'm': true, 'r': true}
+
+// repairKeys are the first letters behind the prefix of conventions.Repairs.
+var repairKeys = func() (letters [256]bool) {
+	for _, key := range conventions.Repairs {
+		letters[key[len(conventions.Prefix)]] = true
+	}
+	return letters
+}()
 
 func text(value pcommon.Value) string {
 	if value.Type() == pcommon.ValueTypeStr {
