@@ -19,7 +19,7 @@ func (t *table) addSummary(s *summary, now pcommon.Timestamp) {
 		return e
 	}
 	environment := func(at int) string { return conventions.Environment(s.Spans[at].Resource) }
-	k := key{tenant: s.Tenant, outcome: s.Outcome}
+	k := key{tenant: s.Tenant, outcome: conventions.ShortName(s.Outcome)}
 	for _, count := range [...]struct {
 		instrument instrument
 		value      int

@@ -2,19 +2,24 @@ package tracesummaryconnector
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/connector"
+	"go.opentelemetry.io/collector/connector/connectortest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
+	"github.com/tracewright/tracewright/internal/tracetree/treetest"
 )
 
 // randomSpans writes spans of a trace: every parent stands before its children, but for one that may be missing.
@@ -149,4 +154,102 @@ func entrySums(t *testing.T, sink *consumertest.MetricsSink) (pathTimes, duratio
 		}
 	}
 	return pathTimes, durations
+}
+
+// TestStrangeAnnotations: whoever wrote what stands under our names, no sum becomes negative or infinite, and names stay short.
+func TestStrangeAnnotations(t *testing.T) {
+	set, _ := settings(t)
+	logs, metrics := new(consumertest.LogsSink), new(consumertest.MetricsSink)
+	toLogs, toMetrics := startLogs(t, set, logs), startMetrics(t, set, metrics, func(m *MetricsConfig) { m.MaxSeries = 20 })
+	rng := rand.New(rand.NewPCG(7, 7))
+	keys := []string{
+		conventions.AttrReleasedAt, conventions.AttrTenant, conventions.AttrOutcome, conventions.AttrVersion, conventions.AttrPart,
+		conventions.AttrSpanCount, conventions.AttrServiceCount, conventions.AttrErrorCount, conventions.AttrMissingParents, conventions.AttrStart,
+		conventions.AttrDuration, conventions.AttrBottleneckService, conventions.AttrBottleneckSpanID, conventions.AttrBottleneckShare,
+		conventions.AttrEntryService, conventions.AttrEntryOperation, conventions.AttrOrphan, conventions.AttrService, conventions.AttrOperation,
+		conventions.AttrCriticalPathTime, conventions.AttrErrorOrigin, conventions.AttrErrorFingerprint, conventions.AttrClockSkew,
+	}
+	for range 500 {
+		td := call(t, randomSpans(rng, 1, 1, 1+rng.IntN(3)), released{})
+		for _, rs := range td.ResourceSpans().All() {
+			for _, span := range rs.ScopeSpans().At(0).Spans().All() {
+				for range rng.IntN(8) {
+					strangeValue(rng, span.Attributes().PutEmpty(keys[rng.IntN(len(keys))]))
+					strangeValue(rng, rs.Resource().Attributes().PutEmpty(keys[rng.IntN(len(keys))]))
+				}
+			}
+		}
+		require.NoError(t, toLogs.ConsumeTraces(t.Context(), td))
+		require.NoError(t, toMetrics.ConsumeTraces(t.Context(), td))
+	}
+	require.NoError(t, toMetrics.Shutdown(t.Context()))
+	require.NotZero(t, logs.LogRecordCount())
+	md := metrics.AllMetrics()[0]
+	require.LessOrEqual(t, md.DataPointCount(), 2*20+int(instruments))
+	for _, rm := range md.ResourceMetrics().All() {
+		for _, m := range rm.ScopeMetrics().At(0).Metrics().All() {
+			if m.Type() == pmetric.MetricTypeExponentialHistogram {
+				for _, p := range m.ExponentialHistogram().DataPoints().All() {
+					require.GreaterOrEqual(t, p.Min(), 0.0)
+					require.Less(t, p.Sum(), math.Inf(1))
+				}
+				continue
+			}
+			for _, p := range m.Sum().DataPoints().All() {
+				require.GreaterOrEqual(t, p.DoubleValue(), 0.0)
+				require.GreaterOrEqual(t, p.IntValue(), int64(0), m.Name())
+				for key, value := range p.Attributes().All() {
+					require.LessOrEqual(t, len(value.AsString()), conventions.MaxNameBytes, key)
+				}
+			}
+		}
+	}
+}
+
+func strangeValue(rng *rand.Rand, value pcommon.Value) {
+	switch rng.IntN(7) {
+	case 0:
+		value.SetInt([]int64{math.MinInt64, -1, 0, 1, math.MaxInt64}[rng.IntN(5)])
+	case 1:
+		value.SetDouble([]float64{math.NaN(), math.Inf(1), -1}[rng.IntN(3)])
+	case 2:
+		value.SetStr(strings.Repeat("é", rng.IntN(1000)))
+	case 3:
+		value.SetBool(true)
+	case 4:
+		value.SetEmptyMap().PutStr("a", "b")
+	case 5:
+		value.SetEmptySlice().AppendEmpty().SetInt(1)
+	default:
+		value.SetEmptyBytes().Append(1, 2)
+	}
+}
+
+func BenchmarkSummaries(b *testing.B) {
+	set := connectortest.NewNopSettings(typ)
+	f := NewFactory()
+	toLogs, err := f.CreateTracesToLogs(b.Context(), set, f.CreateDefaultConfig(), consumertest.NewNop())
+	require.NoError(b, err)
+	toMetrics, err := f.CreateTracesToMetrics(b.Context(), set, f.CreateDefaultConfig(), consumertest.NewNop())
+	require.NoError(b, err)
+	rng, td := rand.New(rand.NewPCG(1, 1)), ptrace.NewTraces()
+	for i := range 400 {
+		release := treetest.Traces(b, randomSpans(rng, i%20, 1, 20))
+		for _, rs := range release.ResourceSpans().All() {
+			for _, span := range rs.ScopeSpans().At(0).Spans().All() {
+				span.SetTraceID(pcommon.TraceID{14: byte(i >> 8), 15: byte(i)})
+			}
+		}
+		analyse(release)
+		release.ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
+	}
+	for name, consumer := range map[string]connector.Traces{"logs": toLogs, "metrics": toMetrics} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				require.NoError(b, consumer.ConsumeTraces(b.Context(), td))
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(td.SpanCount()), "ns/span")
+		})
+	}
 }

@@ -193,11 +193,10 @@ func (m *marks) named(span *tracetree.Span) operation {
 
 // readRelease reads what stands on the span that speaks for the release.
 func (s *summary) readRelease(attrs pcommon.Map) {
-	s.start, s.duration = conventions.Int(attrs, conventions.AttrStart), max(0, conventions.Int(attrs, conventions.AttrDuration))
-	s.spans = int(conventions.Int(attrs, conventions.AttrSpanCount))
-	s.services = int(conventions.Int(attrs, conventions.AttrServiceCount))
-	s.errors = int(conventions.Int(attrs, conventions.AttrErrorCount))
-	s.missingParents = int(max(0, conventions.Int(attrs, conventions.AttrMissingParents)))
+	number := func(key string) int64 { return max(0, conventions.Int(attrs, key)) } // none is negative, unless a stranger wrote it
+	s.start, s.duration = conventions.Int(attrs, conventions.AttrStart), number(conventions.AttrDuration)
+	s.spans, s.services = int(number(conventions.AttrSpanCount)), int(number(conventions.AttrServiceCount))
+	s.errors, s.missingParents = int(number(conventions.AttrErrorCount)), int(number(conventions.AttrMissingParents))
 	id := conventions.Str(attrs, conventions.AttrBottleneckSpanID)
 	if raw, err := hex.DecodeString(id); err != nil || len(raw) != len(pcommon.SpanID{}) {
 		return

@@ -102,13 +102,16 @@ func (w *writer) write(k *key, r *row) {
 	point.SetStartTimestamp(w.over.start)
 	point.SetTimestamp(w.over.end)
 	if w.definition.per == 1 {
-		point.SetIntValue(int64(r.value))
+		point.SetIntValue(count(r.value))
 	} else {
 		point.SetDoubleValue(r.value / w.definition.per)
 	}
 	k.write(point.Attributes())
 	w.writeExemplar(point.Exemplars(), &r.exemplar)
 }
+
+// count is a number of things as an integer, however large a stranger made it.
+func count(value float64) int64 { return int64(min(value, 1<<62)) }
 
 func (w *writer) writeHistogram(k *key, r *row) {
 	point := w.histograms.AppendEmpty()
@@ -141,7 +144,7 @@ func (w *writer) writeExemplar(list pmetric.ExemplarSlice, e *exemplar) {
 	x.SetTraceID(e.trace)
 	x.SetSpanID(e.span)
 	if w.definition.per == 1 {
-		x.SetIntValue(int64(e.value))
+		x.SetIntValue(count(e.value))
 	} else {
 		x.SetDoubleValue(e.value / w.definition.per)
 	}
