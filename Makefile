@@ -8,7 +8,7 @@ BUILD_FLAGS := -trimpath -ldflags '-s -w'
 # Written by `make test`, read by .ci/run: one JSON line for every event of every test.
 TEST_REPORT := .cache/test.json
 
-.PHONY: all build build-agent run demo test test-long bench bench-compare bench-analysis bench-arrival bench-assembly bench-kill bench-store eval-rca lint golangci fmt generate check-generated clean help
+.PHONY: all build build-agent run demo test test-long bench bench-compare bench-analysis bench-arrival bench-assembly bench-kill bench-production bench-store eval-rca lint golangci fmt generate check-generated clean help
 
 all: lint test build
 
@@ -26,6 +26,7 @@ help:
 	@echo "make bench-assembly  hold trace_assembly to its targets: cost, arrival patterns, kill rounds; takes 25 minutes"
 	@echo "make bench-store     hold the embedded store to its targets: cost, disk, queries on 30 days; takes an hour and a half"
 	@echo "make bench-kill      kill -9 and power loss, many times: nothing acknowledged is lost, every sum is right"
+	@echo "make bench-production  hold the production storage to its targets, on real servers"
 	@echo "make eval-rca        20 faults that are known, some windows without: who is named first; fails on a miss"
 	@echo "make build     build bin/tracewright and bin/tracewrightctl"
 	@echo "make build-agent"
@@ -104,6 +105,13 @@ bench-compare: build
 bench-store: build
 	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o bin/tracegen ./cmd/tracegen
 	go run ./test/bench store $(BENCH_FLAGS)
+
+# Prints figure, target, PASS or FAIL; fails where one is missed. What else measures production storage gets a line here; each runs
+# whatever those before it say. BENCH_FLAGS: see go run ./test/bench service-map --help.
+bench-production:
+	@status=0; \
+	go run ./test/bench service-map $(BENCH_FLAGS) || status=1; \
+	exit $$status
 
 # The binary of all stages: ours and, for comparison, contrib's processors that hold spans by trace.
 _bench/main.go: test/bench/builder-config.yaml go.mod go.sum

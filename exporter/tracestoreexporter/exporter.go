@@ -23,9 +23,15 @@ func (e *storeExporter) start(_ context.Context, host component.Host) error {
 	if err != nil {
 		return err
 	}
-	if e.backend, err = provider.Backend(e.storage); err != nil {
+	backend, err := provider.Backend(e.storage)
+	if err != nil {
 		return fmt.Errorf("%s: open storage %q: %w", e.key, e.storage, err)
 	}
+	writer, ok := backend.(tracestore.Writer)
+	if !ok {
+		return fmt.Errorf("%s: storage %q is only read here; a ClickHouse is written by the clickhouse exporter", e.key, e.storage)
+	}
+	e.backend = writer
 	return nil
 }
 

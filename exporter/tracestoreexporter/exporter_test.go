@@ -126,6 +126,16 @@ func TestQueue(t *testing.T) {
 	require.Equal(t, []int{1, 9_000, 2}, backend.spans)
 }
 
+// TestReadOnly: a storage that is not written here is no place for an exporter.
+func TestReadOnly(t *testing.T) {
+	exp, err := NewFactory().CreateTraces(t.Context(), exportertest.NewNopSettings(metadata.Type), configured())
+	require.NoError(t, err)
+	readOnly := struct{ tracestore.Backend }{}
+	err = exp.Start(t.Context(), hostWith(&provider{backend: readOnly}))
+	require.ErrorContains(t, err, `storage "main" is only read here; a ClickHouse is written by the clickhouse exporter`)
+	require.NoError(t, exp.Shutdown(t.Context()))
+}
+
 func TestStartErrors(t *testing.T) {
 	start := func(storage string, host component.Host) error {
 		config := configured()

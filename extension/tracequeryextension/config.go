@@ -3,7 +3,10 @@ package tracequeryextension
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +45,10 @@ type Config struct {
 	// Storage names the backend of the trace_store extension that is read. Required.
 	Storage string `mapstructure:"storage"`
 
+	// ServiceMap names a backend of the trace_store extension whose map of services is read, such as a neo4j one. Default: the rollups
+	// of Storage.
+	ServiceMap string `mapstructure:"service_map"`
+
 	// Auth names an authenticator extension (bearertokenauth, oidc, …) that every request has to satisfy. Default none:
 	// whoever reaches the endpoint can read.
 	Auth *component.ID `mapstructure:"auth"`
@@ -56,6 +63,9 @@ type Config struct {
 	// Tenant says whose traces a request asks for.
 	Tenant TenantConfig `mapstructure:"tenant"`
 
+	// Links are templates of links to the logs and metrics of a trace or span in other systems. Default none.
+	Links []LinkConfig `mapstructure:"links"`
+
 	// AllowedHosts are the names, without ports, by which clients may name the server (the Host header), besides localhost, the name in
 	// http::endpoint, and all addresses, which are always allowed. "*" allows any name; a site whose name leads to this address
 	// (DNS rebinding) can then read what a browser that reaches the server can read. Default none.
@@ -67,6 +77,19 @@ type Config struct {
 	// QueryTimeout bounds the reading of the storage for one request. Default 30s; must be positive, and less than
 	// http::write_timeout so that a client can be told.
 	QueryTimeout time.Duration `mapstructure:"query_timeout"`
+
+	// Prices say what services cost, for GET /traces/performance. Default none: costs are left out.
+	Prices PricesConfig `mapstructure:"prices"`
+}
+
+// PricesConfig is a table of prices.
+type PricesConfig struct {
+	// Currency is that of the prices, in any words. Required where there are prices.
+	Currency string `mapstructure:"currency"`
+
+	// BusySecond is what one second costs in which a service works on a call, by the name of the service. At least 0. The time of services without a price
+	// is stated beside the costs.
+	BusySecond map[string]float64 `mapstructure:"busy_second"`
 }
 
 // TenantConfig says where a request names its tenant.
@@ -147,6 +170,9 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("tenant::header: %q is not the name of an HTTP header; the default is %s",
 			header, tenant.DefaultHeader))
 	}
+	if _, err := makeLinks(c.Links); err != nil {
+		errs = append(errs, err)
+	}
 	for i, host := range c.AllowedHosts {
 		if host != "*" && (host == "" || strings.ContainsAny(host, "*/@ ") || strings.Contains(host, ":") && net.ParseIP(host) == nil) {
 			errs = append(errs, fmt.Errorf("allowed_hosts[%d]: %q is not a name; use one without scheme and port such as traces.example, or \"*\" for any",
@@ -161,5 +187,17 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("query_timeout: must be less than http::write_timeout (%s), not %s",
 			c.HTTP.WriteTimeout, c.QueryTimeout))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Prices.faults()...)...)
+}
+
+func (c *PricesConfig) faults() (errs []error) {
+	if len(c.BusySecond) > 0 && c.Currency == "" {
+		errs = append(errs, errors.New("prices::currency: must name that of prices::busy_second, such as EUR"))
+	}
+	for _, service := range slices.Sorted(maps.Keys(c.BusySecond)) {
+		if price := c.BusySecond[service]; !(price >= 0) || math.IsInf(price, 0) {
+			errs = append(errs, fmt.Errorf("prices::busy_second::%s: must be a number of at least 0, not %g", service, price))
+		}
+	}
+	return errs
 }

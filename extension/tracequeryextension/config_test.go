@@ -39,6 +39,7 @@ func TestDefaultConfig(t *testing.T) {
 	require.Empty(t, config.BackupDir)
 	require.Equal(t, "x-tracewright-tenant", config.Tenant.Header)
 	require.Equal(t, 30*time.Second, config.QueryTimeout)
+	require.Empty(t, config.Prices)
 	require.Empty(t, config.AllowedHosts)
 	require.Equal(t, LimitsConfig{
 		MaxConcurrent: 128, MaxConcurrentPerClient: 32, BurstPerClient: 100, MaxTraceBytes: 128 << 20, MaxTotalTraceBytes: 256 << 20,
@@ -56,6 +57,15 @@ func TestFullConfig(t *testing.T) {
 	require.Equal(t, "/srv/backups", config.BackupDir)
 	require.Equal(t, "x-team", config.Tenant.Header)
 	require.Equal(t, 5*time.Second, config.QueryTimeout)
+	require.Equal(t, PricesConfig{Currency: "EUR", BusySecond: map[string]float64{"payment": 0.0005, "search.v2": 0}}, config.Prices)
+	require.Equal(t, []LinkConfig{
+		{Name: "logs", URL: "https://logs.example/?trace={trace_id}&from={from_ms}"},
+		{Name: "logs", URL: "https://logs.example/?pod={resource.k8s.pod.name}", On: "span"},
+	}, config.Links)
+	links, err := makeLinks(config.Links)
+	require.NoError(t, err)
+	require.Len(t, links.Trace, 1)
+	require.Len(t, links.Spans, 1)
 	require.Equal(t, []string{"0.0.0.0", "traces.example"}, config.hosts())
 	require.Equal(t, LimitsConfig{
 		MaxConcurrent: 10, MaxConcurrentPerClient: 5, RatePerClient: 2.5, BurstPerClient: 7, MaxTraceBytes: 1000, MaxTotalTraceBytes: 2000,
@@ -82,6 +92,29 @@ func TestConfigFaults(t *testing.T) {
 		"connection without timeout": {
 			func(c *Config) { c.QueryTimeout, c.HTTP.WriteTimeout = 2*time.Hour, 0 },
 			nil,
+		},
+		"prices without a currency": {
+			func(c *Config) { c.Prices.BusySecond = map[string]float64{"payment": 1} },
+			[]string{"prices::currency: must name"},
+		},
+		"prices that are none": {
+			func(c *Config) {
+				c.Prices = PricesConfig{"EUR", map[string]float64{"a": -1, "b": math.NaN(), "c": math.Inf(1), "d": 0}}
+			},
+			[]string{"prices::busy_second::a: ", "prices::busy_second::b: ", "prices::busy_second::c: "},
+		},
+		"faulty links": {
+			func(c *Config) {
+				c.Links = []LinkConfig{
+					{Name: "logs", URL: "https://logs.example/{trace_id}"},
+					{Name: "logs", URL: "https://logs.example/{span_id}", On: "trace"},
+					{URL: "logs.example", On: "host"},
+				}
+			},
+			[]string{
+				"links[1]::name: another link on a trace is called \"logs\" too", "links[1]::url: has {span_id}, which only a span has",
+				"links[2]::on: must be trace or span", "links[2]::name: ", "links[2]::url: must begin with http",
+			},
 		},
 		"hosts": {func(c *Config) { c.AllowedHosts = []string{"traces.example", "*", "::1"} }, nil},
 		"no hosts": {

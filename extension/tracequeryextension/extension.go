@@ -24,6 +24,7 @@ import (
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/health"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/internal/servicemap"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -40,7 +41,9 @@ type queryExtension struct {
 
 	telemetry *metadata.TelemetryBuilder // nil unless started
 	server    *http.Server               // nil unless started
-	wg        sync.WaitGroup
+	// stopping is closed when the server stops.
+	stopping chan struct{}
+	wg       sync.WaitGroup
 }
 
 var (
@@ -89,6 +92,8 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 			Storage:  func() (tracestore.Backend, error) { return provider.Backend(e.config.Storage) },
 			InFlight: &e.inFlight,
 			Timeout:  e.config.QueryTimeout,
+			Prices:   e.config.Prices.BusySecond,
+			Currency: e.config.Prices.Currency,
 			Memory:   query.Memory{PerRequest: limits.MaxTraceBytes, Total: limits.MaxTotalTraceBytes},
 		},
 		Logger:       e.set.Logger,
@@ -100,8 +105,18 @@ func (e *queryExtension) Start(ctx context.Context, host component.Host) error {
 			RatePerClient: limits.RatePerClient, BurstPerClient: limits.BurstPerClient,
 		},
 	}
+	if name := e.config.ServiceMap; name != "" {
+		maps, err := servicemap.FindProvider(host, e.key("service_map"), name)
+		if err != nil {
+			return err
+		}
+		settings.Service.Graph = func() (servicemap.Reader, error) { return maps.ServiceMap(name) }
+	}
 	if cors := e.config.HTTP.CORS.Get(); cors != nil {
 		settings.TrustedOrigins = cors.AllowedOrigins
+	}
+	if settings.Links, err = makeLinks(e.config.Links); err != nil {
+		return fmt.Errorf("%s: %w", e.key("links"), err)
 	}
 	if settings.ReadAuthenticator, err = e.findAuthenticator(host, "auth", e.config.Auth); err != nil {
 		return err
@@ -129,6 +144,8 @@ func (e *queryExtension) serve(ctx context.Context, host component.Host, setting
 			e.key("http::endpoint"), httpConfig.NetAddr.Endpoint, err)
 	}
 	settings.Loopback = loopback(listener.Addr())
+	e.stopping = make(chan struct{})
+	settings.Stopping = e.stopping
 	options := []confighttp.ToServerOption{confighttp.WithErrorHandler(api.WriteServerProblem)}
 	if algorithms := httpConfig.CompressionAlgorithms; algorithms == nil || slices.Contains(algorithms, "zstd") {
 		options = append(options, confighttp.WithDecoder("zstd", api.DecodeZstd))
@@ -199,6 +216,7 @@ func (e *queryExtension) Shutdown(ctx context.Context) error {
 	}
 	server := e.server
 	e.server = nil
+	close(e.stopping)
 	ctx, cancel := context.WithTimeout(ctx, shutdownGrace)
 	defer cancel()
 	err := server.Shutdown(ctx)

@@ -41,6 +41,7 @@ type testStorage struct {
 	tracestore.AggregateReader // nil: nobody asks, nor below
 	tracestore.CatalogueReader
 	tracestore.Deleter
+	tracestore.Tails
 	opened bool
 	trace  func(ctx context.Context) error
 }
@@ -256,6 +257,10 @@ func TestStartFailsNamingTheKey(t *testing.T) {
 		"no storage at all": {
 			componenttest.NewNopHost(), func(*Config) {},
 			`extensions::trace_query::storage: unknown storage "main": no trace_store extension is enabled`,
+		},
+		"unknown map": {
+			newHost(&testStorage{}), func(c *Config) { c.ServiceMap = "main" },
+			`extensions::trace_query::service_map: unknown service map "main": no trace_store extension is enabled`,
 		},
 		"unknown authenticator": {
 			newHost(&testStorage{}), func(c *Config) { c.Auth = &other },

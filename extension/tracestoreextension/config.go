@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/servicemap/neo4jmap"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -21,7 +22,7 @@ const defaultRetention = 168 * time.Hour
 
 // Config is the extension's configuration.
 type Config struct {
-	// Backends are the storages by name. Exporters and the query extension choose one by this name. At least one.
+	// Backends are the storages by name. Exporters and the query extension choose them by these names. At least one.
 	Backends map[string]BackendConfig `mapstructure:"backends"`
 }
 
@@ -29,6 +30,23 @@ type Config struct {
 type BackendConfig struct {
 	// Pebble is the embedded storage in a folder.
 	Pebble *PebbleConfig `mapstructure:"pebble"`
+	// Neo4j is a map of services that the service_map exporter writes. It holds no traces.
+	Neo4j *neo4jmap.ClientConfig `mapstructure:"neo4j"`
+	// ClickHouse is a database server, or several.
+	ClickHouse *ClickHouseConfig `mapstructure:"clickhouse"`
+}
+
+// kinds are the sections that a storage has.
+func (c *BackendConfig) kinds() (names []string) {
+	for _, kind := range []struct {
+		name  string
+		given bool
+	}{{"pebble", c.Pebble != nil}, {"clickhouse", c.ClickHouse != nil}, {"neo4j", c.Neo4j != nil}} {
+		if kind.given {
+			names = append(names, kind.name)
+		}
+	}
+	return names
 }
 
 // PebbleConfig is an embedded storage.
@@ -153,7 +171,7 @@ func (c *ContrastConfig) validate(key string) (errs []error) {
 	return errs
 }
 
-// Validate reports all faults, one line each.
+// Validate reports all faults but those of neo4j sections, one line each.
 func (c *Config) Validate() error {
 	if len(c.Backends) == 0 {
 		return errors.New("backends: names no storage; add one, for example backends: {main: {pebble: {path: ./data}}}")
@@ -162,12 +180,23 @@ func (c *Config) Validate() error {
 	paths := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(c.Backends)) {
 		key := "backends::" + name
-		pebble := c.Backends[name].Pebble
+		backend := c.Backends[name]
 		if name == "" {
 			errs = append(errs, errors.New("backends: a storage has an empty name; name it"))
 		}
-		if pebble == nil {
+		switch kinds := backend.kinds(); len(kinds) {
+		case 0:
 			errs = append(errs, fmt.Errorf("%s: has no kind; give it one, for example pebble: {path: ./data}", key))
+		case 1:
+		default:
+			errs = append(errs, fmt.Errorf("%s: has several kinds, %s; make them a storage each", key, strings.Join(kinds, " and ")))
+			continue
+		}
+		if backend.ClickHouse != nil {
+			errs = append(errs, backend.ClickHouse.validate(key+"::clickhouse")...)
+		}
+		pebble := backend.Pebble
+		if pebble == nil {
 			continue
 		}
 		key += "::pebble"

@@ -14,6 +14,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/internal/componenthealth"
+	"github.com/tracewright/tracewright/internal/servicemap"
+	"github.com/tracewright/tracewright/internal/servicemap/neo4jmap"
+	"github.com/tracewright/tracewright/internal/servicemap/rollupmap"
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/pebblestore"
 )
@@ -25,15 +28,23 @@ type storeExtension struct {
 	telemetry component.TelemetrySettings
 
 	mu     sync.Mutex // guards the fields below
-	stores map[string]*pebblestore.Store
+	stores map[string]store
+	maps   map[string]*neo4jmap.Reader
 	// observer reports metrics while the backends are open.
 	observer *observer
 	closing  sync.WaitGroup // goroutines of Shutdown
 }
 
+// store is an opened backend.
+type store interface {
+	tracestore.Backend
+	Close() error
+}
+
 var (
 	_ extension.Extension = (*storeExtension)(nil)
 	_ tracestore.Provider = (*storeExtension)(nil)
+	_ servicemap.Provider = (*storeExtension)(nil)
 )
 
 func newExtension(config *Config, set extension.Settings) *storeExtension {
@@ -41,21 +52,31 @@ func newExtension(config *Config, set extension.Settings) *storeExtension {
 }
 
 // Start opens all backends, or none.
-func (e *storeExtension) Start(_ context.Context, host component.Host) error {
+func (e *storeExtension) Start(ctx context.Context, host component.Host) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stores != nil {
 		return errors.New("the trace_store extension is started already")
 	}
 	health := &health{host: host, failing: make(map[string]error)}
-	stores := make(map[string]*pebblestore.Store)
+	stores, readers := make(map[string]store), make(map[string]*neo4jmap.Reader)
 	err := func() (err error) {
 		for _, name := range e.BackendNames() {
-			store, err := e.open(name, health)
+			store, err := e.open(ctx, name, health)
 			if err != nil {
 				return err
 			}
 			stores[name] = store
+		}
+		for name, backend := range e.config.Backends {
+			if backend.Neo4j == nil {
+				continue
+			}
+			reader, err := neo4jmap.NewReader(ctx, backend.Neo4j) // it connects when it is asked
+			if err != nil {
+				return fmt.Errorf("backends::%s::%w", name, err)
+			}
+			readers[name] = reader
 		}
 		e.observer, err = e.observe(stores, health)
 		return err
@@ -64,13 +85,23 @@ func (e *storeExtension) Start(_ context.Context, host component.Host) error {
 		for _, store := range stores {
 			err = errors.Join(err, store.Close())
 		}
+		for _, opened := range readers {
+			err = errors.Join(err, opened.Close(ctx))
+		}
 		return err
 	}
-	e.stores = stores
+	e.stores, e.maps = stores, readers
 	return nil
 }
 
-func (e *storeExtension) open(name string, health *health) (*pebblestore.Store, error) {
+func (e *storeExtension) open(ctx context.Context, name string, health *health) (store, error) {
+	if e.config.Backends[name].ClickHouse != nil {
+		return e.openClickHouse(ctx, name, health)
+	}
+	return e.openPebble(name, health)
+}
+
+func (e *storeExtension) openPebble(name string, health *health) (*pebblestore.Store, error) {
 	config := e.config.Backends[name].Pebble
 	contrast := config.Contrast.attributes()
 	store, err := pebblestore.Open(pebblestore.Options{
@@ -91,13 +122,18 @@ func (e *storeExtension) open(name string, health *health) (*pebblestore.Store, 
 func (e *storeExtension) Shutdown(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	stores, observer := e.stores, e.observer
-	e.stores, e.observer = nil, nil
+	stores, readers, observer := e.stores, e.maps, e.observer
+	e.stores, e.maps, e.observer = nil, nil, nil
 	done := make(chan error, 1)
 	e.closing.Go(func() {
 		var errs []error
 		if observer != nil {
 			errs = append(errs, observer.stop())
+		}
+		for name, opened := range readers {
+			if err := opened.Close(ctx); err != nil {
+				errs = append(errs, fmt.Errorf("backends::%s: %w", name, err))
+			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(stores)) {
 			if err := stores[name].Close(); err != nil {
@@ -117,13 +153,13 @@ func (e *storeExtension) Shutdown(ctx context.Context) error {
 
 // HasBackend implements tracestore.Provider.
 func (e *storeExtension) HasBackend(name string) bool {
-	_, ok := e.config.Backends[name]
-	return ok
+	backend := e.config.Backends[name]
+	return backend.Pebble != nil || backend.ClickHouse != nil
 }
 
 // BackendNames implements tracestore.Provider.
 func (e *storeExtension) BackendNames() []string {
-	return slices.Sorted(maps.Keys(e.config.Backends))
+	return slices.DeleteFunc(e.ServiceMapNames(), func(name string) bool { return !e.HasBackend(name) })
 }
 
 // Backend implements tracestore.Provider.
@@ -140,8 +176,35 @@ func (e *storeExtension) Backend(name string) (tracestore.Backend, error) {
 	return store, nil
 }
 
-// health tells the host how the extension does: it fails recoverably as long as writing fails in one of the backends, and until a restart
-// when one of them says that it writes no more.
+// HasServiceMap implements servicemap.Provider: storages of traces have one too, in their rollups.
+func (e *storeExtension) HasServiceMap(name string) bool {
+	_, ok := e.config.Backends[name]
+	return ok
+}
+
+// ServiceMapNames implements servicemap.Provider.
+func (e *storeExtension) ServiceMapNames() []string {
+	return slices.Sorted(maps.Keys(e.config.Backends))
+}
+
+// ServiceMap implements servicemap.Provider.
+func (e *storeExtension) ServiceMap(name string) (servicemap.Reader, error) {
+	if !e.HasServiceMap(name) {
+		return nil, fmt.Errorf("unknown service map %q", name)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if reader, ok := e.maps[name]; ok {
+		return reader, nil
+	}
+	if store, ok := e.stores[name]; ok {
+		return rollupmap.New(store), nil
+	}
+	return nil, servicemap.ErrClosed
+}
+
+// health tells the host how the extension does: it fails recoverably as long as writing fails in one of the embedded backends, or a server
+// fails or lacks its schema, and until a restart when one of them says that it writes no more.
 type health struct {
 	host component.Host
 

@@ -23,6 +23,8 @@ import (
 	"github.com/tracewright/tracewright/extension/tracestoreextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracestoreextension/internal/metadatatest"
 	"github.com/tracewright/tracewright/internal/componenthealth"
+	"github.com/tracewright/tracewright/internal/servicemap"
+	"github.com/tracewright/tracewright/internal/servicemap/neo4jmap"
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/pebblestore"
 )
@@ -60,7 +62,8 @@ func TestProvider(t *testing.T) {
 		require.NoError(t, ext.Start(t.Context(), componenttest.NewNopHost()))
 		backend, err := ext.Backend("main")
 		require.NoError(t, err)
-		require.NoError(t, backend.WriteCall(t.Context(), oneTrace()))
+		writer := backend.(tracestore.Writer)
+		require.NoError(t, writer.WriteCall(t.Context(), oneTrace()))
 		n := 0
 		for _, err := range backend.Trace(t.Context(), "", pcommon.TraceID{15: 1}) {
 			require.NoError(t, err)
@@ -69,8 +72,44 @@ func TestProvider(t *testing.T) {
 		require.Equal(t, 1, n)
 		require.NoError(t, ext.Shutdown(t.Context()))
 		require.NoError(t, ext.Shutdown(t.Context()))
-		require.ErrorIs(t, backend.WriteCall(t.Context(), oneTrace()), tracestore.ErrClosed)
+		require.ErrorIs(t, writer.WriteCall(t.Context(), oneTrace()), tracestore.ErrClosed)
 	}
+}
+
+// TestServiceMaps: storages of traces have a map in their rollups; a map alone is no storage of traces. Neo4j may be down.
+func TestServiceMaps(t *testing.T) {
+	config := oneBackend(t.TempDir())
+	neo4j := neo4jmap.NewDefaultClientConfig()
+	neo4j.URI, neo4j.ConnectTimeout = "bolt://127.0.0.1:1", 100*time.Millisecond
+	config.Backends["graph"] = BackendConfig{Neo4j: &neo4j}
+	ext := newExtension(config, settings(componenttest.NewNopTelemetrySettings()))
+	require.Equal(t, []string{"main"}, ext.BackendNames())
+	require.False(t, ext.HasBackend("graph"))
+	require.Equal(t, []string{"graph", "main"}, ext.ServiceMapNames())
+	_, err := ext.ServiceMap("graph")
+	require.ErrorIs(t, err, servicemap.ErrClosed)
+	_, err = ext.ServiceMap("other")
+	require.EqualError(t, err, `unknown service map "other"`)
+
+	require.NoError(t, ext.Start(t.Context(), componenttest.NewNopHost()))
+	_, err = ext.Backend("graph")
+	require.EqualError(t, err, `unknown storage "graph"`)
+	window := &servicemap.Window{Start: time.Unix(0, 0), End: time.Now().Add(time.Hour)}
+	rollups, err := ext.ServiceMap("main")
+	require.NoError(t, err)
+	backend, err := ext.Backend("main")
+	require.NoError(t, err)
+	require.NoError(t, backend.(tracestore.Writer).WriteCall(t.Context(), oneTrace()))
+	m, err := rollups.Map(t.Context(), "", window)
+	require.NoError(t, err)
+	require.Equal(t, []servicemap.Service{{Name: "unknown_service"}}, m.Services)
+	graph, err := ext.ServiceMap("graph")
+	require.NoError(t, err)
+	_, err = graph.Map(t.Context(), "", window)
+	require.ErrorIs(t, err, servicemap.ErrUnavailable)
+	require.NoError(t, ext.Shutdown(t.Context()))
+	_, err = ext.ServiceMap("graph")
+	require.ErrorIs(t, err, servicemap.ErrClosed)
 }
 
 func TestStartErrors(t *testing.T) {
@@ -108,7 +147,7 @@ func TestShutdownDeadline(t *testing.T) {
 	require.NoError(t, ext.Start(t.Context(), componenttest.NewNopHost()))
 	backend, err := ext.Backend("main")
 	require.NoError(t, err)
-	require.NoError(t, backend.WriteCall(t.Context(), oneTrace()))
+	require.NoError(t, backend.(tracestore.Writer).WriteCall(t.Context(), oneTrace()))
 	for _, err := range backend.Trace(t.Context(), "", pcommon.TraceID{15: 1}) {
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -125,7 +164,7 @@ func TestMetrics(t *testing.T) {
 	backend, err := ext.Backend("main")
 	require.NoError(t, err)
 	for range 3 {
-		require.NoError(t, backend.WriteCall(t.Context(), oneTrace()))
+		require.NoError(t, backend.(tracestore.Writer).WriteCall(t.Context(), oneTrace()))
 	}
 	one := []metricdata.DataPoint[int64]{{Value: 1, Attributes: attribute.NewSet(attribute.String("backend", "main"))}}
 	two := []metricdata.DataPoint[int64]{{Value: 2, Attributes: attribute.NewSet(attribute.String("backend", "main"))}}

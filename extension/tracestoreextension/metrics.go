@@ -18,7 +18,7 @@ type observer struct {
 }
 
 // observe starts reporting. One callback for all metrics: asking a store is not for free.
-func (e *storeExtension) observe(stores map[string]*pebblestore.Store, health *health) (*observer, error) {
+func (e *storeExtension) observe(stores map[string]store, health *health) (*observer, error) {
 	b, err := metadata.NewTelemetryBuilder(e.telemetry)
 	if err != nil {
 		return nil, fmt.Errorf("make metrics: %w", err)
@@ -26,7 +26,9 @@ func (e *storeExtension) observe(stores map[string]*pebblestore.Store, health *h
 	registration, err := metadata.Meter(e.telemetry).RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for name, store := range stores {
 			backend := metric.WithAttributeSet(attribute.NewSet(attribute.String("backend", name)))
-			observeStats(o, b, store.Stats(), backend)
+			if embedded, ok := store.(*pebblestore.Store); ok {
+				observeStats(o, b, embedded.Stats(), backend)
+			}
 			o.ObserveInt64(b.ExtensionTraceStoreWriteFailing, health.failures(name), backend)
 		}
 		return nil

@@ -17,8 +17,8 @@ const (
 	skewSingle = 0.6                     // if there is one
 )
 
-// hostOf names the resource's host, its service where nothing does.
-func hostOf(resource pcommon.Resource) string {
+// HostOf names the resource's host, its service where nothing does.
+func HostOf(resource pcommon.Resource) string {
 	if name := conventions.Host(resource); name != "" {
 		return conventions.ShortName(name)
 	}
@@ -42,7 +42,7 @@ func (f *finder) skewedHosts() {
 		}
 		host, ok := names[n.Resource]
 		if !ok {
-			host = hostOf(n.Resource)
+			host = HostOf(n.Resource)
 			names[n.Resource] = host
 		}
 		g, ok := groups[host]

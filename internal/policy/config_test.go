@@ -108,7 +108,7 @@ var (
 	// Processors that make the same of the same spans.
 	keepCalls = []string{"trace_analysis", "attributes", "resource", "filter", "transform"}
 	// Exporters to which a repeated call does no harm.
-	ignoreRepeats = []string{"trace_store", "debug", "nop"}
+	ignoreRepeats = []string{"trace_store", "service_map", "debug", "nop"}
 	// Exporters that are synchronous where their configuration says nothing.
 	synchronousByDefault = ignoreRepeats
 )

@@ -55,10 +55,37 @@ var importRules = []importRule{
 	},
 	{"internal/tracestore/memstore", backendImports, "a backend knows the contract"},
 	{"internal/tracestore/pebblestore", backendImports, "a backend knows the contract"},
+	{"internal/tracestore/clickhousestore", backendImports, "a backend knows the contract"},
 	{
 		"internal/tracestore",
 		[]string{"internal/conventions", "internal/tracetree"},
 		"the contract knows no backend and no analysis",
+	},
+	{
+		"internal/servicemap/rollupmap",
+		[]string{"internal/analysis/blastradius", "internal/servicemap", "internal/tracestore"},
+		"it answers from the rollups, through their contract",
+	},
+	{
+		"internal/servicemap/neo4jmap",
+		[]string{
+			"internal/analysis/blastradius", "internal/analysis/servicegraph", "internal/conventions", "internal/servicemap",
+			"internal/tracestore/rollup", "internal/tracestore/tracerow", "internal/tracetree",
+		},
+		"a storage of the map knows the contract; what a call adds, the rollups say",
+	},
+	{
+		"internal/servicemap/servicemaptest",
+		[]string{
+			"internal/analysis", "internal/conventions", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tracegen",
+			"internal/tracestore/memstore", "internal/tracestore/storetest", "internal/tracetree",
+		},
+		"the suite drives storages of the map through the contract, and holds them against the shop's truth and the reference",
+	},
+	{
+		"internal/servicemap",
+		[]string{"internal/analysis/blastradius", "internal/analysis/servicegraph"},
+		"the contract knows no storage; its answers are in the words of the analysis of graphs",
 	},
 	{"internal/codec", nil, "it knows bytes, not what they mean"},
 	{"internal/otlpwire", nil, "it knows how OTLP is written, not what Tracewright makes of it"},
@@ -92,8 +119,16 @@ var importRules = []importRule{
 		"the exporter finds its backend through component.Host",
 	},
 	{
+		"exporter/servicemapexporter",
+		[]string{"internal/servicemap", "internal/servicemap/neo4jmap"},
+		"it hands calls to the one storage of the map that is written by itself",
+	},
+	{
 		"extension/tracestoreextension",
-		[]string{"internal/componenthealth", "internal/conventions", "internal/tracestore", "internal/tracestore/pebblestore"},
+		[]string{
+			"internal/componenthealth", "internal/conventions", "internal/servicemap", "internal/servicemap/neo4jmap", "internal/servicemap/rollupmap",
+			"internal/tracestore", "internal/tracestore/clickhousestore", "internal/tracestore/pebblestore",
+		},
 		"the only place that wires a backend in",
 	},
 	{"extension/rawspansextension", []string{"internal/rawspans"}, "it makes placeholders of requests and looks into nothing"},
@@ -101,16 +136,22 @@ var importRules = []importRule{
 	{
 		"extension/tracequeryextension",
 		[]string{
-			"internal/analysis", "internal/componenthealth", "internal/conventions", "internal/tenant", "internal/tracetree", "internal/tracestore",
+			"internal/analysis", "internal/componenthealth", "internal/conventions", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tenant", "internal/tracetree",
+			"internal/tracestore",
 		},
 		"queries read through the contract",
 	},
 	{"internal/tracegen", nil, "the traffic and its truth know nothing of the product that they check"},
-	{"cmd/tracewrightctl", []string{"internal/tracestore/pebblestore"}, "it opens folders of the embedded store, and nothing of the pipeline"},
+	{
+		"cmd/tracewrightctl",
+		[]string{"internal/tracestore/pebblestore", "internal/tracestore/clickhousestore"},
+		"it opens folders of the embedded store, prints ClickHouse's schema, and knows nothing of the pipeline",
+	},
 	{"cmd/tracegen", []string{"internal/tracegen"}, "the generator knows the wire and the API, not the product's inside"},
 	{"test/arrival", nil, "the package is its tests, which play the generator's traffic to the factory"},
 	{"test/hostile", nil, "tests of the pipeline made of its factories; it holds no code"},
 	{"test/propagation", nil, "the package is its tests, which wire the components together and play the generator's traffic"},
+	{"test/insights", nil, "the package is its tests, which wire the components together and play the generator's traffic"},
 	{"test/late", nil, "the package is its tests, which wire the components together"},
 	{"test/e2e", nil, "the end-to-end tests know the built binary only"},
 	{"test/hostile", nil, "the package is its tests, which wire the components together"},
@@ -122,18 +163,21 @@ var importRules = []importRule{
 	{
 		"test/bench",
 		[]string{
-			"processor/traceassemblyprocessor", "processor/traceanalysisprocessor", "internal/analysis", "internal/conventions", "internal/tracegen",
+			"processor/traceassemblyprocessor", "processor/traceanalysisprocessor", "internal/analysis", "internal/conventions", "internal/servicemap", "internal/servicemap/neo4jmap",
+			"internal/testservers", "internal/tracegen",
 			"internal/tracestore/pebblestore", "internal/tracetree",
 		},
-		"benchmarks know built binaries, the factories of what they drive without a receiver, the traffic, and the store that they fill",
+		"benchmarks know built binaries, the factories of what they drive without a receiver, the traffic, and the stores that they fill",
 	},
 }
 
 // Each heavy driver is imported by one package, and its types do not leave it.
 var drivers = map[string]string{
-	"github.com/cockroachdb/pebble": "internal/tracestore/pebblestore",
-	"gonum.org/v1/gonum":            "internal/analysis/servicegraph",
-	"github.com/ebitengine/purego":  "internal/testservers/chserver",
+	"github.com/cockroachdb/pebble":    "internal/tracestore/pebblestore",
+	"gonum.org/v1/gonum":               "internal/analysis/servicegraph",
+	"github.com/ebitengine/purego":     "internal/testservers/chserver",
+	"github.com/neo4j/neo4j-go-driver": "internal/servicemap/neo4jmap",
+	"github.com/ClickHouse":            "internal/tracestore/clickhousestore",
 }
 
 // driverParts are parts of a driver that are useful on their own, with the further packages that may import them.
@@ -152,11 +196,14 @@ var allowedOutside = map[string][]string{
 	"internal/analysis/capacity":       nil,
 	"internal/analysis/contrast":       nil,
 	"internal/analysis/cost":           nil,
+	"internal/analysis/efficiency":     nil,
+	"internal/analysis/insights":       nil,
 	"internal/analysis/journeys":       nil,
 	"internal/analysis/latencyprofile": nil,
 	"internal/analysis/rootcause":      {"go.opentelemetry.io/collector/pdata"},
 	"internal/analysis/servicegraph":   {"gonum.org/v1/gonum"},
 	"internal/analysis/statistics":     nil,
+	"internal/analysis/tracediff":      {"github.com/cespare/xxhash/v2"},
 	"internal/analysis/whatif":         nil,
 }
 

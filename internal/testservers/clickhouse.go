@@ -71,8 +71,8 @@ func NewClickHouse(ctx context.Context, folder string) (*ClickHouse, error) {
 	}
 	s.Process = Process{
 		name: "ClickHouse",
-		command: func() *exec.Cmd {
-			return exec.Command(program, "-lib", filepath.Join(library, "libchdb.so"), "-path", filepath.Join(folder, "data"),
+		command: func(ctx context.Context) *exec.Cmd {
+			return exec.CommandContext(ctx, program, "-lib", filepath.Join(library, "libchdb.so"), "-path", filepath.Join(folder, "data"),
 				"-tcp", strconv.Itoa(ports[0]), "-http", strconv.Itoa(ports[1]), "-config", config)
 		},
 		ready: s.ping,

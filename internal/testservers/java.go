@@ -4,6 +4,7 @@ import (
 	"context"
 	"embed"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,7 +30,15 @@ func jars(ctx context.Context, name, program string) (string, error) {
 	_, version, _ := strings.Cut(string(pom), "<dependencies>")
 	_, version, _ = strings.Cut(version, "<version>")
 	version, _, _ = strings.Cut(version, "</version>")
-	return installed(ctx, name+"-"+version, func(ctx context.Context, part string) error {
+	folder, source := name+"-"+version, []byte(nil)
+	if program != "" { // another program is another folder
+		source, err = javaFiles.ReadFile("java/" + program + ".java")
+		if err != nil {
+			return "", err
+		}
+		folder += fmt.Sprintf("-%08x", crc32.ChecksumIEEE(source))
+	}
+	return installed(ctx, folder, func(ctx context.Context, part string) error {
 		if err := os.WriteFile(filepath.Join(part, "pom.xml"), pom, 0o600); err != nil {
 			return err
 		}
@@ -38,10 +47,6 @@ func jars(ctx context.Context, name, program string) (string, error) {
 		}
 		if program == "" {
 			return nil
-		}
-		source, err := javaFiles.ReadFile("java/" + program + ".java")
-		if err != nil {
-			return err
 		}
 		if err := os.WriteFile(filepath.Join(part, program+".java"), source, 0o600); err != nil {
 			return err

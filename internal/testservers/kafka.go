@@ -58,8 +58,8 @@ group.initial.rebalance.delay.ms=0
 	}
 	s.Process = Process{
 		name: "Kafka",
-		command: func() *exec.Cmd {
-			return exec.Command("java", "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classes, "kafka.Kafka", properties)
+		command: func(ctx context.Context) *exec.Cmd {
+			return exec.CommandContext(ctx, "java", "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classes, "kafka.Kafka", properties)
 		},
 		ready: func(ctx context.Context) error { return s.printed(ctx, s.Broker, "Kafka Server started") },
 	}

@@ -14,11 +14,16 @@ const (
 	Neo4jPassword = "tracewright-secret"
 )
 
+// smallHeap is enough for tests.
+const smallHeap = 512
+
 // Neo4j is a server of Neo4j 5.26 Community, with Bolt and without encryption.
 type Neo4j struct {
 	Process
 	// Bolt is where it listens, as host:port.
 	Bolt string
+	// HeapMiB and PageCacheMiB are its memory, from the next start on: small, for tests, unless set to more.
+	HeapMiB, PageCacheMiB int
 }
 
 // NewNeo4j installs Neo4j and makes a server with its data in folder, which is not started yet.
@@ -32,18 +37,21 @@ func NewNeo4j(ctx context.Context, folder string) (*Neo4j, error) {
 		return nil, err
 	}
 	port := strconv.Itoa(ports[0])
-	s := &Neo4j{Bolt: net.JoinHostPort("127.0.0.1", port)}
+	s := &Neo4j{Bolt: net.JoinHostPort("127.0.0.1", port), HeapMiB: smallHeap, PageCacheMiB: 64}
 	s.Process = Process{
 		name: "Neo4j",
-		command: func() *exec.Cmd {
-			args := []string{"-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}
+		command: func(ctx context.Context) *exec.Cmd {
+			args := []string{"-Xms128m", "-Xmx" + strconv.Itoa(s.HeapMiB) + "m"}
+			if s.HeapMiB == smallHeap {
+				args = append(args, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1") // it starts sooner, and never runs for long
+			}
 			for _, name := range []string{"nio", "io", "lang", "util.concurrent"} {
 				args = append(args, "--add-opens=java.base/java."+name+"=ALL-UNNAMED")
 			}
 			args = append(args, "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
 				"-cp", filepath.Join(library, "classes")+":"+filepath.Join(library, "lib")+"/*",
-				"Neo4jServer", folder, port, Neo4jPassword)
-			return exec.Command("java", args...)
+				"Neo4jServer", folder, port, Neo4jPassword, strconv.Itoa(s.PageCacheMiB))
+			return exec.CommandContext(ctx, "java", args...)
 		},
 		// The password is set before it listens to others' knowledge: "ready" is printed last.
 		ready: func(ctx context.Context) error { return s.printed(ctx, s.Bolt, "ready\n") },

@@ -21,7 +21,7 @@ const (
 // Process is a server that can be stopped and started again with its ports and its data.
 type Process struct {
 	name    string
-	command func() *exec.Cmd
+	command func(context.Context) *exec.Cmd
 	ready   func(context.Context) error
 
 	log  logBuffer
@@ -33,7 +33,7 @@ type Process struct {
 // Start starts the server and returns when it answers.
 func (p *Process) Start(ctx context.Context) error {
 	p.past = len(p.Log())
-	cmd := p.command()
+	cmd := p.command(context.WithoutCancel(ctx)) // it outlives its start
 	cmd.Stdout, cmd.Stderr = &p.log, &p.log
 	cmd.SysProcAttr = endWithParent()
 	if err := cmd.Start(); err != nil {

@@ -40,7 +40,9 @@ func TestClickHouse(t *testing.T) {
 	require.EqualValues(t, 1000, rows(), "after a crash")
 
 	wrong := url.URL{Scheme: "http", Host: s.HTTP, User: url.UserPassword(testservers.ClickHouseUser, "wrong"), RawQuery: "query=SELECT+1"}
-	response, err := http.Get(wrong.String())
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, wrong.String(), http.NoBody)
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)

@@ -58,6 +58,20 @@ type Deleter interface {
 	Delete(ctx context.Context, tenant string, id pcommon.TraceID) error
 }
 
+// TracesReader is implemented by a storage that reads several traces for less than each alone: those that were released at about the same time, for little
+// more than one.
+type TracesReader interface {
+	// Traces yields the releases of those of the traces that are stored, each trace once, in no particular order: its releases one after the other, as Trace
+	// yields them. Each becomes the caller's. An error ends the sequence, which may be used once.
+	Traces(ctx context.Context, tenant string, ids []pcommon.TraceID) iter.Seq2[StoredRelease, error]
+}
+
+// StoredRelease is one release of a trace.
+type StoredRelease struct {
+	ID      pcommon.TraceID
+	Release ptrace.Traces
+}
+
 // Backuper is implemented by a storage that can be copied while it is used.
 type Backuper interface {
 	// Backup writes a copy of everything that is durable at one moment into the folder dir, which must not exist; folders
@@ -80,10 +94,9 @@ type AggregateReader interface {
 	Completeness(ctx context.Context, tenant string, query *AggregateQuery) (Completeness, error)
 }
 
-// Backend is one opened storage.
+// Backend is one opened storage. One that is written through this process is a Writer too.
 type Backend interface {
 	Reader
-	Writer
 	Deleter
 }
 

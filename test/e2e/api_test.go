@@ -56,7 +56,7 @@ func TestBadRequests(t *testing.T) {
 		"unknown trace":      {"GET", "/traces/" + strings.Repeat("a", 32), "", 404, ""},
 		"unknown short id":   {"GET", "/traces/" + strings.Repeat("a", 16), "", 404, ""},
 		"unknown format":     {"GET", "/traces/" + strings.Repeat("a", 32) + "?format=xml", "", 400, "format"},
-		"not built yet":      {"GET", "/traces/insights", "", 404, ""},
+		"not built yet":      {"GET", "/traces/sources", "", 404, ""},
 		"sources, not built": {"POST", "/traces/sources", "{}", 404, ""},
 		"no such path":       {"GET", "/nothing", "", 404, ""},
 		"wrong method":       {"DELETE", "/traces/search", "", 405, ""},

@@ -28,19 +28,26 @@ type Reach struct {
 // Radius are the entries whose traces pass through a service, by AtLeast times the entry's traces, the most first, of equals by name. rows are those of the
 // service alone; traces counts the requests of each entry.
 func Radius(rows []Row, traces map[Entry]int64) []Reach {
-	type passed struct{ most, sum int64 }
-	found := make(map[Entry]passed)
+	passed := make(map[Entry]Passed)
 	for _, r := range rows {
 		if r.Traces > 0 {
-			p := found[r.Entry]
-			found[r.Entry] = passed{max(p.most, r.Traces), p.sum + r.Traces}
+			p := passed[r.Entry]
+			passed[r.Entry] = Passed{max(p.AtLeast, r.Traces), p.AtMost + r.Traces}
 		}
 	}
+	return Reached(passed, traces)
+}
+
+// Passed are the bounds of how many traces of an entry pass through the service.
+type Passed struct{ AtLeast, AtMost int64 }
+
+// Reached is Radius for what is known of the whole service already.
+func Reached(passed map[Entry]Passed, traces map[Entry]int64) []Reach {
 	var reached []Reach
-	for entry, p := range found {
-		if all := traces[entry]; all > 0 {
+	for entry, p := range passed {
+		if all := traces[entry]; all > 0 && p.AtLeast > 0 {
 			reached = append(reached, Reach{
-				entry, all, min(1, float64(p.most)/float64(all)), min(1, float64(max(p.most, p.sum))/float64(all)),
+				entry, all, min(1, float64(p.AtLeast)/float64(all)), min(1, float64(max(p.AtLeast, p.AtMost))/float64(all)),
 			})
 		}
 	}

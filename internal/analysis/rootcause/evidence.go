@@ -68,7 +68,7 @@ func (b *both) evidence() []Evidence {
 			continue
 		}
 		add(b.errors(o))
-		if before.traces < minTraces || after.traces < minTraces {
+		if before.own.N < minTraces || after.own.N < minTraces {
 			continue
 		}
 		load := b.load[b.virtual[b.service[o]]]

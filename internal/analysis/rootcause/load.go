@@ -15,7 +15,7 @@ func (b *both) commonShifts() map[bool]shifts {
 	own, wait := make([]statistics.Moments, len(b.services)), make([]statistics.Moments, len(b.services))
 	for o := range b.operations {
 		before, after := &b.normal.operations[o], &b.incident.operations[o]
-		if before.traces < minTraces || after.traces < minTraces {
+		if before.own.N < minTraces || after.own.N < minTraces {
 			continue
 		}
 		own[b.service[o]].Add(after.own.Mean - before.own.Mean)

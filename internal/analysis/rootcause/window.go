@@ -108,11 +108,15 @@ func (b *both) number() {
 // logTime puts times on the scale on which those of services spread evenly; what takes less than a microsecond is as good as nothing.
 func logTime(ns float64) float64 { return math.Log(max(ns, 1000)) }
 
+// seen says whether the times of a call are those of its callee: of a service that sends spans, and none for this call, they are the caller's, who knows
+// nothing of work and wait. Whether such a call failed is known.
+func (b *both) seen(c *Call, o int) bool { return !c.Virtual || b.virtual[b.service[o]] }
+
 // times adds up how long operations took.
 func (b *both) times(w *window) {
 	type sums struct {
-		calls     int64
-		own, wait float64
+		calls, seen int64
+		own, wait   float64
 	}
 	inTrace := make(map[int]*sums)
 	for i := range w.traces {
@@ -124,15 +128,20 @@ func (b *both) times(w *window) {
 				inTrace[o] = t
 			}
 			t.calls++
-			t.own += float64(c.Own)
-			t.wait += float64(c.Wait)
 			s.calls++
+			if b.seen(c, o) {
+				t.seen++
+				t.own += float64(c.Own)
+				t.wait += float64(c.Wait)
+			}
 		}
 		for o, t := range inTrace { // into one of each: the order does not matter
 			s := &w.operations[o]
 			s.traces++
-			s.own.Add(logTime(t.own / float64(t.calls)))
-			s.wait.Add(logTime(t.wait / float64(t.calls)))
+			if t.seen > 0 {
+				s.own.Add(logTime(t.own / float64(t.seen)))
+				s.wait.Add(logTime(t.wait / float64(t.seen)))
+			}
 		}
 	}
 }
@@ -143,7 +152,7 @@ const sigmas = 3
 // limits are the times of an operation above which a call in the window is abnormal.
 func (b *both) limits(w *window, o int) (own, wait float64) {
 	s := &b.normal.operations[o]
-	if s.traces < minTraces {
+	if s.own.N < minTraces {
 		return math.Inf(1), math.Inf(1)
 	}
 	own, wait = s.own.Mean+sigmas*s.own.Deviation(), s.wait.Mean+sigmas*s.wait.Deviation()
@@ -164,7 +173,8 @@ func (b *both) count(w *window) {
 		for k, o := range w.calls[i] {
 			c := &w.traces[i].Calls[k]
 			own, wait := b.limits(w, o)
-			now := seen{logTime(float64(c.Own)) > own, logTime(float64(c.Wait)) > wait, c.Origin}
+			times := b.seen(c, o)
+			now := seen{times && logTime(float64(c.Own)) > own, times && logTime(float64(c.Wait)) > wait, c.Origin}
 			e := edge{-1, b.service[o]}
 			if c.Caller >= 0 {
 				e.from = b.service[w.calls[i][c.Caller]]

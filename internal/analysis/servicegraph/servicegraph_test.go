@@ -204,3 +204,14 @@ func parts(edges []servicegraph.Edge, without string) int {
 	}
 	return len(names)
 }
+
+func TestNeighbours(t *testing.T) {
+	g := servicegraph.New([]servicegraph.Edge{
+		{Parent: "a", Child: "b"}, {Parent: "a", Child: "c"}, {Parent: "b", Child: "d"}, {Parent: "c", Child: "d"}, {Parent: "d", Child: "a"}, {Parent: "d", Child: "d"},
+	})
+	require.Equal(t, []servicegraph.Neighbour{{Service: "b", Distance: 1}, {Service: "c", Distance: 1}, {Service: "d", Distance: 2}}, g.Callees("a", 5))
+	require.Equal(t, []servicegraph.Neighbour{{Service: "b", Distance: 1}, {Service: "c", Distance: 1}, {Service: "a", Distance: 2}}, g.Callers("d", 2))
+	require.Equal(t, []servicegraph.Neighbour{{Service: "d", Distance: 1}}, g.Callers("a", 1))
+	require.Nil(t, g.Callees("x", 1))
+	require.Nil(t, g.Callees("a", 0))
+}

@@ -25,6 +25,26 @@ func (m *Moments) Add(x float64) {
 	m.m2 += d * (x - m.Mean)
 }
 
+// AddMany adds a number n times. Sums of distances add up as those of two samples do (Chan, Golub and LeVeque, 1979).
+func (m *Moments) AddMany(x float64, n int64) {
+	if n <= 0 || math.IsNaN(x) || math.IsInf(x, 0) {
+		return
+	}
+	m.Merge(&Moments{N: n, Mean: x})
+}
+
+// Merge adds all numbers of another sample.
+func (m *Moments) Merge(from *Moments) {
+	all := m.N + from.N
+	if from.N <= 0 || all <= 0 {
+		return
+	}
+	d, part := from.Mean-m.Mean, float64(from.N)/float64(all)
+	m.m2 += from.m2 + d*d*part*float64(m.N)
+	m.Mean += d * part
+	m.N = all
+}
+
 // Variance is that of the sample (n − 1), 0 for less than two numbers.
 func (m *Moments) Variance() float64 {
 	if m.N < 2 {

@@ -24,6 +24,20 @@ func TestMoments(t *testing.T) {
 	require.InDelta(t, 32.0/7, m.Variance(), 1e-12)
 	require.Zero(t, moments().Deviation())
 	require.Zero(t, moments(3).Deviation())
+	// In two samples, or many of a kind, they are the same.
+	both := moments(2, 4, 4)
+	both.AddMany(4, 1)
+	both.Merge(moments(5, 5, 7, 9))
+	both.Merge(moments())
+	both.AddMany(1, 0)
+	both.AddMany(math.NaN(), 3)
+	require.EqualValues(t, 8, both.N)
+	require.InDelta(t, 5, both.Mean, 1e-12)
+	require.InDelta(t, 32.0/7, both.Variance(), 1e-12)
+	many := moments()
+	many.AddMany(3, 1e12)
+	many.AddMany(5, 1e12)
+	require.InDelta(t, 1, many.Variance(), 1e-6)
 	// The variance of numbers that lie close together and far out, where sums of squares have lost it.
 	require.InDelta(t, 1, moments(1e9, 1e9+1, 1e9+2).Variance(), 1e-6)
 }

@@ -13,7 +13,7 @@ import org.neo4j.dbms.api.DatabaseManagementServiceBuilder;
 import org.neo4j.graphdb.QueryExecutionException;
 import org.neo4j.io.ByteUnit;
 
-/** Neo4j Community with Bolt: Neo4jServer FOLDER BOLT_PORT PASSWORD. It ends on SIGTERM. */
+/** Neo4j Community with Bolt: Neo4jServer FOLDER BOLT_PORT PASSWORD PAGE_CACHE_MIB. It ends on SIGTERM. */
 public class Neo4jServer {
   public static void main(String[] args) throws Exception {
     Path home = Path.of(args[0]).toAbsolutePath();
@@ -28,7 +28,7 @@ public class Neo4jServer {
         .setConfig(GraphDatabaseInternalSettings.netty_server_shutdown_quiet_period, 0)
         .setConfig(GraphDatabaseSettings.auth_enabled, true)
         .setConfig(GraphDatabaseSettings.preallocate_logical_logs, false)
-        .setConfig(GraphDatabaseSettings.pagecache_memory, ByteUnit.mebiBytes(64))
+        .setConfig(GraphDatabaseSettings.pagecache_memory, ByteUnit.mebiBytes(Long.parseLong(args[3])))
         .build();
     try {
       service.database("system").executeTransactionally(

@@ -23,6 +23,7 @@ import (
 // Store keeps traces in memory for ever. It implements tracestore.Backend.
 type Store struct {
 	rollup.Reader // answers aggregates; it is answer
+	tracestore.Tails
 
 	retention time.Duration
 	now       func() time.Time
@@ -34,7 +35,10 @@ type Store struct {
 	rollups map[minuteKey]*rollup.Sums
 }
 
-var _ tracestore.Backend = (*Store)(nil)
+var (
+	_ tracestore.Backend = (*Store)(nil)
+	_ tracestore.Tailer  = (*Store)(nil)
+)
 
 type traceKey struct {
 	tenant string
@@ -78,18 +82,26 @@ func (s *Store) WriteCall(ctx context.Context, td ptrace.Traces) error {
 		explained[i] = tracerow.Explained(&releases[i])
 		sums.Add(explained[i], s.releaseTime(&releases[i])) // may read the hour before
 	}
+	if s.addCall(td, releases, explained, &sums) {
+		s.Tell(releases, tracerow.Told)
+	}
+	return nil
+}
+
+// addCall says whether the call is new.
+func (s *Store) addCall(td ptrace.Traces, releases []tracetree.Release, explained []*tracetree.Release, sums *rollup.Call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := tracetree.NewCallID(releases)
 	if _, known := s.calls[id]; known {
-		return nil
+		return false
 	}
 	s.calls[id] = struct{}{}
 	for i := range releases {
 		s.addLocked(td, explained[i], s.releaseTime(&releases[i]))
 	}
 	s.addSumsLocked(sums.Deltas())
-	return nil
+	return true
 }
 
 func (s *Store) releaseTime(release *tracetree.Release) int64 {

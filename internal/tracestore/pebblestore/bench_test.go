@@ -11,6 +11,7 @@ import (
 
 	"github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
@@ -138,6 +139,32 @@ func BenchmarkSearch(b *testing.B) {
 			for b.Loop() {
 				mustSearch(b, store, &query)
 			}
+		})
+	}
+}
+
+// BenchmarkTell says what those who follow cost a writer.
+func BenchmarkTell(b *testing.B) {
+	td := newFullCall(noon)
+	releases := tracetree.Releases(td)
+	failed := true
+	for name, where := range map[string]*tracestore.Conditions{
+		"nobody":     nil,
+		"everything": {},
+		"some spans": {Span: tracestore.SpanConditions{Operation: "GET /resource/1/93", Errors: &failed, MinDuration: time.Second}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			var tails tracestore.Tails
+			if where != nil {
+				defer tails.Tail("", where, 1).Close()
+			}
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				tails.Tell(releases, tracerow.Told)
+				n++
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*td.SpanCount()), "ns/span")
 		})
 	}
 }

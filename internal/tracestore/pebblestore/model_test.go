@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/storetest"
 )
 
@@ -61,7 +60,7 @@ func (s *restlessStore) mergeSome() error {
 // power lost at every second one, while upkeep is at work.
 func TestModel(t *testing.T) {
 	seed := uint64(0)
-	storetest.RunModel(t, func(t *testing.T, settings storetest.Settings) (tracestore.Backend, func() tracestore.Backend) {
+	storetest.RunModel(t, func(t *testing.T, settings storetest.Settings) (storetest.Store, func() storetest.Store) {
 		seed++
 		random := rand.New(rand.NewPCG(seed, 9))
 		fs := vfs.NewCrashableMem()
@@ -75,7 +74,7 @@ func TestModel(t *testing.T) {
 			require.Zero(t, store.Stats().CorruptValues, fmt.Sprint("seed ", seed))
 			require.NoError(t, store.Close())
 		})
-		return store, func() tracestore.Backend {
+		return store, func() storetest.Store {
 			require.Zero(t, store.Stats().CorruptValues)
 			if random.IntN(2) == 0 {
 				require.NoError(t, store.Close())

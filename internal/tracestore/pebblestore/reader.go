@@ -1,9 +1,11 @@
 package pebblestore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -23,6 +25,72 @@ func (s *Store) Trace(ctx context.Context, tenant string, id pcommon.TraceID) it
 			yield(ptrace.Traces{}, err)
 		}
 	}
+}
+
+// Traces implements tracestore.TracesReader. Traces stand in blocks by their release, so each block is opened once for all of its traces that are wanted.
+func (s *Store) Traces(ctx context.Context, tenant string, ids []pcommon.TraceID) iter.Seq2[tracestore.StoredRelease, error] {
+	return func(yield func(tracestore.StoredRelease, error) bool) {
+		if err := s.enter(); err != nil {
+			yield(tracestore.StoredRelease{}, err)
+			return
+		}
+		defer s.leave()
+		if err := s.yieldTraces(ctx, tenant, ids, yield); err != nil {
+			yield(tracestore.StoredRelease{}, err)
+		}
+	}
+}
+
+// yieldTraces ends early, with nil, where yield wants no more.
+func (s *Store) yieldTraces(
+	ctx context.Context, tenant string, ids []pcommon.TraceID, yield func(tracestore.StoredRelease, error) bool,
+) error {
+	days := s.partitions.of(tenantPrefix(tenant))
+	snapshot := s.db.NewSnapshot() // as for a single trace
+	defer func() { _ = snapshot.Close() }()
+	type found struct {
+		id   pcommon.TraceID
+		refs []ref
+	}
+	var all []found
+	known := make(map[pcommon.TraceID]bool, len(ids))
+	for _, id := range ids {
+		if known[id] {
+			continue
+		}
+		known[id] = true
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		list, err := refs(snapshot, days, id, 0)
+		if err != nil {
+			return fmt.Errorf("look up trace %s: %w", id, err)
+		}
+		if len(list) > 0 {
+			all = append(all, found{id, list})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b found) int {
+		return cmp.Or(cmp.Compare(a.refs[0].at.day, b.refs[0].at.day), cmp.Compare(a.refs[0].sequence, b.refs[0].sequence))
+	})
+	reader := bodyReader{reader: snapshot}
+	defer reader.close()
+	for _, f := range all {
+		for _, r := range f.refs {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			td, err := reader.traces(r)
+			if err != nil {
+				s.corrupt(f.id, err)
+				return fmt.Errorf("read trace %s: %w", f.id, err)
+			}
+			if !yield(tracestore.StoredRelease{ID: f.id, Release: td}, nil) {
+				return nil
+			}
+		}
+	}
+	return nil
 }
 
 // yieldReleases ends early, with nil, where yield wants no more.

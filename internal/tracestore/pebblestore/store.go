@@ -78,6 +78,8 @@ type Keep struct {
 type Store struct {
 	rollup.Reader // answers aggregates; it is answer
 
+	tails tracestore.Tails
+
 	options    Options
 	contrast   rollup.Contrast
 	db         *pebble.DB
@@ -124,7 +126,10 @@ type Store struct {
 	upkeep sync.WaitGroup // the goroutines of the store itself
 }
 
-var _ tracestore.Backend = (*Store)(nil)
+var (
+	_ tracestore.Backend = (*Store)(nil)
+	_ tracestore.Tailer  = (*Store)(nil)
+)
 
 // Open opens the folder, or makes it. Close releases it.
 func Open(options Options) (*Store, error) {
@@ -342,6 +347,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.cancel()
+	s.tails.Close()
 	s.disk.release()
 	s.inUse.Wait()
 	s.upkeep.Wait() // after the methods, which start some of it

@@ -6,14 +6,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T, settings storetest.Settings) tracestore.Backend {
+	storetest.Run(t, func(t *testing.T, settings storetest.Settings) storetest.Store {
 		return openStore(t, Options{Path: t.TempDir(), Retention: settings.Retention, Now: settings.Now})
 	})
 }

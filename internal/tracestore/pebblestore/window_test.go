@@ -15,6 +15,7 @@ import (
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/memstore"
+	"github.com/tracewright/tracewright/internal/tracestore/storetest"
 )
 
 // addSpan adds a span, which is a trace of its own unless others have the id.
@@ -316,7 +317,7 @@ func TestServiceWithoutName(t *testing.T) {
 	resource := td.ResourceSpans().At(0).Resource().Attributes()
 	resource.Remove("service.name")
 	resource.PutStr("k8s.deployment.name", "checkout")
-	for _, backend := range []tracestore.Backend{store, reference} {
+	for _, backend := range []storetest.Store{store, reference} {
 		require.NoError(t, backend.WriteCall(t.Context(), td))
 		page, err := backend.Search(t.Context(), "", aroundNoon())
 		require.NoError(t, err)

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
@@ -39,12 +40,15 @@ func (s *Store) WriteCall(ctx context.Context, td ptrace.Traces) error {
 		return consumererror.NewPermanent(err)
 	}
 	defer call.done()
-	commit, err := s.commit(ctx, call)
+	commit, known, err := s.commit(ctx, call)
 	if commit == nil || err != nil {
 		return err
 	}
 	if err := s.await(ctx, commit); err != nil {
 		return err
+	}
+	if !known {
+		s.tails.Tell(releases, tracerow.Told)
 	}
 	return s.joins.wait(ctx, s.ctx.Done())
 }
@@ -85,43 +89,48 @@ func (s *Store) lockWriter(ctx context.Context) error {
 
 func (s *Store) unlockWriter() { <-s.writer }
 
-// commit hands the call to Pebble and returns what to wait for, nil where the call is durable already.
-func (s *Store) commit(ctx context.Context, call *encodedCall) (*pending, error) {
+// Tail implements tracestore.Tailer.
+func (s *Store) Tail(tenant string, where *tracestore.Conditions, size int) *tracestore.Tail {
+	return s.tails.Tail(tenant, where, size)
+}
+
+// commit hands the call to Pebble and returns what to wait for, nil where the call is durable already. known says that it was handed
+// over before.
+func (s *Store) commit(ctx context.Context, call *encodedCall) (commit *pending, known bool, err error) {
 	absences := s.lookUpGivenUp(ctx, call)
 	if err := s.lockWriter(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer s.unlockWriter()
 	if commit := s.pendingCall(call.id); commit != nil {
 		s.counters.repeated.Add(1)
-		return commit, nil
+		return commit, true, nil
 	}
-	known, err := s.hasCall(call.id)
-	if err != nil {
-		return nil, fmt.Errorf("look up call: %w", err)
+	if known, err = s.hasCall(call.id); err != nil {
+		return nil, false, fmt.Errorf("look up call: %w", err)
 	}
 	if known {
 		s.counters.repeated.Add(1)
-		return nil, nil
+		return nil, true, nil
 	}
 	w := callWriter{store: s, absences: absences, batch: s.db.NewBatchWithSize(call.bytes + 128*call.releases + 256)}
 	for _, b := range call.blocks {
 		if err := w.add(b); err != nil {
-			return nil, errors.Join(err, w.batch.Close())
+			return nil, false, errors.Join(err, w.batch.Close())
 		}
 	}
 	if err := w.batch.Set(callKey(dayOf(s.options.Now().UnixNano()), call.id), nil, nil); err != nil {
-		return nil, errors.Join(err, w.batch.Close())
+		return nil, false, errors.Join(err, w.batch.Close())
 	}
 	if err := s.apply(w.batch); err != nil {
-		return nil, err // the batch is Pebble's now
+		return nil, false, err // the batch is Pebble's now
 	}
 	w.applied()
-	commit := s.sync(w.batch, call, len(w.joined))
+	commit = s.sync(w.batch, call, len(w.joined))
 	if s.openSums.add(call.deltas, call.spans) {
-		return commit, s.writeSumsLocked()
+		return commit, false, s.writeSumsLocked()
 	}
-	return commit, nil
+	return commit, false, nil
 }
 
 // apply hands the batch to Pebble, which logs and shows it. The writer's lock is held. After nil, batch.SyncWait waits for

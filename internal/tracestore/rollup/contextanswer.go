@@ -21,12 +21,16 @@ type contextMinute struct {
 	learned map[uint32]map[uint32]uint64 // calls by the peer's name and the service that answered
 }
 
+func newContextMinute(a *Answer) *contextMinute {
+	return &contextMinute{
+		answer: a, sending: make(map[uint32]bool), calls: make(map[link]*[3]uint64), learned: make(map[uint32]map[uint32]uint64),
+	}
+}
+
 // mergeContexts adds a minute. Which service a peer is is decided by that minute alone: a service that sent no spans in it may not
 // have been there, and hosts change hands.
 func (a *Answer) mergeContexts(v *value, filter *filter, names *translator) {
-	m := contextMinute{
-		answer: a, sending: make(map[uint32]bool), calls: make(map[link]*[3]uint64), learned: make(map[uint32]map[uint32]uint64),
-	}
+	m := newContextMinute(a)
 	v.visit(Of(Contexts), func(t Table, k *key, r *row) {
 		if k != nil && filter.match(k) {
 			own := names.key(t, k)

@@ -12,6 +12,8 @@ import (
 const (
 	// minUsual is how many traces say how long an entry usually takes.
 	minUsual = 20
+	// usualQuantile of the traces are not slow.
+	usualQuantile = 0.95
 	// maxUsualHours bounds how many hours of tenants are remembered.
 	maxUsualHours = 256
 	// usualTimeout bounds reading an hour: a call waits for it.
@@ -66,7 +68,7 @@ func (u *Usual) load(at usualHour) map[tracestore.Operation]int64 {
 		if entry.Traces < minUsual || entry.Durations == nil {
 			continue
 		}
-		if p95, err := entry.Durations.GetValueAtQuantile(0.95); err == nil {
+		if p95, err := entry.Durations.GetValueAtQuantile(usualQuantile); err == nil {
 			// The end of the sketch's bin: a trace that takes as long as all others is not slow.
 			usual[entry.Operation] = int64(min(math.Ceil(p95/(1-relativeAccuracy)), math.MaxInt64/2))
 		}

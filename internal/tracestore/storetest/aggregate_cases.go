@@ -15,7 +15,7 @@ import (
 )
 
 // testAggregateWindow: a window takes whole minutes, those that [start, end) touches.
-func testAggregateWindow(t *testing.T, store tracestore.Backend) {
+func testAggregateWindow(t *testing.T, store Store) {
 	write(t, store, shopCalls()...)
 	for name, test := range map[string]struct {
 		from, to time.Duration
@@ -45,7 +45,7 @@ func testAggregateWindow(t *testing.T, store tracestore.Backend) {
 	require.Len(t, collect(t, store.Entries(t.Context(), "", forever)), 1)
 }
 
-func testAggregateFilters(t *testing.T, store tracestore.Backend) {
+func testAggregateFilters(t *testing.T, store Store) {
 	write(t, store, shopCalls()...)
 	for name, test := range map[string]struct {
 		environment, service string // of all for *
@@ -100,7 +100,7 @@ func testAggregateFilters(t *testing.T, store tracestore.Backend) {
 	require.Len(t, collect(t, store.Errors(t.Context(), "", stock)), 1)
 }
 
-func testAggregateRepeated(t *testing.T, store tracestore.Backend) {
+func testAggregateRepeated(t *testing.T, store Store) {
 	calls := shopCalls()
 	write(t, store, calls...)
 	once := collect(t, store.EntryOperations(t.Context(), "", bothMinutes()))
@@ -113,7 +113,7 @@ func testAggregateRepeated(t *testing.T, store tracestore.Backend) {
 
 // testAggregateOddSpans has a trace that nobody has annotated, with a span that is repeated, one that conflicts with another, and
 // times that no clock shows.
-func testAggregateOddSpans(t *testing.T, store tracestore.Backend) {
+func testAggregateOddSpans(t *testing.T, store Store) {
 	backwards := span{trace: 1, id: 2, parent: 1, service: "shop", name: "backwards", from: 20 * ms, to: 10 * ms}
 	conflicting := span{
 		trace: 1, id: 4, parent: 1, service: "shop", name: "conflict", to: ms,
@@ -157,7 +157,7 @@ func testAggregateOddSpans(t *testing.T, store tracestore.Backend) {
 
 // testEarlyPeer: a client span that nobody answers in its release names a virtual peer; that a server span did answer it shows
 // when that one is late, and takes the call of the peer back. Another call of the peer stays.
-func testEarlyPeer(t *testing.T, store tracestore.Backend) {
+func testEarlyPeer(t *testing.T, store Store) {
 	post := span{
 		trace: 1, id: 2, parent: 1, service: "shop", name: "POST stock", kind: ptrace.SpanKindClient, to: 60 * ms, failed: true,
 		attributes: map[string]any{"rpc.system.name": "grpc", "server.address": "stock.local", "server.port": 80},
@@ -206,7 +206,7 @@ func testEarlyPeer(t *testing.T, store tracestore.Backend) {
 
 // testLateEntry: a trace of which the root is late was counted under the service that seemed to be its entry, as one that did
 // not fail. The root moves it, and a span later still makes it one that failed.
-func testLateEntry(t *testing.T, store tracestore.Backend) {
+func testLateEntry(t *testing.T, store Store) {
 	take := span{trace: 1, id: 3, parent: 2, service: "stock", name: "take", kind: ptrace.SpanKindServer, to: 50 * ms, version: 1, outcome: "quiet"}
 	root := span{
 		trace: 1, id: 1, service: "shop", name: "GET /cart", kind: ptrace.SpanKindServer, to: 100 * ms, version: 2, outcome: conventions.OutcomeLate,
@@ -236,7 +236,7 @@ func testLateEntry(t *testing.T, store tracestore.Backend) {
 }
 
 // testQuantiles has spans of 1, 2, … 1,000 ms over calls of two minutes.
-func testQuantiles(t *testing.T, store tracestore.Backend) {
+func testQuantiles(t *testing.T, store Store) {
 	for part := range 20 {
 		td := callAt(now.Add(time.Duration(part%2)*time.Minute), span{trace: 1, id: 1, service: "shop", name: "work"})
 		spans := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans()
@@ -266,7 +266,7 @@ func numbered(n int) string { return fmt.Sprintf("operation%dx%d", n/100, n%100)
 
 // testSeriesLimit has 9,999 operations, then the last of them, one for which there is room and 30 more, of two spans each; and
 // five in the next minute.
-func testSeriesLimit(t *testing.T, store tracestore.Backend) {
+func testSeriesLimit(t *testing.T, store Store) {
 	const limit = 10_000
 	minute := func(trace byte, released time.Time, from, to, repeat int) ptrace.Traces {
 		td := callAt(released, span{trace: trace, id: 1, service: "shop", name: "first"})

@@ -10,7 +10,7 @@ import (
 )
 
 // compare asks the store for everything.
-func (m *model) compare(t *testing.T, store tracestore.Backend, tenant string) {
+func (m *model) compare(t *testing.T, store Store, tenant string) {
 	t.Helper()
 	var operations []tracestore.OperationAggregate
 	for key, want := range m.operations {
@@ -51,7 +51,7 @@ func (m *model) compare(t *testing.T, store tracestore.Backend, tenant string) {
 	m.compareTraces(t, store, tenant)
 }
 
-func (m *model) compareTraces(t *testing.T, store tracestore.Backend, tenant string) {
+func (m *model) compareTraces(t *testing.T, store Store, tenant string) {
 	t.Helper()
 	var entries []tracestore.EntryAggregate
 	for key, want := range m.entries {

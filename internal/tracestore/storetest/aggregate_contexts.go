@@ -41,14 +41,14 @@ func (c *caller) many(answered, lost int, names map[string]any) (list []span) {
 	return list
 }
 
-func contexts(t *testing.T, store tracestore.Backend, minutes int) []tracestore.ContextAggregate {
+func contexts(t *testing.T, store Store, minutes int) []tracestore.ContextAggregate {
 	t.Helper()
 	query := &tracestore.AggregateQuery{Start: now, End: now.Add(time.Duration(minutes) * time.Minute)}
 	return collect(t, store.Contexts(t.Context(), "", query))
 }
 
 // testContexts: calls are counted towards the service that a peer is, by whatever names it.
-func testContexts(t *testing.T, store tracestore.Backend) {
+func testContexts(t *testing.T, store Store) {
 	var c caller
 	alias, balancer := map[string]any{"peer.service": "stock-v2"}, map[string]any{"server.address": "lb.example.com", "server.port": 443}
 	write(t, store, explained(call(c.many(3, 2, map[string]any{"service.peer.name": "stock"})...)))
@@ -90,7 +90,7 @@ func testContexts(t *testing.T, store tracestore.Backend) {
 }
 
 // testContextMinutes: calls count in the minutes in which the service sends spans, and take back what was answered late.
-func testContextMinutes(t *testing.T, store tracestore.Backend) {
+func testContextMinutes(t *testing.T, store Store) {
 	var c caller
 	names := map[string]any{"service.peer.name": "stock"}
 	silent := c.many(0, 5, names)
@@ -132,7 +132,7 @@ func testContextMinutes(t *testing.T, store tracestore.Backend) {
 }
 
 // testViolations: rules that spans break count by service and by who called.
-func testViolations(t *testing.T, store tracestore.Backend) {
+func testViolations(t *testing.T, store Store) {
 	var c caller
 	first, second := c.call(nil), c.call(nil)
 	first[0].attributes, second[0].attributes = map[string]any{"": "x"}, map[string]any{"": "x"}
@@ -149,7 +149,7 @@ func testViolations(t *testing.T, store tracestore.Backend) {
 }
 
 // testVersions: a version's calls are told apart where they are asked for, and weigh what their senders say.
-func testVersions(t *testing.T, store tracestore.Backend) {
+func testVersions(t *testing.T, store Store) {
 	versions := func(version string, trace byte, weight any) ptrace.Traces {
 		s := lone(trace, 0)
 		s.resource = map[string]any{"service.version": version}

@@ -41,7 +41,7 @@ func contrast(service, key, value string, traces, errors, slow, judged int64) tr
 
 // testContrasts has the traces of an hour, of 1 to 100 ms, and of the one after: four, of which one is as slow as the slowest twentieth
 // of the hour before.
-func testContrasts(t *testing.T, store tracestore.Backend) {
+func testContrasts(t *testing.T, store Store) {
 	hour := now.Truncate(time.Hour)
 	var before []span
 	for n := range byte(100) {
@@ -80,7 +80,7 @@ func testContrasts(t *testing.T, store tracestore.Backend) {
 }
 
 // testContrastLimit has more values of a key than are told apart, over two calls.
-func testContrastLimit(t *testing.T, store tracestore.Backend) {
+func testContrastLimit(t *testing.T, store Store) {
 	value := func(n int) span {
 		s := lone(byte(n), 0)
 		s.attributes = map[string]any{"user.tier": fmt.Sprint("tier ", n)}

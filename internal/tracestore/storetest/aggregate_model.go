@@ -17,7 +17,7 @@ import (
 
 // testAggregateModel writes random calls, some of them again, and compares every aggregate of random windows with a recount
 // of the spans.
-func testAggregateModel(t *testing.T, store tracestore.Backend) {
+func testAggregateModel(t *testing.T, store Store) {
 	random := rand.New(rand.NewPCG(4, 2))
 	maker := callMaker{random}
 	var calls []ptrace.Traces

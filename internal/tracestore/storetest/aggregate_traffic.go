@@ -194,3 +194,18 @@ func putOperation(attrs pcommon.Map, service, name string, operation tracestore.
 	attrs.PutStr(service, operation.Service)
 	attrs.PutStr(name, operation.Operation)
 }
+
+// RandomStart is the minute in which the first of RandomCalls are released; they are released in it and the four after it.
+var RandomStart = now
+
+// RandomTenants and RandomEnvironments are theirs.
+var RandomTenants, RandomEnvironments = tenants, environments
+
+// RandomCalls makes calls for the suites of what adds annotations up: random ones, with all that late releases say of earlier ones.
+func RandomCalls(random *rand.Rand, n int) []ptrace.Traces {
+	calls := make([]ptrace.Traces, n)
+	for i := range calls {
+		calls[i] = callMaker{random}.call()
+	}
+	return calls
+}

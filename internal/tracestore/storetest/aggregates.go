@@ -120,7 +120,7 @@ func lasting(t *testing.T, d *tracestore.Durations, want ...time.Duration) {
 	*d = nil
 }
 
-func testOperations(t *testing.T, store tracestore.Backend) {
+func testOperations(t *testing.T, store Store) {
 	write(t, store, shopCalls()...)
 	list := collect(t, store.Operations(t.Context(), "", bothMinutes()))
 	for i := range list {
@@ -143,7 +143,7 @@ func testOperations(t *testing.T, store tracestore.Backend) {
 	require.Empty(t, collect(t, store.Operations(t.Context(), "nobody", bothMinutes())))
 }
 
-func testEdges(t *testing.T, store tracestore.Backend) {
+func testEdges(t *testing.T, store Store) {
 	write(t, store, shopCalls()...)
 	list := collect(t, store.Edges(t.Context(), "", bothMinutes()))
 	for i := range list {
@@ -159,7 +159,7 @@ func testEdges(t *testing.T, store tracestore.Backend) {
 	}, list)
 }
 
-func testEntries(t *testing.T, store tracestore.Backend) {
+func testEntries(t *testing.T, store Store) {
 	write(t, store, shopCalls()...)
 	entries := collect(t, store.Entries(t.Context(), "", bothMinutes()))
 	require.Len(t, entries, 1)
@@ -192,7 +192,7 @@ func testEntries(t *testing.T, store tracestore.Backend) {
 }
 
 // testErrors has one failure in seven traces of two minutes, and the failures of the shop.
-func testErrors(t *testing.T, store tracestore.Backend) {
+func testErrors(t *testing.T, store Store) {
 	write(t, store, shopCalls()...)
 	for n := range byte(7) {
 		released := now.Add(time.Duration(n/4) * time.Minute)
@@ -228,7 +228,7 @@ func testErrors(t *testing.T, store tracestore.Backend) {
 	}, list)
 }
 
-func testCompleteness(t *testing.T, store tracestore.Backend) {
+func testCompleteness(t *testing.T, store Store) {
 	none, err := store.Completeness(t.Context(), "", bothMinutes())
 	require.NoError(t, err)
 	require.Zero(t, none)
@@ -254,7 +254,7 @@ func testCompleteness(t *testing.T, store tracestore.Backend) {
 	}
 }
 
-func testAggregateContexts(t *testing.T, store tracestore.Backend) {
+func testAggregateContexts(t *testing.T, store Store) {
 	write(t, store, shopCalls()...)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -51,7 +51,7 @@ func attributeValues(
 }
 
 // testCatalogue stores 40 spans whose key common is "often" on 30, "seldom" on 3, and 3 numbers; two in each call.
-func testCatalogue(t *testing.T, store tracestore.Backend) {
+func testCatalogue(t *testing.T, store Store) {
 	for n := range byte(20) {
 		value := any("often")
 		switch {
@@ -110,7 +110,7 @@ func testCatalogue(t *testing.T, store tracestore.Backend) {
 }
 
 // testCatalogueWindow: days are kept apart, and tenants.
-func testCatalogueWindow(t *testing.T, store tracestore.Backend) {
+func testCatalogueWindow(t *testing.T, store Store) {
 	for day := range byte(2) {
 		s := lone(day, 0)
 		s.attributes = map[string]any{fmt.Sprint("day", day): "x"}
@@ -142,7 +142,7 @@ func testCatalogueWindow(t *testing.T, store tracestore.Backend) {
 }
 
 // testCatalogueHostile has keys and values that no list should show, and more of them than a list should hold.
-func testCatalogueHostile(t *testing.T, store tracestore.Backend) {
+func testCatalogueHostile(t *testing.T, store Store) {
 	long := strings.Repeat("x", tracestore.MaxCatalogueValue)
 	s := lone(1, 0)
 	s.attributes = map[string]any{
@@ -185,7 +185,7 @@ func testCatalogueHostile(t *testing.T, store tracestore.Backend) {
 	require.Equal(t, []string{"here"}, attributeValues(t, store, tracestore.ScopeSpan, "everywhere", query))
 }
 
-func testCatalogueContexts(t *testing.T, store tracestore.Backend) {
+func testCatalogueContexts(t *testing.T, store Store) {
 	write(t, store, call(lone(1, 0)))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

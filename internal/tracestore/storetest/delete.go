@@ -24,7 +24,7 @@ func notFound(t *testing.T, store tracestore.Reader, tenant string, id pcommon.T
 }
 
 // testDelete deletes a trace of several releases that shares its calls with others.
-func testDelete(t *testing.T, store tracestore.Backend) {
+func testDelete(t *testing.T, store Store) {
 	late := span{trace: 1, id: 2, parent: 1, service: "stock", name: "take", to: time.Second, version: 2, outcome: "late"}
 	other := lone(1, 0)
 	other.tenant = "other"
@@ -63,7 +63,7 @@ func testDelete(t *testing.T, store tracestore.Backend) {
 }
 
 // testDeleteKeepsAggregates: what was counted stays counted.
-func testDeleteKeepsAggregates(t *testing.T, store tracestore.Backend) {
+func testDeleteKeepsAggregates(t *testing.T, store Store) {
 	calls := shopCalls()
 	write(t, store, calls...)
 	operations := collect(t, store.Operations(t.Context(), "", bothMinutes()))
@@ -78,7 +78,7 @@ func testDeleteKeepsAggregates(t *testing.T, store tracestore.Backend) {
 	require.ElementsMatch(t, entries, collect(t, store.Entries(t.Context(), "", bothMinutes())))
 }
 
-func testDeleteContexts(t *testing.T, store tracestore.Backend) {
+func testDeleteContexts(t *testing.T, store Store) {
 	write(t, store, call(lone(1, 0)))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -90,7 +90,7 @@ func testDeleteContexts(t *testing.T, store tracestore.Backend) {
 }
 
 // testDeletePaging deletes the row that a cursor names, and the one behind it.
-func testDeletePaging(t *testing.T, store tracestore.Backend) {
+func testDeletePaging(t *testing.T, store Store) {
 	for n := range byte(6) {
 		write(t, store, explained(call(lone(n, time.Duration(n)*time.Minute))))
 	}
@@ -103,7 +103,7 @@ func testDeletePaging(t *testing.T, store tracestore.Backend) {
 }
 
 // testDeleteConcurrency deletes every second trace while all are written, and read.
-func testDeleteConcurrency(t *testing.T, store tracestore.Backend) {
+func testDeleteConcurrency(t *testing.T, store Store) {
 	const traces = 60
 	stored := make(chan byte, traces)
 	var wg sync.WaitGroup

@@ -25,7 +25,7 @@ func writeRanked(t *testing.T, store tracestore.Writer) {
 }
 
 // testOrders: pages in each order, worked out by hand.
-func testOrders(t *testing.T, store tracestore.Backend) {
+func testOrders(t *testing.T, store Store) {
 	writeRanked(t, store)
 	orders := map[tracestore.Order][]byte{
 		tracestore.OrderRecency:  {11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0},
@@ -72,7 +72,7 @@ func allPages(t *testing.T, store tracestore.Reader, tenant string, query *trace
 }
 
 // testRankingWhileWriting: what takes its place in front of the cursor is not seen, what comes behind it is, nothing twice.
-func testRankingWhileWriting(t *testing.T, store tracestore.Backend) {
+func testRankingWhileWriting(t *testing.T, store Store) {
 	writeRanked(t, store)
 	query := wholeDay()
 	query.Order, query.Limit = tracestore.OrderDuration, 3
@@ -94,7 +94,7 @@ func testRankingWhileWriting(t *testing.T, store tracestore.Backend) {
 }
 
 // testOrderCursors: a cursor is one of its order.
-func testOrderCursors(t *testing.T, store tracestore.Backend) {
+func testOrderCursors(t *testing.T, store Store) {
 	writeRanked(t, store)
 	orders := []tracestore.Order{tracestore.OrderRecency, tracestore.OrderDuration, tracestore.OrderErrors}
 	for _, order := range orders {
@@ -115,7 +115,7 @@ func testOrderCursors(t *testing.T, store tracestore.Backend) {
 }
 
 // testDeadline: a search whose time is over says so. What it answers is true.
-func testDeadline(t *testing.T, store tracestore.Backend) {
+func testDeadline(t *testing.T, store Store) {
 	writeRanked(t, store)
 	for _, order := range []tracestore.Order{tracestore.OrderRecency, tracestore.OrderDuration} {
 		query := wholeDay()

@@ -22,7 +22,7 @@ func threeQueries() map[string]*tracestore.SearchQuery {
 	return map[string]*tracestore.SearchQuery{"all": wholeDay(), "row": row, "spans": spans}
 }
 
-func testPaging(t *testing.T, store tracestore.Backend) {
+func testPaging(t *testing.T, store Store) {
 	for n := range byte(10) {
 		write(t, store, explained(call(lone(n, time.Duration(n/3)*time.Minute))))
 	}
@@ -48,7 +48,7 @@ func testPaging(t *testing.T, store tracestore.Backend) {
 }
 
 // testPagingWhileWriting adds traces in front of and behind the cursor: those behind are seen, none is seen twice.
-func testPagingWhileWriting(t *testing.T, store tracestore.Backend) {
+func testPagingWhileWriting(t *testing.T, store Store) {
 	for n := range byte(4) {
 		write(t, store, explained(call(lone(10+n, time.Duration(n)*time.Minute))))
 	}
@@ -67,7 +67,7 @@ func testPagingWhileWriting(t *testing.T, store tracestore.Backend) {
 	require.Empty(t, page.NextCursor)
 }
 
-func testCursors(t *testing.T, store tracestore.Backend) {
+func testCursors(t *testing.T, store Store) {
 	for n := range byte(4) {
 		s := lone(n, time.Duration(n))
 		write(t, store, explained(call(s)))
@@ -103,7 +103,7 @@ func testCursors(t *testing.T, store tracestore.Backend) {
 }
 
 // testTotals: the total covers the window, whatever the page.
-func testTotals(t *testing.T, store tracestore.Backend) {
+func testTotals(t *testing.T, store Store) {
 	for n := range byte(20) {
 		write(t, store, explained(call(lone(n, time.Duration(n)*time.Minute))))
 	}
@@ -128,7 +128,7 @@ func testTotals(t *testing.T, store tracestore.Backend) {
 }
 
 // testConcurrency lets writers, repeaters and readers run at once; in the end every trace is there once.
-func testConcurrency(t *testing.T, store tracestore.Backend) {
+func testConcurrency(t *testing.T, store Store) {
 	const writers, each = 4, 15
 	var wg sync.WaitGroup
 	for w := range byte(writers) {

@@ -16,7 +16,7 @@ import (
 
 // OpenDurable opens an empty backend that keeps what it has. reopen closes it, or cuts it off, and opens what it left behind; what
 // was open before is not used again. It is closed when the test ends.
-type OpenDurable func(t *testing.T, settings Settings) (store tracestore.Backend, reopen func() tracestore.Backend)
+type OpenDurable func(t *testing.T, settings Settings) (store Store, reopen func() Store)
 
 // RunModel does at random what users and operators do (writes, repeated writes, late fragments, deletions, reopenings, questions)
 // and expects of the backend the answers of memstore, byte by byte. Each run is one sequence of steps; seeds of failures stand in
@@ -40,8 +40,8 @@ func RunModel(t *testing.T, open OpenDurable, runs, steps int) {
 type metamorphic struct {
 	*traffic
 	model  *memstore.Store
-	store  tracestore.Backend
-	reopen func() tracestore.Backend
+	store  Store
+	reopen func() Store
 	calls  []ptrace.Traces
 }
 

@@ -45,7 +45,7 @@ func writeShop(t *testing.T, store tracestore.Writer) {
 
 func pointer[T any](v T) *T { return &v }
 
-func testSpanConditions(t *testing.T, store tracestore.Backend) {
+func testSpanConditions(t *testing.T, store Store) {
 	writeShop(t, store)
 	for _, test := range []struct {
 		name string
@@ -83,7 +83,7 @@ func testSpanConditions(t *testing.T, store tracestore.Backend) {
 	}
 }
 
-func testAttributeConditions(t *testing.T, store tracestore.Backend) {
+func testAttributeConditions(t *testing.T, store Store) {
 	writeShop(t, store)
 	for _, test := range []struct {
 		name string
@@ -121,7 +121,7 @@ func testAttributeConditions(t *testing.T, store tracestore.Backend) {
 	}
 }
 
-func testSameSpan(t *testing.T, store tracestore.Backend) {
+func testSameSpan(t *testing.T, store Store) {
 	writeShop(t, store)
 	for _, test := range []struct {
 		name string
@@ -157,7 +157,7 @@ func testSameSpan(t *testing.T, store tracestore.Backend) {
 	}
 }
 
-func testTraceConditions(t *testing.T, store tracestore.Backend) {
+func testTraceConditions(t *testing.T, store Store) {
 	writeShop(t, store)
 	for _, test := range []struct {
 		name  string
@@ -187,7 +187,7 @@ func testTraceConditions(t *testing.T, store tracestore.Backend) {
 	}
 }
 
-func testWindow(t *testing.T, store tracestore.Backend) {
+func testWindow(t *testing.T, store Store) {
 	for n := range byte(4) {
 		write(t, store, explained(call(lone(n, time.Duration(n)))))
 	}
@@ -204,7 +204,7 @@ func testWindow(t *testing.T, store tracestore.Backend) {
 }
 
 // testClampedStart stores traces whose clocks are years off; their rows keep what the sender said.
-func testClampedStart(t *testing.T, store tracestore.Backend) {
+func testClampedStart(t *testing.T, store Store) {
 	const year = 365 * 24 * time.Hour
 	write(t, store, explained(call(lone(1, -10*year), lone(2, 0), lone(3, 10*year))))
 	query := &tracestore.SearchQuery{Start: now.Add(-retention), End: now.Add(-retention + 1), Limit: 10}
@@ -217,7 +217,7 @@ func testClampedStart(t *testing.T, store tracestore.Backend) {
 	require.Equal(t, []byte{2, 1}, found(search(t, store, "", query)))
 }
 
-func testOrder(t *testing.T, store tracestore.Backend) {
+func testOrder(t *testing.T, store Store) {
 	for _, n := range []byte{3, 1, 4, 5, 2} {
 		write(t, store, explained(call(lone(n, time.Duration(n/2)*time.Minute)))) // 1 | 2, 3 | 4, 5 start together
 	}

@@ -1,4 +1,4 @@
-// Package storetest is the specification of tracestore.Backend as a test suite. Every backend passes it.
+// Package storetest is the specification of tracestore.Backend, and of its Writer, as a test suite. Every backend passes it.
 package storetest
 
 import (
@@ -7,6 +7,12 @@ import (
 
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
+
+// Store is a backend and what writes it, in this process or through another.
+type Store interface {
+	tracestore.Backend
+	tracestore.Writer
+}
 
 // Settings is how the suite wants a backend opened.
 type Settings struct {
@@ -17,22 +23,40 @@ type Settings struct {
 }
 
 // Open opens an empty backend and closes it when the test ends.
-type Open func(t *testing.T, settings Settings) tracestore.Backend
+type Open func(t *testing.T, settings Settings) Store
 
 // now is the time at which all tests run; calls are released then.
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 const retention = 72 * time.Hour
 
-// Run runs the suite on backends that open makes.
-func Run(t *testing.T, open Open) {
-	fresh := func(t *testing.T) tracestore.Backend {
-		return open(t, Settings{Retention: retention, Now: func() time.Time { return now }})
+// Run runs the suite on backends that open makes, which have the losses.
+func Run(t *testing.T, open Open, losses ...Loss) {
+	RunTraces(t, open, losses...)
+	RunCatalogue(t, open, losses...)
+	RunAggregates(t, open, losses...)
+}
+
+type namedTest struct {
+	name string
+	run  func(t *testing.T, store Store)
+}
+
+func run(t *testing.T, open Open, losses Losses, tests []namedTest) {
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			store := open(t, Settings{Retention: retention, Now: func() time.Time { return now }})
+			if len(losses) > 0 {
+				store = lossy{store, losses}
+			}
+			test.run(t, store)
+		})
 	}
-	for _, test := range []struct {
-		name string
-		run  func(t *testing.T, store tracestore.Backend)
-	}{
+}
+
+// RunTraces is the part of Run that is about reading, searching and deleting traces.
+func RunTraces(t *testing.T, open Open, losses ...Loss) {
+	run(t, open, losses, []namedTest{
 		{"an empty call changes nothing", testEmptyCall},
 		{"a release comes back as it was written", testRoundTrip},
 		{"a call is cut into its traces", testCut},
@@ -45,6 +69,7 @@ func Run(t *testing.T, open Open) {
 		{"tenants are apart", testTenants},
 		{"a reader may stop early", testStopEarly},
 		{"an unknown trace is not found", testNotFound},
+		{"traces are read together", testTracesTogether},
 		{"ended contexts", testEndedContexts},
 		{"span conditions", testSpanConditions},
 		{"attribute conditions", testAttributeConditions},
@@ -70,15 +95,28 @@ func Run(t *testing.T, open Open) {
 		{"a cursor is one of its order", testOrderCursors},
 		{"a search ends at its deadline", testDeadline},
 		{"a deleted trace is gone", testDelete},
-		{"aggregates keep a deleted trace", testDeleteKeepsAggregates},
 		{"deleting with an ended context", testDeleteContexts},
 		{"deleting between two pages", testDeletePaging},
 		{"deleters, readers and writers at once", testDeleteConcurrency},
+		{"a tail is told what is stored", testTail},
+		{"readers and writers at once", testConcurrency},
+	})
+}
+
+// RunCatalogue is the part of Run that is about attributes' keys and values.
+func RunCatalogue(t *testing.T, open Open, losses ...Loss) {
+	run(t, open, losses, []namedTest{
 		{"attribute keys and values", testCatalogue},
 		{"a catalogue of days and tenants", testCatalogueWindow},
 		{"a catalogue of hostile attributes", testCatalogueHostile},
 		{"a catalogue ends with its context", testCatalogueContexts},
-		{"readers and writers at once", testConcurrency},
+	})
+}
+
+// RunAggregates is the part of Run that is about sums over traces.
+func RunAggregates(t *testing.T, open Open, losses ...Loss) {
+	run(t, open, losses, []namedTest{
+		{"aggregates keep a deleted trace", testDeleteKeepsAggregates},
 		{"operations add up", testOperations},
 		{"edges add up", testEdges},
 		{"entries add up", testEntries},
@@ -100,7 +138,5 @@ func Run(t *testing.T, open Open) {
 		{"series beyond the limit are other", testSeriesLimit},
 		{"aggregates end with their context", testAggregateContexts},
 		{"aggregates are those of a recount", testAggregateModel},
-	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, fresh(t)) })
-	}
+	})
 }

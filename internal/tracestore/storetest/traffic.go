@@ -19,6 +19,8 @@ type traffic struct {
 	*rand.Rand
 	versions map[byte]int
 	outcomes []string
+	released time.Time // of the last call; it moves on to now
+	still    bool      // it stands at now
 }
 
 // trafficTraces is how many traces there are. Every fifth is of the tenant "tenant".
@@ -28,6 +30,7 @@ func newTraffic(seed uint64) *traffic {
 	return &traffic{
 		Rand: rand.New(rand.NewPCG(seed, 0)), versions: make(map[byte]int),
 		outcomes: []string{conventions.OutcomeComplete, conventions.OutcomeQuiet, conventions.OutcomeLate, ""},
+		released: now.Add(-48 * time.Hour),
 	}
 }
 
@@ -46,11 +49,13 @@ func (r *traffic) call() ptrace.Traces {
 	for _, trace := range r.Perm(trafficTraces)[:1+r.IntN(4)] {
 		spans = append(spans, r.release(byte(trace))...)
 	}
-	released := now
 	if r.oneIn(4) {
-		released = now.Add(-time.Duration(r.IntN(48)) * time.Hour)
+		r.released = r.released.Add(time.Duration(r.IntN(12)) * time.Hour)
 	}
-	td := callAt(released, spans...)
+	if r.still || r.released.After(now) {
+		r.released = now
+	}
+	td := callAt(r.released, spans...)
 	if r.oneIn(5) {
 		return td // nobody has analysed it
 	}

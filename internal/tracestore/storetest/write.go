@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/ptracetest"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -16,13 +15,13 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
-func testEmptyCall(t *testing.T, store tracestore.Backend) {
+func testEmptyCall(t *testing.T, store Store) {
 	write(t, store, ptrace.NewTraces())
 	require.Empty(t, found(search(t, store, "", wholeDay())))
 }
 
 // testRoundTrip writes everything that OTLP can say of a span.
-func testRoundTrip(t *testing.T, store tracestore.Backend) {
+func testRoundTrip(t *testing.T, store Store) {
 	td := ptrace.NewTraces()
 	rs := td.ResourceSpans().AppendEmpty()
 	rs.SetSchemaUrl("https://opentelemetry.io/schemas/1.40.0")
@@ -82,11 +81,11 @@ func testRoundTrip(t *testing.T, store tracestore.Backend) {
 	write(t, store, td)
 	releases := read(t, store, "", traceID(1))
 	require.Len(t, releases, 1)
-	require.Equal(t, wire(t, td), wire(t, releases[0]))
+	requireKept(t, store, td, releases[0])
 }
 
 // testCut has two traces whose spans alternate over two resources and three scopes.
-func testCut(t *testing.T, store tracestore.Backend) {
+func testCut(t *testing.T, store Store) {
 	build := func(want func(trace byte) bool) ptrace.Traces {
 		td := ptrace.NewTraces()
 		for r, service := range []string{"shop", "stock"} {
@@ -118,12 +117,11 @@ func testCut(t *testing.T, store tracestore.Backend) {
 		releases := read(t, store, "", traceID(trace))
 		require.Len(t, releases, 1)
 		want := build(func(n byte) bool { return n == trace })
-		require.NoError(t, ptracetest.CompareTraces(want, releases[0]))
-		require.Equal(t, wire(t, want), wire(t, releases[0]))
+		requireKept(t, store, want, releases[0])
 	}
 }
 
-func testCallUnchanged(t *testing.T, store tracestore.Backend) {
+func testCallUnchanged(t *testing.T, store Store) {
 	td := explained(call(lone(1, 0), lone(2, 0), span{trace: 1, id: 2, parent: 1, service: "stock", name: "take"}))
 	before := wire(t, td)
 	td.MarkReadOnly()
@@ -134,7 +132,7 @@ func testCallUnchanged(t *testing.T, store tracestore.Backend) {
 	require.Equal(t, 2, read(t, store, "", traceID(1))[0].SpanCount())
 }
 
-func testRepeatedCall(t *testing.T, store tracestore.Backend) {
+func testRepeatedCall(t *testing.T, store Store) {
 	first := explained(call(lone(1, 0), lone(2, 0)))
 	write(t, store, first, first)
 	require.Len(t, read(t, store, "", traceID(1)), 1)
@@ -150,7 +148,7 @@ func testRepeatedCall(t *testing.T, store tracestore.Backend) {
 }
 
 // testReleaseOrder writes four releases of a trace out of order; a release is told by the id of its span.
-func testReleaseOrder(t *testing.T, store tracestore.Backend) {
+func testReleaseOrder(t *testing.T, store Store) {
 	release := func(id byte, version, part int) ptrace.Traces {
 		return explained(call(span{trace: 1, id: id, service: "shop", name: "work", version: version, part: part, outcome: "part"}))
 	}
@@ -165,7 +163,7 @@ func testReleaseOrder(t *testing.T, store tracestore.Backend) {
 }
 
 // testOneRow has a whole trace and a late fragment that ends later, fails and is of another service.
-func testOneRow(t *testing.T, store tracestore.Backend) {
+func testOneRow(t *testing.T, store Store) {
 	root := span{trace: 1, id: 1, service: "shop", name: "GET /cart", kind: ptrace.SpanKindServer, to: 100 * time.Millisecond, version: 1, outcome: "quiet"}
 	late := span{trace: 1, id: 2, parent: 1, service: "stock", name: "take", from: 50 * time.Millisecond, to: 150 * time.Millisecond, failed: true, version: 2, outcome: "late"}
 	write(t, store, explained(call(root)), explained(call(lone(2, time.Minute))), explained(call(late)))
@@ -193,7 +191,7 @@ func testOneRow(t *testing.T, store tracestore.Backend) {
 }
 
 // testLateRoot has a fragment that is stored before its trace's root, which starts earlier: the row moves.
-func testLateRoot(t *testing.T, store tracestore.Backend) {
+func testLateRoot(t *testing.T, store Store) {
 	fragment := span{trace: 1, id: 2, parent: 1, service: "stock", name: "take", from: time.Minute, to: time.Minute + time.Second, version: 1, outcome: "timeout"}
 	root := span{trace: 1, id: 1, service: "shop", name: "GET /cart", kind: ptrace.SpanKindServer, to: 2 * time.Minute, version: 2, outcome: "complete"}
 	write(t, store, explained(call(fragment)), explained(call(lone(2, 30*time.Second))))
@@ -207,7 +205,7 @@ func testLateRoot(t *testing.T, store tracestore.Backend) {
 }
 
 // testUnannotated stores what no trace_assembly and no trace_analysis has seen.
-func testUnannotated(t *testing.T, store tracestore.Backend) {
+func testUnannotated(t *testing.T, store Store) {
 	td := call(
 		span{trace: 1, id: 1, service: "shop", name: "GET /cart", kind: ptrace.SpanKindServer, to: 100 * time.Millisecond},
 		span{trace: 1, id: 2, parent: 1, name: "take", from: 10 * time.Millisecond, to: 90 * time.Millisecond, failed: true},
@@ -230,7 +228,7 @@ func testUnannotated(t *testing.T, store tracestore.Backend) {
 	require.InDelta(t, 0.8, row.Bottleneck.Share, 1e-9)
 }
 
-func testTenants(t *testing.T, store tracestore.Backend) {
+func testTenants(t *testing.T, store Store) {
 	long := strings.Repeat("x", 200)
 	tenants := []string{"", "a", "ab", "b", "tenant \xff\x00", long + "1", long + "2"}
 	for i, tenant := range tenants {
@@ -252,7 +250,7 @@ func testTenants(t *testing.T, store tracestore.Backend) {
 	require.Empty(t, found(search(t, store, "nobody", wholeDay())))
 }
 
-func testStopEarly(t *testing.T, store tracestore.Backend) {
+func testStopEarly(t *testing.T, store Store) {
 	for id := range byte(3) {
 		write(t, store, call(span{trace: 1, id: id + 1, service: "shop"}))
 	}
@@ -266,7 +264,7 @@ func testStopEarly(t *testing.T, store tracestore.Backend) {
 	require.Equal(t, 2, n)
 }
 
-func testNotFound(t *testing.T, store tracestore.Backend) {
+func testNotFound(t *testing.T, store Store) {
 	write(t, store, call(lone(1, 0)))
 	n := 0
 	for td, err := range store.Trace(t.Context(), "", pcommon.TraceID{0: 1}) {
@@ -277,7 +275,47 @@ func testNotFound(t *testing.T, store tracestore.Backend) {
 	require.Equal(t, 1, n)
 }
 
-func testEndedContexts(t *testing.T, store tracestore.Backend) {
+// What a storage reads together is what it reads one by one.
+func testTracesTogether(t *testing.T, store Store) {
+	together, ok := store.(tracestore.TracesReader)
+	if !ok {
+		return // it reads one by one
+	}
+	random := newTraffic(3)
+	for range 60 {
+		write(t, store, random.call())
+	}
+	for trace := range byte(5) {
+		tenant := trafficTenant(trace)
+		ids, want := []pcommon.TraceID{{0: 9}}, map[pcommon.TraceID][][]byte{}
+		for other := range byte(trafficTraces) {
+			id := traceID(other)
+			ids = append(ids, id, id)
+			if releases := releasesOf(t, store, tenant, id); len(releases) > 0 {
+				want[id] = releases
+			}
+		}
+		got, last := map[pcommon.TraceID][][]byte{}, pcommon.TraceID{}
+		for r, err := range together.Traces(t.Context(), tenant, ids) {
+			require.NoError(t, err)
+			require.True(t, r.ID == last || got[r.ID] == nil, "the releases of a trace come one after the other")
+			got[r.ID], last = append(got[r.ID], wire(t, r.Release)), r.ID
+		}
+		require.NotEmpty(t, want)
+		require.Equal(t, want, got)
+		for _, err := range together.Traces(t.Context(), tenant, ids) {
+			require.NoError(t, err)
+			break // a reader may stop early
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err := range together.Traces(ctx, "", []pcommon.TraceID{traceID(1)}) {
+		require.ErrorIs(t, err, context.Canceled)
+	}
+}
+
+func testEndedContexts(t *testing.T, store Store) {
 	write(t, store, call(lone(1, 0)))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

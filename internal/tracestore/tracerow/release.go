@@ -57,11 +57,17 @@ func FromRelease(release *tracetree.Release) Row {
 // FromTrace makes the row of a trace of several releases, given in the order version, part, time of writing. It takes the
 // releases over.
 func FromTrace(releases []ptrace.Traces) Row {
+	row, _ := Join(releases)
+	return row
+}
+
+// Join is FromTrace, and answers the spans of all releases too (tracetree.Join).
+func Join(releases []ptrace.Traces) (Row, []tracetree.Span) {
 	td, release := tracetree.Join(releases)
 	row := Row{Summary: summarize(&release)}
 	row.addSpans(release.Spans)
 	_ = td // the release refers into it
-	return row
+	return row, release.Spans
 }
 
 // annotated finds the span that carries the release's summary. It stands on the root, so roots are looked at first. A count

@@ -59,12 +59,13 @@ func (r *Row) addSpans(spans []tracetree.Span) {
 		}
 		if service := span.Service(); i == 0 || service != lastService {
 			lastService = service
-			r.addAlias(service)
+			r.AddAlias(service)
 		}
 	}
 }
 
-func (r *Row) addAlias(service string) {
+// AddAlias adds a sender's name to Aliases where it is none of Services.
+func (r *Row) AddAlias(service string) {
 	if _, found := slices.BinarySearch(r.Services, service); found {
 		return
 	}
@@ -150,7 +151,7 @@ func (r *Row) Merge(next *Row) {
 	r.Services = slices.Compact(slices.Sorted(slices.Values(slices.Concat(r.Services, next.Services))))
 	r.Aliases = nil
 	for _, name := range names {
-		r.addAlias(name)
+		r.AddAlias(name)
 	}
 	r.Kinds |= next.Kinds
 	r.Failed = r.Failed || next.Failed

@@ -18,10 +18,13 @@ const (
 	statusFailed = 3 // the folder could not be read
 )
 
-const usage = `tracewrightctl looks into the folder of an embedded store that no Tracewright uses. It changes nothing.
+const usage = `tracewrightctl looks into the folder of an embedded store that no Tracewright uses, and prints what ClickHouse needs. It changes
+nothing.
 
   tracewrightctl check [--json] PATH   read everything, and say whether it is as it was written
   tracewrightctl stats [--json] PATH   say what is in it, by tenant and day (UTC) of release
+  tracewrightctl schema [--database tracewright] [--variant plain|on_cluster|replicated] [--cluster NAME] [--retention 168h]
+                                       print the SQL of ClickHouse's database, tables and views
 
 PATH is what the configuration names as path of a pebble backend, or a backup. Ends with 0, 1 where check found
 faults, 2 where it was called wrongly, 3 where the folder could not be read.
@@ -32,6 +35,9 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 && (args[0] == "help" || args[0] == "-h" || args[0] == "--help") {
 		_, _ = io.WriteString(stdout, usage)
 		return statusDone
+	}
+	if len(args) > 0 && args[0] == "schema" {
+		return schema(args[1:], stdout, stderr)
 	}
 	name, path, asJSON, err := parse(args)
 	if err != nil {

@@ -36,7 +36,7 @@ func TestAuthentication(t *testing.T) {
 	s := settings(&fakeStorage{})
 	s.ReadAuthenticator = tokens{"Bearer right": {}}
 	h := NewHandler(s)
-	for _, r := range []*http.Request{get("/traces/" + knownID), get("/traces/xyz"), postSearch("{}"), get("/"), get("/traces/errors")} {
+	for _, r := range []*http.Request{get("/traces/" + knownID), get("/traces/xyz"), postSearch("{}"), get("/"), get("/traces/sources")} {
 		response := do(h, r)
 		require.Equal(t, "Bearer", response.Header().Get("WWW-Authenticate"))
 		p := requireProblem(t, http.StatusUnauthorized, response)

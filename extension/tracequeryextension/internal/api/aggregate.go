@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
@@ -25,6 +26,7 @@ func (h *handler) GetServices(w http.ResponseWriter, r *http.Request) {
 	asked, _ := p.aggregate(&openapi.GetOperationsParams{
 		Start: parameters.Start, End: parameters.End, Environment: parameters.Environment, Service: parameters.Service,
 	})
+	focus, depth := p.focus(&parameters)
 	tenant, ok := h.accepted(w, r, p.faults)
 	if !ok {
 		return
@@ -34,7 +36,31 @@ func (h *handler) GetServices(w http.ResponseWriter, r *http.Request) {
 		h.writeFailure(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, "application/json", newServicesAnswer(asked, found))
+	if focus != "" {
+		found = found.Around(focus, depth)
+	}
+	writeJSON(w, http.StatusOK, "application/json", newServicesAnswer(found, p.now))
+}
+
+const (
+	defaultFocusDepth = 1
+	maxFocusDepth     = 100
+)
+
+// focus is the service whose neighbourhood is wanted, and how far it goes.
+func (p *requestParser) focus(r *openapi.GetServicesParams) (focus string, depth int) {
+	p.length("focus", r.Focus)
+	focus, depth = p.text("focus", r.Focus), defaultFocusDepth
+	if r.Focus != nil && r.Service != nil {
+		p.fault("focus", "stands without service, which is a focus of depth 1")
+	}
+	if r.Depth != nil {
+		depth = p.between("depth", *r.Depth, 0, maxFocusDepth)
+		if r.Focus == nil {
+			p.fault("depth", "needs focus: the service from which it counts")
+		}
+	}
+	return focus, depth
 }
 
 // GetOperations answers with one page of operations.
@@ -53,7 +79,7 @@ func (h *handler) GetOperations(w http.ResponseWriter, r *http.Request) {
 		h.writeFailure(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, "application/json", newOperationsAnswer(asked, page))
+	writeJSON(w, http.StatusOK, "application/json", newOperationsAnswer(asked, page, p.now))
 }
 
 // accepted is the tenant of a request without faults; it answers the others.
@@ -86,17 +112,18 @@ func (p *requestParser) length(field string, value *string) {
 	}
 }
 
-func newServicesAnswer(asked *tracestore.AggregateQuery, found *query.ServiceMap) openapi.ServicesAnswer {
+func newServicesAnswer(found *query.ServiceMap, now time.Time) openapi.ServicesAnswer {
+	past := pastSeconds(found.Start, found.End, now)
 	answer := openapi.ServicesAnswer{
 		Services:     make([]openapi.ServiceNode, 0, len(found.Nodes)),
 		Edges:        make([]openapi.Edge, 0, len(found.Edges)),
-		Window:       wholeMinutes(asked),
+		Window:       openapi.Window{Start: formatInstant(found.Start), End: formatInstant(found.End)},
 		Completeness: newCompleteness(found.Completeness),
 	}
 	for i := range found.Nodes {
 		n := &found.Nodes[i]
 		answer.Services = append(answer.Services, openapi.ServiceNode{
-			Name: n.Name, Kind: openapi.NodeKind(n.Kind), Calls: n.Calls, Errors: n.Errors,
+			Name: n.Name, Kind: openapi.NodeKind(n.Kind), Calls: n.Calls, Errors: n.Errors, CallsPerSecond: perSecond(n.Calls, past),
 			P50Ns: quantile(n.Durations, 0.5), P95Ns: quantile(n.Durations, 0.95), P99Ns: quantile(n.Durations, 0.99),
 			Violations: violationCounts(n.Violations),
 		})
@@ -104,8 +131,9 @@ func newServicesAnswer(asked *tracestore.AggregateQuery, found *query.ServiceMap
 	for i := range found.Edges {
 		e := &found.Edges[i]
 		edge := openapi.Edge{
-			Parent: e.Parent, Child: e.Child, Protocol: e.Protocol, Calls: e.Calls, Errors: e.Errors, Unanswered: e.Unanswered,
-			P50Ns: quantile(e.Durations, 0.5), P95Ns: quantile(e.Durations, 0.95), P99Ns: quantile(e.Durations, 0.99),
+			Parent: e.Parent, Child: e.Child, Protocol: e.Protocol, Calls: e.Calls, Errors: e.Errors, CallsPerSecond: perSecond(e.Calls, past),
+			Unanswered: e.Unanswered,
+			P50Ns:      quantile(e.Durations, 0.5), P95Ns: quantile(e.Durations, 0.95), P99Ns: quantile(e.Durations, 0.99),
 		}
 		if context := e.Context; context != nil {
 			edge.ContextAccuracy, edge.Violations = context.Accuracy, violationCounts(context.Violations)
@@ -125,7 +153,9 @@ func violationCounts(violations map[string]int64) (counts []openapi.ViolationCou
 	return counts
 }
 
-func newOperationsAnswer(asked *tracestore.AggregateQuery, page *query.OperationsPage) openapi.OperationsAnswer {
+func newOperationsAnswer(asked *tracestore.AggregateQuery, page *query.OperationsPage, now time.Time) openapi.OperationsAnswer {
+	start, end := asked.Minutes()
+	past := pastSeconds(start, end, now)
 	answer := openapi.OperationsAnswer{
 		Operations:   make([]openapi.OperationStatistics, 0, len(page.Operations)),
 		NextCursor:   cursorText(page.Next),
@@ -140,7 +170,7 @@ func newOperationsAnswer(asked *tracestore.AggregateQuery, page *query.Operation
 		}
 		answer.Operations = append(answer.Operations, openapi.OperationStatistics{
 			Service: o.Service, Operation: o.Operation.Operation, Version: version, Kind: openapi.SpanKind(o.Kind),
-			Calls: o.Calls, Weight: o.Weight, Errors: o.Errors,
+			Calls: o.Calls, Weight: o.Weight, Errors: o.Errors, CallsPerSecond: perSecond(o.Calls, past),
 			P50Ns: quantile(o.Durations, 0.5), P95Ns: quantile(o.Durations, 0.95), P99Ns: quantile(o.Durations, 0.99),
 			SelfTimeNS: o.SelfTime, CriticalPathNS: o.CriticalPathTime,
 		})
@@ -152,6 +182,21 @@ func newOperationsAnswer(asked *tracestore.AggregateQuery, page *query.Operation
 func wholeMinutes(asked *tracestore.AggregateQuery) openapi.Window {
 	start, end := asked.Minutes()
 	return openapi.Window{Start: formatInstant(start), End: formatInstant(end)}
+}
+
+// pastSeconds is how much of the minutes that were answered is over.
+func pastSeconds(start, end, now time.Time) float64 {
+	if now.Before(end) {
+		end = now
+	}
+	return end.Sub(start).Seconds()
+}
+
+func perSecond(calls int64, seconds float64) float64 {
+	if seconds <= 0 {
+		return 0
+	}
+	return float64(calls) / seconds
 }
 
 func newCompleteness(c tracestore.Completeness) openapi.Completeness {

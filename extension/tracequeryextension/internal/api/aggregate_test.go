@@ -36,12 +36,12 @@ func answerTo[T any](t *testing.T, h http.Handler, target string) (answer T) {
 func TestServicesAnswer(t *testing.T) {
 	h := testHandler(&fakeStorage{
 		operations: []tracestore.OperationAggregate{
-			operationOf("shop", "GET /", "server", 10, 1),
+			operationOf("shop", "GET /", "server", 36, 1),
 			operationOf("shop", "GET", "client", 20, 5),
-			operationOf("stock", "take", "server", 3, 0),
+			operationOf("stock", "take", "server", 9, 0),
 		},
 		edges: []tracestore.EdgeAggregate{
-			{Parent: "shop", Child: "postgresql:orders", ChildKind: "database", Protocol: "postgresql", Calls: 7, Errors: 2},
+			{Parent: "shop", Child: "postgresql:orders", ChildKind: "database", Protocol: "postgresql", Calls: 720, Errors: 2},
 			{Parent: "shop", Child: "stock:80", ChildKind: "external", Protocol: "http", Calls: 25, Errors: 25},
 		},
 		contexts: []tracestore.ContextAggregate{
@@ -54,14 +54,14 @@ func TestServicesAnswer(t *testing.T) {
 	requireSafe(t, response)
 	require.JSONEq(t, `{
 		"services": [
-			{"name": "postgresql:orders", "kind": "database", "calls": 7, "errors": 2},
-			{"name": "shop", "kind": "service", "calls": 10, "errors": 1},
-			{"name": "stock", "kind": "service", "calls": 3, "errors": 0,
+			{"name": "postgresql:orders", "kind": "database", "calls": 720, "errors": 2, "calls_per_second": 0.2},
+			{"name": "shop", "kind": "service", "calls": 36, "errors": 1, "calls_per_second": 0.01},
+			{"name": "stock", "kind": "service", "calls": 9, "errors": 0, "calls_per_second": 0.0025,
 				"violations": [{"violation": "long_name", "spans": 5}, {"violation": "missing_time", "spans": 2}]}
 		],
 		"edges": [
-			{"parent": "shop", "child": "postgresql:orders", "protocol": "postgresql", "calls": 7, "errors": 2, "unanswered": 0},
-			{"parent": "shop", "child": "stock", "protocol": "http", "calls": 0, "errors": 0, "unanswered": 25,
+			{"parent": "shop", "child": "postgresql:orders", "protocol": "postgresql", "calls": 720, "errors": 2, "calls_per_second": 0.2, "unanswered": 0},
+			{"parent": "shop", "child": "stock", "protocol": "http", "calls": 0, "errors": 0, "calls_per_second": 0, "unanswered": 25,
 				"context_accuracy": 0.75, "unanswered_reason": "spans_missing",
 				"violations": [{"violation": "long_name", "spans": 1}, {"violation": "missing_time", "spans": 2}]}
 		],
@@ -74,18 +74,18 @@ func TestServicesAnswer(t *testing.T) {
 }
 
 func TestOperationsAnswer(t *testing.T) {
-	busy := operationOf("shop", "GET /", "server", 10, 1)
+	busy := operationOf("shop", "GET /", "server", 12, 1)
 	busy.SelfTime, busy.CriticalPathTime = 300, 200
 	busy.Version, busy.Weight = "1.2", 12.5
-	storage := &fakeStorage{operations: []tracestore.OperationAggregate{operationOf("db", "SELECT", "client", 2, 0), busy}}
+	storage := &fakeStorage{operations: []tracestore.OperationAggregate{operationOf("db", "SELECT", "client", 6, 0), busy}}
 	response := do(testHandler(storage), get("/traces/operations?start=-90s&by_version=true"))
 	require.True(t, storage.asked.ByVersion)
 	requireSafe(t, response)
 	require.JSONEq(t, `{
 		"operations": [
-			{"service": "shop", "operation": "GET /", "version": "1.2", "kind": "server", "calls": 10, "weight": 12.5, "errors": 1,
+			{"service": "shop", "operation": "GET /", "version": "1.2", "kind": "server", "calls": 12, "weight": 12.5, "errors": 1, "calls_per_second": 0.1,
 				"self_time_ns": 300, "critical_path_ns": 200},
-			{"service": "db", "operation": "SELECT", "kind": "client", "calls": 2, "weight": 2, "errors": 0,
+			{"service": "db", "operation": "SELECT", "kind": "client", "calls": 6, "weight": 6, "errors": 0, "calls_per_second": 0.05,
 				"self_time_ns": 0, "critical_path_ns": 0}
 		],
 		"window": {"start": "2026-01-02T11:58:00.000000000Z", "end": "2026-01-02T12:00:00.000000000Z"},
@@ -255,6 +255,7 @@ func TestAggregatesOfAStoredTrace(t *testing.T) {
 		got := services.Services[i]
 		require.InEpsilon(t, []float64{100e6, 30e6, 70e6}[i], *got.P99Ns, 0.01)
 		got.P50Ns, got.P95Ns, got.P99Ns, want.Kind = nil, nil, nil, openapi.NodeKindService
+		want.CallsPerSecond = 1. / 3600
 		require.Equal(t, want, got)
 	}
 	require.Len(t, services.Edges, 2)

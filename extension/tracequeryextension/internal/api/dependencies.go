@@ -5,11 +5,15 @@ import (
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/internal/analysis/servicegraph"
+	"github.com/tracewright/tracewright/internal/servicemap"
 )
 
 const (
 	defaultWays = 10
 	maxWays     = 100
+
+	defaultDepth = 3
 )
 
 // GetDependencies answers with the graph of services, measured.
@@ -24,6 +28,7 @@ func (h *handler) GetDependencies(w http.ResponseWriter, r *http.Request) {
 	asked := query.DependenciesQuery{
 		Window: *window, From: p.text("from", parameters.From), To: p.text("to", parameters.To),
 		Limit: p.limit(parameters.Limit, defaultWays, maxWays),
+		Depth: p.number("depth", parameters.Depth, defaultDepth, servicemap.MaxDepth),
 	}
 	if (parameters.From == nil) != (parameters.To == nil) {
 		p.fault("from", "from and to stand together: the ways between two services")
@@ -44,7 +49,7 @@ func newDependenciesAnswer(asked *query.DependenciesQuery, found *query.Dependen
 	answer := openapi.DependenciesAnswer{
 		Services: make([]openapi.Dependency, 0, len(found.Services)), Cycles: append([][]string{}, found.Cycles...),
 		SinglePoints: make([]openapi.SinglePoint, 0, len(found.SinglePoints)), Truncated: found.Truncated, Ways: found.Ways,
-		Window: wholeMinutes(&asked.Window), Completeness: newCompleteness(found.Completeness),
+		Window: openapi.Window{Start: formatInstant(found.Start), End: formatInstant(found.End)}, Completeness: newCompleteness(found.Completeness),
 	}
 	for _, d := range found.Services {
 		answer.Services = append(answer.Services, openapi.Dependency{
@@ -61,8 +66,19 @@ func newDependenciesAnswer(asked *query.DependenciesQuery, found *query.Dependen
 			Traces: reach.Traces, AtLeast: reach.AtLeast, AtMost: reach.AtMost,
 		})
 	}
+	if found.Neighbours != nil {
+		answer.Callers, answer.Callees = newNeighbours(found.Neighbours.Callers), newNeighbours(found.Neighbours.Callees)
+	}
 	if asked.From != "" {
 		answer.WaysTruncated = &found.WaysTruncated
 	}
 	return answer
+}
+
+func newNeighbours(found []servicegraph.Neighbour) []openapi.Neighbour {
+	neighbours := make([]openapi.Neighbour, len(found))
+	for i, n := range found {
+		neighbours[i] = openapi.Neighbour{Service: n.Service, Distance: int64(n.Distance)}
+	}
+	return neighbours
 }

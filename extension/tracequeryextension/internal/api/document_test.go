@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -24,11 +25,14 @@ import (
 	"go.opentelemetry.io/collector/pipeline"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
+	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/analysis/tracediff"
 	"github.com/tracewright/tracewright/internal/componenthealth"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tenant"
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/memstore"
 )
 
 // document is the served document as a validator reads it.
@@ -85,6 +89,7 @@ func walk(doc *openapi3.T, visit func(name string, schema *openapi3.Schema)) {
 			descend(name+"."+member, schema.Properties[member])
 		}
 		descend(name+"[]", schema.Items)
+		descend(name+"{}", schema.AdditionalProperties.Schema)
 		for _, one := range slices.Concat(schema.OneOf, schema.AnyOf, schema.AllOf) {
 			descend(name, one)
 		}
@@ -120,8 +125,7 @@ func TestDocumentSaysWhatIsInEveryObject(t *testing.T) {
 			require.True(t, *free.Has)
 			return
 		}
-		require.NotEmpty(t, schema.Properties, name)
-		require.Nil(t, free.Schema, name)
+		require.NotEqual(t, len(schema.Properties) > 0, free.Schema != nil, name)
 		require.True(t, free.Has == nil || !*free.Has, name)
 	})
 }
@@ -169,9 +173,36 @@ func TestDocumentSpeaksAsTheCode(t *testing.T) {
 		kinds = append(kinds, string(kind))
 	}
 	require.Equal(t, kinds, words("ErrorKind"))
+	require.Equal(t, insightKinds, words("InsightKind"))
 	require.EqualValues(t, analysis.MaxErrorPath, *doc.Components.Schemas["ErrorOrigin"].Value.Properties["path"].Value.MaxItems)
 	require.EqualValues(t, analysis.MaxFindings, *doc.Components.Schemas["Trace"].Value.Properties["findings"].Value.MaxItems)
 	require.EqualValues(t, analysis.MaxFindingSpans, *doc.Components.Schemas["Finding"].Value.Properties["span_ids"].Value.MaxItems)
+	kinds = nil
+	for _, kind := range query.RemarkKinds {
+		kinds = append(kinds, string(kind))
+	}
+	require.Equal(t, kinds, texts(doc.Components.Schemas["TraceRemark"].Value.Properties["kind"].Value.Enum))
+	require.EqualValues(t, tracediff.MaxPath, *doc.Components.Schemas["Difference"].Value.Properties["path"].Value.MaxItems)
+	for _, path := range []string{"/traces/{id}", "/traces/{id}/compare", "/traces/services"} {
+		for _, p := range doc.Paths.Value(path).Get.Parameters {
+			switch p.Value.Name {
+			case "limit":
+				requireBounds(t, p.Value.Schema.Value, 1, maxDifferences, defaultDifferences)
+			case "span_limit":
+				requireBounds(t, p.Value.Schema.Value, 1, maxSpanLimit, defaultSpanLimit)
+			case "span_offset":
+				requireBounds(t, p.Value.Schema.Value, 0, maxSpanOffset, 0)
+			case "focus":
+				require.EqualValues(t, maxNameLength, *p.Value.Schema.Value.MaxLength)
+			case "depth":
+				if path == "/traces/services" {
+					requireBounds(t, p.Value.Schema.Value, 0, maxFocusDepth, defaultFocusDepth)
+				} else {
+					require.EqualValues(t, maxSpanDepth, *p.Value.Schema.Value.Max)
+				}
+			}
+		}
+	}
 	require.Equal(t, tenant.DefaultHeader, doc.Components.Parameters["Tenant"].Value.Name)
 
 	search := doc.Components.Schemas["SearchRequest"].Value.Properties
@@ -200,12 +231,21 @@ func TestDocumentSpeaksAsTheCode(t *testing.T) {
 	for i, op := range operators {
 		require.Equal(t, op, ops[i])
 	}
-	for path, bounds := range map[string][2]int{"/traces/performance": {maxEntries, defaultEntries}, "/traces/dependencies": {maxWays, defaultWays}} {
+	for path, bounds := range map[string][2]int{
+		"/traces/performance": {maxEntries, defaultEntries}, "/traces/dependencies": {maxWays, defaultWays}, "/traces/errors": {maxPatterns, defaultPatterns},
+		"/traces/insights": {maxInsights, defaultInsights},
+	} {
 		for _, p := range doc.Paths.Value(path).Get.Parameters {
 			switch p.Value.Name {
 			case "limit":
 				requireBounds(t, p.Value.Schema.Value, 1, bounds[0], bounds[1])
-			case "service", "environment", "operation", "from", "to":
+			case "what_if_factor":
+				require.InDelta(t, defaultFactor, p.Value.Schema.Value.Default, 0)
+				require.EqualValues(t, maxFactor, *p.Value.Schema.Value.Max)
+			case "sample_time":
+				require.Equal(t, defaultSampleTime.String(), p.Value.Schema.Value.Default)
+				require.Contains(t, p.Value.Description, maxSampleTime.String())
+			case "service", "environment", "operation", "from", "to", "entry", "fingerprint", "what_if_service", "what_if_operation":
 				require.EqualValues(t, maxNameLength, *p.Value.Schema.Value.MaxLength)
 			}
 		}
@@ -247,7 +287,7 @@ func newChecker(t *testing.T) *checker {
 	t.Helper()
 	doc := document(t)
 	walk(doc, func(_ string, schema *openapi3.Schema) {
-		if schema.Type.Is("object") && schema.AdditionalProperties.Has == nil {
+		if free := schema.AdditionalProperties; schema.Type.Is("object") && free.Has == nil && free.Schema == nil {
 			no := false
 			schema.AdditionalProperties.Has = &no
 		}
@@ -264,7 +304,8 @@ func (c *checker) check(t *testing.T, r *http.Request, response *httptest.Respon
 		item = c.doc.Paths.Value(path)
 	}
 	if item == nil {
-		path, parameters = "/traces/{id}", map[string]string{"id": strings.TrimPrefix(path, "/traces/")}
+		id, below, _ := strings.Cut(strings.TrimPrefix(path, "/traces/"), "/")
+		path, parameters = strings.TrimSuffix("/traces/{id}/"+below, "/"), map[string]string{"id": id}
 		item = c.doc.Paths.Value(path)
 	}
 	operation := item.GetOperation(r.Method)
@@ -293,17 +334,26 @@ func TestAnswersFitTheDocument(t *testing.T) {
 	requests := func() []*http.Request {
 		return []*http.Request{
 			get("/openapi.yaml"), get("/traces/" + knownID), postSearch("{}"), get("/traces/services"), get("/traces/operations"),
-			get("/traces/performance"), get("/traces/dependencies"),
+			get("/traces/performance"), get("/traces/dependencies"), get("/traces/errors"), get("/traces/insights"),
+			get("/traces/" + knownID + "/compare?with=" + knownID),
 			get("/traces/attributes"), get("/traces/attributes/http.route/values"), deleteTrace(knownID),
 		}
 	}
 	ask(shop, requests()...)
+	ask(testHandler(&fakeStorage{}), get("/traces/"+knownID+"/compare?with=usual"))
+	ask(shop, operationRequests["tailTraces"]())
 	shop = storedHandler(t, storedShop()) // the last request has deleted the trace
 	ask(shop, deleteTrace(strings.Repeat("a", 32)))
 	ask(shop, get("/traces/dependencies?service=orders&from=frontend&to=inventory"), get("/traces/performance?limit=1"))
-	ask(shop, get("/traces/"+knownID+"?format=otlp"), get("/traces/operations?limit=1"), get("/traces/services?service=orders"),
+	ask(shop, get("/traces/"+knownID+"?format=otlp"), get("/traces/"+knownID+"?format=jaeger"), get("/traces/"+knownID+"?format=zipkin"),
+		get("/traces/"+knownID+"?fields=summary"), get("/traces/"+knownID+"?span_id=0000000000000003&depth=1"),
+		get("/traces/"+knownID+"?span_offset=4"), get("/traces/services?focus=orders&depth=0"), get("/traces/operations?limit=1"), get("/traces/services?service=orders"),
 		get("/traces/"+strings.Repeat("a", 32)), postSearch(`{"limit": 1}`))
 	ask(testHandler(stores(retriedTrace)), get("/traces/"+knownID))
+	askToFollow(t, ask)
+	requests = func(those func() []*http.Request) func() []*http.Request {
+		return func() []*http.Request { return append(those(), get("/traces/live")) } // which does not end where it begins
+	}(requests)
 	for _, r := range requests() { // 400
 		r.URL.RawQuery = "nonsense=1&x=2"
 		ask(shop, r)
@@ -353,6 +403,21 @@ func TestAnswersFitTheDocument(t *testing.T) {
 			}
 		}
 	}
+}
+
+// askToFollow asks in every way that has an answer of its own and an end.
+func askToFollow(t *testing.T, ask func(h http.Handler, requests ...*http.Request)) {
+	t.Helper()
+	ask(testHandler(&fakeStorage{}), get("/traces/live")) // which cannot
+	s := settings(nil)
+	store := memstore.New(time.Hour, time.Now)
+	s.Service.Storage = func() (tracestore.Backend, error) { return store, nil }
+	for range query.MaxTenantTails {
+		tail, err := s.Service.Tail("", &tracestore.Conditions{})
+		require.NoError(t, err)
+		defer tail.Close()
+	}
+	ask(NewHandler(s), get("/traces/live"))
 }
 
 // askForHealth asks while everything is well, while spans are refused, and when a restart is due.

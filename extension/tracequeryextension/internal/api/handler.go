@@ -16,6 +16,7 @@ import (
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/health"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/internal/servicemap"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -42,6 +43,10 @@ type Settings struct {
 	Loopback bool
 	// TrustedOrigins are those of pages, besides the server's own, from which browsers may send changes.
 	TrustedOrigins []string
+	// Stopping is closed when the server stops, so that answers without an end end; nil never is.
+	Stopping <-chan struct{}
+	// Links lead from traces and spans to other systems; nil for none.
+	Links *Links
 	// BackupDir is the folder below which backups are made; empty allows none.
 	BackupDir string
 }
@@ -115,7 +120,11 @@ func (h *handler) writeFailure(w http.ResponseWriter, r *http.Request, err error
 		newProblem(http.StatusGatewayTimeout, fault{
 			Detail: "the query took longer than query_timeout (" + h.Service.Timeout.String() + "); ask for less, or raise it",
 		}).write(w)
-	case errors.Is(err, tracestore.ErrClosed):
+	case errors.Is(err, servicemap.ErrUnavailable):
+		h.Logger.Error("the service map is not available", zap.String("path", r.URL.Path), zap.Error(err))
+		w.Header().Set("Retry-After", "1")
+		newProblem(http.StatusServiceUnavailable, fault{Detail: "the service map is not available; Tracewright's log has the details"}).write(w)
+	case errors.Is(err, tracestore.ErrClosed), errors.Is(err, servicemap.ErrClosed):
 		w.Header().Set("Retry-After", "1")
 		newProblem(http.StatusServiceUnavailable, fault{Detail: "the trace storage is starting or stopping; try again"}).write(w)
 	case errors.Is(err, query.ErrMemory):

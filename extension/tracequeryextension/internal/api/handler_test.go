@@ -42,8 +42,6 @@ func TestRoutes(t *testing.T) {
 		"posting to services":  {"POST", "/traces/services", 405, "GET, HEAD"},
 		"posting performance":  {"POST", "/traces/performance", 405, "GET, HEAD"},
 		"below dependencies":   {"GET", "/traces/dependencies/a", 404, ""},
-		"errors":               {"GET", "/traces/errors", 404, ""},
-		"insights":             {"GET", "/traces/insights", 404, ""},
 		"reading the search":   {"GET", "/traces/search", 405, "POST"},
 		"head of the search":   {"HEAD", "/traces/search", 405, "POST"},
 		"posting to a trace":   {"POST", "/traces/" + knownID, 405, "DELETE, GET, HEAD"},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,12 +28,15 @@ import (
 // operationRequests has a request of each operation of the document, by operationId. An operation about traces answers it with something
 // of storedShop where that is stored, and otherwise without. What must hold for every operation is asked with these.
 var operationRequests = map[string]func() *http.Request{
+	"compareTraces":      func() *http.Request { return get("/traces/" + knownID + "/compare?with=" + knownID) },
 	"createBackup":       func() *http.Request { return postBackup("{}") },
 	"deleteTrace":        func() *http.Request { return deleteTrace(knownID) },
 	"getAttributeValues": func() *http.Request { return get("/traces/attributes/http.route/values") },
 	"getAttributes":      func() *http.Request { return get("/traces/attributes") },
 	"getDependencies":    func() *http.Request { return get("/traces/dependencies?service=inventory") },
 	"getDocument":        func() *http.Request { return get("/openapi.yaml") },
+	"getErrors":          func() *http.Request { return get("/traces/errors") },
+	"getInsights":        func() *http.Request { return get("/traces/insights") },
 	"getLiveness":        func() *http.Request { return get("/healthz") },
 	"getOperations":      func() *http.Request { return get("/traces/operations") },
 	"getPerformance":     func() *http.Request { return get("/traces/performance") },
@@ -40,7 +44,15 @@ var operationRequests = map[string]func() *http.Request{
 	"getServices":        func() *http.Request { return get("/traces/services") },
 	"getTrace":           func() *http.Request { return get("/traces/" + knownID) },
 	"searchTraces":       func() *http.Request { return postSearch("{}") },
+	"tailTraces":         func() *http.Request { return get("/traces/live").WithContext(left) }, // else it has no end
 }
+
+// left is the context of a client that has left already.
+var left = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
 
 // pageRequests asks for the first page, of one, where cursor is empty, and for the one after it else.
 var pageRequests = map[string]func(cursor string) *http.Request{
@@ -58,8 +70,8 @@ var pageRequests = map[string]func(cursor string) *http.Request{
 	},
 }
 
-// tenantless are the operations that are about no tenant's traces.
-var tenantless = []string{"createBackup", "getDocument", "getLiveness", "getReadiness"}
+// tenantless are the operations that are about no tenant's traces, or, as tailTraces, about those to come: see TestTail.
+var tenantless = []string{"createBackup", "getDocument", "getLiveness", "getReadiness", "tailTraces"}
 
 // routeList collects the routes of all operations.
 type routeList []openapi.Route
@@ -254,8 +266,8 @@ func handlerAs(name string, store tracestore.Backend) http.Handler {
 	return newHandler(s, func() time.Time { return testNow })
 }
 
-// withoutDeadline are the operations that may take as long as they do: a backup copies everything.
-var withoutDeadline = []string{"createBackup", "getDocument"}
+// withoutDeadline are the operations that may take as long as they do: a backup copies everything, and who follows goes on.
+var withoutDeadline = []string{"createBackup", "getDocument", "tailTraces"}
 
 func TestEveryOperationHasADeadline(t *testing.T) {
 	forEveryOperation(t, func(t *testing.T, route openapi.Route, request func() *http.Request) {

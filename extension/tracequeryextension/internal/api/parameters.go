@@ -42,7 +42,7 @@ func bindParameters(r *http.Request, target any) []fault {
 	return faults
 }
 
-// bindParameter sets a pointer to text, to an integer or to a truth value; it returns what is wrong.
+// bindParameter sets a pointer to text, to a number or to a truth value; it returns what is wrong.
 func bindParameter(v reflect.Value, text string) string {
 	if !utf8.ValidString(text) {
 		return "must be UTF-8"

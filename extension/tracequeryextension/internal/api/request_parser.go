@@ -49,11 +49,16 @@ func oneOf[T ~string](p *requestParser, field string, value *T, allowed []string
 }
 
 func (p *requestParser) limit(value *int, otherwise, maximum int) int {
+	return p.number("limit", value, otherwise, maximum)
+}
+
+// number is at least 1.
+func (p *requestParser) number(field string, value *int, otherwise, maximum int) int {
 	if value == nil {
 		return otherwise
 	}
 	if *value < 1 || *value > maximum {
-		p.fault("limit", "must be between 1 and %d", maximum)
+		p.fault(field, "must be between 1 and %d", maximum)
 	}
 	return *value
 }

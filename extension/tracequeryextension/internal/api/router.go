@@ -11,7 +11,7 @@ import (
 )
 
 // reservedSegments are first segments below /traces/ that belong to endpoints to come and are never ids.
-var reservedSegments = []string{"sources", "errors", "insights"}
+var reservedSegments = []string{"sources"}
 
 // router finds the handler of a request. It keeps the methods of a path apart by itself, because http.ServeMux answers a wrong
 // one in plain text.

@@ -35,6 +35,9 @@ func (a *traceAnswer) span(i int) {
 		a.intMember("slack_ns", a.leeways[i].Slack)
 	}
 	a.givenInt("clock_skew_ns", node.Shift)
+	if a.view.windowed {
+		a.intMember("child_count", int64(len(a.analysis.Tree.Children(i))))
+	}
 	a.status(node.Status())
 	a.givenText("tracestate", node.TraceState().AsRaw())
 	a.givenInt("flags", int64(node.Flags()))
@@ -45,6 +48,7 @@ func (a *traceAnswer) span(i int) {
 	a.links(node.Links())
 	a.givenInt("dropped_links_count", int64(node.DroppedLinksCount()))
 	a.textsMember("violations", found.Violations)
+	a.correlationLinks(a.correlations.ofSpan(a.analysis, i))
 	a.close("}")
 }
 

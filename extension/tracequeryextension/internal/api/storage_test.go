@@ -36,6 +36,7 @@ type fakeStorage struct {
 	entries      []tracestore.EntryAggregate
 	parts        []tracestore.EntryOperationAggregate
 	contexts     []tracestore.ContextAggregate
+	failures     func(query *tracestore.AggregateQuery) []tracestore.ErrorAggregate
 	completeness tracestore.Completeness
 	// asked is the last question about aggregates.
 	asked       tracestore.AggregateQuery
@@ -67,6 +68,13 @@ func (s *fakeStorage) EntryOperations(
 func (s *fakeStorage) Contexts(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.ContextAggregate, error] {
 	s.asked = *query
 	return every(s.contexts)
+}
+
+func (s *fakeStorage) Errors(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.ErrorAggregate, error] {
+	if s.failures == nil {
+		return every[tracestore.ErrorAggregate](nil)
+	}
+	return every(s.failures(query))
 }
 
 func (s *fakeStorage) Completeness(context.Context, string, *tracestore.AggregateQuery) (tracestore.Completeness, error) {

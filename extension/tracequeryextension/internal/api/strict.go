@@ -219,6 +219,15 @@ func setScalar(v reflect.Value, token json.Token) error {
 			return err
 		}
 		v.SetInt(n)
+	case v.Kind() == reflect.Float64 && isNumber:
+		if !json.Valid([]byte(number)) { // of a URL, where nobody has looked
+			return errors.New("must be a number")
+		}
+		f, err := scalarNumber(number)
+		if err != nil {
+			return errors.New("must be a number")
+		}
+		v.SetFloat(f)
 	default:
 		return fmt.Errorf("must be %s, not %s", wanted(v), found(token))
 	}
@@ -247,6 +256,8 @@ func wanted(v reflect.Value) string {
 		return "true or false"
 	case v.Kind() == reflect.Int:
 		return "an integer"
+	case v.Kind() == reflect.Float64:
+		return "a number"
 	case v.Kind() == reflect.Slice:
 		return "an array"
 	default:

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"io"
 	"slices"
 
@@ -11,7 +12,6 @@ import (
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/conventions"
-	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // traceAnswer writes a trace as the answer of GET /traces/{id}. It refers into the trace and copies no span, so that
@@ -20,27 +20,57 @@ type traceAnswer struct {
 	*jsonWriter
 	analysis *analysis.Result
 	leeways  []analysis.Leeway
-	// order lists the spans (node indexes) by start, parents before their children.
+	view     *traceView
+	// order lists the spans (node indexes) of the view by start, parents before their children; total is how many there are
+	// before it is cut.
 	order []int
+	total int
+	// correlations are the links to other systems.
+	correlations *Links
 	// resources are the distinct ones, ready as JSON, in the order in which order first needs them.
 	resources []string
 	// resourceOf is the index into resources; spans of one resource in pdata share the handle.
 	resourceOf map[pcommon.Resource]int
 }
 
-// writeTrace writes the answer to out; the error is out's.
-func writeTrace(out io.Writer, trace *query.Trace) error {
-	a := &traceAnswer{jsonWriter: newJSONWriter(out), analysis: trace.Analysis, leeways: trace.Analysis.Leeways()}
-	a.order = startOrder(a.analysis.Tree)
-	a.findResources()
+// newTraceAnswer makes one; found is false where the view is of a span that the trace has not.
+func newTraceAnswer(trace *query.Trace, view *traceView, links *Links) (a *traceAnswer, found bool) {
+	a = &traceAnswer{analysis: trace.Analysis, view: view, correlations: links}
+	if a.order, a.total, found = view.spans(trace); !found {
+		return nil, false
+	}
+	if !view.summary {
+		a.leeways = trace.Leeways()
+		a.findResources()
+	}
+	return a, true
+}
+
+// write writes the answer to out; the error is out's.
+func (a *traceAnswer) write(out io.Writer, trace *query.Trace) error {
+	a.jsonWriter = newJSONWriter(out)
 	a.open("{")
 	a.summary(trace)
+	a.wholeness(trace.Wholeness())
+	a.correlationLinks(a.correlations.ofTrace(trace))
 	a.criticalPath()
 	a.bottleneck(trace.UsualSelfTime)
 	if err := a.errorOrigins(trace.Origins()); err != nil {
 		return err
 	}
 	a.findings(trace.Findings())
+	if !a.view.summary {
+		a.spanWindow()
+		if err := a.resourcesAndSpans(); err != nil {
+			return err
+		}
+	}
+	a.close("}")
+	a.stream.WriteRaw("\n")
+	return a.stream.Flush()
+}
+
+func (a *traceAnswer) resourcesAndSpans() error {
 	a.key("resources")
 	a.open("[")
 	for _, resource := range a.resources {
@@ -56,47 +86,73 @@ func writeTrace(out io.Writer, trace *query.Trace) error {
 		}
 	}
 	a.close("]")
-	a.close("}")
-	a.stream.WriteRaw("\n")
-	return a.stream.Flush()
+	return nil
 }
 
-// startOrder sorts the spans by start; of equal ones a parent stands before its children.
-func startOrder(tree *tracetree.Tree) []int {
-	order := make([]int, 0, len(tree.Nodes))
-	// In depth-first order parents stand before their children, and a stable sort keeps that.
-	reached := make([]bool, len(tree.Nodes))
-	var stack []int
-	visit := func(root int) {
-		stack = append(stack, root)
-		for len(stack) > 0 {
-			i := stack[len(stack)-1]
-			stack = stack[:len(stack)-1]
-			if reached[i] {
-				continue
-			}
-			reached[i] = true
-			order = append(order, i)
-			for _, child := range slices.Backward(tree.Children(i)) {
-				stack = append(stack, child)
-			}
+// spanWindow says which spans are answered, where these are not all.
+func (a *traceAnswer) spanWindow() {
+	if !a.view.windowed {
+		return
+	}
+	a.key("span_window")
+	a.open("{")
+	a.intMember("offset", int64(a.view.offset))
+	a.intMember("count", int64(len(a.order)))
+	a.intMember("total", int64(a.total))
+	if next := a.view.offset + len(a.order); len(a.order) > 0 && next < a.total {
+		a.intMember("next_offset", int64(next))
+	}
+	a.close("}")
+}
+
+// wholeness says whether all of the trace is there.
+func (a *traceAnswer) wholeness(w query.Wholeness) {
+	a.key("completeness")
+	a.open("{")
+	a.key("complete")
+	a.bool(len(w.Missing) == 0)
+	for _, list := range []struct {
+		name    string
+		remarks []query.Remark
+	}{{"reasons", w.Missing}, {"remarks", w.Remarks}} {
+		a.key(list.name)
+		a.open("[")
+		for _, remark := range list.remarks {
+			a.open("{")
+			a.textMember("kind", string(remark.Kind))
+			a.intMember("count", int64(remark.Count))
+			a.textMember("message", remark.Message)
+			a.close("}")
 		}
+		a.close("]")
 	}
-	for _, root := range tree.Roots {
-		visit(root)
+	a.close("}")
+}
+
+// brief is how many of n the answer may have, as it is bounded or not.
+func (a *traceAnswer) brief(n int) int {
+	if a.view.brief() {
+		return min(n, maxBriefList)
 	}
-	for i := range tree.Nodes { // none is lost, whatever the tree makes of broken input
-		visit(i)
+	return n
+}
+
+// longest are the longest segments of the critical path, in time order, as many as the answer may have.
+func (a *traceAnswer) longest() []int {
+	path := a.analysis.Path
+	order := make([]int, len(path))
+	for i := range order {
+		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case tree.Nodes[a].Start < tree.Nodes[b].Start:
-			return -1
-		case tree.Nodes[a].Start > tree.Nodes[b].Start:
-			return 1
-		}
-		return 0
+	most := a.brief(len(path))
+	if most == len(path) {
+		return order
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		return cmp.Compare(path[j].End-path[j].Start, path[i].End-path[i].Start)
 	})
+	order = order[:most]
+	slices.Sort(order)
 	return order
 }
 
@@ -152,9 +208,13 @@ func (a *traceAnswer) summary(trace *query.Trace) {
 		a.key("truncated")
 		a.bool(true)
 	}
+	if a.view.brief() {
+		a.intMember("root_count", int64(len(r.Tree.Roots)))
+		a.intMember("critical_path_length", int64(len(r.Path)))
+	}
 	a.key("roots")
 	a.open("[")
-	for _, root := range r.Tree.Roots {
+	for _, root := range r.Tree.Roots[:a.brief(len(r.Tree.Roots))] {
 		a.text(a.spanID(root))
 	}
 	a.close("]")
@@ -173,7 +233,8 @@ func (a *traceAnswer) criticalPath() {
 	a.key("critical_path")
 	a.open("[")
 	network := a.analysis.NetworkSegments()
-	for at, segment := range a.analysis.Path {
+	for _, at := range a.longest() {
+		segment := a.analysis.Path[at]
 		a.open("{")
 		a.reference(segment.Span)
 		a.intMember("start_ns", segment.Start-a.analysis.Start)
@@ -208,10 +269,13 @@ func (a *traceAnswer) bottleneck(usual int64) {
 
 // errorOrigins can be as many as there are spans, each with a path, so that they are written out as they are made.
 func (a *traceAnswer) errorOrigins(origins []analysis.Origin) error {
+	if a.view.brief() {
+		a.intMember("error_origin_count", int64(len(origins)))
+	}
 	a.key("error_origins")
 	a.open("[")
 	var path []int
-	for at := range origins {
+	for at := range origins[:a.brief(len(origins))] {
 		o := &origins[at]
 		a.open("{")
 		a.reference(o.Span)

@@ -23,3 +23,13 @@ func parseTraceID(text string) (id pcommon.TraceID, err error) {
 	}
 	return id, nil
 }
+
+// parseSpanID reads 16 hex digits of either case.
+func parseSpanID(text string) (id pcommon.SpanID, err error) {
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != len(id) {
+		return id, errors.New("must be 16 hex digits")
+	}
+	copy(id[:], raw)
+	return id, nil
+}

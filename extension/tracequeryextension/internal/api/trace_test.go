@@ -33,6 +33,12 @@ func explain(releases ...ptrace.Traces) *query.Trace {
 	return trace
 }
 
+// writeTrace writes all of a trace.
+func writeTrace(out io.Writer, trace *query.Trace) error {
+	answer, _ := newTraceAnswer(trace, &traceView{}, nil)
+	return answer.write(out, trace)
+}
+
 // answerOf reads the members that a test looks at.
 type answerOf struct {
 	Entry          openapi.Operation `json:"entry"`

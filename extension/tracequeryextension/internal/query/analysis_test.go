@@ -62,7 +62,7 @@ func TestPerformanceReadsTwoWindows(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, hour.Add(time.Minute), p.Previous.End, "the minutes do not overlap")
 	require.Equal(t, hour.Add(-4*time.Minute), p.Previous.Start)
-	require.Len(t, w.asked, 2)
+	require.Len(t, w.asked, 2+5, "both windows, and the course of the first by the minute")
 	require.Empty(t, w.asked[0].Service)
 
 	require.True(t, p.More)
@@ -71,9 +71,12 @@ func TestPerformanceReadsTwoWindows(t *testing.T) {
 	require.InDelta(t, 100, p.Entries[0].Profile.Now, 1e-9, "over the ten traces that are whole")
 	require.EqualValues(t, 12, p.Entries[0].Now.Traces)
 	require.Equal(t, "look", p.Entries[1].Operation.Operation)
+	// Each of the five minutes has them all; the last of 1 s counts, but has no rate of its own.
+	took := 241 * time.Second
+	concurrency, busy := float64(75*time.Minute)/float64(took), int64(75*time.Minute)
 	require.Equal(t, []ServiceLoad{
-		{Service: "db", Concurrency: 3, Before: 3, BusyTime: int64(15 * time.Minute)},
-		{Service: "web", Concurrency: 3, Before: 3, BusyTime: int64(15 * time.Minute)},
+		{Service: "db", Concurrency: concurrency, Peak: concurrency, Before: 3, BusyTime: busy},
+		{Service: "web", Concurrency: concurrency, Peak: concurrency, Before: 3, BusyTime: busy},
 	}, p.Services)
 }
 
@@ -88,6 +91,12 @@ func TestAnalysisOfABrokenStorage(t *testing.T) {
 			require.ErrorIs(t, err, errBroken, fail)
 		}
 		_, err := s.Dependencies(t.Context(), "", &DependenciesQuery{Window: window})
+		require.ErrorIs(t, err, errBroken, fail)
+	}
+	for _, fail := range []string{"operations", "entries", "parts", "contexts", "completeness"} {
+		w := &windows{}
+		w.fail = fail
+		_, err := service(storage{AggregateReader: w}).Insights(t.Context(), "", &InsightsQuery{Window: window, Limit: 1})
 		require.ErrorIs(t, err, errBroken, fail)
 	}
 	s := service(storage{})

@@ -3,16 +3,20 @@ package query
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/tracewright/tracewright/internal/analysis/blastradius"
 	"github.com/tracewright/tracewright/internal/analysis/servicegraph"
+	"github.com/tracewright/tracewright/internal/servicemap"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
 // DependenciesQuery says what is wanted of the graph of services.
 type DependenciesQuery struct {
-	// Window's Service is whose blast radius is wanted; empty for none. The graph is always that of all services.
+	// Window's Service is whose blast radius and neighbours are wanted; empty for none. The graph is always that of all services.
 	Window tracestore.AggregateQuery
+	// Depth is how many calls away neighbours may be, 1 to servicemap.MaxDepth.
+	Depth int
 	// From and To are the ends of the ways that are wanted, both empty for none.
 	From, To string
 	// Limit is the most ways to answer.
@@ -21,6 +25,8 @@ type DependenciesQuery struct {
 
 // Dependencies is the graph of services, measured.
 type Dependencies struct {
+	// Start and End are what is answered, as in ServiceMap.
+	Start, End time.Time
 	// Services are by name.
 	Services []Dependency
 	Cycles   [][]string
@@ -30,6 +36,8 @@ type Dependencies struct {
 	Truncated bool
 	// Radius are the entries that the asked service's failure reaches.
 	Radius []blastradius.Reach
+	// Neighbours are the asked service's; nil without one. A host that is not known to be a service stands there by its name.
+	Neighbours *servicemap.Neighbours
 	// Ways are the shortest first; WaysTruncated says that not all were looked for.
 	Ways          [][]string
 	WaysTruncated bool
@@ -65,7 +73,7 @@ func (s *Service) readDependencies(ctx context.Context, tenant string, asked *De
 	if err != nil {
 		return nil, err
 	}
-	d := &Dependencies{Completeness: m.Completeness}
+	d := &Dependencies{Start: m.Start, End: m.End, Completeness: m.Completeness}
 	d.measure(m, asked)
 	if asked.Window.Service == "" {
 		return d, nil
@@ -74,7 +82,14 @@ func (s *Service) readDependencies(ctx context.Context, tenant string, asked *De
 	if err != nil {
 		return nil, err
 	}
-	if d.Radius, err = readRadius(ctx, reader, tenant, &all, asked.Window.Service); err != nil {
+	graph, err := s.mapReader(reader)
+	if err != nil {
+		return nil, err
+	}
+	if d.Radius, err = graph.Radius(ctx, tenant, graphWindow(&all), asked.Window.Service); err != nil {
+		return nil, err
+	}
+	if d.Neighbours, err = graph.Neighbours(ctx, tenant, graphWindow(&all), asked.Window.Service, asked.Depth); err != nil {
 		return nil, err
 	}
 	return d, ctx.Err()
@@ -106,26 +121,4 @@ func (d *Dependencies) measure(m *ServiceMap, asked *DependenciesQuery) {
 	if asked.From != "" {
 		d.Ways, d.WaysTruncated = graph.Ways(asked.From, asked.To, asked.Limit)
 	}
-}
-
-func readRadius(
-	ctx context.Context, reader tracestore.AggregateReader, tenant string, window *tracestore.AggregateQuery, service string,
-) ([]blastradius.Reach, error) {
-	traces := make(map[blastradius.Entry]int64)
-	for entry, err := range reader.Entries(ctx, tenant, window) {
-		if err != nil {
-			return nil, err
-		}
-		traces[blastradius.Entry(entry.Operation)] += entry.Traces
-	}
-	var rows []blastradius.Row
-	for row, err := range reader.EntryOperations(ctx, tenant, window) {
-		if err != nil {
-			return nil, err
-		}
-		if row.Service == service {
-			rows = append(rows, blastradius.Row{Entry: blastradius.Entry(row.Entry), Traces: row.Traces})
-		}
-	}
-	return blastradius.Radius(rows, traces), nil
 }

@@ -20,6 +20,7 @@ func (s *Service) Delete(ctx context.Context, tenant string, id pcommon.TraceID)
 	storage, err := s.Storage()
 	if err == nil {
 		err = storage.Delete(ctx, tenant, id)
+		s.recent.deleted(tenant, id)
 	}
 	if errors.Is(err, tracestore.ErrNotFound) {
 		holds, known := s.InFlight.Holds(ctx, tenant, id)

@@ -33,10 +33,7 @@ type share struct {
 // Begin gives a request its share. The caller calls end when the request holds no trace any more.
 func (m *Memory) Begin(ctx context.Context) (_ context.Context, end func()) {
 	s := &share{memory: m}
-	return context.WithValue(ctx, shareKey{}, s), func() {
-		m.held.Add(-s.held)
-		s.held = 0
-	}
+	return context.WithValue(ctx, shareKey{}, s), s.end
 }
 
 // shareOf is the request's share; where it has none, one of its own.
@@ -45,6 +42,12 @@ func shareOf(ctx context.Context) *share {
 		return s
 	}
 	return &share{memory: &Memory{PerRequest: defaultTraceBytes, Total: defaultTraceBytes}}
+}
+
+// end gives back what the request holds.
+func (s *share) end() {
+	s.memory.held.Add(-s.held)
+	s.held = 0
 }
 
 // full says that the request reads no more.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/tracewright/tracewright/internal/analysis/capacity"
+	"github.com/tracewright/tracewright/internal/analysis/cost"
+	"github.com/tracewright/tracewright/internal/analysis/efficiency"
 	"github.com/tracewright/tracewright/internal/analysis/latencyprofile"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -21,6 +23,8 @@ type PerformanceQuery struct {
 	Entry tracestore.Operation
 	// Limit is the most entries to answer.
 	Limit int
+	// WhatIf is nil where nothing of the kind is asked.
+	WhatIf *WhatIfQuery
 }
 
 // Performance is what the latency of requests is made of in a window, and in the one of the same length before.
@@ -30,8 +34,15 @@ type Performance struct {
 	// Entries are those that requests waited for longest in all, of equals by name. More says that there are more.
 	Entries []EntryPerformance
 	More    bool
+	// Bottlenecks are the operations that all requests waited for longest, over the entries that are asked for.
+	Bottlenecks []Bottleneck
 	// Services are by concurrency, the highest first, of equals by name.
-	Services     []ServiceLoad
+	Services []ServiceLoad
+	// Limits are the operations that become slower with their load, the most utilised first.
+	Limits []OperationLimit
+	// Currency is that of costs, empty where no prices are known.
+	Currency     string
+	WhatIf       *WhatIf
 	Completeness tracestore.Completeness
 }
 
@@ -40,24 +51,64 @@ type EntryPerformance struct {
 	tracestore.Operation
 	Now, Before EntryWindow
 	Profile     latencyprofile.Profile
+	// Points are the course of the window.
+	Points []EntryPoint
+	// Bill is nil where no prices are known.
+	Bill, BillBefore             *cost.Bill
+	Efficiency, EfficiencyBefore efficiency.Efficiency
 }
 
 // EntryWindow is an entry in one window.
 type EntryWindow struct {
 	Traces, Errors int64
 	Durations      tracestore.Durations
-	whole          int64 // traces whose critical path is known
-	rows           []latencyprofile.Row
+
+	whole int64 // traces whose critical path is known
+	rows  []latencyprofile.Row
+	busy  []cost.Row
+	work  efficiency.Window
+}
+
+// Known says whether the critical path of any of its traces is known.
+func (w *EntryWindow) Known() bool { return w.whole > 0 }
+
+// EntryPoint is an entry in a part of the window.
+type EntryPoint struct {
+	Start          time.Time
+	Traces, Errors int64
+	Durations      tracestore.Durations
+}
+
+// Bottleneck is an operation that requests waited for.
+type Bottleneck struct {
+	tracestore.Operation
+	// Time is for how long, in sum, nanoseconds; Before the same in the window before. Share is its part of what all requests took.
+	Time, Before int64
+	Share        float64
+	// Entries counts those whose requests waited for it.
+	Entries int
 }
 
 // ServiceLoad is how busy a service is.
 type ServiceLoad struct {
 	Service string
-	// Concurrency is how many calls it works on at a time, in the mean (Little's law), now and in the window before.
-	Concurrency, Before float64
+	// Concurrency is how many calls it works on at a time, in the mean (Little's law), now and in the window before; Peak is the highest of a part of the window.
+	Concurrency, Before, Peak float64
 	// BusyTime is the sum of its self times now, nanoseconds.
 	BusyTime int64
 }
+
+// OperationLimit is where an operation saturates.
+type OperationLimit struct {
+	tracestore.Operation
+	capacity.Limit
+}
+
+const (
+	// maxBottlenecks is how many are told, maxLimits how many limits.
+	maxBottlenecks = 20
+	maxLimits      = 100
+)
 
 // Performance answers what the latency of requests is made of, and what changed. Errors: tracestore.ErrClosed, the context's, or the storage's own.
 func (s *Service) Performance(ctx context.Context, tenant string, asked *PerformanceQuery) (*Performance, error) {
@@ -78,60 +129,111 @@ func (s *Service) readPerformance(ctx context.Context, tenant string, asked *Per
 	now := asked.Window
 	now.Service = ""
 	p := &Performance{Previous: previous(now)}
-	windows := []*tracestore.AggregateQuery{&now, &p.Previous}
-	entries := make(map[tracestore.Operation]*EntryPerformance)
-	busy := make(map[string]*ServiceLoad)
-	for i, w := range windows {
-		if err := readEntries(ctx, reader, tenant, w, asked.Entry, func(o tracestore.Operation) *EntryWindow {
-			e := entries[o]
-			if e == nil {
-				e = &EntryPerformance{Operation: o}
-				entries[o] = e
-			}
-			if i == 0 {
-				return &e.Now
-			}
-			return &e.Before
-		}); err != nil {
+	r := performanceReader{
+		reader: reader, tenant: tenant, wanted: asked.Entry,
+		entries: make(map[tracestore.Operation]*EntryPerformance), loads: make(map[string]*ServiceLoad),
+	}
+	if err = r.readEntries(ctx, &now, func(e *EntryPerformance) *EntryWindow { return &e.Now }); err != nil {
+		return nil, err
+	}
+	if err = r.readEntries(ctx, &p.Previous, func(e *EntryPerformance) *EntryWindow { return &e.Before }); err != nil {
+		return nil, err
+	}
+	if err = r.readLoads(ctx, &now, &p.Previous); err != nil {
+		return nil, err
+	}
+	p.Services, p.Limits = r.services(), r.limits
+	p.Bottlenecks = r.bottlenecks()
+	if len(s.Prices) > 0 {
+		p.Currency = s.Currency
+		r.addBills(s.Prices)
+	}
+	p.Entries, p.More = r.ranked(asked.Limit)
+	if err := r.readCourse(ctx, &now, p.Entries); err != nil {
+		return nil, err
+	}
+	if asked.WhatIf != nil {
+		wanted := *asked.WhatIf
+		wanted.SampleTime = min(wanted.SampleTime, s.Timeout/2)
+		if p.WhatIf, err = r.whatIf(ctx, &now, &wanted, p.Entries); err != nil {
 			return nil, err
 		}
-		sums, err := busyTimes(ctx, reader, tenant, w)
-		if err != nil {
-			return nil, err
-		}
-		length := wholeMinutes(w)
-		for service, t := range sums {
-			load := busy[service]
-			if load == nil {
-				load = &ServiceLoad{Service: service}
-				busy[service] = load
-			}
-			if i == 0 {
-				load.BusyTime, load.Concurrency = t, capacity.Concurrency(t, length)
-			} else {
-				load.Before = capacity.Concurrency(t, length)
-			}
-		}
 	}
-	p.Entries, p.More = ranked(entries, asked.Limit)
-	for _, load := range busy {
-		p.Services = append(p.Services, *load)
-	}
-	slices.SortFunc(p.Services, func(a, b ServiceLoad) int {
-		return cmp.Or(cmp.Compare(b.Concurrency, a.Concurrency), cmp.Compare(a.Service, b.Service))
-	})
 	if p.Completeness, err = reader.Completeness(ctx, tenant, &now); err != nil {
 		return nil, err
 	}
 	return p, ctx.Err()
 }
 
+// performanceReader puts together what rollups say.
+type performanceReader struct {
+	reader  tracestore.Reader
+	tenant  string
+	wanted  tracestore.Operation
+	entries map[tracestore.Operation]*EntryPerformance
+	loads   map[string]*ServiceLoad
+	limits  []OperationLimit
+}
+
+func (r *performanceReader) wants(o tracestore.Operation) bool {
+	return (r.wanted.Service == "" || r.wanted.Service == o.Service) && (r.wanted.Operation == "" || r.wanted.Operation == o.Operation)
+}
+
+func (r *performanceReader) entry(o tracestore.Operation) *EntryPerformance {
+	e := r.entries[o]
+	if e == nil {
+		e = &EntryPerformance{Operation: o}
+		r.entries[o] = e
+	}
+	return e
+}
+
+// readEntries adds up the entries of a window into what of takes of each.
+func (r *performanceReader) readEntries(ctx context.Context, window *tracestore.AggregateQuery, of func(*EntryPerformance) *EntryWindow) error {
+	for entry, err := range r.reader.Entries(ctx, r.tenant, window) {
+		if err != nil {
+			return err
+		}
+		if !r.wants(entry.Operation) {
+			continue
+		}
+		w := of(r.entry(entry.Operation))
+		w.Traces += entry.Traces
+		w.Errors += entry.Errors
+		w.whole += entry.Traces - entry.Outcomes[conventions.OutcomePart] - entry.Outcomes[conventions.OutcomeInterim]
+		if w.Durations, err = mergeDurations(w.Durations, entry.Durations); err != nil {
+			return err
+		}
+	}
+	for row, err := range r.reader.EntryOperations(ctx, r.tenant, window) {
+		if err != nil {
+			return err
+		}
+		if r.wants(row.Entry) {
+			of(r.entry(row.Entry)).add(&row)
+		}
+	}
+	return nil
+}
+
+func (w *EntryWindow) add(row *tracestore.EntryOperationAggregate) {
+	w.rows = append(w.rows, latencyprofile.Row{
+		Service: row.Service, Operation: row.Operation.Operation, Calls: row.Calls, PathTime: row.CriticalPathTime,
+	})
+	w.busy = append(w.busy, cost.Row{Entry: cost.Entry(row.Entry), Service: row.Service, BusyTime: row.SelfTime})
+	w.work.BusyTime += row.SelfTime
+	w.work.PathTime += row.CriticalPathTime
+	w.work.Calls += row.Calls
+	w.work.FailedCalls += row.Errors
+}
+
 // ranked takes the latency of entries apart and sorts them by the time that their requests took now, in all.
-func ranked(entries map[tracestore.Operation]*EntryPerformance, limit int) (sorted []EntryPerformance, more bool) {
-	for _, e := range entries {
+func (r *performanceReader) ranked(limit int) (sorted []EntryPerformance, more bool) {
+	for _, e := range r.entries {
 		e.Profile = latencyprofile.New(
 			latencyprofile.Window{Traces: e.Now.whole, Rows: e.Now.rows}, latencyprofile.Window{Traces: e.Before.whole, Rows: e.Before.rows},
 		)
+		e.Efficiency, e.EfficiencyBefore = e.Now.efficiency(), e.Before.efficiency()
 		sorted = append(sorted, *e)
 	}
 	slices.SortFunc(sorted, func(a, b EntryPerformance) int {
@@ -146,70 +248,94 @@ func ranked(entries map[tracestore.Operation]*EntryPerformance, limit int) (sort
 	return sorted, false
 }
 
-// readEntries adds up the entries of a window into what of returns for each.
-func readEntries(
-	ctx context.Context, reader tracestore.AggregateReader, tenant string, window *tracestore.AggregateQuery, wanted tracestore.Operation,
-	of func(tracestore.Operation) *EntryWindow,
-) error {
-	matches := func(o tracestore.Operation) bool {
-		return (wanted.Service == "" || wanted.Service == o.Service) && (wanted.Operation == "" || wanted.Operation == o.Operation)
-	}
-	for entry, err := range reader.Entries(ctx, tenant, window) {
-		if err != nil {
-			return err
-		}
-		if !matches(entry.Operation) {
-			continue
-		}
-		w := of(entry.Operation)
-		w.Traces += entry.Traces
-		w.Errors += entry.Errors
-		w.whole += entry.Traces - entry.Outcomes[conventions.OutcomePart] - entry.Outcomes[conventions.OutcomeInterim]
-		if w.Durations, err = mergeDurations(w.Durations, entry.Durations); err != nil {
-			return err
-		}
-	}
-	for row, err := range reader.EntryOperations(ctx, tenant, window) {
-		if err != nil {
-			return err
-		}
-		if matches(row.Entry) {
-			w := of(row.Entry)
-			w.rows = append(w.rows, latencyprofile.Row{
-				Service: row.Service, Operation: row.Operation.Operation, Calls: row.Calls, PathTime: row.CriticalPathTime,
-			})
-		}
-	}
-	return nil
+func (w *EntryWindow) efficiency() efficiency.Efficiency {
+	work := w.work
+	work.Traces, work.Errors = w.Traces, w.Errors
+	return efficiency.New(work)
 }
 
-// busyTimes are the sums of self times by service.
-func busyTimes(ctx context.Context, reader tracestore.AggregateReader, tenant string, window *tracestore.AggregateQuery) (map[string]int64, error) {
-	sums := make(map[string]int64)
-	for o, err := range reader.Operations(ctx, tenant, window) {
-		if err != nil {
-			return nil, err
+// bottlenecks add up, over entries, what requests waited for.
+func (r *performanceReader) bottlenecks() []Bottleneck {
+	sums := make(map[tracestore.Operation]*Bottleneck)
+	all := int64(0)
+	of := func(row *latencyprofile.Row) *Bottleneck {
+		o := tracestore.Operation{Service: row.Service, Operation: row.Operation}
+		if sums[o] == nil {
+			sums[o] = &Bottleneck{Operation: o}
 		}
-		sums[o.Service] += o.SelfTime
+		return sums[o]
 	}
-	return sums, nil
+	for _, e := range r.entries {
+		for i := range e.Now.rows {
+			row := &e.Now.rows[i]
+			b := of(row)
+			b.Time += row.PathTime
+			all += row.PathTime
+			if row.PathTime > 0 {
+				b.Entries++
+			}
+		}
+		for i := range e.Before.rows {
+			of(&e.Before.rows[i]).Before += e.Before.rows[i].PathTime
+		}
+	}
+	sorted := make([]Bottleneck, 0, len(sums))
+	for _, b := range sums {
+		if b.Time > 0 {
+			b.Share = float64(b.Time) / float64(all)
+			sorted = append(sorted, *b)
+		}
+	}
+	slices.SortFunc(sorted, func(a, b Bottleneck) int {
+		return cmp.Or(cmp.Compare(b.Time, a.Time), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Operation.Operation, b.Operation.Operation))
+	})
+	return sorted[:min(len(sorted), maxBottlenecks)]
 }
 
-// previous is the window of the same whole minutes before. A window whose like would lie before what times hold has one without time.
-func previous(window tracestore.AggregateQuery) tracestore.AggregateQuery {
-	length := wholeMinutes(&window)
-	before := window
-	before.End = window.Start.Truncate(time.Minute)
-	before.Start = before.End.Add(-length)
-	if earliest := time.Unix(0, 0); before.Start.Before(earliest) {
-		before.Start = earliest
-		before.End = earliest.Add(max(0, before.End.Sub(earliest)))
+// addBills says what the requests of entries cost.
+func (r *performanceReader) addBills(prices cost.Prices) {
+	for o, e := range r.entries {
+		e.Bill, e.BillBefore = e.Now.bill(o, prices), e.Before.bill(o, prices)
 	}
-	return before
 }
 
-// wholeMinutes is the length of the minutes that the window touches.
-func wholeMinutes(window *tracestore.AggregateQuery) time.Duration {
-	start, end := window.Minutes()
-	return end.Sub(start)
+// bill is nil without traces.
+func (w *EntryWindow) bill(entry tracestore.Operation, prices cost.Prices) *cost.Bill {
+	if w.Traces <= 0 {
+		return nil
+	}
+	bills := cost.Bills(w.busy, map[cost.Entry]int64{cost.Entry(entry): w.Traces}, prices)
+	if len(bills) == 0 {
+		return &cost.Bill{Entry: cost.Entry(entry), Traces: w.Traces}
+	}
+	return &bills[0]
+}
+
+// readCourse reads the course of the entries that are answered.
+func (r *performanceReader) readCourse(ctx context.Context, window *tracestore.AggregateQuery, entries []EntryPerformance) error {
+	at := make(map[tracestore.Operation]*EntryPerformance, len(entries))
+	for i := range entries {
+		at[entries[i].Operation] = &entries[i]
+	}
+	for _, part := range steps(window) {
+		for i := range entries {
+			entries[i].Points = append(entries[i].Points, EntryPoint{Start: part.Start})
+		}
+		for entry, err := range r.reader.Entries(ctx, r.tenant, &part) {
+			if err != nil {
+				return err
+			}
+			e := at[entry.Operation]
+			if e == nil {
+				continue
+			}
+			point := &e.Points[len(e.Points)-1]
+			point.Traces += entry.Traces
+			point.Errors += entry.Errors
+			if point.Durations, err = mergeDurations(point.Durations, entry.Durations); err != nil {
+				return err
+			}
+		}
+	}
+	return ctx.Err()
 }

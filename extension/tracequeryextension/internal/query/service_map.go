@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -13,6 +14,8 @@ import (
 
 // ServiceMap is who calls whom in a window.
 type ServiceMap struct {
+	// Start and End are what is answered: whole minutes, or hours where the map is kept by the hour.
+	Start, End time.Time
 	// Nodes are sorted by name, of which there is one each.
 	Nodes []ServiceNode
 	// Edges are sorted by parent, child and protocol, of which there is one each.
@@ -64,30 +67,44 @@ func (s *Service) readServiceMap(ctx context.Context, tenant string, asked *trac
 	all := *asked
 	all.Service = ""
 	b := newMapBuilder()
-	for operation, err := range reader.Operations(ctx, tenant, &all) {
-		if err == nil {
-			err = b.addOperation(&operation)
-		}
-		if err != nil {
-			return nil, err
-		}
+	if s.Graph != nil {
+		err = s.readGraph(ctx, reader, tenant, &all, b)
+	} else {
+		err = readRollups(ctx, reader, tenant, &all, b)
 	}
-	if err := b.contexts.read(ctx, reader, tenant, &all); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	for edge, err := range reader.Edges(ctx, tenant, &all) {
-		if err == nil {
-			err = b.addEdge(&edge)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
 	m := b.build(asked.Service)
+	m.Start, m.End = all.Minutes()
 	if m.Completeness, err = reader.Completeness(ctx, tenant, &all); err != nil {
 		return nil, err
 	}
 	return m, ctx.Err()
+}
+
+// readRollups makes the map of what the storage of the traces has.
+func readRollups(ctx context.Context, reader tracestore.Reader, tenant string, all *tracestore.AggregateQuery, b *mapBuilder) error {
+	for operation, err := range reader.Operations(ctx, tenant, all) {
+		if err == nil {
+			err = b.addOperation(&operation)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := b.contexts.read(ctx, reader, tenant, all); err != nil {
+		return err
+	}
+	for edge, err := range reader.Edges(ctx, tenant, all) {
+		if err == nil {
+			err = b.addEdge(&edge)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type edgeKey struct{ parent, child, protocol string }

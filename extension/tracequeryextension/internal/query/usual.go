@@ -48,9 +48,13 @@ type usualSum struct{ calls, selfTime int64 }
 
 // usualSelfTime is what the bottleneck's operation takes itself, in the mean over the hour before the trace was released, in nanoseconds. It
 // is 0 where that is not known.
-func (s *Service) usualSelfTime(ctx context.Context, reader tracestore.Reader, tenant string, trace *Trace) int64 {
+func (s *Service) usualSelfTime(ctx context.Context, tenant string, trace *Trace) int64 {
 	i := trace.Analysis.Bottleneck
 	if i < 0 || trace.Release.ReleasedAt <= 0 {
+		return 0
+	}
+	reader, err := s.Storage()
+	if err != nil {
 		return 0
 	}
 	ctx, cancel := context.WithTimeout(ctx, usualTimeout)

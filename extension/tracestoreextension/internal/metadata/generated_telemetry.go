@@ -373,7 +373,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExtensionTraceStoreWriteFailing, err = builder.meter.Int64ObservableGauge(
 		"otelcol_extension_trace_store_write_failing",
-		metric.WithDescription("1 while the backend cannot write, because its disk is full or failed; else 0. [Alpha]"),
+		metric.WithDescription("1 while the backend cannot write, because its disk is full or failed, or while its server fails or lacks its schema; else 0. [Alpha]"),
 		metric.WithUnit("1"),
 	)
 	errs = errors.Join(errs, err)

@@ -228,7 +228,7 @@ func AssertEqualExtensionTraceStoreTruncatedSearches(t *testing.T, tt *component
 func AssertEqualExtensionTraceStoreWriteFailing(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_extension_trace_store_write_failing",
-		Description: "1 while the backend cannot write, because its disk is full or failed; else 0. [Alpha]",
+		Description: "1 while the backend cannot write, because its disk is full or failed, or while its server fails or lacks its schema; else 0. [Alpha]",
 		Unit:        "1",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,

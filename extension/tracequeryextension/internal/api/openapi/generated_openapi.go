@@ -9,6 +9,12 @@ import (
 	"net/http"
 )
 
+// Defines values for AbsorbedByHow.
+const (
+	AbsorbedByHowCaught  AbsorbedByHow = "caught"
+	AbsorbedByHowRetried AbsorbedByHow = "retried"
+)
+
 // Defines values for AttributeConditionOp.
 const (
 	AttributeConditionOpEqual        AttributeConditionOp = "="
@@ -74,10 +80,33 @@ const (
 	ComponentHealthStatusStopping         ComponentHealthStatus = "stopping"
 )
 
+// Defines values for DifferenceOnlyIn.
+const (
+	DifferenceOnlyInOther DifferenceOnlyIn = "other"
+	DifferenceOnlyInTrace DifferenceOnlyIn = "trace"
+)
+
 // Defines values for EdgeUnansweredReason.
 const (
 	EdgeUnansweredReasonContextLost  EdgeUnansweredReason = "context_lost"
 	EdgeUnansweredReasonSpansMissing EdgeUnansweredReason = "spans_missing"
+)
+
+// Defines values for ErrorKind.
+const (
+	ErrorKindCancelled   ErrorKind = "cancelled"
+	ErrorKindFailure     ErrorKind = "failure"
+	ErrorKindTimeout     ErrorKind = "timeout"
+	ErrorKindUnreachable ErrorKind = "unreachable"
+)
+
+// Defines values for FigureUnit.
+const (
+	FigureUnitCount     FigureUnit = "count"
+	FigureUnitFactor    FigureUnit = "factor"
+	FigureUnitNS        FigureUnit = "ns"
+	FigureUnitPerSecond FigureUnit = "per_second"
+	FigureUnitShare     FigureUnit = "share"
 )
 
 // Defines values for HealthAnswerStatus.
@@ -85,6 +114,21 @@ const (
 	HealthAnswerStatusDegraded HealthAnswerStatus = "degraded"
 	HealthAnswerStatusFailing  HealthAnswerStatus = "failing"
 	HealthAnswerStatusOk       HealthAnswerStatus = "ok"
+)
+
+// Defines values for InsightKind.
+const (
+	InsightKindCapacityLimit          InsightKind = "capacity_limit"
+	InsightKindCardinality            InsightKind = "cardinality"
+	InsightKindContextLoss            InsightKind = "context_loss"
+	InsightKindMissingInstrumentation InsightKind = "missing_instrumentation"
+	InsightKindNPlusOne               InsightKind = "n_plus_one"
+	InsightKindRetryStorm             InsightKind = "retry_storm"
+	InsightKindSerialCalls            InsightKind = "serial_calls"
+	InsightKindSkewedHost             InsightKind = "skewed_host"
+	InsightKindSlowerJourney          InsightKind = "slower_journey"
+	InsightKindSuspect                InsightKind = "suspect"
+	InsightKindVersionRegression      InsightKind = "version_regression"
 )
 
 // Defines values for NodeKind.
@@ -135,10 +179,34 @@ const (
 	StructureRelationDescendant StructureRelation = "descendant"
 )
 
+// Defines values for Urgency.
+const (
+	UrgencyImprovement Urgency = "improvement"
+	UrgencyIncident    Urgency = "incident"
+	UrgencyVisibility  Urgency = "visibility"
+)
+
 // Defines values for GetTraceParamsFormat.
 const (
-	GetTraceParamsFormatOtlp GetTraceParamsFormat = "otlp"
+	GetTraceParamsFormatJaeger GetTraceParamsFormat = "jaeger"
+	GetTraceParamsFormatOtlp   GetTraceParamsFormat = "otlp"
+	GetTraceParamsFormatZipkin GetTraceParamsFormat = "zipkin"
 )
+
+// Defines values for GetTraceParamsFields.
+const (
+	GetTraceParamsFieldsSummary GetTraceParamsFields = "summary"
+)
+
+// AbsorbedBy Who made an end of the failure on its way. Left out where nobody did.
+type AbsorbedBy struct {
+	How       AbsorbedByHow `json:"how"`
+	Service   string        `json:"service"`
+	Operation string        `json:"operation"`
+}
+
+// AbsorbedByHow defines model for AbsorbedBy.How.
+type AbsorbedByHow string
 
 // AttributeCondition defines model for AttributeCondition.
 type AttributeCondition struct {
@@ -218,6 +286,19 @@ type BackupRequest struct {
 	Name *string `json:"name,omitempty"`
 }
 
+// BefallenEntry defines model for BefallenEntry.
+type BefallenEntry struct {
+	Service   string `json:"service"`
+	Operation string `json:"operation"`
+	Count     int64  `json:"count"`
+
+	// Share Of the failures of the pattern.
+	Share float64 `json:"share"`
+
+	// RequestsShare Failures for each request of the entry; at most 1. A request that fails in the same way twice counts twice.
+	RequestsShare float64 `json:"requests_share"`
+}
+
 // Bottleneck The span that holds the largest share of the critical path.
 type Bottleneck struct {
 	SpanID    SpanID  `json:"span_id"`
@@ -235,6 +316,43 @@ type Bottleneck struct {
 
 // Category What a span does, by the semantic conventions.
 type Category string
+
+// ComparedTrace defines model for ComparedTrace.
+type ComparedTrace struct {
+	TraceID TraceID   `json:"trace_id"`
+	Entry   Operation `json:"entry"`
+
+	// Start RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	Start          Instant `json:"start"`
+	RootDurationNS int64   `json:"root_duration_ns"`
+	SpanCount      int     `json:"span_count"`
+	ErrorCount     int     `json:"error_count"`
+
+	// Complete As in `completeness` of the trace. Of traces that are not, what is missing seems to differ.
+	Complete bool `json:"complete"`
+}
+
+// ComparisonAnswer defines model for ComparisonAnswer.
+type ComparisonAnswer struct {
+	Trace ComparedTrace  `json:"trace"`
+	With  *ComparedTrace `json:"with,omitempty"`
+	Usual *UsualTrace    `json:"usual,omitempty"`
+
+	// Message What differs most, in plain words.
+	Message string `json:"message"`
+
+	// DifferenceNS `root_duration_ns` of the trace less that of the other.
+	DifferenceNS int64        `json:"difference_ns"`
+	Differences  []Difference `json:"differences"`
+
+	// More How many further differences there are.
+	More int `json:"more"`
+
+	// OtherContributionNS What these contribute.
+	OtherContributionNS int64 `json:"other_contribution_ns"`
+}
 
 // Completeness How far the answer can be trusted.
 type Completeness struct {
@@ -337,6 +455,13 @@ type DependenciesAnswer struct {
 	// no spans has none.
 	BlastRadius []Reach `json:"blast_radius,omitempty"`
 
+	// Callers Where `service` is given, the services from which calls reach it, the nearest first; left out where there are none. Services and hosts stand
+	// here by the name under which they are called.
+	Callers []Neighbour `json:"callers,omitempty"`
+
+	// Callees Where `service` is given, what its calls reach, like `callers`.
+	Callees []Neighbour `json:"callees,omitempty"`
+
 	// Ways Where `from` and `to` are given, the ways of calls between them, the shortest first; left out where there are none.
 	Ways [][]string `json:"ways,omitempty"`
 
@@ -369,6 +494,36 @@ type Dependency struct {
 	// Callees What it calls.
 	Callees int64 `json:"callees"`
 }
+
+// Difference One path. Counts and times are sums over its spans; of a usual trace, means.
+type Difference struct {
+	// Path From the root down to the spans, the last 32 steps.
+	Path []Operation `json:"path"`
+
+	// PathLength How many steps there are.
+	PathLength int `json:"path_length"`
+
+	// OnlyIn Where all its spans are; left out where there are some in both.
+	OnlyIn *DifferenceOnlyIn `json:"only_in,omitempty"`
+
+	// ContributionNS `critical_path_ns` less `other_critical_path_ns`: what it adds to the difference.
+	ContributionNS int64 `json:"contribution_ns"`
+
+	// CriticalPathNS Time for which the request waited for these spans themselves.
+	CriticalPathNS      int64   `json:"critical_path_ns"`
+	OtherCriticalPathNS int64   `json:"other_critical_path_ns"`
+	Calls               float64 `json:"calls"`
+	OtherCalls          float64 `json:"other_calls"`
+
+	// Errors Spans that failed.
+	Errors          float64 `json:"errors"`
+	OtherErrors     float64 `json:"other_errors"`
+	SelfTimeNS      int64   `json:"self_time_ns"`
+	OtherSelfTimeNS int64   `json:"other_self_time_ns"`
+}
+
+// DifferenceOnlyIn Where all its spans are; left out where there are some in both.
+type DifferenceOnlyIn string
 
 // Duration A duration of at least 0, in numbers with the units ns, us, ms, s, m, h; at most 292 years.
 //
@@ -407,6 +562,9 @@ type Edge struct {
 	// Errors Those that failed.
 	Errors int64 `json:"errors"`
 
+	// CallsPerSecond `calls` in the time of the window that is over.
+	CallsPerSecond float64 `json:"calls_per_second"`
+
 	// Unanswered Calls of the parent for which the child, which does send spans, has none. They are not among `calls`.
 	Unanswered int64 `json:"unanswered"`
 
@@ -435,10 +593,46 @@ type Edge struct {
 // where that does not show.
 type EdgeUnansweredReason string
 
+// Efficiency How much work of services the requests take, and what comes of it.
+type Efficiency struct {
+	// BusyNS Work of all services for one request: the sum of self times.
+	BusyNS int64 `json:"busy_ns"`
+
+	// Parallelism How many services work at a time while a request lasts; 1 where one waits for the other.
+	Parallelism float64 `json:"parallelism"`
+
+	// YieldPerSecond Requests without a failed span for each second of work.
+	YieldPerSecond float64 `json:"yield_per_second"`
+
+	// FailedCallsShare Share of the spans of requests that failed.
+	FailedCallsShare float64 `json:"failed_calls_share"`
+}
+
 // EntryCondition The operation at which the request entered the system.
 type EntryCondition struct {
 	Service   *string `json:"service,omitempty"`
 	Operation *string `json:"operation,omitempty"`
+}
+
+// EntryCost What the requests cost by the prices of the operator: the busy time of each service times its price. Left out where no prices are configured, or
+// there were no requests.
+type EntryCost struct {
+	Currency string `json:"currency"`
+
+	// Total Of all requests of the window.
+	Total float64 `json:"total"`
+
+	// PerTrace Of one request.
+	PerTrace float64 `json:"per_trace"`
+
+	// PreviousPerTrace In the window before; left out where it had no requests.
+	PreviousPerTrace *float64 `json:"previous_per_trace,omitempty"`
+
+	// Services The dearest first.
+	Services []ServiceCost `json:"services"`
+
+	// UnpricedTimeNS Busy time of services that have no price.
+	UnpricedTimeNS int64 `json:"unpriced_time_ns"`
 }
 
 // EntryPerformance defines model for EntryPerformance.
@@ -466,17 +660,173 @@ type EntryPerformance struct {
 	// MeanNS Mean latency of the requests whose critical path is known; the parts add up to it, but for rounding.
 	MeanNS int64 `json:"mean_ns"`
 
-	// PreviousMeanNS In the window before.
-	PreviousMeanNS int64 `json:"previous_mean_ns"`
+	// PreviousMeanNS In the window before; left out where it had no such requests.
+	PreviousMeanNS *int64 `json:"previous_mean_ns,omitempty"`
 
-	// ChangeNS `mean_ns` less `previous_mean_ns`.
-	ChangeNS int64 `json:"change_ns"`
+	// ChangeNS `mean_ns` less `previous_mean_ns`; left out where one of the windows had no such requests.
+	ChangeNS *int64 `json:"change_ns,omitempty"`
 
 	// Parts At most 100, the largest now first.
 	Parts []LatencyPart `json:"parts"`
 
 	// OtherPartsNS The sum of parts beyond those.
 	OtherPartsNS int64 `json:"other_parts_ns"`
+
+	// Efficiency How much work of services the requests take, and what comes of it.
+	Efficiency Efficiency `json:"efficiency"`
+
+	// PreviousEfficiency How much work of services the requests take, and what comes of it.
+	PreviousEfficiency *Efficiency `json:"previous_efficiency,omitempty"`
+
+	// Cost What the requests cost by the prices of the operator: the busy time of each service times its price. Left out where no prices are configured, or
+	// there were no requests.
+	Cost *EntryCost `json:"cost,omitempty"`
+
+	// Points The course of the window, in at most 30 parts of the same number of whole minutes, of which the last may be shorter.
+	Points []EntryPoint `json:"points"`
+}
+
+// EntryPoint defines model for EntryPoint.
+type EntryPoint struct {
+	// Start RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	Start  Instant `json:"start"`
+	Traces int64   `json:"traces"`
+	Errors int64   `json:"errors"`
+
+	// P50Ns Left out where none is known.
+	P50Ns *int64 `json:"p50_ns,omitempty"`
+	P95Ns *int64 `json:"p95_ns,omitempty"`
+}
+
+// EntryWhatIf defines model for EntryWhatIf.
+type EntryWhatIf struct {
+	Entry Operation `json:"entry"`
+
+	// AtMostNS What the mean request saves at most, by all traces of the window; what it loses at least, negative, for a factor above 1.
+	AtMostNS int64 `json:"at_most_ns"`
+
+	// Sample The traces that were read whole.
+	Sample Sample `json:"sample"`
+
+	// MeanNS Of the sampled requests as they were. This and what follows is left out without a sample.
+	MeanNS *int64 `json:"mean_ns,omitempty"`
+
+	// MeanIfNS As they would have been.
+	MeanIfNS *int64 `json:"mean_if_ns,omitempty"`
+	P95Ns    *int64 `json:"p95_ns,omitempty"`
+	P95IfNS  *int64 `json:"p95_if_ns,omitempty"`
+
+	// FasterShare Share of the sampled requests that would be faster.
+	FasterShare *float64 `json:"faster_share,omitempty"`
+}
+
+// ErrorExample The failure in the first of `trace_ids` that could be read. Left out where none could, or the time for examples (200ms) was over.
+type ErrorExample struct {
+	TraceID TraceID `json:"trace_id"`
+
+	// Kind `failure`: it failed by itself. `timeout`: a time limit ended it. `unreachable`: a call got no answer, for what it called was
+	// not there. `cancelled`: who asked for it no longer wanted it.
+	Kind ErrorKind `json:"kind"`
+
+	// ErrorType Left out where there is none.
+	ErrorType *string `json:"error_type,omitempty"`
+
+	// NormalizedMessage Left out where there is none.
+	NormalizedMessage *string `json:"normalized_message,omitempty"`
+
+	// Path The way up from where it began, by operation, of the first 32 spans.
+	Path []Operation `json:"path"`
+
+	// PathLength How many spans the whole way has.
+	PathLength int `json:"path_length"`
+
+	// ReachedEntry All spans up to the entry failed, and nothing absorbed it.
+	ReachedEntry bool `json:"reached_entry"`
+
+	// Absorbed Who made an end of the failure on its way. Left out where nobody did.
+	Absorbed *AbsorbedBy `json:"absorbed,omitempty"`
+}
+
+// ErrorKind `failure`: it failed by itself. `timeout`: a time limit ended it. `unreachable`: a call got no answer, for what it called was
+// not there. `cancelled`: who asked for it no longer wanted it.
+type ErrorKind string
+
+// ErrorPattern defines model for ErrorPattern.
+type ErrorPattern struct {
+	// Fingerprint As in the `error_origins` of traces; `other` for what stands beyond the number of patterns that are kept for each minute.
+	Fingerprint string `json:"fingerprint"`
+
+	// Service Where it began.
+	Service   string `json:"service"`
+	Operation string `json:"operation"`
+
+	// Count How often.
+	Count int64 `json:"count"`
+
+	// PreviousCount In the window before.
+	PreviousCount int64 `json:"previous_count"`
+
+	// New The window before did not have it. Left out where that window had no spans at all.
+	New *bool `json:"new,omitempty"`
+
+	// Rising It befalls at least twice as many of the requests as in the window before, beyond chance. Left out where that window had no spans at all.
+	Rising *bool `json:"rising,omitempty"`
+
+	// FirstSeen RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	FirstSeen Instant `json:"first_seen"`
+
+	// LastSeen RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	LastSeen Instant `json:"last_seen"`
+
+	// Entries Whose requests it befell, the most first, at most 20.
+	Entries []BefallenEntry `json:"entries"`
+
+	// TraceIds Some traces in which it is, at most 5. Retention may have deleted them.
+	TraceIds []TraceID `json:"trace_ids"`
+
+	// Example The failure in the first of `trace_ids` that could be read. Left out where none could, or the time for examples (200ms) was over.
+	Example *ErrorExample `json:"example,omitempty"`
+
+	// Points The course of the window, in at most 30 parts of the same number of whole minutes, of which the last may be shorter.
+	Points []ErrorPoint `json:"points"`
+}
+
+// ErrorPoint defines model for ErrorPoint.
+type ErrorPoint struct {
+	// Start RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
+	//
+	// Examples: 2026-01-02T15:04:05.678000000Z
+	Start Instant `json:"start"`
+	Count int64   `json:"count"`
+}
+
+// ErrorsAnswer defines model for ErrorsAnswer.
+type ErrorsAnswer struct {
+	Patterns []ErrorPattern `json:"patterns"`
+
+	// More There are more patterns than `limit`.
+	More bool `json:"more"`
+
+	// Failures Of all patterns asked for, those beyond `limit` too.
+	Failures int64 `json:"failures"`
+
+	// PreviousFailures In the window before.
+	PreviousFailures int64 `json:"previous_failures"`
+
+	// Window What was really asked of the storage; the end is exclusive.
+	Window Window `json:"window"`
+
+	// PreviousWindow What was really asked of the storage; the end is exclusive.
+	PreviousWindow Window `json:"previous_window"`
+
+	// Completeness How far the answer can be trusted.
+	Completeness Completeness `json:"completeness"`
 }
 
 // Fault defines model for Fault.
@@ -492,6 +842,22 @@ type Fault struct {
 	Detail string `json:"detail"`
 }
 
+// Figure defines model for Figure.
+type Figure struct {
+	// Name What the number is.
+	Name string `json:"name"`
+
+	// Unit `share` is from 0 to 1.
+	Unit FigureUnit `json:"unit"`
+	Now  float64    `json:"now"`
+
+	// Before In the baseline, or of what it is compared with, as `name` says. Left out where there is none.
+	Before *float64 `json:"before,omitempty"`
+}
+
+// FigureUnit `share` is from 0 to 1.
+type FigureUnit string
+
 // HealthAnswer defines model for HealthAnswer.
 type HealthAnswer struct {
 	// Status `degraded`: a component reports an error, but the question is answered with yes. `failing`: it is answered with no, with status
@@ -506,41 +872,150 @@ type HealthAnswer struct {
 // 503.
 type HealthAnswerStatus string
 
+// Insight defines model for Insight.
+type Insight struct {
+	// Kind `version_regression`: a version of a service does worse than others. `retry_storm`: calls are made again and again because they fail. `slower_journey`:
+	// customers wait longer, give up or fail more often on their way. `capacity_limit`: an operation becomes slower the more it is called. `n_plus_one`: calls
+	// one by one where one could do. `suspect`: a service is to blame for what became worse. `serial_calls`: calls one after the other that could run side by side.
+	// `context_loss`: a service has no span for calls that it gets. `missing_instrumentation`: a service sends no spans at all. `skewed_host`: a clock is off.
+	// `cardinality`: names of operations with ids in them.
+	Kind InsightKind `json:"kind"`
+
+	// Urgency `incident`: became worse than in the baseline. `improvement`: costs time, and did so before. `visibility`: requests do not suffer from it, what is said
+	// of them does.
+	Urgency Urgency `json:"urgency"`
+
+	// Title What is the case, in a sentence.
+	Title string `json:"title"`
+
+	// Advice What to do about it.
+	Advice string `json:"advice"`
+
+	// Service Where to look; left out where it is no single service.
+	Service *string `json:"service,omitempty"`
+
+	// Operation Left out where it is the service as a whole.
+	Operation *string `json:"operation,omitempty"`
+
+	// Version The service's, of a `version_regression`.
+	Version *string `json:"version,omitempty"`
+
+	// Others Services that have to do with it besides: callers, or what is called. Left out where there are none.
+	Others []string `json:"others,omitempty"`
+
+	// Evidence The figures behind it, the strongest first.
+	Evidence []Figure `json:"evidence"`
+
+	// Confidence How sure it is.
+	Confidence float64 `json:"confidence"`
+
+	// Requests How many requests of the window it concerns, as far as the sample tells; calls, of a `version_regression`.
+	Requests int64 `json:"requests"`
+
+	// SavingNS By how much one of these would be shorter without it, in the mean. Left out where it costs no time, or that is not known.
+	SavingNS *int64 `json:"saving_ns,omitempty"`
+
+	// SavingFailures How many of these would not have failed without it. Left out where there are none.
+	SavingFailures *int64 `json:"saving_failures,omitempty"`
+
+	// TraceIds Traces that show it, the clearest first.
+	TraceIds []TraceID `json:"trace_ids"`
+
+	// Entries The entries with the most requests that pass through it, at most 3.
+	Entries []InsightEntry `json:"entries"`
+
+	// Details Where to read on: a path of this API.
+	Details string `json:"details"`
+}
+
+// InsightEntry defines model for InsightEntry.
+type InsightEntry struct {
+	Service   string `json:"service"`
+	Operation string `json:"operation"`
+
+	// Share The least share of its requests that pass. Left out where that is not known.
+	Share *float64 `json:"share,omitempty"`
+}
+
+// InsightKind `version_regression`: a version of a service does worse than others. `retry_storm`: calls are made again and again because they fail. `slower_journey`:
+// customers wait longer, give up or fail more often on their way. `capacity_limit`: an operation becomes slower the more it is called. `n_plus_one`: calls
+// one by one where one could do. `suspect`: a service is to blame for what became worse. `serial_calls`: calls one after the other that could run side by side.
+// `context_loss`: a service has no span for calls that it gets. `missing_instrumentation`: a service sends no spans at all. `skewed_host`: a clock is off.
+// `cardinality`: names of operations with ids in them.
+type InsightKind string
+
+// InsightsAnswer defines model for InsightsAnswer.
+type InsightsAnswer struct {
+	Insights []Insight `json:"insights"`
+
+	// More There are more than `limit`.
+	More bool `json:"more"`
+
+	// Notes What limits the answer, in plain words.
+	Notes []string `json:"notes"`
+
+	// Sample The traces that were read whole.
+	Sample Sample `json:"sample"`
+
+	// BaselineSample The traces that were read whole.
+	BaselineSample Sample `json:"baseline_sample"`
+
+	// Window What was really asked of the storage; the end is exclusive.
+	Window Window `json:"window"`
+
+	// BaselineWindow What was really asked of the storage; the end is exclusive.
+	BaselineWindow Window `json:"baseline_window"`
+
+	// Completeness How far the answer can be trusted.
+	Completeness Completeness `json:"completeness"`
+
+	// BaselineCompleteness How far the answer can be trusted.
+	BaselineCompleteness Completeness `json:"baseline_completeness"`
+}
+
 // Instant RFC 3339 in UTC with nine digits of a second, so that texts sort as times.
 //
 // Examples: 2026-01-02T15:04:05.678000000Z
 type Instant = string
 
-// LatencyPart What an operation contributes to the mean latency of a request.
+// LatencyPart What an operation contributes to the mean latency of a request. What it was before is left out where the window before had no requests.
 type LatencyPart struct {
 	Service   string `json:"service"`
 	Operation string `json:"operation"`
 
 	// MeanNS Its time on the critical path of a request.
-	MeanNS         int64 `json:"mean_ns"`
-	PreviousMeanNS int64 `json:"previous_mean_ns"`
+	MeanNS         int64  `json:"mean_ns"`
+	PreviousMeanNS *int64 `json:"previous_mean_ns,omitempty"`
 
 	// Share Of the mean latency.
 	Share float64 `json:"share"`
 
 	// Calls Calls a request.
-	Calls         float64 `json:"calls"`
-	PreviousCalls float64 `json:"previous_calls"`
+	Calls         float64  `json:"calls"`
+	PreviousCalls *float64 `json:"previous_calls,omitempty"`
 
 	// ChangeNS `mean_ns` less `previous_mean_ns`; both reasons below add up to it, but for rounding.
-	ChangeNS int64 `json:"change_ns"`
+	ChangeNS *int64 `json:"change_ns,omitempty"`
 
 	// ChangeByCallsNS Because it is called more or less often.
-	ChangeByCallsNS int64 `json:"change_by_calls_ns"`
+	ChangeByCallsNS *int64 `json:"change_by_calls_ns,omitempty"`
 
 	// ChangeByTimeNS Because a call holds up the request for longer or shorter.
-	ChangeByTimeNS int64 `json:"change_by_time_ns"`
+	ChangeByTimeNS *int64 `json:"change_by_time_ns,omitempty"`
 }
 
 // Moment A time by RFC 3339 between the years 1678 and 2262, `now`, or a time before now such as `-1h` or `-1m30s`.
 //
 // Examples: -1h, now, 2026-01-02T15:04:05.678Z
 type Moment = string
+
+// Neighbour defines model for Neighbour.
+type Neighbour struct {
+	Service string `json:"service"`
+
+	// Distance How many calls away; 1 for those next to it.
+	Distance int64 `json:"distance"`
+}
 
 // NodeKind A service sends spans itself; the others are known from the spans of their callers.
 type NodeKind string
@@ -549,6 +1024,33 @@ type NodeKind string
 type Operation struct {
 	Service   string `json:"service"`
 	Operation string `json:"operation"`
+}
+
+// OperationLimit Where an operation saturates, by how its own work becomes slower with its rate.
+type OperationLimit struct {
+	Service   string `json:"service"`
+	Operation string `json:"operation"`
+
+	// LimitPerSecond The calls a second at which it has no end.
+	LimitPerSecond float64 `json:"limit_per_second"`
+
+	// LowPerSecond The limit is at least this, with 95 % confidence.
+	LowPerSecond float64 `json:"low_per_second"`
+
+	// HighPerSecond And at most this.
+	HighPerSecond float64 `json:"high_per_second"`
+
+	// BusiestPerSecond The highest rate seen.
+	BusiestPerSecond float64 `json:"busiest_per_second"`
+
+	// Utilisation `busiest_per_second` by `limit_per_second`.
+	Utilisation float64 `json:"utilisation"`
+
+	// UnloadedNS The own work of a call without other load.
+	UnloadedNS int64 `json:"unloaded_ns"`
+
+	// Fit Share of the variation that the model explains (R²).
+	Fit float64 `json:"fit"`
 }
 
 // OperationStatistics defines model for OperationStatistics.
@@ -570,6 +1072,9 @@ type OperationStatistics struct {
 	// Errors Those that failed.
 	Errors int64 `json:"errors"`
 
+	// CallsPerSecond `calls` in the time of the window that is over.
+	CallsPerSecond float64 `json:"calls_per_second"`
+
 	// P50Ns Median duration; left out where none is known.
 	P50Ns *int64 `json:"p50_ns,omitempty"`
 	P95Ns *int64 `json:"p95_ns,omitempty"`
@@ -580,6 +1085,24 @@ type OperationStatistics struct {
 
 	// CriticalPathNS Time for which requests waited for the operation itself, in sum.
 	CriticalPathNS int64 `json:"critical_path_ns"`
+}
+
+// OperationWait defines model for OperationWait.
+type OperationWait struct {
+	Service   string `json:"service"`
+	Operation string `json:"operation"`
+
+	// WaitNS Its time on critical paths, in sum.
+	WaitNS int64 `json:"wait_ns"`
+
+	// PreviousWaitNS In the window before.
+	PreviousWaitNS int64 `json:"previous_wait_ns"`
+
+	// Share Of the time that all these requests took.
+	Share float64 `json:"share"`
+
+	// Entries Of how many entries requests waited for it.
+	Entries int64 `json:"entries"`
 }
 
 // OperationsAnswer defines model for OperationsAnswer.
@@ -607,8 +1130,18 @@ type PerformanceAnswer struct {
 	// More There are more entries than `limit`.
 	More bool `json:"more"`
 
+	// Bottlenecks The operations that the requests of all entries asked for waited for longest, at most 20.
+	Bottlenecks []OperationWait `json:"bottlenecks"`
+
 	// Services The busiest first.
 	Services []ServiceLoad `json:"services"`
+
+	// Limits Operations that become slower the more they are called, the nearest to its limit first, at most 100. Whether one does is only seen where the load of
+	// the window varies by half, in 15 parts of it or more.
+	Limits []OperationLimit `json:"limits"`
+
+	// WhatIf What to expect if an operation took another time. Left out where it was not asked.
+	WhatIf *WhatIf `json:"what_if,omitempty"`
 
 	// Window What was really asked of the storage; the end is exclusive.
 	Window Window `json:"window"`
@@ -651,6 +1184,21 @@ type Reach struct {
 	// AtLeast Share of them that pass through the service; `at_most` differs where one trace can pass through several of its operations.
 	AtLeast float64 `json:"at_least"`
 	AtMost  float64 `json:"at_most"`
+}
+
+// Sample The traces that were read whole.
+type Sample struct {
+	// Traces How many were read, at most 10,000.
+	Traces int64 `json:"traces"`
+
+	// All Of how many in the window.
+	All int64 `json:"all"`
+
+	// TooLarge Those that were chosen, and not read because they have more than 5,000 spans.
+	TooLarge int64 `json:"too_large"`
+
+	// Cut `sample_time` was over before all that were chosen were read.
+	Cut bool `json:"cut"`
 }
 
 // Scalar What is compared with. Required except with `exists` and `not exists`.
@@ -745,6 +1293,13 @@ type SearchRequest struct {
 // the storage looked at, the newest of the window; `truncated` says if that was not all.
 type SearchRequestOrder string
 
+// ServiceCost defines model for ServiceCost.
+type ServiceCost struct {
+	Service    string  `json:"service"`
+	BusyTimeNS int64   `json:"busy_time_ns"`
+	Cost       float64 `json:"cost"`
+}
+
 // ServiceLoad defines model for ServiceLoad.
 type ServiceLoad struct {
 	Service string `json:"service"`
@@ -753,7 +1308,10 @@ type ServiceLoad struct {
 	BusyTimeNS int64 `json:"busy_time_ns"`
 
 	// Concurrency How many calls it works on at a time, in the mean.
-	Concurrency         float64 `json:"concurrency"`
+	Concurrency float64 `json:"concurrency"`
+
+	// PeakConcurrency The highest mean of one part of the window; parts as in `points`.
+	PeakConcurrency     float64 `json:"peak_concurrency"`
 	PreviousConcurrency float64 `json:"previous_concurrency"`
 }
 
@@ -770,6 +1328,9 @@ type ServiceNode struct {
 
 	// Errors Those that failed.
 	Errors int64 `json:"errors"`
+
+	// CallsPerSecond `calls` in the time of the window that is over.
+	CallsPerSecond float64 `json:"calls_per_second"`
 
 	// P50Ns Median duration of the calls; left out without calls.
 	P50Ns *int64 `json:"p50_ns,omitempty"`
@@ -913,6 +1474,25 @@ type TraceSummary struct {
 	Bottleneck *Bottleneck `json:"bottleneck,omitempty"`
 }
 
+// Urgency `incident`: became worse than in the baseline. `improvement`: costs time, and did so before. `visibility`: requests do not suffer from it, what is said
+// of them does.
+type Urgency string
+
+// UsualTrace defines model for UsualTrace.
+type UsualTrace struct {
+	// Traces How many traces are in the mean.
+	Traces int64 `json:"traces"`
+
+	// Errors Those with a span that failed.
+	Errors int64 `json:"errors"`
+
+	// MeanNS Their mean duration.
+	MeanNS int64 `json:"mean_ns"`
+
+	// Window What was really asked of the storage; the end is exclusive.
+	Window Window `json:"window"`
+}
+
 // ViolationCount defines model for ViolationCount.
 type ViolationCount struct {
 	// Violation The rule, as in a span's `violations`.
@@ -922,6 +1502,16 @@ type ViolationCount struct {
 
 	// Spans Spans that break it.
 	Spans int64 `json:"spans"`
+}
+
+// WhatIf What to expect if an operation took another time. Left out where it was not asked.
+type WhatIf struct {
+	Service   string  `json:"service"`
+	Operation string  `json:"operation"`
+	Factor    float64 `json:"factor"`
+
+	// Entries The first 5 of the answer whose requests wait for it.
+	Entries []EntryWhatIf `json:"entries"`
 }
 
 // Window What was really asked of the storage; the end is exclusive.
@@ -961,6 +1551,11 @@ type Environment = string
 // Prefix defines model for Prefix.
 type Prefix = string
 
+// SampleTime A duration of at least 0, in numbers with the units ns, us, ms, s, m, h; at most 292 years.
+//
+// Examples: 250ms, 1.5s, 1m30s
+type SampleTime = Duration
+
 // Start A time by RFC 3339 between the years 1678 and 2262, `now`, or a time before now such as `-1h` or `-1m30s`.
 //
 // Examples: -1h, now, 2026-01-02T15:04:05.678Z
@@ -981,8 +1576,14 @@ type InternalError = Problem
 // MayNotChange An error by RFC 9457.
 type MayNotChange = Problem
 
+// NoTail An error by RFC 9457.
+type NoTail = Problem
+
 // NotImplemented An error by RFC 9457.
 type NotImplemented = Problem
+
+// NothingToCompare An error by RFC 9457.
+type NothingToCompare = Problem
 
 // Timeout An error by RFC 9457.
 type Timeout = Problem
@@ -1046,8 +1647,11 @@ type GetDependenciesParams struct {
 	// Environment Only spans of this `deployment.environment.name`; empty for those that name none. Left out, all of them together.
 	Environment *Environment `form:"environment,omitempty" json:"environment,omitempty"`
 
-	// Service The service of which `blast_radius` is wanted.
+	// Service The service of which `blast_radius`, `callers` and `callees` are wanted.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Depth How many calls away `callers` and `callees` may be.
+	Depth *int `form:"depth,omitempty" json:"depth,omitempty"`
 
 	// From Where the ways begin; with `to`.
 	From *string `form:"from,omitempty" json:"from,omitempty"`
@@ -1057,6 +1661,82 @@ type GetDependenciesParams struct {
 
 	// Limit The most ways to answer.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetErrorsParams defines parameters for GetErrors.
+type GetErrorsParams struct {
+	// Start The first time of release that counts; before `end`. The answer is of whole minutes, see its `window`.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End The time of release up to which is counted.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Environment Only spans of this `deployment.environment.name`; empty for those that name none. Left out, all of them together.
+	Environment *Environment `form:"environment,omitempty" json:"environment,omitempty"`
+
+	// Service Only failures that began in this service.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Entry Only failures in requests that entered by this operation.
+	Entry *string `form:"entry,omitempty" json:"entry,omitempty"`
+
+	// Fingerprint Only this pattern.
+	Fingerprint *string `form:"fingerprint,omitempty" json:"fingerprint,omitempty"`
+
+	// New `true`: only patterns that the window before did not have.
+	New *bool `form:"new,omitempty" json:"new,omitempty"`
+
+	// Limit The most patterns to answer.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// GetInsightsParams defines parameters for GetInsights.
+type GetInsightsParams struct {
+	// Start The first time of release that counts; before `end`. The answer is of whole minutes, see its `window`.
+	Start *Start `form:"start,omitempty" json:"start,omitempty"`
+
+	// End The time of release up to which is counted.
+	End *End `form:"end,omitempty" json:"end,omitempty"`
+
+	// Environment Only spans of this `deployment.environment.name`; empty for those that name none. Left out, all of them together.
+	Environment *Environment `form:"environment,omitempty" json:"environment,omitempty"`
+
+	// Baseline When the window begins that is compared with. It is as long, and ends when or before the window starts. Left out, it is the one just before; name
+	// another one where that was not normal either.
+	Baseline *Moment `form:"baseline,omitempty" json:"baseline,omitempty"`
+
+	// Kind Only insights of this kind.
+	Kind *InsightKind `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Service Only insights that have to do with this service.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Entry Only insights that concern requests which entered by this operation. Only their traces are read, so that more is found of them.
+	Entry *string `form:"entry,omitempty" json:"entry,omitempty"`
+
+	// Limit The most insights to answer.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// SampleTime For how long whole traces are read, where an answer needs such; at most 10s. What it was worth stands in the answer.
+	SampleTime *SampleTime `form:"sample_time,omitempty" json:"sample_time,omitempty"`
+}
+
+// TailTracesParams defines parameters for TailTraces.
+type TailTracesParams struct {
+	// Service Of the span.
+	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Operation Of the span.
+	Operation *string `form:"operation,omitempty" json:"operation,omitempty"`
+
+	// Errors Whether the span failed.
+	Errors *bool `form:"errors,omitempty" json:"errors,omitempty"`
+
+	// MinDuration Of the span, inclusive.
+	MinDuration *Duration `form:"min_duration,omitempty" json:"min_duration,omitempty"`
+
+	// MinTraceDuration Of the trace, inclusive.
+	MinTraceDuration *Duration `form:"min_trace_duration,omitempty" json:"min_trace_duration,omitempty"`
 }
 
 // GetOperationsParams defines parameters for GetOperations.
@@ -1103,6 +1783,18 @@ type GetPerformanceParams struct {
 
 	// Limit The most entries to answer.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// WhatIfService The service of an operation that might be faster or slower; with `what_if_operation`.
+	WhatIfService *string `form:"what_if_service,omitempty" json:"what_if_service,omitempty"`
+
+	// WhatIfOperation The operation; with `what_if_service`.
+	WhatIfOperation *string `form:"what_if_operation,omitempty" json:"what_if_operation,omitempty"`
+
+	// WhatIfFactor How many times its own time it would take; 0 if it took none. With `what_if_service`.
+	WhatIfFactor *float64 `form:"what_if_factor,omitempty" json:"what_if_factor,omitempty"`
+
+	// SampleTime For how long whole traces are read, where an answer needs such; at most 10s. What it was worth stands in the answer.
+	SampleTime *SampleTime `form:"sample_time,omitempty" json:"sample_time,omitempty"`
 }
 
 // GetServicesParams defines parameters for GetServices.
@@ -1116,18 +1808,56 @@ type GetServicesParams struct {
 	// Environment Only spans of this `deployment.environment.name`; empty for those that name none. Left out, all of them together.
 	Environment *Environment `form:"environment,omitempty" json:"environment,omitempty"`
 
-	// Service Only this service, its callers and what it calls.
+	// Service Only this service, its callers and what it calls. Not together with `focus`.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
+
+	// Focus Only the neighbourhood of this service, or of a database, queue or external host; what is `depth` calls away at most.
+	Focus *string `form:"focus,omitempty" json:"focus,omitempty"`
+
+	// Depth How many calls away from `focus`, up and down. 0 is the service alone.
+	Depth *int `form:"depth,omitempty" json:"depth,omitempty"`
 }
 
 // GetTraceParams defines parameters for GetTrace.
 type GetTraceParams struct {
 	// Format Leave it out for the trace explained.
 	Format *GetTraceParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+
+	// Fields `summary` leaves out the spans and their resources, and bounds what is left. Not together with the parameters below.
+	Fields *GetTraceParamsFields `form:"fields,omitempty" json:"fields,omitempty"`
+
+	// SpanID Only this span and what is below it.
+	SpanID *string `form:"span_id,omitempty" json:"span_id,omitempty"`
+
+	// Depth How many levels below `span_id`, or below the roots; 0 is these alone. Left out, all. `child_count` says what is left out.
+	Depth *int `form:"depth,omitempty" json:"depth,omitempty"`
+
+	// SpanOffset How many spans to leave out before the first, in the order of the answer.
+	SpanOffset *int `form:"span_offset,omitempty" json:"span_offset,omitempty"`
+
+	// SpanLimit The most spans of a window. It holds too where only another of these four parameters is given; without any, there is no
+	// limit.
+	SpanLimit *int `form:"span_limit,omitempty" json:"span_limit,omitempty"`
 }
 
 // GetTraceParamsFormat defines parameters for GetTrace.
 type GetTraceParamsFormat string
+
+// GetTraceParamsFields defines parameters for GetTrace.
+type GetTraceParamsFields string
+
+// CompareTracesParams defines parameters for CompareTraces.
+type CompareTracesParams struct {
+	// With The id of another trace, or `usual`.
+	With *string `form:"with,omitempty" json:"with,omitempty"`
+
+	// Environment What is usual in this `deployment.environment.name`; empty for spans that name none. Left out, in all of them together. Only
+	// with `with=usual`.
+	Environment *string `form:"environment,omitempty" json:"environment,omitempty"`
+
+	// Limit The most differences to answer.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
 
 // CreateBackupJSONRequestBody defines body for CreateBackup for application/json ContentType.
 type CreateBackupJSONRequestBody = BackupRequest
@@ -1158,6 +1888,15 @@ type Handlers interface {
 	// GetDependencies The graph of services, measured
 	// (GET /traces/dependencies)
 	GetDependencies(w http.ResponseWriter, r *http.Request)
+	// GetErrors The failures, by pattern
+	// (GET /traces/errors)
+	GetErrors(w http.ResponseWriter, r *http.Request)
+	// GetInsights What is worth a look, the most urgent first
+	// (GET /traces/insights)
+	GetInsights(w http.ResponseWriter, r *http.Request)
+	// TailTraces Traces as they are stored
+	// (GET /traces/live)
+	TailTraces(w http.ResponseWriter, r *http.Request)
 	// GetOperations The operations of the services, with their times
 	// (GET /traces/operations)
 	GetOperations(w http.ResponseWriter, r *http.Request)
@@ -1176,6 +1915,9 @@ type Handlers interface {
 	// GetTrace One trace, explained
 	// (GET /traces/{id})
 	GetTrace(w http.ResponseWriter, r *http.Request)
+	// CompareTraces What makes a trace longer or shorter than another one, or than usual
+	// (GET /traces/{id}/compare)
+	CompareTraces(w http.ResponseWriter, r *http.Request)
 }
 
 // Router takes the routes of operations.
@@ -1197,12 +1939,20 @@ func Register(router Router, handlers Handlers) {
 		Access: AccessManage}, handlers.DeleteTrace)
 	router.Handle(Route{ID: "getTrace", Method: "GET", Path: "/traces/{id}",
 		Access: AccessRead}, handlers.GetTrace)
+	router.Handle(Route{ID: "compareTraces", Method: "GET", Path: "/traces/{id}/compare",
+		Access: AccessRead}, handlers.CompareTraces)
 	router.Handle(Route{ID: "getAttributes", Method: "GET", Path: "/traces/attributes",
 		Access: AccessRead}, handlers.GetAttributes)
 	router.Handle(Route{ID: "getAttributeValues", Method: "GET", Path: "/traces/attributes/{key}/values",
 		Access: AccessRead}, handlers.GetAttributeValues)
 	router.Handle(Route{ID: "getDependencies", Method: "GET", Path: "/traces/dependencies",
 		Access: AccessRead}, handlers.GetDependencies)
+	router.Handle(Route{ID: "getErrors", Method: "GET", Path: "/traces/errors",
+		Access: AccessRead}, handlers.GetErrors)
+	router.Handle(Route{ID: "getInsights", Method: "GET", Path: "/traces/insights",
+		Access: AccessRead}, handlers.GetInsights)
+	router.Handle(Route{ID: "tailTraces", Method: "GET", Path: "/traces/live",
+		Access: AccessRead}, handlers.TailTraces)
 	router.Handle(Route{ID: "getOperations", Method: "GET", Path: "/traces/operations",
 		Access: AccessRead}, handlers.GetOperations)
 	router.Handle(Route{ID: "getPerformance", Method: "GET", Path: "/traces/performance",

@@ -1,0 +1,42 @@
+package command
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/tracewright/tracewright/internal/tracestore/clickhousestore"
+)
+
+// schema prints the SQL that makes the tables in ClickHouse.
+func schema(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("schema", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	s := clickhousestore.Schema{Variant: clickhousestore.VariantPlain}
+	flags.StringVar(&s.Database, "database", clickhousestore.DefaultDatabase, "")
+	variant := flags.String("variant", string(clickhousestore.VariantPlain), "")
+	flags.StringVar(&s.Cluster, "cluster", "", "")
+	flags.DurationVar(&s.Retention, "retention", 7*24*time.Hour, "")
+	err := flags.Parse(args)
+	if err == nil && flags.NArg() > 0 {
+		err = fmt.Errorf("schema wants no %q", flags.Arg(0))
+	}
+	s.Variant = clickhousestore.Variant(*variant)
+	if err == nil {
+		err = s.Check()
+	}
+	if err != nil {
+		fail(stderr, fmt.Errorf("%w; see tracewrightctl --help", err))
+		return statusUsage
+	}
+	text, err := s.SQL()
+	if err == nil {
+		_, err = io.WriteString(stdout, text)
+	}
+	if err != nil {
+		fail(stderr, err)
+		return statusFailed
+	}
+	return statusDone
+}

@@ -1,0 +1,98 @@
+package servicemapexporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
+
+	"github.com/tracewright/tracewright/internal/servicemap"
+	"github.com/tracewright/tracewright/internal/servicemap/neo4jmap"
+)
+
+// maintenanceInterval is how often what is stored is looked after; of several exporters one does it.
+const maintenanceInterval = time.Minute
+
+// mapExporter writes calls and looks after what is stored.
+type mapExporter struct {
+	config    *Config
+	telemetry component.TelemetrySettings
+
+	// Since start; nil before.
+	writer   *neo4jmap.Writer
+	health   *health
+	observer *observer
+	stop     context.CancelFunc
+	wait     sync.WaitGroup // for the goroutine that maintains
+}
+
+// start connects to nothing: Neo4j may be down.
+func (e *mapExporter) start(ctx context.Context, host component.Host) error {
+	writer, err := neo4jmap.NewWriter(ctx, &e.config.Neo4j, neo4jmap.Options{
+		MaxVirtualNodes: e.config.MaxVirtualNodes,
+		Minutes:         e.config.Minutes,
+		Retention:       e.config.Retention,
+		CallIDRetention: e.config.CallIDRetention,
+	})
+	if err != nil {
+		return err
+	}
+	e.writer, e.health = writer, newHealth(host, e.telemetry.Logger)
+	if e.observer, err = observe(e.telemetry, writer, e.health); err != nil {
+		return errors.Join(err, writer.Close(ctx))
+	}
+	running, stop := context.WithCancel(context.Background())
+	e.stop = stop
+	e.wait.Go(func() { e.maintain(running) })
+	return nil
+}
+
+// consume commits one call.
+func (e *mapExporter) consume(ctx context.Context, td ptrace.Traces) error {
+	err := e.writer.WriteCall(ctx, td)
+	if err != nil {
+		err = fmt.Errorf("write the service map: %w", err)
+	}
+	e.health.report(err)
+	return err
+}
+
+// maintain looks after what is stored, at once and from time to time. So the state of a Neo4j that nothing is written to is
+// known too.
+func (e *mapExporter) maintain(ctx context.Context) {
+	ticker := time.NewTicker(maintenanceInterval)
+	defer ticker.Stop()
+	for {
+		err := e.writer.Maintain(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil, errors.Is(err, servicemap.ErrUnavailable):
+			e.health.report(err)
+		default: // such as a lost deadlock; it is tried again
+			e.telemetry.Logger.Warn("the service map was not maintained", zap.Error(err))
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// shutdown is called after the queue has stopped.
+func (e *mapExporter) shutdown(ctx context.Context) error {
+	if e.writer == nil {
+		return nil
+	}
+	e.stop()
+	e.wait.Wait()
+	err := errors.Join(e.observer.stop(), e.writer.Close(ctx))
+	e.writer = nil
+	return err
+}

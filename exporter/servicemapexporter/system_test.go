@@ -1,0 +1,236 @@
+package servicemapexporter
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/exportertest"
+	"go.opentelemetry.io/collector/extension"
+	"go.opentelemetry.io/collector/extension/extensiontest"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/exporter/servicemapexporter/internal/metadata"
+	"github.com/tracewright/tracewright/internal/servicemap"
+	"github.com/tracewright/tracewright/internal/servicemap/neo4jmap"
+	"github.com/tracewright/tracewright/internal/servicemap/servicemaptest"
+	"github.com/tracewright/tracewright/internal/testservers"
+)
+
+// patience is how long the slowest machine may take for anything.
+const patience = 1 * time.Minute
+
+// host is a collector with a file_storage extension, which records what is reported.
+type host struct {
+	component.Host
+	extensions map[component.ID]component.Component
+
+	mu     sync.Mutex // guards events
+	events []*componentstatus.Event
+}
+
+func (h *host) GetExtensions() map[component.ID]component.Component { return h.extensions }
+
+func (h *host) Report(event *componentstatus.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events = append(h.events, event)
+}
+
+// failure is what the last event says; nil for none, or that all is well.
+func (h *host) failure() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.events) == 0 {
+		return nil
+	}
+	return h.events[len(h.events)-1].Err()
+}
+
+// gateway is an exporter that runs.
+type gateway struct {
+	exporter.Traces
+	*host
+	telemetry *componenttest.Telemetry
+	storage   extension.Extension
+	stopped   bool
+}
+
+// startGateway starts an exporter whose queue is in the folder; none where it is empty.
+func startGateway(t *testing.T, uri, folder string, change func(*Config)) *gateway {
+	t.Helper()
+	config := createDefaultConfig().(*Config)
+	config.Neo4j.URI, config.Neo4j.Username, config.Neo4j.Password = uri, testservers.Neo4jUser, testservers.Neo4jPassword
+	config.Neo4j.ConnectTimeout = time.Second
+	config.Timeout.Timeout = 5 * time.Second
+	config.Retry.InitialInterval, config.Retry.MaxInterval = 50*time.Millisecond, 500*time.Millisecond
+	g := &gateway{host: &host{Host: componenttest.NewNopHost()}, telemetry: componenttest.NewTelemetry()}
+	if folder != "" {
+		g.storage = startStorage(t, folder)
+		id := component.MustNewID("file_storage")
+		g.extensions = map[component.ID]component.Component{id: g.storage}
+		queue := config.Queue.GetOrInsertDefault()
+		queue.StorageID, queue.NumConsumers = &id, 4
+	}
+	if change != nil {
+		change(config)
+	}
+	require.NoError(t, config.Validate())
+	set := exportertest.NewNopSettings(metadata.Type)
+	set.ID = component.NewID(metadata.Type) // what a queue is found by again
+	set.TelemetrySettings = g.telemetry.NewTelemetrySettings()
+	exp, err := NewFactory().CreateTraces(t.Context(), set, config)
+	require.NoError(t, err)
+	g.Traces = exp
+	require.NoError(t, exp.Start(t.Context(), g.host), "Neo4j may be in any state")
+	t.Cleanup(func() { g.stop(t) })
+	return g
+}
+
+func startStorage(t *testing.T, folder string) extension.Extension {
+	factory := filestorage.NewFactory()
+	config := factory.CreateDefaultConfig().(*filestorage.Config)
+	config.Directory, config.FSync = folder, true
+	storage, err := factory.Create(t.Context(), extensiontest.NewNopSettings(factory.Type()), config)
+	require.NoError(t, err)
+	require.NoError(t, storage.Start(t.Context(), componenttest.NewNopHost()))
+	return storage
+}
+
+func (g *gateway) stop(t *testing.T) {
+	if g.stopped {
+		return
+	}
+	g.stopped = true
+	ctx := context.WithoutCancel(t.Context())
+	require.NoError(t, g.Shutdown(ctx))
+	if g.storage != nil {
+		require.NoError(t, g.storage.Shutdown(ctx))
+	}
+	require.NoError(t, g.telemetry.Shutdown(ctx))
+}
+
+func (g *gateway) consume(t *testing.T, td ptrace.Traces) {
+	t.Helper()
+	require.NoError(t, g.ConsumeTraces(t.Context(), td))
+}
+
+// released is when the tests' calls are.
+var released = time.Now().UTC().Truncate(time.Hour).Add(-time.Hour)
+
+// requireTruth waits until the tenant's map is the truth, and holds that it stays so.
+func requireTruth(t *testing.T, server *testservers.Neo4j, truth *servicemaptest.Truth, tenant string) {
+	t.Helper()
+	config := neo4jmap.NewDefaultClientConfig()
+	config.URI, config.Username, config.Password = server.URI(), testservers.Neo4jUser, testservers.Neo4jPassword
+	reader, err := neo4jmap.NewReader(t.Context(), &config)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, reader.Close(context.WithoutCancel(t.Context()))) }()
+	window := &servicemap.Window{Start: released, End: released.Add(time.Hour)}
+	calls := func(m *servicemap.Map) (sum int64) {
+		for _, e := range m.Edges {
+			sum += e.Calls
+		}
+		return sum
+	}
+	want := calls(truth.Map(tenant, window))
+	require.Eventually(t, func() bool {
+		m, err := reader.Map(t.Context(), tenant, window)
+		return err == nil && calls(m) >= want
+	}, patience, 50*time.Millisecond)
+	servicemaptest.RequireMap(t, reader, truth, tenant, window)
+}
+
+// proxy stands before the server.
+type proxy struct {
+	listener net.Listener
+	target   string
+	// armed has it drop the answer to the next commit, and the connection with it. dropped counts them.
+	armed   atomic.Bool
+	dropped atomic.Int32
+	wait    sync.WaitGroup
+}
+
+func startProxy(t *testing.T, target string) *proxy {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := &proxy{listener: listener, target: target}
+	p.wait.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			p.wait.Go(func() { p.serve(client) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		p.wait.Wait()
+	})
+	return p
+}
+
+func (p *proxy) uri() string { return "bolt://" + p.listener.Addr().String() }
+
+// commit is Bolt's message COMMIT: a chunk of two bytes, the structure 0x12 without fields, and the end of the message.
+var commit = []byte{0, 2, 0xB0, 0x12, 0, 0}
+
+func (p *proxy) serve(client net.Conn) {
+	defer client.Close()
+	server, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.target)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	var swallow atomic.Bool
+	p.wait.Go(func() {
+		defer client.Close()
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := server.Read(buffer)
+			if swallow.Load() {
+				p.dropped.Add(1)
+				return
+			}
+			if _, werr := client.Write(buffer[:n]); err != nil || werr != nil {
+				return
+			}
+		}
+	})
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(buffer)
+		if bytes.Contains(buffer[:n], commit) && p.armed.CompareAndSwap(true, false) {
+			swallow.Store(true) // the driver waits for nothing else when it commits
+		}
+		if _, werr := server.Write(buffer[:n]); err != nil || werr != nil {
+			return
+		}
+	}
+}
+
+// entered is how many requests of the tenant came in.
+func entered(t *testing.T, server *testservers.Neo4j, tenant string) (traces int64) {
+	config := neo4jmap.NewDefaultClientConfig()
+	config.URI, config.Username, config.Password = server.URI(), testservers.Neo4jUser, testservers.Neo4jPassword
+	reader, err := neo4jmap.NewReader(t.Context(), &config)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, reader.Close(context.WithoutCancel(t.Context()))) }()
+	reached, err := reader.Radius(t.Context(), tenant, &servicemap.Window{Start: released, End: released.Add(time.Hour)}, "edge-proxy")
+	require.NoError(t, err)
+	for _, r := range reached {
+		traces += r.Traces
+	}
+	return traces
+}

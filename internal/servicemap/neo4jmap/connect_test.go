@@ -1,0 +1,156 @@
+package neo4jmap
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/config/configtls"
+	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/tracewright/tracewright/internal/servicemap"
+)
+
+func testWrongPassword(t *testing.T, s *server) {
+	wrong := &server{config: s.config}
+	wrong.config.Password = "wrong"
+	err := wrong.writer(t, Options{}).WriteCall(t.Context(), peerCalls(1, "", start, "host"))
+	require.ErrorIs(t, err, servicemap.ErrUnavailable)
+	require.ErrorContains(t, err, `Neo4j at `+s.config.URI+` refuses the user "neo4j"; check neo4j::username and neo4j::password`)
+	require.NotContains(t, err.Error(), "wrong")
+}
+
+func testWrongDatabase(t *testing.T, s *server) {
+	wrong := &server{config: s.config}
+	wrong.config.Database = "nowhere"
+	_, err := wrong.reader(t).Map(t.Context(), "", window(start, start.Add(time.Hour)))
+	require.ErrorIs(t, err, servicemap.ErrUnavailable)
+	require.ErrorContains(t, err, `has no database "nowhere"; check neo4j::database`)
+}
+
+func TestUnreachable(t *testing.T) {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	s := &server{config: NewDefaultClientConfig()}
+	s.config.URI = "bolt://" + listener.Addr().String()
+	s.config.ConnectTimeout = 100 * time.Millisecond
+	err = s.writer(t, Options{}).WriteCall(t.Context(), peerCalls(1, "", start, "host"))
+	require.ErrorIs(t, err, servicemap.ErrUnavailable)
+	require.ErrorContains(t, err, "Neo4j at "+s.config.URI+" cannot be reached; check that it runs, and neo4j::uri")
+}
+
+// testTLS: the connection is encrypted where tls is given, and the server's certificate is checked.
+func testTLS(t *testing.T, s *server) {
+	target, err := url.Parse(s.config.URI)
+	require.NoError(t, err)
+	address, ca := encryptingProxy(t, target.Host)
+	read := func(tls configtls.ClientConfig) error {
+		secure := &server{config: s.config}
+		secure.config.URI = "bolt://" + address
+		secure.config.TLS = configoptional.Some(tls)
+		_, err := secure.reader(t).Map(t.Context(), "", window(start, start.Add(time.Hour)))
+		return err
+	}
+	trusting := configtls.NewDefaultClientConfig()
+	trusting.CAFile = ca
+	require.NoError(t, read(trusting))
+	unchecked := configtls.NewDefaultClientConfig()
+	unchecked.InsecureSkipVerify = true
+	require.NoError(t, read(unchecked))
+	require.ErrorContains(t, read(configtls.NewDefaultClientConfig()), "certificate")
+	plain := configtls.NewDefaultClientConfig()
+	plain.Insecure = true
+	require.Error(t, read(plain), "the proxy speaks TLS only")
+	absent := configtls.NewDefaultClientConfig()
+	absent.CAFile = filepath.Join(t.TempDir(), "absent.pem")
+	_, err = NewReader(t.Context(), &ClientConfig{URI: s.config.URI, TLS: configoptional.Some(absent)})
+	require.ErrorContains(t, err, "neo4j::tls: ")
+}
+
+// encryptingProxy listens with TLS and hands on what it hears in the clear. ca is a file with its certificate.
+func encryptingProxy(t *testing.T, target string) (address, ca string) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	require.NoError(t, err)
+	ca = filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	require.NoError(t, err)
+	var wait sync.WaitGroup
+	t.Cleanup(func() {
+		_ = listener.Close()
+		wait.Wait()
+	})
+	wait.Go(func() {
+		for {
+			from, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			wait.Go(func() {
+				defer from.Close()
+				to, err := new(net.Dialer).DialContext(t.Context(), "tcp", target)
+				if err != nil {
+					return
+				}
+				defer to.Close()
+				wait.Go(func() { _, _ = io.Copy(from, to); _ = from.Close() })
+				_, _ = io.Copy(to, from)
+			})
+		}
+	})
+	return listener.Addr().String(), ca
+}
+
+func TestConfig(t *testing.T) {
+	load := func(section map[string]any) *ClientConfig {
+		c := NewDefaultClientConfig()
+		require.NoError(t, confmap.NewFromStringMap(section).Unmarshal(&c))
+		return &c
+	}
+	for uri, want := range map[string]string{
+		"bolt://localhost:7687":    "",
+		"neo4j+s://db.example.com": "",
+		"":                         "uri: is empty; name the server, for example bolt://localhost:7687",
+		"localhost:7687":           `uri: "localhost:7687" is not of Neo4j; use bolt://HOST:7687, or neo4j://HOST:7687 for a cluster`,
+		"http://localhost:7474":    `uri: "http://localhost:7474" is not of Neo4j; use bolt://HOST:7687, or neo4j://HOST:7687 for a cluster`,
+		"bolt://":                  `uri: "bolt://" is not of Neo4j; use bolt://HOST:7687, or neo4j://HOST:7687 for a cluster`,
+		"bolt://a\x7fb":            `uri: "bolt://a\x7fb" is no URI; use for example bolt://localhost:7687`,
+		"bolt://neo4j:secret@host": "uri: has a user; name it in username and password instead",
+	} {
+		err := load(map[string]any{"uri": uri}).Validate()
+		if want == "" {
+			require.NoError(t, err)
+		} else {
+			require.EqualError(t, err, want)
+		}
+	}
+	require.EqualError(t, load(map[string]any{
+		"uri": "bolt+s://host", "password": "secret", "connect_timeout": "0s", "tls": map[string]any{"insecure": true},
+	}).Validate(), "tls::insecure: is true, and uri asks for encryption (bolt+s); change one of them\n"+
+		"username: is empty, and password is not; set both or neither\n"+
+		"connect_timeout: must be positive, not 0s")
+	require.Equal(t, DefaultConnectTimeout, load(map[string]any{}).ConnectTimeout)
+	require.False(t, load(map[string]any{}).TLS.HasValue())
+	require.True(t, load(map[string]any{"tls": map[string]any{"ca_file": "x"}}).TLS.HasValue())
+}

@@ -1,0 +1,324 @@
+package neo4jmap
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/servicemap"
+	"github.com/tracewright/tracewright/internal/servicemap/servicemaptest"
+)
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// clock is one that tests set.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time // guarded by mu
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) set(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now
+}
+
+// peerCalls is a call of a service to so many virtual peers.
+func peerCalls(trace byte, tenant string, releasedAt time.Time, peers ...string) ptrace.Traces {
+	td := ptrace.NewTraces()
+	rs := td.ResourceSpans().AppendEmpty()
+	attrs := rs.Resource().Attributes()
+	attrs.PutStr("service.name", "shop")
+	attrs.PutInt(conventions.AttrReleasedAt, releasedAt.UnixNano())
+	if tenant != "" {
+		attrs.PutStr(conventions.AttrTenant, tenant)
+	}
+	spans := rs.ScopeSpans().AppendEmpty().Spans()
+	for i, peer := range peers {
+		span := spans.AppendEmpty()
+		span.SetTraceID([16]byte{15: trace})
+		span.SetSpanID([8]byte{6: byte(i), 7: trace})
+		span.SetKind(ptrace.SpanKindClient)
+		span.Attributes().PutInt(conventions.AttrSpanCount, int64(len(peers)))
+		span.Attributes().PutStr(conventions.AttrCategory, conventions.CategoryExternalCall)
+		span.Attributes().PutStr(conventions.AttrPeerService, peer)
+		span.Attributes().PutStr(conventions.AttrPeerKind, conventions.KindExternal)
+		span.Attributes().PutStr("http.request.method", "GET")
+	}
+	return td
+}
+
+func hosts(first, n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprintf("host-%03d", first+i))
+	}
+	return names
+}
+
+func window(from, to time.Time) *servicemap.Window { return &servicemap.Window{Start: from, End: to} }
+
+func testVirtualNodes(t *testing.T, s *server) {
+	w, r := s.empty(t, Options{MaxVirtualNodes: 10, Now: func() time.Time { return start }}), s.reader(t)
+	calls := func(tenant string) map[string]int64 {
+		m, err := r.Map(t.Context(), tenant, window(start, start.Add(time.Minute)))
+		require.NoError(t, err)
+		by := make(map[string]int64)
+		for _, e := range m.Edges {
+			require.Equal(t, "shop", e.Parent)
+			require.Equal(t, conventions.KindExternal, e.ChildKind)
+			by[e.Child] = e.Calls
+		}
+		return by
+	}
+	require.NoError(t, w.WriteCall(t.Context(), peerCalls(1, "", start, hosts(0, 8)...)))
+	require.Len(t, calls(""), 8)
+	require.NoError(t, w.WriteCall(t.Context(), peerCalls(2, "", start, hosts(4, 12)...)))
+	got := calls("")
+	require.Len(t, got, 11, "ten and other")
+	require.EqualValues(t, 2, got["host-004"])
+	require.EqualValues(t, 1, got["host-009"])
+	require.EqualValues(t, 6, got["other"])
+	require.EqualValues(t, 6, w.Stats().OtherPeers)
+	// Those that are there go on, others go to other, and each tenant has its own.
+	require.NoError(t, w.WriteCall(t.Context(), peerCalls(3, "", start, "host-000", "host-015")))
+	require.NoError(t, w.WriteCall(t.Context(), peerCalls(4, "acme", start, hosts(90, 9)...)))
+	got = calls("")
+	require.Len(t, got, 11)
+	require.EqualValues(t, 2, got["host-000"])
+	require.EqualValues(t, 7, got["other"])
+	require.Len(t, calls("acme"), 9)
+
+	// Writers who find room at the same time do not find it twice.
+	var wait sync.WaitGroup
+	for i := range 8 {
+		wait.Go(func() {
+			other := s.writer(t, Options{MaxVirtualNodes: 20, Now: w.options.Now})
+			require.NoError(t, other.WriteCall(t.Context(), peerCalls(byte(10+i), "crowd", start, hosts(10*i, 5)...)))
+		})
+	}
+	wait.Wait()
+	got = calls("crowd")
+	require.Len(t, got, 21)
+	require.EqualValues(t, 20, got["other"])
+}
+
+// testBecomesService: what was called before it sent a span is a service from then on.
+func testBecomesService(t *testing.T, s *server) {
+	w := s.empty(t, Options{MaxVirtualNodes: 1, Now: func() time.Time { return start }})
+	kind := func() int64 {
+		return w.numbers(t, "MATCH (s:Service {name: 'stock', kind: 'service'}) RETURN count(s) AS n", nil)
+	}
+	require.NoError(t, w.WriteCall(t.Context(), peerCalls(1, "", start, "stock")))
+	require.EqualValues(t, 0, kind())
+	td := peerCalls(2, "", start, "host")
+	td.ResourceSpans().At(0).Resource().Attributes().PutStr("service.name", "stock")
+	require.NoError(t, w.WriteCall(t.Context(), td))
+	require.EqualValues(t, 1, kind())
+	// Which makes room.
+	require.EqualValues(t, 1, w.numbers(t, "MATCH (s:Service {name: 'other'}) RETURN count(s) AS n", nil))
+	require.NoError(t, w.WriteCall(t.Context(), peerCalls(3, "", start, "stock", "host")))
+	require.EqualValues(t, 2, w.numbers(t, "MATCH (:Service {name: 'shop'})-[r:CALLS]->(:Service {name: 'stock'}) RETURN sum(r.calls) AS n", nil))
+}
+
+// testFold: the day before yesterday is known by the hour, and nothing is lost or counted twice.
+func testFold(t *testing.T, s *server) {
+	now := &clock{now: start.Add(3 * time.Hour)}
+	w, r := s.empty(t, Options{Now: now.Now, Minutes: 24 * time.Hour}), s.reader(t)
+	f := servicemaptest.NewTraffic(3)
+	for _, minute := range []int{10, 11, 59, 60, 61, 130} {
+		require.NoError(t, w.WriteCall(t.Context(), f.Call(t, "", "production", start.Add(time.Duration(minute)*time.Minute), 10)))
+	}
+	minutes := func() int64 { return w.numbers(t, "MATCH ()-[r {width: 1}]->() RETURN count(r) AS n", nil) }
+	hours := func() int64 { return w.numbers(t, "MATCH ()-[r {width: 60}]->() RETURN count(r) AS n", nil) }
+	all := minutes()
+	now.set(start.Add(24 * time.Hour).Add(59 * time.Minute))
+	require.NoError(t, w.Maintain(t.Context()))
+	require.Equal(t, all, minutes(), "no hour is old enough as a whole")
+
+	now.set(start.Add(24*time.Hour + 2*time.Hour + time.Minute))
+	require.NoError(t, w.Maintain(t.Context()))
+	require.Positive(t, hours())
+	require.Equal(t, minutes(), w.numbers(t, "MATCH ()-[r {width: 1}]->() WHERE r.bucket >= $after RETURN count(r) AS n",
+		map[string]any{"after": start.Add(2*time.Hour).Unix() / 60}))
+
+	// Whole hours are the truth.
+	for _, hour := range []int{0, 1, 2} {
+		from := start.Add(time.Duration(hour) * time.Hour)
+		servicemaptest.RequireMap(t, r, &f.Truth, "", window(from, from.Add(time.Hour)))
+	}
+	servicemaptest.RequireMap(t, r, &f.Truth, "", window(start, start.Add(3*time.Hour)))
+	// A part of an hour answers the hour, and says so.
+	got, err := r.Map(t.Context(), "", window(start.Add(11*time.Minute), start.Add(12*time.Minute)))
+	require.NoError(t, err)
+	require.Equal(t, start, got.Start)
+	require.Equal(t, start.Add(time.Hour), got.End)
+	require.Equal(t, f.Truth.Map("", window(start, start.Add(time.Hour))).Edges, got.Edges)
+	n, err := r.Neighbours(t.Context(), "", window(start.Add(11*time.Minute), start.Add(12*time.Minute)), "edge-proxy", 1)
+	require.NoError(t, err)
+	require.NotEmpty(t, n.Callees)
+	reached, err := r.Radius(t.Context(), "", window(start, start.Add(3*time.Hour)), "edge-proxy")
+	require.NoError(t, err)
+	traces := int64(0)
+	for _, e := range reached {
+		traces += e.Traces
+		require.InDelta(t, 1, e.AtLeast, 1e-9)
+	}
+	require.EqualValues(t, 60, traces)
+
+	// What comes a day late is folded too.
+	require.NoError(t, w.WriteCall(t.Context(), f.Call(t, "", "production", start.Add(20*time.Minute), 10)))
+	servicemaptest.RequireMap(t, r, &f.Truth, "", window(start, start.Add(time.Hour)))
+	before := minutes()
+	now.set(now.Now().Add(2 * time.Minute))
+	require.NoError(t, w.Maintain(t.Context()))
+	require.Less(t, minutes(), before)
+	servicemaptest.RequireMap(t, r, &f.Truth, "", window(start, start.Add(3*time.Hour)))
+}
+
+func testRetention(t *testing.T, s *server) {
+	now := &clock{now: start}
+	w, r := s.empty(t, Options{Now: now.Now, Minutes: 24 * time.Hour, Retention: 48 * time.Hour}), s.reader(t)
+	f := servicemaptest.NewTraffic(4)
+	require.NoError(t, w.WriteCall(t.Context(), f.Call(t, "", "", start, 10)))
+	require.NoError(t, w.WriteCall(t.Context(), f.Call(t, "acme", "", start, 10)))
+	now.set(start.Add(40 * time.Hour))
+	require.NoError(t, w.WriteCall(t.Context(), peerCalls(1, "", start.Add(40*time.Hour), "host")))
+	now.set(start.Add(48 * time.Hour))
+	require.NoError(t, w.Maintain(t.Context()))
+	servicemaptest.RequireMap(t, r, &f.Truth, "", window(start, start.Add(time.Hour)))
+	now.set(start.Add(49*time.Hour + time.Minute))
+	require.NoError(t, w.Maintain(t.Context()))
+	m, err := r.Map(t.Context(), "", window(start, start.Add(96*time.Hour)))
+	require.NoError(t, err)
+	require.Equal(t, []servicemap.Edge{{Parent: "shop", Child: "host", ChildKind: conventions.KindExternal, Protocol: "http", Calls: 1}}, m.Edges)
+	require.EqualValues(t, 2, w.numbers(t, "MATCH (s:Service) RETURN count(s) AS n", nil))
+	require.EqualValues(t, 0, w.numbers(t, "MATCH (e:Entry) RETURN count(e) AS n", nil))
+	require.EqualValues(t, 1, w.numbers(t, "MATCH ()-[d:DEPENDS_ON]->() RETURN count(d) AS n", nil))
+}
+
+func testCallIDsExpire(t *testing.T, s *server) {
+	now := &clock{now: start}
+	w := s.empty(t, Options{Now: now.Now, CallIDRetention: time.Hour})
+	ids := func() int64 { return w.numbers(t, "MATCH (b:Batch) RETURN count(b) AS n", nil) }
+	for i := range 3 {
+		now.set(start.Add(time.Duration(i) * 30 * time.Minute))
+		require.NoError(t, w.WriteCall(t.Context(), peerCalls(byte(i), "", start, "host")))
+		require.NoError(t, w.WriteCall(t.Context(), peerCalls(byte(i), "", start, "host")))
+	}
+	require.EqualValues(t, 3, ids())
+	require.Equal(t, Stats{Calls: 3, RepeatedCalls: 3, Updates: 6}, w.Stats(), "CALLS and ANSWERED")
+	now.set(start.Add(time.Hour + time.Minute))
+	require.NoError(t, w.Maintain(t.Context()))
+	require.EqualValues(t, 2, ids())
+}
+
+func testOneMaintains(t *testing.T, s *server) {
+	now := &clock{now: start}
+	w := s.empty(t, Options{Now: now.Now, CallIDRetention: time.Minute})
+	other := s.writer(t, w.options)
+	ids := func() int64 { return w.numbers(t, "MATCH (b:Batch) RETURN count(b) AS n", nil) }
+	require.NoError(t, w.Maintain(t.Context()))
+	require.NoError(t, w.WriteCall(t.Context(), peerCalls(1, "", start, "host")))
+	now.set(start.Add(61 * time.Second))
+	require.NoError(t, other.Maintain(t.Context()))
+	require.EqualValues(t, 0, ids())
+	require.NoError(t, w.WriteCall(t.Context(), peerCalls(2, "", start, "host")))
+	now.set(start.Add(119 * time.Second))
+	require.NoError(t, w.Maintain(t.Context()))
+	require.EqualValues(t, 1, ids(), "the other one did it less than a minute ago")
+}
+
+// testManyWriters: gateways write the same minute at the same time, some calls twice.
+func testManyWriters(t *testing.T, s *server) {
+	w, r := s.empty(t, Options{Now: func() time.Time { return start }}), s.reader(t)
+	f := servicemaptest.NewTraffic(5)
+	var calls []ptrace.Traces
+	for range 24 {
+		calls = append(calls, f.Call(t, "", "production", start, 8))
+	}
+	var wait sync.WaitGroup
+	for i := range 4 {
+		writer := s.writer(t, w.options)
+		wait.Go(func() {
+			for n, td := range calls {
+				if n%4 == i || n%3 == 0 {
+					for writer.WriteCall(t.Context(), td) != nil { // whoever lost deadlocks for too long
+						require.NoError(t, t.Context().Err())
+					}
+				}
+			}
+		})
+	}
+	wait.Wait()
+	servicemaptest.RequireMap(t, r, &f.Truth, "", window(start, start.Add(time.Minute)))
+	require.EqualValues(t, len(calls), w.numbers(t, "MATCH (b:Batch) RETURN count(b) AS n", nil))
+}
+
+// testNoLostUpdates: writers who add to the same relationship at the same time wait for one another.
+func testNoLostUpdates(t *testing.T, s *server) {
+	w := s.empty(t, Options{Now: func() time.Time { return start }})
+	const writers, calls = 8, 25
+	var wait sync.WaitGroup
+	for i := range writers {
+		wait.Go(func() {
+			for n := range calls {
+				td := peerCalls(byte(n), "", start, "host")
+				td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).SetSpanID([8]byte{0: byte(i), 7: 1}) // another call
+				for w.WriteCall(t.Context(), td) != nil {
+					require.NoError(t, t.Context().Err())
+				}
+			}
+		})
+	}
+	wait.Wait()
+	require.EqualValues(t, writers*calls, w.numbers(t, "MATCH ()-[r:CALLS]->() RETURN sum(r.calls) AS n", nil))
+	require.EqualValues(t, 1, w.numbers(t, "MATCH ()-[r:CALLS]->() RETURN count(r) AS n", nil))
+}
+
+// testFoldWhileWriting: late calls come while their minutes are folded.
+func testFoldWhileWriting(t *testing.T, s *server) {
+	now := &clock{now: start.Add(48 * time.Hour)}
+	w, r := s.empty(t, Options{Now: now.Now, Minutes: time.Hour}), s.reader(t)
+	f := servicemaptest.NewTraffic(6)
+	var calls []ptrace.Traces
+	for i := range 30 {
+		calls = append(calls, f.Call(t, "", "production", start.Add(time.Duration(i%3)*time.Minute), 5))
+	}
+	done := make(chan struct{})
+	var wait sync.WaitGroup
+	for range 2 {
+		folder := s.writer(t, w.options)
+		wait.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				for _, b := range bucketed {
+					_ = folder.fold(t.Context(), "", b.rel, start.Add(time.Hour).Unix()/60) // it may lose a deadlock
+				}
+			}
+		})
+	}
+	for _, td := range calls {
+		for w.WriteCall(t.Context(), td) != nil {
+			require.NoError(t, t.Context().Err())
+		}
+	}
+	close(done)
+	wait.Wait()
+	servicemaptest.RequireMap(t, r, &f.Truth, "", window(start, start.Add(time.Hour)))
+	require.Positive(t, w.numbers(t, "MATCH ()-[r {width: 60}]->() RETURN count(r) AS n", nil))
+}

@@ -1,0 +1,90 @@
+package clickhousestore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// migrate brings the schema to what this version of the package has: it runs the migrations that nobody has run to their end. Several
+// may do so at once, because each statement may be run again and the tables do not depend on who runs it; of two that meet in one
+// statement, one may be told so, and the next attempt goes on. A schema that a later version has made is left as it is: migrations only
+// add, so it can be read.
+func (s *Store) migrate(ctx context.Context) error {
+	migrations, err := s.schema.migrations()
+	if err != nil {
+		return err
+	}
+	for _, statement := range s.schema.beginning() {
+		if err := s.db.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("create schema: %w", err)
+		}
+	}
+	version, err := s.schemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range migrations {
+		if m.number <= version {
+			continue
+		}
+		for _, statement := range m.statements {
+			if err := s.db.Exec(ctx, statement); err != nil {
+				return fmt.Errorf("migrate schema to %s: %w", m.name, err)
+			}
+		}
+		if err := s.db.Exec(ctx, "INSERT INTO "+s.table(migrationsTable)+" (Number, Name) VALUES (?, ?)", m.number, m.name); err != nil {
+			return fmt.Errorf("note migration %s: %w", m.name, err)
+		}
+	}
+	return s.setRetention(ctx, migrations)
+}
+
+const migrationsTable = "tracewright_migrations"
+
+// beginning makes what migrations stand on.
+func (s *Schema) beginning() []string {
+	return []string{
+		strings.TrimSpace("CREATE DATABASE IF NOT EXISTS " + quoted(s.Database) + " " + s.onCluster()),
+		fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %s.%s %s (
+    Number UInt32,
+    Name String,
+    AppliedAt DateTime DEFAULT now()
+) ENGINE = %s
+ORDER BY Number`, quoted(s.Database), quoted(migrationsTable), s.onCluster(), s.engine("ReplacingMergeTree")),
+	}
+}
+
+// schemaVersion is the number of the last migration that was run to its end.
+func (s *Store) schemaVersion(ctx context.Context) (version uint32, err error) {
+	if err := s.db.QueryRow(ctx, "SELECT max(Number) FROM "+s.table(migrationsTable)).Scan(&version); err != nil {
+		return 0, fmt.Errorf("read version of schema: %w", err)
+	}
+	return version, nil
+}
+
+// setRetention changes those tables that keep rows for another time than is wanted. Nothing is rewritten: parts that are over go.
+func (s *Store) setRetention(ctx context.Context, migrations []migration) error {
+	for _, m := range migrations {
+		for _, kept := range m.kept {
+			var engine string
+			err := s.db.QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE database = ? AND name = ?", s.schema.Database, kept.name).Scan(&engine)
+			if err != nil {
+				return fmt.Errorf("read retention of %s: %w", kept.name, err)
+			}
+			change := ""
+			switch {
+			case s.schema.Retention > 0 && !strings.Contains(engine, s.schema.ttl(kept.column)):
+				change = "MODIFY TTL " + s.schema.ttl(kept.column) + " SETTINGS materialize_ttl_after_modify = 0"
+			case s.schema.Retention <= 0 && strings.Contains(engine, " TTL "):
+				change = "REMOVE TTL"
+			default:
+				continue
+			}
+			if err := s.db.Exec(ctx, fmt.Sprintf("ALTER TABLE %s %s %s", s.table(kept.name), s.schema.onCluster(), change)); err != nil {
+				return fmt.Errorf("change retention of %s: %w", kept.name, err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package clickhousestore
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// rowColumns puts the parts of a trace's row together. What of them a query does not use costs nothing.
+const rowColumns = `Id, toUnixTimestamp64Nano(min(FirstReleasedAt)) AS released, sum(Releases) AS releases, sum(Unexplained) AS unexplained,
+    max(Version) AS version, max(Outcome) AS outcome, min(Entry) AS entry,
+    if(min(Start) = 9223372036854775807, 0, min(Start)) AS start, max(End) - start AS lasting, max(LongestSpan) AS longest,
+    sum(Spans) AS spans, sum(Errors) AS errors, sum(MissingParents) AS missing, groupBitOr(Kinds) AS kinds,
+    max(Failed) AS failed, max(Fine) AS fine, groupUniqArrayArray(Services) AS services, groupUniqArrayArray(Senders) AS senders,
+    max(Bottleneck) AS bottleneck`
+
+// wholeRow is the condition that a row says what tracerow.FromRelease would: it is of one release, which was analysed, and before which
+// there was none. Other rows are sums, which are right as long as no span stands in two releases and no clock is off.
+const wholeRow = "(releases = 1 AND unexplained = 0 AND version <= 1)"
+
+// place is where a trace stands in a search.
+type place struct {
+	tracestore.Position
+	whole bool // see wholeRow
+}
+
+// readRows reads the rows of traces.
+func (s *Store) readRows(ctx context.Context, tenant string, ids []pcommon.TraceID, quarters []time.Time) (map[pcommon.TraceID]*tracerow.Row, error) {
+	values := parameters{}
+	rows, err := s.query(ctx, `SELECT Id, version, outcome.5, entry.1, entry.3, entry.4, start, lasting, longest, spans, errors, missing, kinds,
+    failed, fine, services, senders, bottleneck.1, bottleneck.2, bottleneck.3, bottleneck.4
+FROM (SELECT `+rowColumns+" FROM "+s.table("traces")+" WHERE Tenant = "+values.text(tenant)+
+		" AND Quarter IN "+values.quarters(quarters)+" AND Id IN "+values.ids(ids)+" GROUP BY Id)", values)
+	if err != nil {
+		return nil, fmt.Errorf("read rows: %w", err)
+	}
+	defer rows.Close()
+	list := make(map[pcommon.TraceID]*tracerow.Row)
+	for rows.Next() {
+		var (
+			row                    tracerow.Row
+			id, spanID             string
+			version                uint32
+			rootless, failed, fine uint8
+			spans, errors, missing uint64
+			bottleneck             tracestore.Bottleneck
+			longest                int64
+			services, senders      []string
+		)
+		if err := rows.Scan(&id, &version, &row.Outcome, &rootless, &row.Entry.Service, &row.Entry.Operation, &row.Start, &row.Duration, &longest,
+			&spans, &errors, &missing, &row.Kinds, &failed, &fine, &services, &senders,
+			&bottleneck.Share, &spanID, &bottleneck.Service, &bottleneck.Operation); err != nil {
+			return nil, fmt.Errorf("read rows: %w", s.failed(ctx, err))
+		}
+		row.TraceID = pcommon.TraceID([]byte(id))
+		row.Version, row.SpanCount, row.ErrorCount, row.MissingParents = int(version), int(spans), int(errors), int(missing)
+		row.LongestSpan, row.Failed, row.Fine, row.Rooted = longest, failed != 0, fine != 0, rootless == 0
+		slices.Sort(services)
+		row.Services = services
+		for _, sender := range senders {
+			row.AddAlias(sender)
+		}
+		if raw, err := hex.DecodeString(spanID); err == nil && len(raw) == len(bottleneck.SpanID) {
+			bottleneck.SpanID = pcommon.SpanID(raw)
+			row.Bottleneck = &bottleneck
+		}
+		list[row.TraceID] = &row
+	}
+	return list, s.failed(ctx, rows.Err())
+}
+
+// row makes the row of a trace from its spans, which it answers too, joined. It takes the trace over.
+func (t *storedTrace) row() (tracerow.Row, []tracetree.Span) {
+	if len(t.releases) > 1 {
+		return tracerow.Join(t.releases)
+	}
+	releases := tracetree.Releases(t.releases[0])
+	row := tracerow.FromRelease(tracerow.Explained(&releases[0]))
+	_, joined := tracetree.Join([]ptrace.Traces{t.releases[0]})
+	return row, joined.Spans
+}
+
+// searchTime is the SQL of tracestore.SearchTime for rowColumns.
+func searchTime(values parameters, retention time.Duration) string {
+	earliest := "0"
+	if retention > 0 {
+		earliest = "greatest(released - " + values.int(int64(retention)) + ", 0)"
+	}
+	return "least(greatest(start, " + earliest + "), released + " + values.int(int64(time.Hour)) + ")"
+}
+
+// nanoseconds is the time in Unix nanoseconds, the nearest that an int64 holds.
+func nanoseconds(at time.Time) int64 {
+	switch {
+	case at.Before(time.Unix(0, math.MinInt64)):
+		return math.MinInt64
+	case at.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
+	}
+	return at.UnixNano()
+}

@@ -1,0 +1,199 @@
+package clickhousestore
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+)
+
+// A Variant is a way to make the tables.
+type Variant string
+
+const (
+	// VariantPlain is for one server.
+	VariantPlain Variant = "plain"
+	// VariantOnCluster makes the tables on all servers of a cluster, each with what is inserted there.
+	VariantOnCluster Variant = "on_cluster"
+	// VariantReplicated makes them on all servers of a cluster, and the replicas of a shard have the same in them.
+	VariantReplicated Variant = "replicated"
+)
+
+// Variants are all there are.
+var Variants = []Variant{VariantPlain, VariantOnCluster, VariantReplicated}
+
+// Schema says how the tables are made.
+type Schema struct {
+	Database string
+	Variant  Variant
+	// Cluster is the name of the cluster in the servers' configuration; empty for VariantPlain.
+	Cluster string
+	// Retention is how long rows are kept. 0 keeps them for ever.
+	Retention time.Duration
+}
+
+// Check says what is wrong with the schema's description.
+func (s *Schema) Check() error {
+	switch s.Variant {
+	case VariantPlain:
+		if s.Cluster != "" {
+			return errors.New("the plain variant is of no cluster; choose another, or name no cluster")
+		}
+	case VariantOnCluster, VariantReplicated:
+		if s.Cluster == "" {
+			return fmt.Errorf("the variant %s wants the name of a cluster", s.Variant)
+		}
+	default:
+		return fmt.Errorf("%q is no variant; use one of %q", s.Variant, Variants)
+	}
+	if s.Database == "" {
+		return errors.New("name a database")
+	}
+	return nil
+}
+
+// deduplicationBlocks is how many calls each table remembers by their content, to drop those that are repeated. A server that is
+// down holds up all calls, so the window need not hold those of an outage, but those that other gateways send until this one repeats
+// what it had sent. deduplicationTime is the same in time, which only replicated tables have: tracestore's retention of call ids.
+const (
+	deduplicationBlocks = 100_000
+	deduplicationTime   = 24 * time.Hour
+)
+
+// A migration is a numbered file of statements. Each statement may be run again.
+type migration struct {
+	number     uint32
+	name       string
+	text       string // with its comments
+	statements []string
+	// kept are the tables that the retention bounds.
+	kept []keptTable
+}
+
+type keptTable struct {
+	name   string
+	column string // by whose time rows are kept
+}
+
+//go:embed sql/*.sql
+var sqlFiles embed.FS
+
+// migrations lists all in their order.
+func (s *Schema) migrations() ([]migration, error) {
+	files, err := fs.Glob(sqlFiles, "sql/*.sql") // sorted
+	if err != nil {
+		return nil, err
+	}
+	list := make([]migration, 0, len(files))
+	for _, file := range files {
+		name := strings.TrimSuffix(path.Base(file), ".sql")
+		digits, _, _ := strings.Cut(name, "_")
+		number, err := strconv.ParseUint(digits, 10, 32)
+		if err != nil || int(number) != len(list)+1 {
+			return nil, fmt.Errorf("migration %s: its number is not %d", file, len(list)+1)
+		}
+		text, err := sqlFiles.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		m := migration{number: uint32(number), name: name}
+		if err := s.render(&m, string(text)); err != nil {
+			return nil, err
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// SQL is what an administrator runs where nobody else makes the schema. It may be run again, and then makes what is new since.
+func (s *Schema) SQL() (string, error) {
+	if err := s.Check(); err != nil {
+		return "", err
+	}
+	migrations, err := s.migrations()
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	for _, statement := range s.beginning() {
+		out.WriteString(statement + ";\n\n")
+	}
+	for _, m := range migrations {
+		fmt.Fprintf(&out, "-- %s\n\n%s\n", m.name, trailingSpace.ReplaceAllString(m.text, ""))
+		fmt.Fprintf(&out, "INSERT INTO %s.%s (Number, Name) VALUES (%d, '%s');\n\n", quoted(s.Database), quoted(migrationsTable), m.number, m.name)
+	}
+	return strings.TrimSpace(out.String()) + "\n", nil
+}
+
+var trailingSpace = regexp.MustCompile(`(?m) +$`)
+
+var commentLine = regexp.MustCompile(`(?m)^ *--.*\n`)
+
+// render fills the file's template and splits it into statements.
+func (s *Schema) render(m *migration, text string) error {
+	parsed, err := template.New(m.name).Funcs(template.FuncMap{
+		"table":  func(name string) string { return quoted(s.Database) + "." + quoted(name) },
+		"engine": s.engine,
+		"ttl": func(table, column string) string {
+			m.kept = append(m.kept, keptTable{table, column})
+			if s.Retention <= 0 {
+				return ""
+			}
+			return "TTL " + s.ttl(column)
+		},
+		"on_cluster":    s.onCluster,
+		"deduplication": s.deduplication,
+	}).Parse(text)
+	if err != nil {
+		return err
+	}
+	var out strings.Builder
+	if err := parsed.Execute(&out, nil); err != nil {
+		return err
+	}
+	m.text = out.String()
+	for statement := range strings.SplitSeq(commentLine.ReplaceAllString(m.text, ""), ";\n") {
+		if statement = strings.TrimSpace(statement); statement != "" {
+			m.statements = append(m.statements, statement)
+		}
+	}
+	return nil
+}
+
+func (s *Schema) engine(name string) string {
+	if s.Variant == VariantReplicated {
+		return "Replicated" + name
+	}
+	return name
+}
+
+func (s *Schema) onCluster() string {
+	if s.Variant == VariantPlain {
+		return ""
+	}
+	return "ON CLUSTER " + quoted(s.Cluster)
+}
+
+// ttl is when a row is over.
+func (s *Schema) ttl(column string) string {
+	return fmt.Sprintf("toDateTime(%s) + toIntervalSecond(%d)", column, int64(s.Retention.Seconds()))
+}
+
+func (s *Schema) deduplication() string {
+	if s.Variant == VariantReplicated {
+		return fmt.Sprintf("replicated_deduplication_window = %d, replicated_deduplication_window_seconds = %d",
+			deduplicationBlocks, int64(deduplicationTime.Seconds()))
+	}
+	return fmt.Sprintf("non_replicated_deduplication_window = %d", deduplicationBlocks)
+}
+
+// quoted is the name as an identifier.
+func quoted(name string) string {
+	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(name) + "`"
+}

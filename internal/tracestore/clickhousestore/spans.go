@@ -1,0 +1,225 @@
+package clickhousestore
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// storedTrace is a trace as it is stored.
+type storedTrace struct {
+	// releasedAt is when its first release was made, Unix nanoseconds.
+	releasedAt int64
+	// releases stand in the order version, part, time of writing.
+	releases []ptrace.Traces
+}
+
+// spanColumns are what a span is made of, in the order of spanRow.scan.
+const spanColumns = `Id, toUnixTimestamp64Nano(ReleasedAt), _block_number, toUnixTimestamp64Nano(Timestamp), Duration,
+    SpanId, ParentSpanId, TraceState, SpanName, SpanKind, StatusCode, StatusMessage, ScopeName, ScopeVersion,
+    mapKeys(ResourceAttributes), mapValues(ResourceAttributes), mapKeys(SpanAttributes), mapValues(SpanAttributes),
+    arrayMap(t -> toUnixTimestamp64Nano(t), ` + "`Events.Timestamp`), `Events.Name`" + `,
+    arrayMap(m -> mapKeys(m), ` + "`Events.Attributes`" + `), arrayMap(m -> mapValues(m), ` + "`Events.Attributes`" + `),
+    ` + "`Links.TraceId`, `Links.SpanId`, `Links.TraceState`" + `,
+    arrayMap(m -> mapKeys(m), ` + "`Links.Attributes`" + `), arrayMap(m -> mapValues(m), ` + "`Links.Attributes`" + `)`
+
+// spanRow is a row of otel_traces.
+type spanRow struct {
+	id                                                 string
+	releasedAt                                         int64
+	call                                               uint64 // numbers calls in the order of writing
+	start                                              int64  // the bits of an unsigned time
+	duration                                           uint64
+	spanID, parentID, state, name                      string
+	kind, status, message, scope, scopeVersion         string
+	resourceKeys, resourceValues, spanKeys, spanValues []string
+	eventTimes                                         []int64
+	eventNames                                         []string
+	eventKeys, eventValues                             [][]string
+	linkTraces, linkSpans, linkStates                  []string
+	linkKeys, linkValues                               [][]string
+}
+
+func (r *spanRow) scan(rows driver.Rows) error {
+	return rows.Scan(&r.id, &r.releasedAt, &r.call, &r.start, &r.duration, &r.spanID, &r.parentID, &r.state, &r.name, &r.kind, &r.status,
+		&r.message, &r.scope, &r.scopeVersion, &r.resourceKeys, &r.resourceValues, &r.spanKeys, &r.spanValues,
+		&r.eventTimes, &r.eventNames, &r.eventKeys, &r.eventValues,
+		&r.linkTraces, &r.linkSpans, &r.linkStates, &r.linkKeys, &r.linkValues)
+}
+
+var spanKinds = map[string]ptrace.SpanKind{
+	"Internal": ptrace.SpanKindInternal, "Server": ptrace.SpanKindServer, "Client": ptrace.SpanKindClient,
+	"Producer": ptrace.SpanKindProducer, "Consumer": ptrace.SpanKindConsumer,
+}
+
+var statusCodes = map[string]ptrace.StatusCode{"Ok": ptrace.StatusCodeOk, "Error": ptrace.StatusCodeError}
+
+// fill writes what the row says of its span.
+func (r *spanRow) fill(span ptrace.Span, id pcommon.TraceID) {
+	span.SetTraceID(id)
+	span.SetSpanID(spanIDOf(r.spanID))
+	span.SetParentSpanID(spanIDOf(r.parentID))
+	span.TraceState().FromRaw(r.state)
+	span.SetName(r.name)
+	span.SetKind(spanKinds[r.kind])
+	span.SetStartTimestamp(pcommon.Timestamp(r.start))
+	span.SetEndTimestamp(pcommon.Timestamp(uint64(r.start) + r.duration))
+	span.Status().SetCode(statusCodes[r.status])
+	span.Status().SetMessage(r.message)
+	putValues(span.Attributes(), r.spanKeys, r.spanValues)
+	for i := range r.eventTimes {
+		event := span.Events().AppendEmpty()
+		event.SetTimestamp(pcommon.Timestamp(r.eventTimes[i]))
+		event.SetName(r.eventNames[i])
+		putValues(event.Attributes(), r.eventKeys[i], r.eventValues[i])
+	}
+	for i := range r.linkTraces {
+		link := span.Links().AppendEmpty()
+		link.SetTraceID(traceIDOf(r.linkTraces[i]))
+		link.SetSpanID(spanIDOf(r.linkSpans[i]))
+		link.TraceState().FromRaw(r.linkStates[i])
+		putValues(link.Attributes(), r.linkKeys[i], r.linkValues[i])
+	}
+}
+
+func putValues(attrs pcommon.Map, keys, values []string) {
+	attrs.EnsureCapacity(len(keys))
+	for i := range keys {
+		putValue(attrs, keys[i], values[i])
+	}
+}
+
+// spanIDOf and traceIDOf read what the exporter writes: hex digits, or nothing where an id is all zeros. Other text is no id.
+func spanIDOf(text string) (id pcommon.SpanID) {
+	if raw, err := hex.DecodeString(text); err == nil {
+		copy(id[:], raw)
+	}
+	return id
+}
+
+func traceIDOf(text string) (id pcommon.TraceID) {
+	if raw, err := hex.DecodeString(text); err == nil {
+		copy(id[:], raw)
+	}
+	return id
+}
+
+// readTraces reads whole traces that were released in the quarters. Those that are not there are not in the answer.
+func (s *Store) readTraces(ctx context.Context, tenant string, ids []pcommon.TraceID, quarters []time.Time) (map[pcommon.TraceID]*storedTrace, error) {
+	values := parameters{}
+	text := "SELECT " + spanColumns + " FROM " + s.table("otel_traces") +
+		" WHERE Tenant = " + values.text(tenant) + " AND " + releasedIn(values, quarters) + " AND Id IN " + values.ids(ids) +
+		" ORDER BY Id, _block_number, _block_offset"
+	rows, err := s.query(ctx, text, values)
+	if err != nil {
+		return nil, fmt.Errorf("read spans: %w", err)
+	}
+	defer rows.Close()
+	traces := make(map[pcommon.TraceID]*storedTrace)
+	var release *releaseBuilder
+	for rows.Next() {
+		row := new(spanRow) // its texts and lists are kept
+		if err := row.scan(rows); err != nil {
+			return nil, fmt.Errorf("read spans: %w", s.failed(ctx, err))
+		}
+		id := pcommon.TraceID([]byte(row.id))
+		if release == nil || release.id != id || release.call != row.call || release.releasedAt != row.releasedAt {
+			release = &releaseBuilder{id: id, call: row.call, releasedAt: row.releasedAt, td: ptrace.NewTraces()}
+			if traces[id] == nil {
+				traces[id] = &storedTrace{releasedAt: row.releasedAt}
+			}
+			traces[id].releases = append(traces[id].releases, release.td)
+			traces[id].releasedAt = min(traces[id].releasedAt, row.releasedAt)
+		}
+		release.add(row)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read spans: %w", s.failed(ctx, err))
+	}
+	for _, trace := range traces {
+		trace.sort()
+	}
+	return traces, nil
+}
+
+// releasedIn is the condition that a row of otel_traces stands in one of the quarters.
+func releasedIn(values parameters, quarters []time.Time) string {
+	first, last := slices.MinFunc(quarters, time.Time.Compare), slices.MaxFunc(quarters, time.Time.Compare)
+	return "ReleasedAt >= " + values.moment(first.UnixNano()) + " AND ReleasedAt < " + values.moment(last.Add(15*time.Minute).UnixNano()) +
+		" AND toStartOfFifteenMinutes(ReleasedAt) IN " + values.quarters(quarters)
+}
+
+// sort orders the releases, which stand in the order of writing, by version and part.
+func (t *storedTrace) sort() {
+	if len(t.releases) < 2 {
+		return
+	}
+	type assembled struct {
+		tracetree.Assembly
+		td ptrace.Traces
+	}
+	list := make([]assembled, len(t.releases))
+	for i, td := range t.releases {
+		list[i] = assembled{tracetree.Releases(td)[0].Assembly, td}
+	}
+	slices.SortStableFunc(list, func(a, b assembled) int {
+		return cmp.Or(cmp.Compare(a.Version, b.Version), cmp.Compare(a.Part, b.Part))
+	})
+	for i := range list {
+		t.releases[i] = list[i].td
+	}
+}
+
+// releaseBuilder puts the spans of a release together, which share resources and scopes.
+type releaseBuilder struct {
+	id         pcommon.TraceID
+	call       uint64
+	releasedAt int64
+	td         ptrace.Traces
+	resources  map[string]ptrace.ResourceSpans
+	scopes     map[string]ptrace.ScopeSpans // by resource, name and version
+}
+
+func (b *releaseBuilder) add(row *spanRow) {
+	if b.resources == nil {
+		b.resources, b.scopes = make(map[string]ptrace.ResourceSpans), make(map[string]ptrace.ScopeSpans)
+	}
+	var key strings.Builder
+	for i := range row.resourceKeys {
+		appendText(&key, row.resourceKeys[i])
+		appendText(&key, row.resourceValues[i])
+	}
+	resource := key.String()
+	appendText(&key, row.scope)
+	appendText(&key, row.scopeVersion)
+	scope := key.String()
+	ss, known := b.scopes[scope]
+	if !known {
+		rs, known := b.resources[resource]
+		if !known {
+			rs = b.td.ResourceSpans().AppendEmpty()
+			putValues(rs.Resource().Attributes(), row.resourceKeys, row.resourceValues)
+			b.resources[resource] = rs
+		}
+		ss = rs.ScopeSpans().AppendEmpty()
+		ss.Scope().SetName(row.scope)
+		ss.Scope().SetVersion(row.scopeVersion)
+		b.scopes[scope] = ss
+	}
+	row.fill(ss.Spans().AppendEmpty(), b.id)
+}
+
+// appendText adds a text such that no other texts give the same.
+func appendText(to *strings.Builder, text string) {
+	fmt.Fprintf(to, "%d:%s", len(text), text)
+}

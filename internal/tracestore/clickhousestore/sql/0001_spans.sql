@@ -1,0 +1,92 @@
+-- The spans. The first columns are those that the clickhouse exporter of the OpenTelemetry Collector writes (v0.161, without JSON);
+-- the others follow from them, and whoever writes the first ones writes all.
+--
+-- Rows stand by quarter of an hour of their release and, within it, by trace: what is asked for lately is near, and a trace is read in
+-- one piece. Partitions and retention go by the time of release too, because a span's own times may be anything.
+--
+-- Values of attributes repeat so much that a dictionary of them halves the table. What follows from other columns by simple arithmetic is
+-- not stored (ALIAS); views and indexes use it like any other column.
+--
+-- _block_number tells the calls apart, and _block_offset the order of the spans in a call.
+CREATE TABLE IF NOT EXISTS {{table "otel_traces"}} {{on_cluster}} (
+    Timestamp DateTime64(9) CODEC(Delta, ZSTD(1)),
+    TraceId String CODEC(ZSTD(1)),
+    SpanId String CODEC(ZSTD(1)),
+    ParentSpanId String CODEC(ZSTD(1)),
+    TraceState String CODEC(ZSTD(1)),
+    SpanName LowCardinality(String) CODEC(ZSTD(1)),
+    SpanKind LowCardinality(String) CODEC(ZSTD(1)),
+    ServiceName LowCardinality(String) CODEC(ZSTD(1)),
+    ResourceAttributes Map(LowCardinality(String), LowCardinality(String)) CODEC(ZSTD(1)),
+    ScopeName LowCardinality(String) CODEC(ZSTD(1)),
+    ScopeVersion LowCardinality(String) CODEC(ZSTD(1)),
+    SpanAttributes Map(LowCardinality(String), LowCardinality(String)) CODEC(ZSTD(1)),
+    Duration UInt64 CODEC(ZSTD(1)),
+    StatusCode LowCardinality(String) CODEC(ZSTD(1)),
+    StatusMessage String CODEC(ZSTD(1)),
+    Events Nested (
+        Timestamp DateTime64(9),
+        Name LowCardinality(String),
+        Attributes Map(LowCardinality(String), String)
+    ) CODEC(ZSTD(1)),
+    Links Nested (
+        TraceId String,
+        SpanId String,
+        TraceState String,
+        Attributes Map(LowCardinality(String), String)
+    ) CODEC(ZSTD(1)),
+
+    -- What the annotations say, and times as numbers. Times that an Int64 of nanoseconds cannot hold count as 0.
+    Tenant LowCardinality(String) MATERIALIZED ResourceAttributes['tracewright.tenant'] CODEC(ZSTD(1)),
+    -- Spans that no trace_assembly released count as released when they are inserted.
+    ReleasedAt DateTime64(9, 'UTC') MATERIALIZED fromUnixTimestamp64Nano(
+        if(toInt64OrZero(ResourceAttributes['tracewright.released_at']) > 0,
+            toInt64OrZero(ResourceAttributes['tracewright.released_at']), toUnixTimestamp64Nano(now64(9))), 'UTC') CODEC(Delta, ZSTD(1)),
+    Id FixedString(16) MATERIALIZED toFixedString(substring(unhex(TraceId), 1, 16), 16) CODEC(ZSTD(1)),
+    StartTime Int64 ALIAS greatest(toUnixTimestamp64Nano(Timestamp), 0),
+    EndTime Int64 ALIAS greatest(reinterpretAsInt64(reinterpretAsUInt64(toUnixTimestamp64Nano(Timestamp)) + Duration), 0),
+    -- A span that ends before it starts has no duration, nor has one that was sent without a start.
+    SpanDuration Int64 ALIAS if(StartTime = 0 AND EndTime > 31536000000000000, 0, greatest(EndTime - StartTime, 0)),
+    Failed Bool ALIAS StatusCode = 'Error',
+    Sender LowCardinality(String) ALIAS if(ServiceName = '', 'unknown_service', ServiceName),
+    Service LowCardinality(String) MATERIALIZED
+        coalesce(nullIf(SpanAttributes['tracewright.service'], ''), nullIf(ServiceName, ''), 'unknown_service') CODEC(ZSTD(1)),
+    Operation LowCardinality(String) MATERIALIZED
+        if(SpanAttributes['tracewright.operation'] = '', SpanName, SpanAttributes['tracewright.operation']) CODEC(ZSTD(1)),
+    EntryService LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.entry.service'] CODEC(ZSTD(1)),
+    EntryOperation LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.entry.operation'] CODEC(ZSTD(1)),
+    Category LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.category'] CODEC(ZSTD(1)),
+    -- Not 0 on the span that speaks for its release.
+    SummarySpans UInt64 MATERIALIZED toUInt64OrZero(SpanAttributes['tracewright.span_count']) CODEC(ZSTD(1)),
+    Version UInt32 MATERIALIZED toUInt32OrZero(SpanAttributes['tracewright.assembly.version']) CODEC(ZSTD(1)),
+    Part UInt32 MATERIALIZED toUInt32OrZero(SpanAttributes['tracewright.assembly.part']) CODEC(ZSTD(1)),
+    Outcome LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.assembly.outcome'] CODEC(ZSTD(1)),
+    -- 0 where there is none, and where it is no number that fits.
+    HttpStatusCode UInt16 MATERIALIZED toUInt16OrZero(SpanAttributes['http.response.status_code']) CODEC(ZSTD(1)),
+
+    INDEX span_attributes arrayMap((k, v) -> cityHash64(k, v), mapKeys(SpanAttributes), mapValues(SpanAttributes))
+        TYPE bloom_filter(0.05) GRANULARITY 1,
+    INDEX resource_attributes arrayMap((k, v) -> cityHash64(k, v), mapKeys(ResourceAttributes), mapValues(ResourceAttributes))
+        TYPE bloom_filter(0.05) GRANULARITY 1,
+    INDEX service Service TYPE set(100) GRANULARITY 1,
+    INDEX operation Operation TYPE bloom_filter(0.05) GRANULARITY 1,
+    INDEX duration SpanDuration TYPE minmax GRANULARITY 1
+) ENGINE = {{engine "MergeTree"}}
+PARTITION BY toDate(ReleasedAt)
+ORDER BY (Tenant, toStartOfFifteenMinutes(ReleasedAt), Id)
+{{ttl "otel_traces" "ReleasedAt"}}
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, enable_block_number_column = 1, enable_block_offset_column = 1, {{deduplication}};
+
+-- When the releases of a trace were made: where its spans and its row are.
+CREATE TABLE IF NOT EXISTS {{table "trace_times"}} {{on_cluster}} (
+    Tenant LowCardinality(String) CODEC(ZSTD(1)),
+    Id FixedString(16) CODEC(NONE),
+    ReleasedAt DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1))
+) ENGINE = {{engine "MergeTree"}}
+PARTITION BY toDate(ReleasedAt)
+ORDER BY (Tenant, Id)
+{{ttl "trace_times" "ReleasedAt"}}
+SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, {{deduplication}};
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "trace_times_view"}} {{on_cluster}} TO {{table "trace_times"}} AS
+SELECT Tenant, Id, ReleasedAt FROM {{table "otel_traces"}} GROUP BY Tenant, Id, ReleasedAt;

@@ -1,0 +1,140 @@
+package clickhousestore
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
+
+// parameters are the values of a statement. They travel beside its text and never in it.
+type parameters clickhouse.Parameters
+
+// bind adds a value and answers what stands for it in the text.
+func (p parameters) bind(typ, value string) string {
+	name := "p" + strconv.Itoa(len(p))
+	p[name] = value
+	return "{" + name + ":" + typ + "}"
+}
+
+// text binds a text of any bytes, which a parameter does not hold as they are.
+func (p parameters) text(value string) string {
+	return "unhex(" + p.bind("String", hex.EncodeToString([]byte(value))) + ")"
+}
+
+func (p parameters) int(value int64) string { return p.bind("Int64", strconv.FormatInt(value, 10)) }
+
+func (p parameters) float(value float64) string {
+	return p.bind("Float64", strconv.FormatFloat(value, 'g', -1, 64))
+}
+
+// moment binds a time, Unix nanoseconds.
+func (p parameters) moment(nanoseconds int64) string {
+	return "fromUnixTimestamp64Nano(" + p.int(nanoseconds) + ", 'UTC')"
+}
+
+func (p parameters) id(id pcommon.TraceID) string {
+	return "toFixedString(unhex(" + p.bind("String", hex.EncodeToString(id[:])) + "), 16)"
+}
+
+// ids binds a set of ids.
+func (p parameters) ids(ids []pcommon.TraceID) string {
+	var list strings.Builder
+	for _, id := range ids {
+		list.WriteString(hex.EncodeToString(id[:]))
+	}
+	return "(SELECT arrayJoin(arrayMap(i -> toFixedString(unhex(substring(" + p.bind("String", list.String()) +
+		", 32 * i + 1, 32)), 16), range(" + strconv.Itoa(len(ids)) + "))))"
+}
+
+// quarters binds a set of quarters of an hour.
+func (p parameters) quarters(list []time.Time) string {
+	return "(SELECT toDateTime(arrayJoin(" + p.bind("Array(UInt32)", listed(list, time.Time.Unix)) + "), 'UTC'))"
+}
+
+// moments binds a set of times.
+func (p parameters) moments(list []time.Time) string {
+	return "(SELECT fromUnixTimestamp64Nano(arrayJoin(" + p.bind("Array(Int64)", listed(list, time.Time.UnixNano)) + "), 'UTC'))"
+}
+
+func listed(list []time.Time, number func(time.Time) int64) string {
+	var text strings.Builder
+	text.WriteByte('[')
+	for i, at := range list {
+		if i > 0 {
+			text.WriteByte(',')
+		}
+		text.WriteString(strconv.FormatInt(number(at), 10))
+	}
+	text.WriteByte(']')
+	return text.String()
+}
+
+// quarterOf is the quarter of an hour by which rows stand.
+func quarterOf(moment time.Time) time.Time { return moment.UTC().Truncate(15 * time.Minute) }
+
+// query asks the server, within the limits and until the context ends.
+func (s *Store) query(ctx context.Context, text string, values parameters) (driver.Rows, error) {
+	rows, err := s.db.Query(s.limited(ctx, values), text)
+	if err != nil {
+		return nil, s.failed(ctx, err)
+	}
+	return rows, nil
+}
+
+func (s *Store) limited(ctx context.Context, values parameters) context.Context {
+	limits := &s.options.Limits
+	longest := limits.MaxTime
+	if deadline, ok := ctx.Deadline(); ok {
+		longest = min(longest, max(time.Until(deadline), time.Millisecond))
+	}
+	return clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters(values)), clickhouse.WithSettings(clickhouse.Settings{
+		"max_rows_to_read":          strconv.FormatUint(limits.MaxRows, 10),
+		"max_memory_usage":          strconv.FormatUint(limits.MaxMemory, 10),
+		"max_execution_time":        strconv.FormatFloat(longest.Seconds(), 'f', 3, 64),
+		"precise_float_parsing":     1,
+		"use_query_condition_cache": 1,
+	}))
+}
+
+// failed says what an error of a query is: the end of the context, or of the store, where that is the reason.
+func (s *Store) failed(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case s.ctx.Err() != nil:
+		return s.closed(err)
+	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return err
+}
+
+// Codes of the server's errors.
+const (
+	codeTooManyRows  = 158
+	codeTimeout      = 159
+	codeTooSlow      = 160
+	codeCannotRegexp = 427
+)
+
+// hasCode says whether the server answered with one of the codes.
+func hasCode(err error, codes ...int32) bool {
+	var exception *clickhouse.Exception
+	if !errors.As(err, &exception) {
+		return false
+	}
+	for _, code := range codes {
+		if exception.Code == code {
+			return true
+		}
+	}
+	return false
+}

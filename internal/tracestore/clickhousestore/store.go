@@ -1,0 +1,165 @@
+package clickhousestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"go.uber.org/zap"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/rollup"
+)
+
+// Store reads traces from a ClickHouse. It is safe for concurrent use.
+type Store struct {
+	rollup.Reader // answers aggregates; it is rollups
+
+	options Options
+	schema  Schema
+	db      driver.Conn
+
+	ready chan struct{} // closed when the schema has been there once
+
+	ctx    context.Context // ends when the store closes
+	cancel context.CancelFunc
+	keeper sync.WaitGroup // the goroutine that looks after the schema and the connection
+}
+
+var _ tracestore.Backend = (*Store)(nil)
+
+// Open makes a store whose server need not answer yet: the schema is made, or looked for, as soon as it does (Ready), and Options.OnHealth
+// is told of how it goes.
+func Open(options Options) (*Store, error) {
+	options = options.withDefaults()
+	s := &Store{
+		options: options,
+		schema: Schema{
+			Database: options.Database, Variant: options.Variant, Cluster: options.Cluster, Retention: options.Retention,
+		},
+		ready: make(chan struct{}),
+	}
+	if err := s.schema.Check(); err != nil {
+		return nil, err
+	}
+	client, err := options.client()
+	if err != nil {
+		return nil, err
+	}
+	if s.db, err = clickhouse.Open(client); err != nil {
+		return nil, fmt.Errorf("open connection: %w", err)
+	}
+	s.Reader = s.rollups
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.keeper.Go(s.keep)
+	return s, nil
+}
+
+// Close ends queries that run and closes the connections.
+func (s *Store) Close() error {
+	s.cancel()
+	s.keeper.Wait()
+	return s.db.Close()
+}
+
+// Ready waits until the schema is there.
+func (s *Store) Ready(ctx context.Context) error {
+	select {
+	case <-s.ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.ctx.Done():
+		return tracestore.ErrClosed
+	}
+}
+
+const (
+	// checkInterval is how often the server is asked how it does.
+	checkInterval = 15 * time.Second
+	// firstRetry is how soon it is asked again after a failure; the time doubles up to checkInterval.
+	firstRetry = time.Second
+	// checkTimeout bounds one look at the server. A migration may take longer.
+	checkTimeout   = 10 * time.Second
+	migrateTimeout = 10 * time.Minute
+)
+
+// keep makes the schema, and then looks from time to time whether the server answers.
+func (s *Store) keep() {
+	step, timeout := s.prepare, migrateTimeout
+	var failing error
+	wait, retry := time.Duration(0), firstRetry
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, timeout)
+		err := step(ctx)
+		cancel()
+		switch {
+		case s.ctx.Err() != nil:
+			return
+		case err != nil:
+			if failing == nil {
+				s.options.Logger.Warn("ClickHouse fails", zap.Error(err))
+			}
+			failing = err
+			s.options.OnHealth(err)
+			wait, retry = retry, min(2*retry, checkInterval)
+			continue
+		case failing != nil:
+			s.options.Logger.Info("ClickHouse works again")
+		}
+		select {
+		case <-s.ready:
+		default:
+			close(s.ready)
+			step, timeout = s.ping, checkTimeout
+		}
+		failing = nil
+		s.options.OnHealth(nil)
+		wait, retry = checkInterval, firstRetry
+	}
+}
+
+// prepare makes the schema, or says what of it is missing.
+func (s *Store) prepare(ctx context.Context) error {
+	if s.options.CreateSchema {
+		return s.migrate(ctx)
+	}
+	migrations, err := s.schema.migrations()
+	if err != nil {
+		return err
+	}
+	version, err := s.schemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if want := migrations[len(migrations)-1].number; version < want {
+		return fmt.Errorf("the schema of database %q is of version %d, and %d is wanted: run what `tracewrightctl schema` prints, or set create_schema",
+			s.schema.Database, version, want)
+	}
+	return nil
+}
+
+func (s *Store) ping(ctx context.Context) error {
+	var one uint8
+	return s.db.QueryRow(ctx, "SELECT 1").Scan(&one)
+}
+
+// table is the name of one of the store's tables in a statement.
+func (s *Store) table(name string) string { return quoted(s.schema.Database) + "." + quoted(name) }
+
+// closed replaces the error of a query that the closing of the store has ended.
+func (s *Store) closed(err error) error {
+	if err != nil && s.ctx.Err() != nil {
+		return errors.Join(tracestore.ErrClosed, err)
+	}
+	return err
+}

@@ -1,0 +1,86 @@
+package clickhousestore
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+// Trace implements tracestore.Reader. It holds the whole trace in memory before it yields the first release, for the order of the releases
+// is known when all have been read.
+func (s *Store) Trace(ctx context.Context, tenant string, id pcommon.TraceID) iter.Seq2[ptrace.Traces, error] {
+	return func(yield func(ptrace.Traces, error) bool) {
+		trace, err := s.readTrace(ctx, tenant, id)
+		if err != nil {
+			yield(ptrace.Traces{}, err)
+			return
+		}
+		for _, td := range trace.releases {
+			if err := ctx.Err(); err != nil {
+				yield(ptrace.Traces{}, err)
+				return
+			}
+			if !yield(td, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) readTrace(ctx context.Context, tenant string, id pcommon.TraceID) (*storedTrace, error) {
+	times, err := s.releaseTimes(ctx, tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	traces, err := s.readTraces(ctx, tenant, []pcommon.TraceID{id}, quartersOf(times))
+	if err != nil {
+		return nil, err
+	}
+	if traces[id] == nil {
+		return nil, tracestore.ErrNotFound
+	}
+	return traces[id], nil
+}
+
+// releaseTimes are when the releases of the traces were made; the error is ErrNotFound where there are none.
+func (s *Store) releaseTimes(ctx context.Context, tenant string, ids ...pcommon.TraceID) ([]time.Time, error) {
+	values := parameters{}
+	rows, err := s.query(ctx, "SELECT DISTINCT toUnixTimestamp64Nano(ReleasedAt) FROM "+s.table("trace_times")+
+		" WHERE Tenant = "+values.text(tenant)+" AND Id IN "+values.ids(ids), values)
+	if err != nil {
+		return nil, fmt.Errorf("find trace: %w", err)
+	}
+	defer rows.Close()
+	var times []time.Time
+	for rows.Next() {
+		var releasedAt int64
+		if err := rows.Scan(&releasedAt); err != nil {
+			return nil, fmt.Errorf("find trace: %w", s.failed(ctx, err))
+		}
+		times = append(times, time.Unix(0, releasedAt))
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("find trace: %w", s.failed(ctx, err))
+	}
+	if len(times) == 0 {
+		return nil, tracestore.ErrNotFound
+	}
+	return times, nil
+}
+
+// quartersOf are the quarters of an hour in which the times are.
+func quartersOf(times []time.Time) (quarters []time.Time) {
+	for _, at := range times {
+		if quarter := quarterOf(at); !slices.Contains(quarters, quarter) {
+			quarters = append(quarters, quarter)
+		}
+	}
+	return quarters
+}
