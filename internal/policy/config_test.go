@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,8 +20,9 @@ type pipeline struct {
 }
 
 type collectorConfig struct {
-	Exporters map[string]map[string]any `yaml:"exporters"`
-	Service   struct {
+	Exporters  map[string]map[string]any `yaml:"exporters"`
+	Connectors map[string]any            `yaml:"connectors"`
+	Service    struct {
 		Pipelines map[string]pipeline `yaml:"pipelines"`
 		Telemetry map[string]any      `yaml:"telemetry"`
 	} `yaml:"service"`
@@ -72,7 +75,30 @@ func deliveryFaults(t *testing.T, content []byte) (faults []string) {
 			if len(p.Exporters) > 1 && !slices.Contains(ignoreRepeats, componentType(exporter)) {
 				faults = append(faults, name+": "+exporter+" has no call ids and stands beside others")
 			}
+			if _, connector := config.Connectors[exporter]; connector {
+				faults = append(faults, fedFaults(&config, exporter)...)
+				continue
+			}
 			faults = append(faults, exporterFaults(name+": "+exporter, componentType(exporter), config.Exporters[exporter])...)
+		}
+	}
+	return faults
+}
+
+// A connector has no queue: the exporters of the pipelines that it feeds must have one as if they stood in its place. They may batch what are no
+// calls any more.
+func fedFaults(config *collectorConfig, connector string) (faults []string) {
+	for _, name := range slices.Sorted(maps.Keys(config.Service.Pipelines)) {
+		p := config.Service.Pipelines[name]
+		if !slices.Contains(p.Receivers, connector) {
+			continue
+		}
+		for _, exporter := range p.Exporters {
+			for _, fault := range exporterFaults(name+": "+exporter, componentType(exporter), config.Exporters[exporter]) {
+				if componentType(name) == "traces" || !strings.Contains(fault, "batches") {
+					faults = append(faults, fault)
+				}
+			}
 		}
 	}
 	return faults
@@ -108,6 +134,62 @@ func exporterFaults(name, kind string, config map[string]any) (faults []string) 
 func componentType(id string) string {
 	kind, _, _ := strings.Cut(id, "/")
 	return kind
+}
+
+// What the examples add to a configuration keeps its promises.
+func TestExamplesKeepCalls(t *testing.T) {
+	base, err := os.ReadFile(filepath.Join(root, "config", "tracewright.yaml"))
+	require.NoError(t, err)
+	files, err := filepath.Glob(filepath.Join(root, "examples", "*", "*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var whole, overlay map[string]any
+		require.NoError(t, yaml.Unmarshal(base, &whole))
+		require.NoError(t, yaml.Unmarshal(content, &overlay))
+		require.Contains(t, overlay, "service", "%s is no configuration", file)
+		merge(whole, overlay)
+		merged, err := yaml.Marshal(whole)
+		require.NoError(t, err)
+		require.Empty(t, deliveryFaults(t, merged), file)
+	}
+}
+
+// merge lays one configuration over another as the collector does: maps unite, the rest is replaced.
+func merge(under, over map[string]any) {
+	for key, value := range over {
+		above, ok := value.(map[string]any)
+		below, both := under[key].(map[string]any)
+		if ok && both {
+			merge(below, above)
+		} else {
+			under[key] = value
+		}
+	}
+}
+
+func TestConnectorsKeepCalls(t *testing.T) {
+	const queue = "{sending_queue: {storage: file_storage, batch: {}}, retry_on_failure: {max_elapsed_time: 0}}"
+	const config = "connectors: {tracesummary: }\nexporters: {otlp: %s}\nservice: {pipelines: {" +
+		"traces: {receivers: [otlp], processors: [trace_assembly], exporters: [%s]}, " +
+		"logs: {receivers: [tracesummary], exporters: [otlp]}}}"
+	for name, test := range map[string]struct {
+		exporter, exporters string
+		want                []string
+	}{
+		"persistent": {queue, "tracesummary", nil},
+		"memory": {"{}", "tracesummary", []string{
+			"logs: otlp has a queue in memory: name a file_storage in sending_queue::storage, or disable it",
+			"logs: otlp gives up: set retry_on_failure::max_elapsed_time to 0",
+		}},
+		"beside the store": {queue, "trace_store, tracesummary", []string{"traces: tracesummary has no call ids and stands beside others"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Equal(t, test.want, deliveryFaults(t, fmt.Appendf(nil, config, test.exporter, test.exporters)))
+		})
+	}
 }
 
 func TestDeliveryFaults(t *testing.T) {

@@ -115,6 +115,11 @@ var importRules = []importRule{
 		"analysis needs no storage",
 	},
 	{
+		"connector/tracesummaryconnector",
+		[]string{"internal/conventions", "internal/tracetree"},
+		"summaries are what annotations say; nothing is analysed again",
+	},
+	{
 		"exporter/tracestoreexporter",
 		[]string{"internal/conventions", "internal/tracetree", "internal/tracestore"},
 		"the exporter finds its backend through component.Host",

@@ -77,10 +77,10 @@ type callBuilder struct {
 	out       *handOn
 	journaled bool // there is a journal
 
-	open      *call // nil while there is none
-	cut       *call // the parts of a cut so far
-	size      int64 // of the releases in open, see measure
-	lasts     []time.Duration
+	open      *call  // nil while there is none
+	cut       *call  // the parts of a cut so far
+	size      int64  // of the releases in open, see measure
+	stays     []stay // of the releases in open
 	traces    map[traceKey]struct{}
 	resources map[resourceKey]int // places in open
 	scopes    map[originKey]scopePlace
@@ -170,7 +170,7 @@ func (b *callBuilder) put(r *release) {
 		b.open = &call{}
 	}
 	b.traces[r.key] = struct{}{}
-	b.lasts = append(b.lasts, r.last)
+	b.stays = append(b.stays, r.stay)
 	b.open.keys = append(b.open.keys, r.key)
 	b.open.spans += len(r.spans)
 	b.open.weight += r.weight
@@ -272,10 +272,10 @@ func (b *callBuilder) seal(releasedAt int64) *call {
 	c := b.open
 	c.releasedAt = releasedAt
 	now := b.now()
-	for _, last := range b.lasts {
-		b.telemetry.releaseDelay(now - last)
+	for _, s := range b.stays {
+		b.telemetry.released(now-s.last, now-s.first)
 	}
-	b.open, b.size, b.lasts = nil, 0, b.lasts[:0]
+	b.open, b.size, b.stays = nil, 0, b.stays[:0]
 	clear(b.traces)
 	clear(b.resources)
 	clear(b.scopes)

@@ -122,7 +122,11 @@ func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces)
 	p.telemetry.received(in.rejected.total())
 	p.telemetry.rejected(&in.rejected)
 	p.rejects.note(&in.rejected)
-	return p.send(ctx, in)
+	if err := p.send(ctx, in); err != nil {
+		return err
+	}
+	p.telemetry.accepted(len(request))
+	return nil
 }
 
 // requestBytes is a request as OTLP protobuf: as it came, where the receiver hands that on, else encoded.

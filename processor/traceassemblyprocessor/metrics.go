@@ -130,6 +130,11 @@ func (t *telemetry) refused(why refusal) {
 	t.metadata.ProcessorTraceAssemblyRequestsRefused.Add(context.Background(), 1, t.refusals[why])
 }
 
+// accepted counts the bytes of a request that was taken whole.
+func (t *telemetry) accepted(bytes int) {
+	t.metadata.ProcessorTraceAssemblyBytesReceived.Add(context.Background(), int64(bytes))
+}
+
 func (t *telemetry) received(spans int) {
 	t.metadata.ProcessorTraceAssemblySpansReceived.Add(context.Background(), int64(spans))
 }
@@ -174,8 +179,10 @@ func (t *telemetry) quietPeriod(d time.Duration) {
 	t.metadata.ProcessorTraceAssemblyQuietPeriod.Record(context.Background(), d.Seconds())
 }
 
-func (t *telemetry) releaseDelay(d time.Duration) {
-	t.metadata.ProcessorTraceAssemblyReleaseDelay.Record(context.Background(), d.Seconds())
+// released records how long ago the last and the first span of a release came.
+func (t *telemetry) released(sinceLast, sinceFirst time.Duration) {
+	t.metadata.ProcessorTraceAssemblyReleaseDelay.Record(context.Background(), sinceLast.Seconds())
+	t.metadata.ProcessorTraceAssemblyReleaseHold.Record(context.Background(), sinceFirst.Seconds())
 }
 
 func (t *telemetry) handedOn(c *call) {

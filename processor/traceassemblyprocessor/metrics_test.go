@@ -7,8 +7,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/processor/traceassemblyprocessor/internal/metadatatest"
 )
 
 // points are the values of a counter by the value of its one attribute; of a histogram, the counts.
@@ -80,12 +82,45 @@ func TestMetrics(t *testing.T) {
 		require.EqualValues(t, 1, f.sum("spans_late"))
 		require.EqualValues(t, 3, f.sum("calls_handed_on"))
 		require.EqualValues(t, 3, f.sum("release_delay"))
+		require.EqualValues(t, 3, f.sum("release_hold"))
 		require.Zero(t, f.sum("traces_open"))
 		require.Zero(t, f.sum("spans_in_flight"))
 		require.Zero(t, f.sum("bytes_in_flight"))
 		require.Equal(t, map[string]int64{
 			conventions.OutcomeComplete: 1, conventions.OutcomeLate: 1, conventions.OutcomeQuiet: 1,
 		}, f.points("releases"))
+		f.stop()
+	})
+}
+
+// TestReleaseTimes: a child comes at 0 s and its root at 3 s; linger is 1 s, and the call is closed 50 ms after that. Requests
+// are counted by their bytes.
+func TestReleaseTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, nil)
+		child, root := testSpan{trace: 1, id: 2, parent: 1}, testSpan{trace: 1, id: 1}
+		size := int64(0)
+		for _, span := range []testSpan{child, root} {
+			encoded, err := encodeTraces(request(span))
+			require.NoError(t, err)
+			size += int64(len(encoded))
+		}
+		f.send(child)
+		f.wait(3 * time.Second)
+		f.send(root)
+		f.wait(2 * time.Second)
+		took := func(seconds float64, bucket int) []metricdata.HistogramDataPoint[float64] {
+			bounds := []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60}
+			counts := make([]uint64, len(bounds)+1)
+			counts[bucket] = 1
+			return []metricdata.HistogramDataPoint[float64]{{
+				Count: 1, Sum: seconds, Min: metricdata.NewExtrema(seconds), Max: metricdata.NewExtrema(seconds), Bounds: bounds, BucketCounts: counts,
+			}}
+		}
+		metadatatest.AssertEqualProcessorTraceAssemblyReleaseDelay(t, f.telemetry, took(1.05, 6), metricdatatest.IgnoreTimestamp())
+		metadatatest.AssertEqualProcessorTraceAssemblyReleaseHold(t, f.telemetry, took(4.05, 9), metricdatatest.IgnoreTimestamp())
+		metadatatest.AssertEqualProcessorTraceAssemblyBytesReceived(t, f.telemetry, []metricdata.DataPoint[int64]{{Value: size}},
+			metricdatatest.IgnoreTimestamp())
 		f.stop()
 	})
 }

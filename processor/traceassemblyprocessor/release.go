@@ -14,13 +14,16 @@ import (
 type release struct {
 	key traceKey
 	contents
-	last   time.Duration // arrival of the trace's last span
-	size   int64         // see measure
-	weight int64         // in memory
-	memory *remembered   // with a journal
-	more   bool          // with a journal: the next release is the next part of the same cut
-	part   bool          // others share its contents, but for the spans
+	stay   stay
+	size   int64       // see measure
+	weight int64       // in memory
+	memory *remembered // with a journal
+	more   bool        // with a journal: the next release is the next part of the same cut
+	part   bool        // others share its contents, but for the spans
 }
+
+// stay is when the first and the last span of a trace came, or of a late fragment.
+type stay struct{ first, last time.Duration }
 
 // close releases what is held of a trace and keeps its skeleton.
 func (s *shard) close(t *trace, now time.Duration, outcome string) {
@@ -119,7 +122,7 @@ func (s *shard) letGo(t *trace) {
 
 // emit makes one release of spans of the trace, which become the release's.
 func (s *shard) emit(t *trace, spans []heldSpan, size int64, outcome string) {
-	r := &release{key: t.key, last: t.last, size: size}
+	r := &release{key: t.key, stay: stay{t.first, t.last}, size: size}
 	for i := range spans {
 		r.weight += spans[i].weight()
 	}

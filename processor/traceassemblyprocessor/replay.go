@@ -423,12 +423,13 @@ func (r *replay) repeat(at journal.Position, in *intent) {
 			first.rest = append(first.rest, c)
 		}
 	}
+	now := r.p.now()
 	for i := range in.releases {
 		rel := &in.releases[i]
 		if _, again := b.traces[rel.key]; again {
 			seal()
 		}
-		out := &release{key: rel.key, last: r.p.now()}
+		out := &release{key: rel.key, stay: stay{now, now}} // when its spans came is not known any more
 		for j := range rel.spans {
 			if s := &rel.spans[j]; s.origin != nil {
 				out.weight += s.held.weight()

@@ -29,6 +29,7 @@ type TelemetryBuilder struct {
 	mu                                           sync.Mutex
 	registrations                                []metric.Registration
 	ProcessorTraceAssemblyBytesInFlight          metric.Int64ObservableUpDownCounter
+	ProcessorTraceAssemblyBytesReceived          metric.Int64Counter
 	ProcessorTraceAssemblyCallsDropped           metric.Int64Counter
 	ProcessorTraceAssemblyCallsHandedOn          metric.Int64Counter
 	ProcessorTraceAssemblyCallsRetried           metric.Int64Counter
@@ -39,6 +40,7 @@ type TelemetryBuilder struct {
 	ProcessorTraceAssemblyOperationsLearned      metric.Int64ObservableUpDownCounter
 	ProcessorTraceAssemblyQuietPeriod            metric.Float64Histogram
 	ProcessorTraceAssemblyReleaseDelay           metric.Float64Histogram
+	ProcessorTraceAssemblyReleaseHold            metric.Float64Histogram
 	ProcessorTraceAssemblyReleases               metric.Int64Counter
 	ProcessorTraceAssemblyRequestsRefused        metric.Int64Counter
 	ProcessorTraceAssemblySkeletonEvictions      metric.Int64Counter
@@ -192,6 +194,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorTraceAssemblyBytesReceived, err = builder.meter.Int64Counter(
+		"otelcol_processor_trace_assembly_bytes_received",
+		metric.WithDescription("Size of the requests taken, as OTLP protobuf without compression, whatever came of their spans. [Alpha]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorTraceAssemblyCallsDropped, err = builder.meter.Int64Counter(
 		"otelcol_processor_trace_assembly_calls_dropped",
 		metric.WithDescription("Calls that could not be handed on, by reason (permanent_error, shutdown). [Alpha]"),
@@ -251,6 +259,13 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ProcessorTraceAssemblyReleaseDelay, err = builder.meter.Float64Histogram(
 		"otelcol_processor_trace_assembly_release_delay",
 		metric.WithDescription("Time between the arrival of a release's last span and the closing of the call that carries it. [Alpha]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorTraceAssemblyReleaseHold, err = builder.meter.Float64Histogram(
+		"otelcol_processor_trace_assembly_release_hold",
+		metric.WithDescription("Time between the arrival of a trace's first span, or of a late fragment's, and the closing of the call that carries the release. [Alpha]"),
 		metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries([]float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60}...),
 	)

@@ -44,6 +44,7 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	tb.ProcessorTraceAssemblyBytesReceived.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyCallsDropped.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyCallsHandedOn.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyCallsRetried.Add(context.Background(), 1)
@@ -51,6 +52,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorTraceAssemblyJournalSync.Record(context.Background(), 1)
 	tb.ProcessorTraceAssemblyQuietPeriod.Record(context.Background(), 1)
 	tb.ProcessorTraceAssemblyReleaseDelay.Record(context.Background(), 1)
+	tb.ProcessorTraceAssemblyReleaseHold.Record(context.Background(), 1)
 	tb.ProcessorTraceAssemblyReleases.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyRequestsRefused.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblySkeletonEvictions.Add(context.Background(), 1)
@@ -66,6 +68,9 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorTraceAssemblySpansReplayed.Add(context.Background(), 1)
 	tb.ProcessorTraceAssemblyTracesHeldForChild.Add(context.Background(), 1)
 	AssertEqualProcessorTraceAssemblyBytesInFlight(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyBytesReceived(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyCallsDropped(t, testTel,
@@ -96,6 +101,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyReleaseDelay(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorTraceAssemblyReleaseHold(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorTraceAssemblyReleases(t, testTel,
