@@ -26,7 +26,7 @@ func (s *SharedClickHouse) DSN(t testing.TB) string {
 		if s.dsn = os.Getenv("TRACEWRIGHT_TEST_CLICKHOUSE_DSN"); s.dsn != "" {
 			return
 		}
-		if s.folder, s.err = os.MkdirTemp("", "clickhouse"); s.err != nil {
+		if s.folder, s.err = os.MkdirTemp("", "clickhouse"); s.err != nil { //nolint:usetesting // it outlives the test
 			return
 		}
 		ctx := context.Background() // it outlives the test that happens to be the first

@@ -84,6 +84,8 @@ func stopped[S server](t testing.TB, create func(context.Context, string) (S, er
 	t.Cleanup(func() {
 		if err := s.Stop(); err != nil {
 			t.Errorf("%v\n%s", err, s.Log())
+		} else if t.Failed() {
+			t.Log(s.Log())
 		}
 	})
 	return s
