@@ -24,8 +24,8 @@ const (
 
 // ClickHouse is a server of ClickHouse 26.7.
 //
-// It is the real server but for this: a login that fails over the native protocol ends the process, it knows no ON CLUSTER and no
-// Keeper, and has no query log. A wrong password is tried over HTTP.
+// It is the real server but for this: over the native protocol a login that fails, and a connection that is reset (a client that is killed, or
+// gives a query up), end the process; over HTTP they do not. It knows no ON CLUSTER and no Keeper, and has no query log.
 type ClickHouse struct {
 	Process
 	// Native and HTTP are where it listens, as host:port.

@@ -52,13 +52,14 @@ func run(ctx context.Context, folder string, command []string) (err error) {
 		defer func() { err = errors.Join(err, server.Stop()) }()
 	}
 	fmt.Printf("\n  ClickHouse  clickhouse://%s, user %s, password %s; HTTP %s\n  Neo4j       %s, user %s, password %s\n  data        %s\n\n",
-		clickhouse.Native, testservers.ClickHouseUser, testservers.ClickHousePassword, clickhouse.HTTP,
+		clickhouse.HTTP, testservers.ClickHouseUser, testservers.ClickHousePassword, clickhouse.Native,
 		neo4j.URI(), testservers.Neo4jUser, testservers.Neo4jPassword, folder)
 	// A signal from the terminal reaches the command too: it ends first, while its servers are there.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), command[0], command[1:]...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(),
-		"TRACEWRIGHT_CLICKHOUSE=clickhouse://"+clickhouse.Native, "TRACEWRIGHT_CLICKHOUSE_USER="+testservers.ClickHouseUser,
+		"TRACEWRIGHT_CLICKHOUSE=http://"+clickhouse.HTTP, // see testservers.ClickHouse
+		"TRACEWRIGHT_CLICKHOUSE_USER="+testservers.ClickHouseUser,
 		"TRACEWRIGHT_CLICKHOUSE_PASSWORD="+testservers.ClickHousePassword,
 		"TRACEWRIGHT_NEO4J="+neo4j.URI(), "TRACEWRIGHT_NEO4J_USER="+testservers.Neo4jUser, "TRACEWRIGHT_NEO4J_PASSWORD="+testservers.Neo4jPassword)
 	if err := cmd.Start(); err != nil {

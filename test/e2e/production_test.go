@@ -1,0 +1,75 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tracewright/tracewright/internal/testservers"
+)
+
+// TestProduction sends through an agent to two gateways that write into one ClickHouse and one Neo4j, which are down at the start and killed under load, as
+// is a gateway. Then every trace, operation and edge is as it was sent, whichever gateway is asked.
+func TestProduction(t *testing.T) {
+	tracegen := buildTracegen(t)
+	clickhouse, neo4j := testservers.StoppedClickHouse(t), testservers.StoppedNeo4j(t)
+	gateways := []*instance{newInstance(t), newInstance(t)}
+	var hosts []string
+	for _, g := range gateways {
+		g.file = "gateway.yaml"
+		g.env = []string{
+			"TRACEWRIGHT_TRUST_AGENTS=true",
+			"TRACEWRIGHT_CLICKHOUSE=http://" + clickhouse.HTTP,
+			"TRACEWRIGHT_CLICKHOUSE_USER=" + testservers.ClickHouseUser, "TRACEWRIGHT_CLICKHOUSE_PASSWORD=" + testservers.ClickHousePassword,
+			"TRACEWRIGHT_NEO4J=" + neo4j.URI(),
+			"TRACEWRIGHT_NEO4J_USER=" + testservers.Neo4jUser, "TRACEWRIGHT_NEO4J_PASSWORD=" + testservers.Neo4jPassword,
+		}
+		g.start()
+		hosts = append(hosts, strconv.Quote(g.endpoint("OTLP_GRPC")))
+	}
+	agent := newInstance(t)
+	agent.name, agent.file = "tracewright-agent", "agent.yaml"
+	agent.start("--config", "yaml:exporters::load_balancing::resolver: {dns: null, static: {hostnames: ["+strings.Join(hosts, ", ")+"]}}")
+
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	truth := filepath.Join(t.TempDir(), "truth.jsonl")
+	var output bytes.Buffer
+	sender := exec.CommandContext(ctx, tracegen, "--rate", "30", "--total", "1200", "--tenants", "2", "--endpoint", agent.endpoint("OTLP_GRPC"), "--expect", truth)
+	sender.Stdout, sender.Stderr = &output, &output
+	require.NoError(t, sender.Start())
+	sent := make(chan error, 1)
+	go func() { sent <- sender.Wait() }()
+
+	pause := func() { // while spans come
+		select {
+		case <-time.After(5 * time.Second):
+		case <-ctx.Done():
+		}
+	}
+	pause() // gateways hold what they have
+	require.NoError(t, clickhouse.Start(ctx))
+	require.NoError(t, neo4j.Start(ctx))
+	pause()
+	require.NoError(t, clickhouse.Kill())
+	gateways[0].stop(syscall.SIGKILL)
+	gateways[0].start()
+	require.NoError(t, clickhouse.Start(ctx))
+	require.NoError(t, neo4j.Kill())
+	require.NoError(t, neo4j.Start(ctx))
+	require.NoError(t, <-sent, output.String())
+
+	for _, g := range gateways {
+		report, err := exec.CommandContext(ctx, tracegen, "verify", truth, "--api", g.url("QUERY", ""), "--timeout", "2m").CombinedOutput()
+		require.NoError(t, err, string(report))
+		t.Logf("%s", report)
+	}
+}
