@@ -302,14 +302,17 @@ func (w *rewrite) fill(batch *pebble.Batch) (reopened []traceKey, damaged map[ui
 			err = errors.Join(err, batch.Delete(w.at.sequenceKey(kind, sequence), nil))
 		}
 	}
+	// All places are left before one is taken: a release may move to where another one of its trace was.
+	for _, r := range w.releases {
+		if marks[r.from.sequence][r.from.number] != markDeleted && (r.dropped || r.to != r.from) {
+			err = errors.Join(err, batch.Delete(w.at.idKey(r.header.Row.TraceID, r.from), nil))
+		}
+	}
 	damaged = make(map[uint64]bool)
 	open := make(map[pcommon.TraceID]bool)
 	for _, r := range w.releases {
 		id := r.header.Row.TraceID
 		m := marks[r.from.sequence][r.from.number]
-		if m != markDeleted && (r.dropped || r.to != r.from) {
-			err = errors.Join(err, batch.Delete(w.at.idKey(id, r.from), nil))
-		}
 		switch {
 		case r.dropped:
 			open[id] = open[id] || m == markJoined

@@ -160,6 +160,32 @@ func TestMerge(t *testing.T) {
 	require.Empty(t, result.Faults)
 }
 
+// TestMergeMovesOver: a release moves to the place that another one of its trace leaves, because a third moved before both.
+func TestMergeMovesOver(t *testing.T) {
+	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
+	mergeAll := func(want ...int) {
+		t.Helper()
+		require.NoError(t, store.writeSums())
+		at := store.partitions.all()[0].partition
+		store.rewriteMu.Lock()
+		err := store.rewriteBlocks(at, store.partitions.blocksOf(at), nil)
+		store.rewriteMu.Unlock()
+		require.NoError(t, err)
+		require.Len(t, blockSpans(store), 1)
+		for n, releases := range want {
+			counts, err := spanCounts(t, store, traceID(n))
+			require.NoError(t, err)
+			require.Len(t, counts, releases, "trace %d", n)
+		}
+	}
+	for i, n := range []int{0, 1, 1} {
+		require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(time.Duration(i)*time.Second), n, 1, i+1)))
+	}
+	mergeAll(1, 2)
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(time.Minute), 0, 1, 4)))
+	mergeAll(2, 2)
+}
+
 func (s *Store) refsOf(n int) ([]ref, error) {
 	return refs(s.db, s.partitions.of(tenantPrefix("")), traceID(n), 0)
 }
