@@ -209,11 +209,15 @@ func (p *proxy) serve(client net.Conn) {
 		}
 	})
 	buffer := make([]byte, 64<<10)
+	var tail []byte // of what was read before: a message may come in two pieces
 	for {
 		n, err := client.Read(buffer)
-		if bytes.Contains(buffer[:n], commit) && p.armed.CompareAndSwap(true, false) {
+		seen := append(tail, buffer[:n]...)
+		if bytes.Contains(seen, commit) && p.armed.CompareAndSwap(true, false) {
 			swallow.Store(true) // the driver waits for nothing else when it commits
+			seen = nil
 		}
+		tail = bytes.Clone(seen[max(0, len(seen)-len(commit)+1):])
 		if _, werr := server.Write(buffer[:n]); err != nil || werr != nil {
 			return
 		}
