@@ -47,6 +47,7 @@ func TestWhoMayWhat(t *testing.T) {
 					body = []byte(request.body)
 				}
 				target := strings.ReplaceAll(request.target, doomedID, exampleID)
+				target = strings.ReplaceAll(target, "checkout-team", "config:otlp") // the source that is there
 				answer, err := i.do(strings.ToUpper(method), i.url("QUERY", target), body, status, header)
 				require.NoError(t, err)
 				return answer
