@@ -43,7 +43,7 @@ install() { # language
     ;;
   java)
     if ! cmp -s "$here/java/pom.xml" "$cache/java/installed.xml"; then
-      mvn -q -B -f "$here/java/pom.xml" dependency:copy-dependencies -DoutputDirectory="$cache/java/lib" -Dmdep.stripVersion=true
+      mvn -q -B -f "$here/java/pom.xml" dependency:copy-dependencies -DoutputDirectory="$cache/java/lib" -Dmdep.stripVersion=true >&2
       mv "$cache/java/lib/opentelemetry-javaagent.jar" "$cache/java/agent.jar"
       cp "$here/java/pom.xml" "$cache/java/installed.xml"
     fi
