@@ -72,7 +72,7 @@ demo:
 # -race needs cgo; the product is built without. The end-to-end test starts bin/tracewright and bin/tracewright-agent.
 test: build build-agent
 	@mkdir -p $(dir $(TEST_REPORT))
-	CGO_ENABLED=1 $(TOOL) gotestsum --format pkgname --jsonfile $(TEST_REPORT) -- -race -timeout 15m ./...
+	CGO_ENABLED=1 $(TOOL) gotestsum --format pkgname --jsonfile $(TEST_REPORT) -- -race -timeout 30m ./...
 
 # A million traces of one span, in bounded memory; make test sends 10,000. One trace of a million spans; make test sends 50,000.
 # Thirty rounds of kill -9, a hundred of power loss.
