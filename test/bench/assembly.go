@@ -6,10 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 )
 
 // assemblyOptions are the flags of bench assembly.
@@ -73,30 +71,20 @@ func assembly(ctx context.Context, args []string) error {
 		return err
 	}
 	fmt.Printf("%d CPUs, GOGC=%q GOMEMLIMIT=%q, %d spans a run at %s, %d rounds, seed %d\n", runtime.NumCPU(), o.gogc, o.gomemlimit, o.spans, o.pace(), o.rounds, o.seed)
-	var measures []measure
-	for _, m := range []struct {
-		name string
-		make func(context.Context, *bench, *assemblyOptions) ([]measure, error)
-	}{{"cpu", measureCPU}, {"memory", measureMemory}, {"held", measureHeld}} {
-		if !contains(o.only, m.name) {
-			continue
-		}
-		made, err := m.make(ctx, b, &o)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil: // the figures of the others are still worth something
-			made = []measure{{name: m.name, absent: err.Error()}}
-		}
-		measures = append(measures, made...)
+	of := func(make func(context.Context, *bench, *assemblyOptions) ([]measure, error)) func(context.Context) ([]measure, error) {
+		return func(ctx context.Context) ([]measure, error) { return make(ctx, b, &o) }
+	}
+	var measures []measure // shown together, below the tables
+	passed, err := makeAll(ctx, o.only, []part{{"cpu", of(measureCPU)}, {"memory", of(measureMemory)}, {"held", of(measureHeld)}},
+		func(m measure) { measures = append(measures, m) })
+	if err != nil {
+		return err
 	}
 	fmt.Println()
-	missed := false
 	for _, m := range measures {
 		fmt.Println(m)
-		missed = missed || !m.pass()
 	}
-	if missed {
+	if !passed {
 		return errMissed
 	}
 	return nil
@@ -109,46 +97,15 @@ func (o *assemblyOptions) pace() string {
 	return fmt.Sprintf("%.0f traces/s", o.rate)
 }
 
-// contains says whether a list with commas has a word.
-func contains(list, word string) bool {
-	for one := range strings.SplitSeq(list, ",") {
-		if one == word {
-			return true
-		}
-	}
-	return false
-}
-
 func (o *assemblyOptions) prepare() (*bench, error) {
-	for _, folder := range []string{o.folder, o.profiles} {
-		if folder == "" {
-			continue
-		}
-		if err := os.MkdirAll(folder, 0o750); err != nil {
-			return nil, err
-		}
+	if err := prepare("make bench-assembly", []*string{&o.binary, &o.tracegen}, []*string{&o.folder, &o.profiles}); err != nil {
+		return nil, err
 	}
-	// Collectors get absolute paths: the YAML must not depend on where they run.
-	b := &bench{environment: []string{"GOGC=" + o.gogc, "GOMEMLIMIT=" + o.gomemlimit}} // empty: Go's defaults
-	for _, path := range []struct {
-		to   *string
-		from string
-	}{{&b.binary, o.binary}, {&b.folder, o.folder}, {&b.profiles, o.profiles}, {&b.traffic.tracegen, o.tracegen}} {
-		if path.from == "" {
-			continue
-		}
-		absolute, err := filepath.Abs(path.from)
-		if err != nil {
-			return nil, err
-		}
-		*path.to = absolute
-	}
-	for _, program := range []string{b.binary, b.traffic.tracegen} {
-		if _, err := os.Stat(program); err != nil {
-			return nil, fmt.Errorf("%w; make bench-assembly builds it", err)
-		}
+	b := &bench{
+		binary: o.binary, folder: o.folder, profiles: o.profiles,
+		environment: []string{"GOGC=" + o.gogc, "GOMEMLIMIT=" + o.gomemlimit}, // empty: Go's defaults
 	}
 	traces := o.spans / spansPerTrace
-	b.traffic = traffic{tracegen: b.traffic.tracegen, traces: traces, rate: o.rate, reuse: min(traces, poolTraces), seed: o.seed}
+	b.traffic = traffic{tracegen: o.tracegen, traces: traces, rate: o.rate, reuse: min(traces, poolTraces), seed: o.seed}
 	return b, nil
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 )
 
 // compareOptions are the flags of bench compare.
@@ -33,24 +31,7 @@ func (o *compareOptions) parse(args []string) error {
 	if o.base == "" || o.baseConfig == "" || o.rounds < 1 || o.spans < spansPerTrace || f.NArg() > 0 {
 		return errors.New("--base and --base-config are needed; --rounds and --spans must be positive, and nothing may stand behind the flags")
 	}
-	for _, path := range []*string{&o.base, &o.baseConfig, &o.binary, &o.config, &o.tracegen, &o.folder, &o.profiles} {
-		if *path == "" {
-			continue
-		}
-		absolute, err := filepath.Abs(*path)
-		if err != nil {
-			return err
-		}
-		*path = absolute
-	}
-	for _, folder := range []string{o.folder, o.profiles} {
-		if folder != "" {
-			if err := os.MkdirAll(folder, 0o750); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return prepare("make bench-compare", []*string{&o.base, &o.baseConfig, &o.binary, &o.config, &o.tracegen}, []*string{&o.folder, &o.profiles})
 }
 
 // compare runs two builds of the product in turns. It has no target: it says what a change costs.

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"time"
 )
@@ -70,19 +69,7 @@ func (o *storeOptions) parse(args []string) error {
 	if o.queries < 10 || o.rate < 0 || o.slowRate <= 0 || flags.NArg() > 0 {
 		return errors.New("--queries must be at least 10, --slow-rate positive, --rate not negative, and nothing may stand behind the flags")
 	}
-	for _, path := range []*string{&o.binary, &o.tracegen, &o.config, &o.folder} {
-		absolute, err := filepath.Abs(*path)
-		if err != nil {
-			return err
-		}
-		*path = absolute
-	}
-	for _, file := range []string{o.binary, o.tracegen, o.config} {
-		if _, err := os.Stat(file); err != nil {
-			return fmt.Errorf("%w; make bench-store builds what it needs", err)
-		}
-	}
-	return os.MkdirAll(o.folder, 0o750)
+	return prepare("make bench-store", []*string{&o.binary, &o.tracegen, &o.config}, []*string{&o.folder})
 }
 
 // storeBench is one run of bench store.
@@ -99,30 +86,12 @@ func store(ctx context.Context, args []string) error {
 		return err
 	}
 	fmt.Printf("%d CPUs, %s, seed %d\n", runtime.NumCPU(), b.only, b.seed)
-	var measures []measure
-	for _, part := range []struct {
-		name string
-		make func(context.Context) ([]measure, error)
-	}{{"write", b.write}, {"large", b.large}, {"growth", b.growth}, {"slow", b.slowly}} {
-		if !contains(b.only, part.name) {
-			continue
-		}
-		made, err := part.make(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil: // the figures of the others are still worth something
-			made = append(made, measure{name: part.name, absent: err.Error()})
-		}
-		for _, m := range made {
-			fmt.Println(m)
-		}
-		measures = append(measures, made...)
+	passed, err := makeAll(ctx, b.only, []part{{"write", b.write}, {"large", b.large}, {"growth", b.growth}, {"slow", b.slowly}}, func(m measure) { fmt.Println(m) })
+	if err != nil {
+		return err
 	}
-	for _, m := range measures {
-		if !m.pass() {
-			return errMissed
-		}
+	if !passed {
+		return errMissed
 	}
 	return nil
 }

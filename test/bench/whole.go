@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -53,29 +52,7 @@ func (o *wholeOptions) parse(args []string) error {
 	if o.rounds < 1 || o.spans < spansPerTrace || o.rate <= 0 || o.hold < 4*holdSample || flags.NArg() > 0 {
 		return fmt.Errorf("--rounds, --spans and --rate must be positive, --hold at least %s, and nothing may stand behind the flags", 4*holdSample)
 	}
-	for _, path := range []*string{&o.binary, &o.tracegen, &o.config, &o.folder, &o.profiles, &o.record} {
-		if *path == "" {
-			continue
-		}
-		absolute, err := filepath.Abs(*path)
-		if err != nil {
-			return err
-		}
-		*path = absolute
-	}
-	for _, file := range []string{o.binary, o.tracegen, o.config} {
-		if _, err := os.Stat(file); err != nil {
-			return fmt.Errorf("%w; make bench builds what it needs", err)
-		}
-	}
-	for _, folder := range []string{o.folder, o.profiles} {
-		if folder != "" {
-			if err := os.MkdirAll(folder, 0o750); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return prepare("make bench", []*string{&o.binary, &o.tracegen, &o.config, &o.record}, []*string{&o.folder, &o.profiles})
 }
 
 // wholeBench is one run of bench whole.
@@ -91,32 +68,16 @@ func whole(ctx context.Context, args []string) error {
 		return err
 	}
 	b.printf("%s, %d CPUs, %s, seed %d\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runtime.Version(), b.seed)
-	missed := false
-	for _, part := range []struct {
-		name string
-		make func(context.Context) ([]measure, error)
-	}{{"cost", b.cost}, {"tails", b.tails}, {"hold", b.holdRate}} {
-		if !contains(b.only, part.name) {
-			continue
-		}
-		made, err := part.make(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil: // the figures of the others are still worth something
-			made = append(made, measure{name: part.name, absent: err.Error()})
-		}
-		for _, m := range made {
-			b.printf("%s\n", m)
-			missed = missed || !m.pass()
-		}
+	passed, err := makeAll(ctx, b.only, []part{{"cost", b.cost}, {"tails", b.tails}, {"hold", b.holdRate}}, func(m measure) { b.printf("%s\n", m) })
+	if err != nil {
+		return err
 	}
 	if b.record != "" {
 		if err := record(b.record, b.report.String()); err != nil {
 			return err
 		}
 	}
-	if missed {
+	if !passed {
 		return errMissed
 	}
 	return nil

@@ -103,7 +103,7 @@ func (b *wholeBench) sample(ctx context.Context, c *collector, s *holdSamples) e
 	}
 	for i := range rows {
 		var trace holdRow
-		if err := c.ask(ctx, "/traces/"+rows[i].TraceID+"", nil, http.StatusOK, &trace); err != nil {
+		if err := c.ask(ctx, "/traces/"+rows[i].TraceID, nil, http.StatusOK, &trace); err != nil {
 			return err
 		}
 		s.read++
