@@ -22,6 +22,7 @@ var backendImports = []string{
 // Imports point one way: components → contracts and analysis → tracetree → conventions.
 var importRules = []importRule{
 	{"internal/conventions", nil, "names know nothing of what they name"},
+	{"internal/attributes", nil, "attributes are pdata's, whatever they mean"},
 	{"internal/tracetree", []string{"internal/conventions"}, "the model of a trace knows its names, nothing else"},
 	{
 		"internal/analysis/shoptest",
@@ -36,13 +37,14 @@ var importRules = []importRule{
 	},
 	{
 		"internal/tracestore/rollup",
-		[]string{"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore"},
+		[]string{"internal/attributes", "internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore"},
 		"rollups add up what annotations say and analyse nothing",
 	},
 	{
 		"internal/tracestore/block",
 		[]string{
-			"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore", "internal/tracestore/tracerow",
+			"internal/attributes", "internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore",
+			"internal/tracestore/tracerow",
 		},
 		"the format of spans on disk knows no database and analyses nothing",
 	},
