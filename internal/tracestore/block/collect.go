@@ -20,10 +20,10 @@ type collected struct {
 
 // group is the spans that stand together in one ScopeSpans.
 type group struct {
-	resource, scope *entity
-	newResource     bool
-	spans           int
-	size            int // of the spans' fields
+	*hanging
+	newResource bool
+	spans       int
+	size        int // of the spans' fields
 }
 
 type section struct{ from, to int32 }
@@ -41,6 +41,7 @@ type spanRecord struct {
 // letGo forgets the strings of pdata.
 func (c *collected) letGo() {
 	clear(c.spans[:c.filled])
+	clear(c.groups[:cap(c.groups)])
 	c.groups, c.spans, c.filled = c.groups[:0], reuse(c.spans), 0
 }
 
@@ -53,15 +54,11 @@ func (e *Encoder) collect(release *tracetree.Release) error {
 		span := &release.Spans[i]
 		newResource := i == 0 || span.Resource != release.Spans[i-1].Resource
 		if newResource || span.Scope != release.Spans[i-1].Scope {
-			resource, err := e.resource(span.Resource, span.SchemaURL)
+			known, err := e.hanging(span)
 			if err != nil {
 				return err
 			}
-			scope, err := e.scope(span.Scope, span.ScopeSchemaURL)
-			if err != nil {
-				return err
-			}
-			c.groups = append(c.groups, group{resource: resource, scope: scope, newResource: newResource})
+			c.groups = append(c.groups, group{hanging: known, newResource: newResource})
 		}
 		if span.TraceID() != release.TraceID {
 			return fmt.Errorf("span of trace %s in a release of trace %s", span.TraceID(), release.TraceID)

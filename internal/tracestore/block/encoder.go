@@ -39,6 +39,7 @@ type Encoder struct {
 	scopes        map[pcommon.InstrumentationScope]*entity
 	entities      map[entityID]*entity
 	pairs         map[pairID]uint32
+	hangings      []*hanging // by Place
 	largest       int // release
 	bytes         int // of all releases as OTLP
 
@@ -126,6 +127,8 @@ func (e *Encoder) Bytes() int { return e.bytes }
 func (e *Encoder) Release() {
 	clear(e.resources)
 	clear(e.scopes)
+	clear(e.hangings)
+	e.hangings = e.hangings[:0]
 	e.release.letGo()
 	clear(e.values[:cap(e.values)])
 	e.values, e.scratch = reuse(e.values), reuse(e.scratch)
@@ -192,7 +195,7 @@ func (e *Encoder) putGroups() {
 	sizes := e.out[streamGroupSizes]
 	for i := range groups {
 		g := &groups[i]
-		b = binary.AppendUvarint(b, uint64(e.pairNumber(g.resource, g.scope)))
+		b = binary.AppendUvarint(b, uint64(g.pair))
 		size := uint64(g.spans) << 1
 		if g.newResource {
 			size |= 1

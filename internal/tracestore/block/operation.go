@@ -60,7 +60,8 @@ type slot struct {
 	s      string // of text
 	number uint64
 	kind   kind
-	varies bool // the values stand in the column; it never ends
+	varies bool  // the values stand in the column; it never ends
+	around uint8 // what the attribute takes as a field of OTLP beside the bytes of its value, where that does not hang on them; else 0
 	text   *text
 	column *column
 }
@@ -255,7 +256,11 @@ func (d *details) hash() (hash uint64) {
 
 func (e *Encoder) slot(key string, k kind) slot {
 	c := e.column(key, k)
-	return slot{key: ownKey(c.key.s), kind: k, column: c}
+	s := slot{key: ownKey(c.key.s), kind: k, column: c}
+	if len(key) > 0 && len(key) <= smallBody {
+		s.around = smallSize + uint8(len(key))
+	}
+	return s
 }
 
 // ownKey is the key, of annotations on nearly every span as the constant with which trace_analysis writes it: strings at the same address are
@@ -293,12 +298,21 @@ func (s *slot) size() int {
 
 // sizeOf is that of the attribute as a field of OTLP with a value. States and messages are counted with their spans.
 func (s *slot) sizeOf(text string, number uint64) int {
+	if s.around > 0 {
+		switch {
+		case s.kind == kindString && len(text) <= smallBody:
+			return int(s.around) + 2 + len(text)
+		case s.kind == kindInt:
+			return int(s.around) + 1 + uvarintSize(number)
+		}
+	}
+	return s.anySize(text, number)
+}
+
+func (s *slot) anySize(text string, number uint64) int {
 	body := 0
 	switch s.kind {
 	case kindString:
-		if len(text) <= smallBody && len(s.key) <= smallBody && len(s.key) > 0 {
-			return smallSize + len(s.key) + len(text)
-		}
 		body = fieldSize(len(text))
 	case kindInt:
 		body = 1 + uvarintSize(number)
@@ -314,10 +328,11 @@ func (s *slot) sizeOf(text string, number uint64) int {
 	return fieldSize(keyValueSize(s.key, body))
 }
 
-// A key and a string of at most smallBody bytes have lengths of one byte all the way out: smallSize is the four fields' tags and lengths.
+// A key and a value of at most smallBody bytes have lengths of one byte all the way out: smallSize is the tags and lengths of the attribute,
+// the key and the value.
 const (
 	smallBody = 60
-	smallSize = 8
+	smallSize = 6
 )
 
 func (e *Encoder) column(key string, k kind) *column {
