@@ -32,7 +32,7 @@ var importRules = []importRule{
 	{"internal/analysis", []string{"internal/conventions", "internal/tracetree"}, "analysis is pure functions over the tree"},
 	{
 		"internal/tracestore/tracerow",
-		[]string{"internal/analysis", "internal/conventions", "internal/tracetree", "internal/tracestore"},
+		[]string{"internal/analysis", "internal/attributes", "internal/conventions", "internal/tracetree", "internal/tracestore"},
 		"rows are made of annotations, or by analysis where a late fragment changes them",
 	},
 	{

@@ -142,6 +142,9 @@ func (e *Encoder) Reset() {
 	for _, w := range []*bitWriter{&e.gapBits, &e.tailBits, &e.baseBits, &e.eventBits} {
 		w.reset()
 	}
+	for _, c := range e.used {
+		c.last = "" // it may be part of all that was received with it
+	}
 	clear(e.headers) // they may have been given away
 	e.headers, e.spanOps, e.subOps, e.used = e.headers[:0], reuse(e.spanOps), reuse(e.subOps), e.used[:0]
 	e.frame, e.frames, e.definition = reuse(e.frame), reuse(e.frames), reuse(e.definition)
