@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/storetest"
 )
 
@@ -58,3 +59,11 @@ func TestTraces(t *testing.T) { storetest.RunTraces(t, openBackend(2), losses...
 func TestCatalogue(t *testing.T) { storetest.RunCatalogue(t, openBackend(0), losses...) }
 
 func TestAggregates(t *testing.T) { storetest.RunAggregates(t, openBackend(0), losses...) }
+
+func TestSources(t *testing.T) {
+	storetest.RunSources(t, func(t *testing.T) (tracestore.SourceKeeper, func() tracestore.SourceKeeper) {
+		options := testOptions(t)
+		open := func() tracestore.SourceKeeper { return openStore(t, options) }
+		return open(), open
+	})
+}
