@@ -45,7 +45,7 @@ func (b backend) WriteCall(ctx context.Context, td ptrace.Traces) error {
 func openBackend(upTo int) storetest.Open {
 	return func(t *testing.T, settings storetest.Settings) storetest.Store {
 		options := testOptions(t)
-		options.upTo = upTo
+		options.upTo, options.tailInterval = upTo, 50*time.Millisecond
 		store := openStore(t, options)
 		// The suite's clock stands, and the server's does not: its tables keep everything.
 		store.options.Retention = settings.Retention
