@@ -302,6 +302,7 @@ func testSourcesOfGateways(t *testing.T, tracegen string, kafka *testservers.Kaf
 		s.requireSpans(other)
 	}
 
+	other.requireEvents(t, one, nil) // who follows is told whatever gateway stores it
 	other.source("DELETE", "/shop", "", 204)
 	one.await("removal", func() error {
 		_, err := one.get(one.url("QUERY", "/traces/sources/shop"), 404)
