@@ -51,7 +51,7 @@ func (s *slab[T]) take(n, spare int) []T {
 	if len(s.free) < n+spare && !s.grow(n+spare) {
 		return make([]T, n, n+spare)
 	}
-	cut := s.free[:n : n+spare]
+	cut := s.free[: n : n+spare]
 	s.free = s.free[n+spare:]
 	return cut
 }
