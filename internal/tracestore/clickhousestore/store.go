@@ -19,15 +19,16 @@ import (
 type Store struct {
 	rollup.Reader // answers aggregates; it is rollups
 
-	options Options
-	schema  Schema
-	db      driver.Conn
+	options  Options
+	schema   Schema
+	db       driver.Conn
+	followed followed
 
 	ready chan struct{} // closed when the schema has been there once
 
 	ctx    context.Context // ends when the store closes
 	cancel context.CancelFunc
-	keeper sync.WaitGroup // the goroutine that looks after the schema and the connection
+	keeper sync.WaitGroup // the goroutines that look after the schema and the connection, and that tell tails
 }
 
 var _ tracestore.Backend = (*Store)(nil)
@@ -42,7 +43,8 @@ func Open(options Options) (*Store, error) {
 			Database: options.Database, Variant: options.Variant, Cluster: options.Cluster, Retention: options.Retention,
 			upTo: options.upTo,
 		},
-		ready: make(chan struct{}),
+		ready:    make(chan struct{}),
+		followed: followed{turn: make(chan struct{}, 1)},
 	}
 	if err := s.schema.Check(); err != nil {
 		return nil, err
@@ -60,9 +62,10 @@ func Open(options Options) (*Store, error) {
 	return s, nil
 }
 
-// Close ends queries that run and closes the connections.
+// Close ends queries that run, and tails, and closes the connections.
 func (s *Store) Close() error {
 	s.cancel()
+	s.endTails()
 	s.keeper.Wait()
 	return s.db.Close()
 }
