@@ -222,7 +222,7 @@ func comparedSuggestions(t *testing.T, answers *[2]answer) string {
 		most = max(most, spans)
 	}
 	for name, spans := range lists[0] {
-		if about := lists[1][name]; spans >= rare*most && math.Abs(about-spans) > spans/2 {
+		if about := lists[1][name]; spans >= rare*most && (about < spans/4 || about > 4*spans) {
 			return fmt.Sprintf("%s: %g and %g spans", name, spans, about)
 		}
 	}

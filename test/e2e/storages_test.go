@@ -17,7 +17,7 @@ import (
 	"github.com/tracewright/tracewright/internal/testservers"
 )
 
-// pricesAndLinks are configured and links, so that answers have them too.
+// pricesAndLinks are configured for both, so that answers have them too.
 const pricesAndLinks = `
     prices: {currency: EUR, busy_second: {inventory: 0.02, payment: 0.05}}
     links:
@@ -80,10 +80,10 @@ func startStorages(t *testing.T) *storages {
 	s.start("--config", "yaml:"+bothStorages)
 
 	s.from = time.Now().Add(-time.Minute).Truncate(time.Minute)
-	s.calm = s.play("--total", "300", "--seed", "1", "--journeys")
+	s.calm = s.play("--total", "200", "--seed", "1", "--journeys")
 	s.change = time.Now().Add(time.Minute).Truncate(time.Minute)
 	pause(t, time.Until(s.change.Add(2*time.Second))) // sums are kept by the minute, and traces begin a second before they are sent
-	s.faulty = s.play("--total", "300", "--seed", "2", "--journeys", "--fault", "inventory:errors=30%", "--fault", "payment:latency=x5")
+	s.faulty = s.play("--total", "200", "--seed", "2", "--journeys", "--fault", "inventory:errors=30%")
 	s.to = time.Now().Add(time.Minute).Truncate(time.Minute)
 	return s
 }
@@ -178,10 +178,14 @@ func (s *storages) examine(t *testing.T) {
 		})
 	}
 	for _, storage := range []string{embedded, production} {
-		t.Run("truth "+storage, func(t *testing.T) {
+		t.Run(storage, func(t *testing.T) {
 			s.requireSearchedTruth(t, storage, tenant)
 			s.requireEntries(t, storage, tenant)
 			s.requireFaults(t, storage, tenant)
+			s.requirePages(t, storage, tenant)
+			s.requireApart(t, storage)
 		})
 	}
+	t.Run("follow", s.requireFollowed)
+	t.Run("delete", s.requireDeleted)
 }

@@ -149,7 +149,7 @@ func (s *storages) requireEntries(t *testing.T, storage, tenant string) {
 	require.Equal(t, want, got, storage)
 }
 
-// requireFaults wants both faults to be found, and the failures of inventory to be known as new, with traces that have them.
+// requireFaults wants inventory to be blamed, and its failures to be known as new, with traces that have them.
 func (s *storages) requireFaults(t *testing.T, storage, tenant string) {
 	var insights struct {
 		Insights []struct {
@@ -158,13 +158,11 @@ func (s *storages) requireFaults(t *testing.T, storage, tenant string) {
 		}
 	}
 	s.read(t, storage, tenant, question{target: "/traces/insights?kind=suspect&sample_time=10s&" + s.afterChange().Encode()}, &insights)
-	suspects := map[string]bool{}
-	for _, i := range insights.Insights {
-		require.Equal(t, "incident", i.Urgency)
-		require.NotEmpty(t, i.TraceIDs)
-		suspects[i.Service] = true
-	}
-	require.Equal(t, map[string]bool{"inventory": true, "payment": true}, suspects, storage)
+	require.NotEmpty(t, insights.Insights, storage)
+	first := insights.Insights[0]
+	require.Equal(t, "incident", first.Urgency)
+	require.Equal(t, "inventory", first.Service, storage)
+	require.NotEmpty(t, first.TraceIDs)
 
 	var errors struct {
 		Patterns []struct {
