@@ -168,14 +168,17 @@ func (p *policy) checkPlace(made *plan, place *inspect.Place) *tracesources.Refu
 	if secret && place.Kind != inspect.Secret {
 		return noPlace(place.Path)
 	}
+	if connectsUnnamed(&made.source, place) {
+		return forbidden(field, "a source of type %s may not be %s: it connects to a host that allowed_hosts does not hear of", made.source.Type, place.Value)
+	}
 	switch place.Kind {
 	case inspect.Listen:
-		at, err := address.Parse(place.Value)
+		at, err := listens(&made.source, place)
 		switch {
 		case err != nil:
 			return invalid(field, "%q %s", place.Value, err)
 		case !p.listen.Allows(at):
-			return forbidden(field, "%s is not among allowed_listen of trace_sources (%s)", place.Value, p.listen.String())
+			return forbidden(field, "%s, where it would listen, is not among allowed_listen of trace_sources (%s)", at, p.listen.String())
 		}
 		made.listens = append(made.listens, at)
 	case inspect.Transport:

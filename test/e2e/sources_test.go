@@ -128,7 +128,7 @@ func TestSources(t *testing.T) {
 	senders := []*sender{
 		startSender(t, tracegen, "otlp", ports["OTLP"], seconds),
 		startSender(t, tracegen, "zipkin", startZipkinRelay(t, ports["ZIPKIN"]), seconds),
-		startSender(t, tracegen, "kafka", startKafkaRelay(t, kafka.Broker, ports["RELAY"]), seconds),
+		startSender(t, tracegen, "kafka", startKafkaRelay(t, kafka.Broker, "spans", ports["RELAY"]), seconds),
 	}
 	seen := func(id string) *sourceAnswer { return i.source("GET", "/"+id, "", 200) }
 	for _, id := range []string{"shop", "browsers", "topic"} {
@@ -293,18 +293,18 @@ func startZipkinRelay(t *testing.T, zipkin int) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// startKafkaRelay starts a collector that acknowledges what comes over OTLP when Kafka has it. It returns the port.
-func startKafkaRelay(t *testing.T, broker string, port int) int {
+// startKafkaRelay starts a collector that acknowledges what comes over OTLP when the topic has it. It returns the port.
+func startKafkaRelay(t *testing.T, broker, topic string, port int) int {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "relay.yaml")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
 receivers: {otlp: {protocols: {grpc: {endpoint: "localhost:%d"}}}}
 exporters:
-  kafka: {brokers: [%q], traces: {topic: spans}, producer: {required_acks: all}, sending_queue: {enabled: false}}
+  kafka: {brokers: [%q], traces: {topic: %s}, producer: {required_acks: all}, sending_queue: {enabled: false}}
 service:
   pipelines: {traces: {receivers: [otlp], exporters: [kafka]}}
   telemetry: {metrics: {level: none}}
-`, port, broker), 0o600))
+`, port, broker, topic), 0o600))
 	var logs syncBuffer
 	cmd := exec.CommandContext(context.Background(), binary(t, "tracewright"), "--config", config)
 	cmd.Stdout, cmd.Stderr = &logs, &logs
