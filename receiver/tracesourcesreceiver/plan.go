@@ -58,6 +58,10 @@ type plan struct {
 // overflow the stack where they are decoded.
 const maxRequestBody = 8 << 20
 
+// compressions are those of requests over HTTP to a source that names none: the collector's but for zstd, of which some bytes can ask for
+// 512 MiB.
+var compressions = []string{"", "gzip", "zlib", "deflate", "snappy", "x-snappy-framed", "lz4"}
+
 func invalid(field, format string, args ...any) *tracesources.Refusal {
 	return &tracesources.Refusal{Kind: tracesources.Invalid, Field: field, Detail: fmt.Sprintf(format, args...)}
 }
@@ -153,6 +157,9 @@ func (p *policy) check(made *plan) (refusal *tracesources.Refusal) {
 	for _, server := range inspect.HTTPServers(made.config) {
 		if server.MaxRequestBodySize <= 0 {
 			server.MaxRequestBodySize = maxRequestBody
+		}
+		if server.CompressionAlgorithms == nil {
+			server.CompressionAlgorithms = slices.Clone(compressions)
 		}
 	}
 	return nil

@@ -175,7 +175,8 @@ func TestTooMany(t *testing.T) {
 	put(t, r, otlp("b", "localhost:0"), 1)
 }
 
-// A request that is larger than receivers decode safely is refused unless a source asks for it.
+// A request that is larger than receivers decode safely is refused unless a source asks for it, and one that is packed in a way that a few bytes
+// can make large.
 func TestBodiesAreBounded(t *testing.T) {
 	p, err := newPolicy(createDefaultConfig().(*Config), newTestHost(newStore()))
 	require.NoError(t, err)
@@ -185,6 +186,9 @@ func TestBodiesAreBounded(t *testing.T) {
 		}}
 		made, err := p.plan(&source)
 		require.NoError(t, err)
-		require.Equal(t, want, made.config.(*otlpreceiver.Config).Protocols.HTTP.Get().ServerConfig.MaxRequestBodySize)
+		server := made.config.(*otlpreceiver.Config).Protocols.HTTP.Get().ServerConfig
+		require.Equal(t, want, server.MaxRequestBodySize)
+		require.Contains(t, server.CompressionAlgorithms, "gzip")
+		require.NotContains(t, server.CompressionAlgorithms, "zstd")
 	}
 }
