@@ -93,6 +93,9 @@ func (p *policy) plan(source *tracesources.Source) (made *plan, err error) {
 	if err := confmap.NewFromStringMap(secrets.configuration).Unmarshal(made.config); err != nil {
 		return nil, invalid("configuration", "%s", secrets.redact(readable(err)))
 	}
+	if unknown := inspect.UnknownKeys(made.config, secrets.configuration); len(unknown) > 0 {
+		return nil, invalid("configuration."+unknown[0], "receiver %s has no such key", source.Type)
+	}
 	if refusal := p.check(made); refusal != nil {
 		return nil, refusal
 	}

@@ -92,8 +92,8 @@ func parse(value json.RawMessage) (ptrace.Traces, error) {
 		return parseZipkin(value)
 	}
 	var members struct {
-		ResourceSpans json.RawMessage `json:"resourceSpans"`
-		Data          []jaegerjson.Trace   `json:"data"`
+		ResourceSpans json.RawMessage    `json:"resourceSpans"`
+		Data          []jaegerjson.Trace `json:"data"`
 	}
 	// Of a file that is none of these the members have other types: what is said then names all formats.
 	if err := json.Unmarshal(value, &members); err != nil {

@@ -78,3 +78,36 @@ func TestWalkEnds(t *testing.T) {
 	}{loop}, func(*Place) { n++ })
 	require.Positive(t, n)
 }
+
+func TestUnknownKeys(t *testing.T) {
+	type object = map[string]any
+	type squashed struct {
+		confighttp.ServerConfig `mapstructure:",squash"`
+		Path                    string `mapstructure:"path"`
+	}
+	type open struct {
+		confighttp.ServerConfig `mapstructure:",squash"`
+		Rest                    map[string]any `mapstructure:",remain"`
+	}
+	type all struct {
+		One  configoptional.Optional[squashed] `mapstructure:"one"`
+		List []*squashed                       `mapstructure:"list"`
+		Map  map[string]squashed               `mapstructure:"map"`
+		Open open                              `mapstructure:"open"`
+		Any  any                               `mapstructure:"any"`
+		GRPC configgrpc.ServerConfig           `mapstructure:"grpc"`
+	}
+	good := object{
+		"endpoint": "localhost:1", "path": "/", "tls": object{"cert_file": "a"}, "cors": object{"allowed_origins": []any{"b"}}, "max_request_body_size": 1,
+		"keepalive": object{"idle_timeout": "1s"}, "middlewares": []any{object{"id": "c"}}, "compression_algorithms": []any{""}, "read_timeout": "1s",
+	}
+	bad := object{"endpont": "localhost:1", "path": "/"}
+	require.Empty(t, UnknownKeys(&all{}, object{
+		"one": good, "list": []any{good}, "map": object{"a": good}, "open": bad, "any": bad, "grpc": object{"is told by the decoder": 1}, "this too": 1,
+	}))
+	require.Equal(t, []string{"list[1].endpont", "map.a.endpont", "one.endpont"}, UnknownKeys(&all{}, object{
+		"one": bad, "list": []any{good, bad}, "map": object{"a": bad},
+	}))
+	require.Equal(t, []string{"endpont"}, UnknownKeys(&squashed{}, bad))
+	require.Empty(t, UnknownKeys(&all{}, object{"one": "no section", "list": 5, "map": nil}))
+}
