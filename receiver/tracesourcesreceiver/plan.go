@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/receiver"
 
@@ -102,6 +103,7 @@ func (p *policy) plan(source *tracesources.Source) (made *plan, err error) {
 	if err := confmap.Validate(made.config); err != nil {
 		return nil, invalid("configuration", "%s", secrets.redact(readable(err)))
 	}
+	recoverIn(made.config)
 	return made, nil
 }
 
@@ -157,7 +159,7 @@ func (p *policy) check(made *plan) (refusal *tracesources.Refusal) {
 	for path := range given {
 		return noPlace(path)
 	}
-	for _, server := range inspect.HTTPServers(made.config) {
+	for _, server := range inspect.Sections[confighttp.ServerConfig](made.config) {
 		if server.MaxRequestBodySize <= 0 {
 			server.MaxRequestBodySize = maxRequestBody
 		}

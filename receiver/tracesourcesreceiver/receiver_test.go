@@ -361,6 +361,19 @@ func TestReceiversThatPanicOrFail(t *testing.T) {
 	require.Empty(t, list)
 }
 
+// A request on which a receiver panics is answered, over gRPC too.
+func TestRequestThatPanics(t *testing.T) {
+	next, err := consumer.NewTraces(func(context.Context, ptrace.Traces) error { panic("odd") })
+	require.NoError(t, err)
+	r := start(t, newTestHost(newStore()), next, nil)
+	at := freePort(t)
+	put(t, r, otlp("shop", at), 0)
+	for range 2 {
+		require.Equal(t, codes.Internal, status.Code(send(t, at, spans("cart", 1))))
+	}
+	require.Contains(t, here(t, r).Warning.Text, "a receiver panicked on a request")
+}
+
 // Receivers should not keep the context of their start. One that does, and hands its spans on with it, works all the same.
 func TestContextOfTheStart(t *testing.T) {
 	fake := &reporting{}

@@ -54,6 +54,7 @@ func (r *sourcesReceiver) start(made *plan, version int64, t *tally) (*running, 
 	set.ID = component.NewIDWithName(made.factory.Type(), made.source.Name)
 	set.Logger = r.set.Logger.With(zap.String("source", made.source.Name)).
 		WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return zapcore.NewTee(core, s.warnings) }))
+	s.host.recovering = &recovering{logger: set.Logger}
 	ctx, end := context.WithCancel(context.Background())
 	s.end = end
 	timeout := time.AfterFunc(startTimeout, end)

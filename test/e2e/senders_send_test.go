@@ -44,7 +44,7 @@ func senderCases() []senderCase {
 		{"zipkin", "v2 protobuf", `{"endpoint": "localhost:A"}`, false, sendZipkinProtobuf, zipkinProtobufSpans, true},
 		{"zipkin", "v1 JSON", `{"endpoint": "localhost:A"}`, false, sendZipkinV1, zipkinV1Spans, true},
 		{"kafka", "OTLP protobuf", kafka, false, sendKafka, storySpans, true},
-		{"otlpjsonfile", "OTLP JSON", `{"include": ["spans.json"], "start_at": "beginning"}`, false, sendFile, storySpans, true},
+		{"otlpjsonfile", "OTLP JSON", `{"include": ["spans.json"], "start_at": "beginning"}`, false, sendFile, fileSpans, true},
 		{"datadog", "v0.4", `{"endpoint": "localhost:A"}`, false, sendDatadog("v0.4"), datadogSpans, false},
 		{"datadog", "v0.5", `{"endpoint": "localhost:A"}`, false, sendDatadog("v0.5"), datadogSpans, false},
 		{"skywalking", "gRPC", `{"protocols": {"grpc": {"endpoint": "localhost:A"}}}`, true, sendSkyWalking, skywalkingSpans, false},
@@ -55,6 +55,9 @@ func senderCases() []senderCase {
 
 // What becomes of the story, or of what a library tells in its place.
 var (
+	fileSpans = []wantSpan{
+		storySpans[0], storySpans[1], {"shop", "POST", "client", "error", map[string]any{"server.address": "bank.example", "log.file.name": "spans.json"}},
+	}
 	// Jaeger's translator gives the status its old name.
 	jaegerSpans = []wantSpan{
 		{"shop", "POST /checkout", "server", "error", map[string]any{"http.request.method": "POST", "http.status_code": 502, "service.version": "1.4.2"}},

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -244,15 +245,72 @@ func TestSendersAreAll(t *testing.T) {
 	require.NotEmpty(t, built)
 	require.Equal(t, sorted(built), sorted(receivers), "builder-config.yaml and what is sent through")
 
-	page, err := os.ReadFile(filepath.Join(root, "docs", "sources.md"))
-	require.NoError(t, err)
+	_, kinds, _ := strings.Cut(sourcesPage(t), "\n## Kinds\n")
+	kinds, _, _ = strings.Cut(kinds, "\n## ")
 	documented := make(map[string]bool)
-	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]+) \\|").FindAllStringSubmatch(string(page), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]+) \\|").FindAllStringSubmatch(kinds, -1) {
 		for protocol := range strings.SplitSeq(row[2], ", ") {
 			documented[row[1]+"/"+strings.TrimSpace(strings.Trim(protocol, "` "))] = true
 		}
 	}
 	require.Equal(t, sorted(sent), sorted(documented), "the table in docs/sources.md and what is sent through")
+}
+
+func sourcesPage(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(root, "docs", "sources.md"))
+	require.NoError(t, err)
+	return string(page)
+}
+
+// Every source that docs/sources.md shows, as JSON and as YAML, is a configuration that the binary takes.
+func TestSourcesPage(t *testing.T) {
+	page := sourcesPage(t)
+	var args []string
+	shown := make(map[string]map[string]bool) // types by language
+	for n, block := range regexp.MustCompile("(?s)```(json|yaml)\n(.*?)```").FindAllStringSubmatch(page, -1) {
+		language, text := block[1], block[2]
+		if shown[language] == nil {
+			shown[language] = make(map[string]bool)
+		}
+		if language == "json" {
+			var source struct {
+				Name          string         `yaml:"name"`
+				Type          string         `yaml:"type"`
+				Configuration map[string]any `yaml:"configuration"`
+			}
+			text = regexp.MustCompile(`\{"secret": ("[^"]+")\}`).ReplaceAllString(text, "$1")
+			require.NoError(t, yaml.Unmarshal([]byte(text), &source), text) // JSON is YAML
+			shown[language][source.Type] = true
+			content, err := yaml.Marshal(map[string]any{"receivers": map[string]any{source.Type + "/" + source.Name + "_json": source.Configuration}})
+			require.NoError(t, err)
+			text = string(content)
+		} else {
+			var config struct {
+				Receivers map[string]any `yaml:"receivers"`
+			}
+			require.NoError(t, yaml.Unmarshal([]byte(text), &config), text)
+			for id := range config.Receivers {
+				name, _, _ := strings.Cut(id, "/")
+				shown[language][name] = true
+			}
+		}
+		file := filepath.Join(t.TempDir(), fmt.Sprintf("%d.yaml", n))
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		args = append(args, "--config", file)
+	}
+	delete(shown["yaml"], "trace_sources")
+	receivers := make(map[string]bool)
+	for _, c := range senderCases() {
+		receivers[c.receiver] = true
+	}
+	require.Equal(t, sorted(receivers), sorted(shown["json"]))
+	require.Equal(t, sorted(receivers), sorted(shown["yaml"]))
+	command := append([]string{"validate", "--config", filepath.Join(root, "config", "tracewright.yaml")}, args...)
+	cmd := exec.CommandContext(t.Context(), binary(t, "tracewright"), command...)
+	cmd.Env = append(os.Environ(), "KAFKA_PASSWORD=secret")
+	output, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(output))
 }
 
 func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }

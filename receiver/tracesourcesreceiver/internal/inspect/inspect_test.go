@@ -65,7 +65,7 @@ func TestWalk(t *testing.T) {
 		"more.list[0].ca_file": File, "more.list[0].host": Dial,
 	}, kinds)
 	require.Equal(t, "changed", c.HTTP.Get().TLS.Get().CertFile)
-	require.Equal(t, []*confighttp.ServerConfig{c.HTTP.Get()}, HTTPServers(c))
+	require.Equal(t, []*confighttp.ServerConfig{c.HTTP.Get()}, Sections[confighttp.ServerConfig](c))
 }
 
 // A value that holds itself ends the walk all the same.
