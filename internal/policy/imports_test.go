@@ -194,9 +194,11 @@ var drivers = map[string]string{
 	"github.com/ClickHouse":            "internal/tracestore/clickhousestore",
 }
 
-// driverParts are parts of a driver that are useful on their own, with the further packages that may import them.
+// driverParts are parts of a driver that are useful on their own, with the further packages that may import them, and what a measure fills
+// a server with.
 var driverParts = map[string]string{
-	"github.com/cockroachdb/pebble/v2/vfs": "internal/journal", // a file system that tests can crash; no database
+	"github.com/neo4j/neo4j-go-driver/v5/neo4j": "test/bench",
+	"github.com/cockroachdb/pebble/v2/vfs":      "internal/journal", // a file system that tests can crash; no database
 }
 
 // allowedOutside lists what the pure packages may import from outside, besides the standard library.
