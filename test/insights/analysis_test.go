@@ -84,6 +84,23 @@ func TestErrors(t *testing.T) {
 	require.Equal(t, began, points)
 	require.Equal(t, befallen, entries)
 
+	// The same failures by what they did: nobody who needs inventory does without.
+	var did struct {
+		Suffering []struct {
+			Entry       struct{ Operation string }
+			Failures    int64
+			FailedShare float64 `json:"failed_share"`
+			TracesRead  int64   `json:"traces_read"`
+		}
+	}
+	playtest.Ask(t, store, nil, "/traces/dependencies", query, &did)
+	require.Len(t, did.Suffering, len(befallen))
+	for _, s := range did.Suffering {
+		require.Equal(t, befallen[s.Entry.Operation], s.Failures, s.Entry.Operation)
+		require.InDelta(t, 1, s.FailedShare, 0, s.Entry.Operation)
+		require.Positive(t, s.TracesRead)
+	}
+
 	query.Set("start", playtest.Midnight.Add(3*time.Minute).Format(time.RFC3339))
 	query.Set("end", playtest.Midnight.Add(5*time.Minute).Format(time.RFC3339))
 	answer.Patterns = nil

@@ -30,7 +30,10 @@ type insight struct {
 	SavingFailures                                                     int64    `json:"saving_failures"`
 	TraceIDs                                                           []string `json:"trace_ids"`
 	Others                                                             []string
+	Attribute                                                          attribute
 }
+
+type attribute struct{ Key, Value string }
 
 type insightsAnswer struct{ Insights []insight }
 

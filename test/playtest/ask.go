@@ -24,7 +24,7 @@ import (
 // Stored is a store with these calls.
 func Stored(t *testing.T, parts ...[]ptrace.Traces) tracestore.Backend {
 	t.Helper()
-	store := memstore.New(24*time.Hour, func() time.Time { return Midnight.Add(time.Hour) })
+	store := memstore.New(24*time.Hour, func() time.Time { return Midnight.Add(2 * time.Hour) })
 	for _, part := range parts {
 		for _, td := range part {
 			require.NoError(t, store.WriteCall(t.Context(), td))
