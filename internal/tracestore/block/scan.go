@@ -333,17 +333,25 @@ func (s *scan) resourceAttributes(entity int32) pcommon.Map {
 	if attrs, ok := s.resources[entity]; ok {
 		return attrs
 	}
-	otlp := s.t.entities[entity].otlp
-	resource := append(appendTagged(nil, tagResource, len(otlp)), otlp...)
-	td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(append(appendTagged(nil, tagRepeated, len(resource)), resource...))
+	attrs, err := s.t.resourceAttributes(entity)
 	if err != nil {
-		s.err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+		s.err = err
 		return pcommon.NewMap()
 	}
-	attrs := td.ResourceSpans().At(0).Resource().Attributes()
 	if s.resources == nil {
 		s.resources = make(map[int32]pcommon.Map)
 	}
 	s.resources[entity] = attrs
 	return attrs
+}
+
+// resourceAttributes are those of an entity that is a resource. The error is ErrCorrupt.
+func (t *tables) resourceAttributes(entity int32) (pcommon.Map, error) {
+	otlp := t.entities[entity].otlp
+	resource := append(appendTagged(nil, tagResource, len(otlp)), otlp...)
+	td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(append(appendTagged(nil, tagRepeated, len(resource)), resource...))
+	if err != nil {
+		return pcommon.Map{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return td.ResourceSpans().At(0).Resource().Attributes(), nil
 }

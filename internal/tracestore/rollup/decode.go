@@ -25,6 +25,8 @@ func every(*key) bool { return true }
 type value struct {
 	strings  [][]byte // by number - 1
 	sections []byte
+	// bare says that durations are passed over.
+	bare bool
 }
 
 // open reads a value and checks all of it, so that what is wrong somewhere has no effect anywhere. The encoded bytes must stay
@@ -55,7 +57,7 @@ func (v *value) visit(tables Tables, choose chooser, f visitor, beyond func(t Ta
 		case t == others:
 			body.others(beyond)
 		case tables.has(t):
-			body.section(t, uint32(len(v.strings)), choose, f)
+			body.section(v, t, choose, f)
 		default:
 			continue
 		}
@@ -71,15 +73,19 @@ type decoder struct{ *codec.Reader }
 
 func newDecoder(buf []byte) decoder { return decoder{codec.NewReader(buf)} }
 
-func (d *decoder) section(t Table, strings uint32, choose chooser, f visitor) {
+func (d *decoder) section(v *value, t Table, choose chooser, f visitor) {
 	var k key
 	var r row
+	durations := &r.durations
+	if v.bare {
+		durations = nil
+	}
 	give := func(k *key) {
 		if f == nil || !choose(k) {
 			d.pass(t)
 			return
 		}
-		if d.row(t, &r); !d.Failed() {
+		if d.row(t, &r, durations); !d.Failed() {
 			f(t, k, &r)
 		}
 	}
@@ -88,7 +94,7 @@ func (d *decoder) section(t Table, strings uint32, choose chooser, f visitor) {
 	}
 	for n := d.Uvarint(); n > 0 && !d.Failed(); n-- {
 		for i := range k[:shapes[t].columns] {
-			k[i] = d.below(strings + 1)
+			k[i] = d.below(uint32(len(v.strings)) + 1)
 		}
 		give(&k)
 	}
@@ -102,13 +108,13 @@ func (d *decoder) others(beyond func(t Table, count uint64)) {
 	}
 }
 
-// row reads into r, whose memory it uses again.
-func (d *decoder) row(t Table, r *row) {
+// row reads into r, whose memory it uses again, and its durations into durations, if that is not nil.
+func (d *decoder) row(t Table, r *row, durations *sketch) {
 	for i := range r.numbers[:shapes[t].numbers] {
 		r.numbers[i] = d.Uvarint()
 	}
 	if shapes[t].durations {
-		d.durations(&r.durations)
+		d.durations(durations)
 	}
 	if shapes[t].occurrences {
 		d.occurrences(r.happened())
