@@ -34,6 +34,22 @@ func (s *byteStream) uvarint() uint64 {
 	return v
 }
 
+// readUvarint is the number at the front of buf, and what follows it. Most are small.
+func readUvarint(buf []byte) (v uint64, rest []byte, ok bool) {
+	if len(buf) > 0 && buf[0] < 0x80 {
+		return uint64(buf[0]), buf[1:], true
+	}
+	return longUvarint(buf)
+}
+
+func longUvarint(buf []byte) (v uint64, rest []byte, ok bool) {
+	v, n := binary.Uvarint(buf)
+	if n <= 0 {
+		return 0, nil, false
+	}
+	return v, buf[n:], true
+}
+
 // bytes reads n bytes, which are a part of the stream.
 func (s *byteStream) bytes(n uint64) []byte {
 	if n > uint64(len(s.buf)) {

@@ -20,6 +20,7 @@ func (b *Body) AttributeKeys(wanted func(release int) bool, f Attribute) error {
 	if err != nil {
 		return err
 	}
+	defer c.close()
 	if err := c.count(wanted); err != nil {
 		return err
 	}
@@ -36,6 +37,7 @@ func (b *Body) AttributeValues(key string, wanted func(release int) bool, f Attr
 	if err != nil {
 		return err
 	}
+	defer c.close()
 	if err := c.count(wanted); err != nil {
 		return err
 	}
@@ -97,9 +99,9 @@ func newCatalogue(b *Body, key string) (*catalogue, error) {
 		spans: make([]int, len(t.operations)), resources: make([]int, len(t.entities)),
 		columns: make([]*columnCount, len(t.columns)), read: make([][]*columnCount, len(t.operations)),
 	}
-	err = b.byteStreams(map[int]*byteStream{
-		streamGroups: &c.cursor.groups, streamGroupSizes: &c.cursor.groupSizes, streamSpanOps: &c.cursor.spanOps,
-		streamSubOps: &c.cursor.subOps, streamCounts: &c.cursor.counts, streamSpanIDs: &c.cursor.spanIDs,
+	err = b.byteStreams([]streamOf{
+		{streamGroups, &c.cursor.groups}, {streamGroupSizes, &c.cursor.groupSizes}, {streamSpanOps, &c.cursor.spanOps},
+		{streamSubOps, &c.cursor.subOps}, {streamCounts, &c.cursor.counts}, {streamSpanIDs, &c.cursor.spanIDs},
 	})
 	if err != nil {
 		return nil, err
@@ -123,6 +125,15 @@ func newCatalogue(b *Body, key string) (*catalogue, error) {
 		}
 	}
 	return c, nil
+}
+
+// close keeps the room for another body.
+func (c *catalogue) close() {
+	for _, column := range c.columns {
+		if column != nil {
+			column.reader.close()
+		}
+	}
 }
 
 // lists says whether the column's key is asked for.

@@ -29,8 +29,10 @@ type columnReader struct {
 	list     []uint64
 }
 
+// openColumn opens a column, which its owner may close.
 func (b *Body) openColumn(i int, info columnInfo) (*columnReader, error) {
-	c := &columnReader{columnInfo: info, failed: &b.failed}
+	c := columnPool.Get().(*columnReader)
+	c.columnInfo, c.failed = info, &b.failed
 	for k := range c.streams {
 		var err error
 		if c.streams[k], err = b.stream(numStreams + columnStreams*i + k); err != nil {
@@ -39,7 +41,7 @@ func (b *Body) openColumn(i int, info columnInfo) (*columnReader, error) {
 	}
 	c.rewind()
 	if c.kind.textual() {
-		c.dictionary = readTexts(byteStream{c.streams[columnHeap], c.failed})
+		c.dictionary = readTexts(byteStream{c.streams[columnHeap], c.failed}, c.dictionary.spans)
 	} else if len(c.streams[columnCodes]) > 0 {
 		c.readEncoding()
 	}
@@ -48,6 +50,12 @@ func (b *Body) openColumn(i int, info columnInfo) (*columnReader, error) {
 		return nil, fmt.Errorf("%w: column %d", ErrCorrupt, i)
 	}
 	return c, nil
+}
+
+// close keeps the room for another column.
+func (c *columnReader) close() {
+	*c = columnReader{dictionary: textList{spans: emptied(c.dictionary.spans)}, own: emptied(c.own), list: emptied(c.list)}
+	columnPool.Put(c)
 }
 
 func (c *columnReader) rewind() {

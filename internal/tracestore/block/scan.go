@@ -37,6 +37,7 @@ func (b *Body) Candidates(list []int, conditions *tracestore.SpanConditions) ([]
 	if s.cursor, err = newCursor(b, t); err != nil {
 		return list, err
 	}
+	defer s.close()
 	for i := range b.releases {
 		may := s.next()
 		if b.failed || s.err != nil {
@@ -48,6 +49,16 @@ func (b *Body) Candidates(list []int, conditions *tracestore.SpanConditions) ([]
 		}
 	}
 	return list, nil
+}
+
+// close keeps the room for another body.
+func (s *scan) close() {
+	s.cursor.close()
+	for _, test := range s.tests {
+		if test.reader != nil {
+			test.reader.close()
+		}
+	}
 }
 
 // scan is one look for candidates.

@@ -1,6 +1,9 @@
 package block
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // tables are what the spans of a body refer to. They hold hardly a pointer: a body is mostly opened for a single trace.
 type tables struct {
@@ -24,8 +27,9 @@ type textSpan struct{ from, to int }
 
 func (l *textList) at(i int32) []byte { return l.data[l.spans[i].from:l.spans[i].to] }
 
-func readTexts(s byteStream) textList {
-	l := textList{data: s.buf, spans: make([]textSpan, 0, len(s.buf)/16)}
+// readTexts reads a stream of strings, into the room of spans.
+func readTexts(s byteStream, spans []textSpan) textList {
+	l := textList{data: s.buf, spans: slices.Grow(spans[:0], len(s.buf)/16)}
 	for len(s.buf) > 0 {
 		n := len(s.text())
 		to := len(l.data) - len(s.buf)
@@ -70,14 +74,15 @@ func (b *Body) readTables() (*tables, error) {
 		return b.tables, nil
 	}
 	var texts, templates, entities, columns, operations, pairs byteStream
-	err := b.byteStreams(map[int]*byteStream{
-		streamTexts: &texts, streamTemplates: &templates, streamEntities: &entities, streamColumns: &columns, streamOperations: &operations,
-		streamPairs: &pairs,
+	err := b.byteStreams([]streamOf{
+		{streamTexts, &texts}, {streamTemplates, &templates}, {streamEntities, &entities}, {streamColumns, &columns},
+		{streamOperations, &operations}, {streamPairs, &pairs},
 	})
 	if err != nil {
 		return nil, err
 	}
-	t := &tables{texts: readTexts(texts), columns: make([]columnInfo, b.numColumns)}
+	t := tablesPool.Get().(*tables)
+	t.texts, t.columns = readTexts(texts, t.texts.spans), resize(t.columns, b.numColumns)
 	for i := range t.columns {
 		c := &t.columns[i]
 		c.key = t.texts.pick(&columns)
@@ -106,6 +111,15 @@ func (b *Body) readTables() (*tables, error) {
 	return t, nil
 }
 
+// close keeps the room for another body.
+func (t *tables) close() {
+	*t = tables{
+		texts: textList{spans: emptied(t.texts.spans)}, columns: emptied(t.columns), operations: emptied(t.operations), slots: emptied(t.slots),
+		varying: emptied(t.varying), entities: emptied(t.entities), pairs: emptied(t.pairs), templates: emptied(t.templates),
+	}
+	tablesPool.Put(t)
+}
+
 func (t *tables) readOperations(s *byteStream, n int) {
 	if n > len(s.buf) {
 		*s.failed = true
@@ -113,8 +127,8 @@ func (t *tables) readOperations(s *byteStream, n int) {
 	if *s.failed {
 		return
 	}
-	t.operations = make([]operationInfo, n)
-	t.slots, t.varying = make([]slotInfo, 0, len(s.buf)/2), make([]int32, 0, len(s.buf)/4)
+	t.operations = resize(t.operations, n)
+	t.slots, t.varying = slices.Grow(t.slots, len(s.buf)/2), slices.Grow(t.varying, len(s.buf)/4)
 	for i := range t.operations {
 		t.readOperation(&t.operations[i], s)
 		if *s.failed {
@@ -124,6 +138,7 @@ func (t *tables) readOperations(s *byteStream, n int) {
 }
 
 func (t *tables) readOperation(o *operationInfo, s *byteStream) {
+	*o = operationInfo{}
 	o.record, o.bits = record(s.byte()), s.byte()
 	o.kind, o.status, o.flags = uint32(s.uvarint()), uint32(s.uvarint()), uint32(s.uvarint())
 	if o.record >= recordEnd || o.bits&^allBits != 0 {
@@ -135,13 +150,17 @@ func (t *tables) readOperation(o *operationInfo, s *byteStream) {
 	o.name = t.texts.pick(s)
 	o.slots.from, o.varying.from = int32(len(t.slots)), int32(len(t.varying))
 	var odd [2]bool
-	for range s.count(len(s.buf)) {
-		at := s.below(2 * len(t.columns))
-		if *s.failed {
+	n := s.count(len(s.buf))
+	// What follows is most of a body's tables.
+	buf, columns, ok := s.buf, t.columns, true
+	for range n {
+		var at, number uint64
+		if at, buf, ok = readUvarint(buf); !ok || at >= uint64(2*len(columns)) {
+			*s.failed = true
 			return
 		}
 		slot := slotInfo{column: int32(at >> 1), varies: at&1 == 1}
-		k := t.columns[slot.column].kind
+		k := columns[slot.column].kind
 		if k == kindState || k == kindMessage {
 			if odd[k-kindState] {
 				*s.failed = true // a record has one
@@ -155,14 +174,22 @@ func (t *tables) readOperation(o *operationInfo, s *byteStream) {
 			}
 			t.varying = append(t.varying, slot.column)
 		case k == kindInt || k == kindBool:
-			slot.number = uint64(unzigzag(s.uvarint()))
+			number, buf, ok = readUvarint(buf)
+			slot.number = uint64(unzigzag(number))
 		case k == kindString || k == kindState || k == kindMessage:
-			slot.text = t.texts.pick(s)
+			number, buf, ok = readUvarint(buf)
+			slot.text = int32(number)
+			ok = ok && number < uint64(len(t.texts.spans))
 		case k != kindEmpty:
 			*s.failed = true
 		}
+		if !ok {
+			*s.failed = true
+			return
+		}
 		t.slots = append(t.slots, slot)
 	}
+	s.buf = buf
 	o.slots.to, o.varying.to = int32(len(t.slots)), int32(len(t.varying))
 }
 

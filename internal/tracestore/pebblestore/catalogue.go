@@ -36,7 +36,9 @@ func (s *Store) AttributeValues(
 	ctx context.Context, tenant string, scope tracestore.AttributeScope, key string, query *tracestore.CatalogueQuery,
 ) ([]tracestore.AttributeValue, error) {
 	count := tracestore.NewValueCount(scope, key, query, maxCatalogue)
-	err := s.eachBody(ctx, tenant, query, func(body *block.Body, wanted func(int) bool) error { return body.AttributeValues(key, wanted, count.Add) })
+	err := s.eachBody(ctx, tenant, query, func(body *block.Body, wanted func(int) bool) error {
+		return body.AttributeValues(key, wanted, count.Add)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list values of attribute %q: %w", key, err)
 	}
