@@ -185,7 +185,7 @@ func (c *catalogue) span(release int, counts bool) {
 		if c.t.operations[op].bits&of.bit == 0 {
 			continue
 		}
-		for range s.counts.count(len(s.subOps.buf) / s.width) {
+		for range s.counts.count(s.subOps.len() / s.width) {
 			sub := s.operation(&s.subOps, of.record)
 			if sub < 0 {
 				return

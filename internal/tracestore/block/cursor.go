@@ -149,8 +149,8 @@ func (c *cursor) operation(s *byteStream, want record) int32 {
 func (c *cursor) readGroups() {
 	r := &c.current
 	r.groups, r.spans = r.groups[:0], 0
-	left := len(c.spanIDs.buf) / 8
-	for i := range c.groups.count(len(c.groups.buf)) {
+	left := c.spanIDs.len() / 8
+	for i := range c.groups.count(c.groups.len()) {
 		pair := c.groups.below(len(c.t.pairs))
 		size := c.groupSizes.uvarint()
 		spans := size >> 1
@@ -195,12 +195,8 @@ func (c *cursor) skipTimes(n int) {
 		}
 	}
 	c.parentIDs.bytes(8 * uint64(missing))
-	for _, class := range c.gaps.bytes(uint64(n)) {
-		c.gapBits.skip(uint64(classWidth(class)))
-	}
-	for _, class := range c.tails.bytes(uint64(n)) {
-		c.tailBits.skip(uint64(classWidth(class &^ negative)))
-	}
+	c.gapBits.skip(classWidths(c.gaps.bytes(uint64(n)), 0xFF))
+	c.tailBits.skip(classWidths(c.tails.bytes(uint64(n)), ^byte(negative)))
 }
 
 // skipRecord passes over what belongs to a span with the operation.
@@ -226,7 +222,7 @@ func (c *cursor) skipSubs(bits byte) {
 		if bits&of.bit == 0 {
 			continue
 		}
-		for range c.counts.count(len(c.subOps.buf) / c.width) {
+		for range c.counts.count(c.subOps.len() / c.width) {
 			if of.record == recordEvent {
 				c.eventBits.skip(uint64(classWidth(c.eventTimes.byte())))
 			} else {

@@ -140,7 +140,7 @@ func (s *scan) best() tracestore.Verdict {
 		best = max(best, s.verdicts[op])
 	}
 	if !s.b.failed {
-		c.current.ids = c.spanIDs.buf[:8*c.current.spans]
+		c.current.ids = c.spanIDs.rest()[:8*c.current.spans]
 	}
 	return best
 }

@@ -30,10 +30,9 @@ func (l *textList) at(i int32) []byte { return l.data[l.spans[i].from:l.spans[i]
 // readTexts reads a stream of strings, into the room of spans.
 func readTexts(s byteStream, spans []textSpan) textList {
 	l := textList{data: s.buf, spans: slices.Grow(spans[:0], len(s.buf)/16)}
-	for len(s.buf) > 0 {
+	for s.len() > 0 {
 		n := len(s.text())
-		to := len(l.data) - len(s.buf)
-		l.spans = append(l.spans, textSpan{to - n, to})
+		l.spans = append(l.spans, textSpan{s.at - n, s.at})
 	}
 	return l
 }
@@ -91,19 +90,19 @@ func (b *Body) readTables() (*tables, error) {
 			b.failed = true
 		}
 	}
-	for len(entities.buf) > 0 {
+	for entities.len() > 0 {
 		t.entities = append(t.entities, entityInfo{url: entities.text(), otlp: entities.text()})
 	}
-	for len(pairs.buf) > 0 && !b.failed {
+	for pairs.len() > 0 && !b.failed {
 		t.pairs = append(t.pairs, pairInfo{int32(pairs.below(len(t.entities))), int32(pairs.below(len(t.entities)))})
 	}
-	for len(templates.buf) > 0 {
+	for templates.len() > 0 {
 		info, ok := readTemplate(templates.text())
 		b.failed = b.failed || !ok
 		t.templates = append(t.templates, info)
 	}
 	t.readOperations(&operations, b.operations)
-	if b.failed || len(operations.buf) > 0 || len(columns.buf) > 0 {
+	if b.failed || operations.len() > 0 || columns.len() > 0 {
 		b.failed = false
 		return nil, fmt.Errorf("%w: tables", ErrCorrupt)
 	}
@@ -121,14 +120,14 @@ func (t *tables) close() {
 }
 
 func (t *tables) readOperations(s *byteStream, n int) {
-	if n > len(s.buf) {
+	if n > s.len() {
 		*s.failed = true
 	}
 	if *s.failed {
 		return
 	}
 	t.operations = resize(t.operations, n)
-	t.slots, t.varying = slices.Grow(t.slots, len(s.buf)/2), slices.Grow(t.varying, len(s.buf)/4)
+	t.slots, t.varying = slices.Grow(t.slots, s.len()/2), slices.Grow(t.varying, s.len()/4)
 	for i := range t.operations {
 		t.readOperation(&t.operations[i], s)
 		if *s.failed {
@@ -150,17 +149,14 @@ func (t *tables) readOperation(o *operationInfo, s *byteStream) {
 	o.name = t.texts.pick(s)
 	o.slots.from, o.varying.from = int32(len(t.slots)), int32(len(t.varying))
 	var odd [2]bool
-	n := s.count(len(s.buf))
-	// What follows is most of a body's tables.
-	buf, columns, ok := s.buf, t.columns, true
+	n := s.count(s.len())
 	for range n {
-		var at, number uint64
-		if at, buf, ok = readUvarint(buf); !ok || at >= uint64(2*len(columns)) {
-			*s.failed = true
+		at := s.below(2 * len(t.columns))
+		if *s.failed {
 			return
 		}
 		slot := slotInfo{column: int32(at >> 1), varies: at&1 == 1}
-		k := columns[slot.column].kind
+		k := t.columns[slot.column].kind
 		if k == kindState || k == kindMessage {
 			if odd[k-kindState] {
 				*s.failed = true // a record has one
@@ -174,22 +170,14 @@ func (t *tables) readOperation(o *operationInfo, s *byteStream) {
 			}
 			t.varying = append(t.varying, slot.column)
 		case k == kindInt || k == kindBool:
-			number, buf, ok = readUvarint(buf)
-			slot.number = uint64(unzigzag(number))
+			slot.number = uint64(unzigzag(s.uvarint()))
 		case k == kindString || k == kindState || k == kindMessage:
-			number, buf, ok = readUvarint(buf)
-			slot.text = int32(number)
-			ok = ok && number < uint64(len(t.texts.spans))
+			slot.text = t.texts.pick(s)
 		case k != kindEmpty:
 			*s.failed = true
 		}
-		if !ok {
-			*s.failed = true
-			return
-		}
 		t.slots = append(t.slots, slot)
 	}
-	s.buf = buf
 	o.slots.to, o.varying.to = int32(len(t.slots)), int32(len(t.varying))
 }
 
