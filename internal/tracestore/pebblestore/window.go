@@ -87,7 +87,7 @@ type windowBlock struct {
 type openedSearchBlock struct {
 	at       partition
 	sequence uint64
-	body     *block.Body
+	body     *storedBody
 	// excluded are the releases that certainly do not match, once the body was asked.
 	asked    bool
 	excluded []bool
