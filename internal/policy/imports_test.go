@@ -22,6 +22,7 @@ var backendImports = []string{
 // Imports point one way: components → contracts and analysis → tracetree → conventions.
 var importRules = []importRule{
 	{"internal/conventions", nil, "names know nothing of what they name"},
+	{"internal/attributes", nil, "attributes are pdata's, whatever they mean"},
 	{"internal/tracetree", []string{"internal/conventions"}, "the model of a trace knows its names, nothing else"},
 	{
 		"internal/analysis/shoptest",
@@ -31,18 +32,19 @@ var importRules = []importRule{
 	{"internal/analysis", []string{"internal/conventions", "internal/tracetree"}, "analysis is pure functions over the tree"},
 	{
 		"internal/tracestore/tracerow",
-		[]string{"internal/analysis", "internal/conventions", "internal/tracetree", "internal/tracestore"},
+		[]string{"internal/analysis", "internal/attributes", "internal/conventions", "internal/tracetree", "internal/tracestore"},
 		"rows are made of annotations, or by analysis where a late fragment changes them",
 	},
 	{
 		"internal/tracestore/rollup",
-		[]string{"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore"},
+		[]string{"internal/attributes", "internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore"},
 		"rollups add up what annotations say and analyse nothing",
 	},
 	{
 		"internal/tracestore/block",
 		[]string{
-			"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore", "internal/tracestore/tracerow",
+			"internal/attributes", "internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore",
+			"internal/tracestore/tracerow",
 		},
 		"the format of spans on disk knows no database and analyses nothing",
 	},
