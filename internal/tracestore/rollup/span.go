@@ -39,58 +39,65 @@ func (a *annotations) read(attrs pcommon.Map) {
 	*a = annotations{}
 	list := attributes.List(attrs)
 	for i := range list {
-		x := &list[i]
-		key := x.Key()
-		if len(key) <= len(conventions.Prefix) || key[0] != conventions.Prefix[0] || !strings.HasPrefix(key, conventions.Prefix) {
-			if key != "" && protocolKeys[key[0]] && x.IsStr() { // few are
-				a.protocol.Text(key, x.Str())
-			}
-			continue
-		}
-		switch key {
-		case conventions.AttrService:
-			a.service = textOf(x)
-		case conventions.AttrOperation:
-			a.operation = textOf(x)
-		case conventions.AttrEntryService:
-			a.entry.Service = textOf(x)
-		case conventions.AttrEntryOperation:
-			a.entry.Operation = textOf(x)
-		case conventions.AttrParentService:
-			a.parent.Service = textOf(x)
-		case conventions.AttrParentOperation:
-			a.parent.Operation = textOf(x)
-		case conventions.AttrPeerService:
-			a.peer = textOf(x)
-		case conventions.AttrPeerKind:
-			a.peerKind = textOf(x)
-		case conventions.AttrSelfTime:
-			a.selfTime = numberOf(x)
-		case conventions.AttrCriticalPathTime:
-			a.pathTime = numberOf(x)
-		case conventions.AttrErrorOrigin:
-			a.errorOrigin = isTrue(x.Value(attrs))
-		case conventions.AttrErrorFingerprint:
-			a.fingerprint = textOf(x)
-		case conventions.AttrViolations:
-			a.readViolations(x.Value(attrs))
-		case conventions.AttrWeight:
-			a.excess = excess(x.Value(attrs))
-		case conventions.AttrSpanCount:
-			a.summary = true
-		case conventions.AttrCategory: // on every span, in no sum
-		case conventions.AttrOrphan:
-			a.orphan = isTrue(x.Value(attrs))
-		default:
-			if repairKeys[key[len(conventions.Prefix)]] {
-				a.repairs = a.repairs.read(key, x.Value(attrs))
-			}
+		if key := list[i].Key(); key != "" && readKeys[key[0]] {
+			a.readOne(key, &list[i], attrs)
 		}
 	}
 }
 
-// protocolKeys are the first letters of what ProtocolFacts reads: db, http, messaging, rpc.
-var protocolKeys = [256]bool{'d': true, 'h': true, 'm': true, 'r': true}
+func (a *annotations) readOne(key string, x *attributes.Attribute, attrs pcommon.Map) {
+	if key[0] != conventions.Prefix[0] {
+		if x.IsStr() {
+			a.protocol.Text(key, x.Str())
+		}
+		return
+	}
+	if len(key) <= len(conventions.Prefix) || !strings.HasPrefix(key, conventions.Prefix) {
+		return
+	}
+	switch key {
+	case conventions.AttrService:
+		a.service = textOf(x)
+	case conventions.AttrOperation:
+		a.operation = textOf(x)
+	case conventions.AttrEntryService:
+		a.entry.Service = textOf(x)
+	case conventions.AttrEntryOperation:
+		a.entry.Operation = textOf(x)
+	case conventions.AttrParentService:
+		a.parent.Service = textOf(x)
+	case conventions.AttrParentOperation:
+		a.parent.Operation = textOf(x)
+	case conventions.AttrPeerService:
+		a.peer = textOf(x)
+	case conventions.AttrPeerKind:
+		a.peerKind = textOf(x)
+	case conventions.AttrSelfTime:
+		a.selfTime = numberOf(x)
+	case conventions.AttrCriticalPathTime:
+		a.pathTime = numberOf(x)
+	case conventions.AttrErrorOrigin:
+		a.errorOrigin = isTrue(x.Value(attrs))
+	case conventions.AttrErrorFingerprint:
+		a.fingerprint = textOf(x)
+	case conventions.AttrViolations:
+		a.readViolations(x.Value(attrs))
+	case conventions.AttrWeight:
+		a.excess = excess(x.Value(attrs))
+	case conventions.AttrSpanCount:
+		a.summary = true
+	case conventions.AttrCategory: // on every span, in no sum
+	case conventions.AttrOrphan:
+		a.orphan = isTrue(x.Value(attrs))
+	default:
+		if repairKeys[key[len(conventions.Prefix)]] {
+			a.repairs = a.repairs.read(key, x.Value(attrs))
+		}
+	}
+}
+
+// readKeys are the first letters of what is read: annotations, and db, http, messaging and rpc, which ProtocolFacts reads.
+var readKeys = [256]bool{'t': true, 'd': true, 'h': true, 'm': true, 'r': true}
 
 // repairKeys are the first letters behind the prefix of conventions.Repairs.
 var repairKeys = func() (letters [256]bool) {
