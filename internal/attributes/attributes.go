@@ -15,9 +15,9 @@ import (
 // Attribute is a key with its value. It is pdata's own memory: nothing may be changed through it, and it is valid as long as nobody changes
 // the map.
 type Attribute struct {
-	key      string
-	value    held
-	strindex int32 // which only profiles use
+	key   string
+	value held
+	_     int32 // KeyStrindex, which only profiles use
 }
 
 // held is an interface of pdata's, which holds a pointer to one of the types below.

@@ -28,8 +28,6 @@ type group struct {
 
 type section struct{ from, to int32 }
 
-func (s section) len() int { return int(s.to - s.from) }
-
 type spanRecord struct {
 	shape
 	group      int32
