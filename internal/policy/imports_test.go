@@ -22,6 +22,7 @@ var backendImports = []string{
 // Imports point one way: components → contracts and analysis → tracetree → conventions.
 var importRules = []importRule{
 	{"internal/conventions", nil, "names know nothing of what they name"},
+	{"internal/attributes", nil, "attributes are pdata's, whatever they mean"},
 	{"internal/tracetree", []string{"internal/conventions"}, "the model of a trace knows its names, nothing else"},
 	{
 		"internal/analysis/shoptest",
@@ -31,18 +32,19 @@ var importRules = []importRule{
 	{"internal/analysis", []string{"internal/conventions", "internal/tracetree"}, "analysis is pure functions over the tree"},
 	{
 		"internal/tracestore/tracerow",
-		[]string{"internal/analysis", "internal/conventions", "internal/tracetree", "internal/tracestore"},
+		[]string{"internal/analysis", "internal/attributes", "internal/conventions", "internal/tracetree", "internal/tracestore"},
 		"rows are made of annotations, or by analysis where a late fragment changes them",
 	},
 	{
 		"internal/tracestore/rollup",
-		[]string{"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore"},
+		[]string{"internal/attributes", "internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore"},
 		"rollups add up what annotations say and analyse nothing",
 	},
 	{
 		"internal/tracestore/block",
 		[]string{
-			"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore", "internal/tracestore/tracerow",
+			"internal/attributes", "internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore",
+			"internal/tracestore/tracerow",
 		},
 		"the format of spans on disk knows no database and analyses nothing",
 	},
@@ -138,22 +140,25 @@ var importRules = []importRule{
 		"the only place that wires a backend in",
 	},
 	{"extension/rawspansextension", []string{"internal/rawspans"}, "it makes placeholders of requests and looks into nothing"},
-	{"extension/goruntimeextension", nil, "it sets the process and knows nothing of traces"},
+	{"internal/boundedzstd", nil, "it unpacks bytes"},
+	{"extension/goruntimeextension", []string{"internal/boundedzstd"}, "it sets the process and knows nothing of traces"},
 	{
 		"extension/tracequeryextension",
 		[]string{
-			"internal/analysis", "internal/componenthealth", "internal/conventions", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tenant", "internal/tracesources",
+			"internal/analysis", "internal/boundedzstd", "internal/componenthealth", "internal/conventions", "internal/jaegerjson", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tenant",
+			"internal/tracesources",
 			"internal/tracetree", "internal/tracestore",
 		},
 		"queries read through the contract",
 	},
+	{"internal/jaegerjson", nil, "the JSON of Jaeger's API, which the product writes and the generator reads"},
 	{"internal/tracegen", nil, "the traffic and its truth know nothing of the product that they check"},
 	{
 		"cmd/tracewrightctl",
 		[]string{"internal/tracestore/pebblestore", "internal/tracestore/clickhousestore"},
 		"it opens folders of the embedded store, prints ClickHouse's schema, and knows nothing of the pipeline",
 	},
-	{"cmd/tracegen", []string{"internal/tracegen"}, "the generator knows the wire and the API, not the product's inside"},
+	{"cmd/tracegen", []string{"internal/jaegerjson", "internal/tracegen"}, "the generator knows the wire and the API, not the product's inside"},
 	{"test/arrival", nil, "the package is its tests, which play the generator's traffic to the factory"},
 	{"test/hostile", nil, "tests of the pipeline made of its factories; it holds no code"},
 	{

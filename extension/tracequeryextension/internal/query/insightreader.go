@@ -31,7 +31,9 @@ func readWindow(ctx context.Context, reader tracestore.Reader, tenant string, wi
 	r := insightReader{reader: reader, tenant: tenant, window: *window}
 	r.EntryTraces, r.EntryDurations = make(map[insights.Operation]int64), make(map[insights.Operation][]insights.Bin)
 	whole := int64(0)
-	for e, err := range reader.Entries(ctx, tenant, window) {
+	counts := *window
+	counts.NoDurations = true
+	for e, err := range reader.Entries(ctx, tenant, &counts) {
 		if err != nil {
 			return r, err
 		}

@@ -69,6 +69,7 @@ func countParts(
 ) (parts []windowPart, err error) {
 	for _, step := range steps(window) {
 		part := windowPart{start: step.Start, end: step.End}
+		step.NoDurations = true
 		for e, err := range reader.Entries(ctx, tenant, &step) {
 			if err != nil {
 				return nil, err
