@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +25,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/tracewright/tracewright/internal/tracesources"
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/memstore"
 	"github.com/tracewright/tracewright/receiver/tracesourcesreceiver/internal/metadata"
 )
 
@@ -273,6 +276,34 @@ func TestStorageThatCannotBeRead(t *testing.T) {
 	store.err = nil
 	r.poll(t.Context())
 	require.False(t, r.pollFailing)
+}
+
+// lateStore fails before a time.
+type lateStore struct {
+	*memstore.Store
+	from time.Time
+}
+
+func (s lateStore) Sources(ctx context.Context) ([]tracestore.SourceRecord, error) {
+	if time.Now().Before(s.from) {
+		return nil, errRead
+	}
+	return s.Store.Sources(ctx)
+}
+
+// A storage that does not answer at the start is asked again long before the next poll.
+func TestStorageThatStartsLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore()
+		paused := otlp("shop", "localhost:1")
+		paused.Enabled = false
+		put(t, start(t, newTestHost(store), new(consumertest.TracesSink), nil), paused, 0)
+		r := start(t, newTestHost(lateStore{store, time.Now().Add(time.Second)}), new(consumertest.TracesSink), nil)
+		require.Empty(t, r.here("shop"))
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		require.Equal(t, tracesources.Paused, r.here("shop")[0].Health)
+	})
 }
 
 // reporting is a receiver that says what a test wants.
