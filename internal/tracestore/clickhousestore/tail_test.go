@@ -48,7 +48,9 @@ func TestTailBesideMerges(t *testing.T) {
 		number++
 		require.NoError(t, w.WriteCall(t.Context(), oneSpan(now.Add(-age), number)))
 	}
-	do := func(statement string) { require.NoError(t, store.db.Exec(t.Context(), fmt.Sprintf(statement, store.table("otel_traces")))) }
+	do := func(statement string) {
+		require.NoError(t, store.db.Exec(t.Context(), fmt.Sprintf(statement, store.table("otel_traces"))))
+	}
 	look := func() {
 		_, err := store.tellMore()
 		require.NoError(t, err)
