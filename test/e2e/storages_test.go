@@ -61,9 +61,6 @@ const (
 	production = "QUERY"
 )
 
-// tenants are those of tracegen.
-var tenants = []string{"tenant-1", "tenant-2"}
-
 // startStorages starts it, and fills it with calm traffic and, in another minute, with traffic in which inventory fails.
 func startStorages(t *testing.T) *storages {
 	t.Helper()
