@@ -2,7 +2,6 @@ package clickhousestore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -159,11 +158,3 @@ func (s *Store) ping(ctx context.Context) error {
 
 // table is the name of one of the store's tables in a statement.
 func (s *Store) table(name string) string { return quoted(s.schema.Database) + "." + quoted(name) }
-
-// closed replaces the error of a query that the closing of the store has ended.
-func (s *Store) closed(err error) error {
-	if err != nil && s.ctx.Err() != nil {
-		return errors.Join(tracestore.ErrClosed, err)
-	}
-	return err
-}

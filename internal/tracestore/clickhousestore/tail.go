@@ -154,16 +154,20 @@ func (s *Store) blocks(ctx context.Context) (map[string]blockSet, error) {
 // releasesIn yields the releases of the tenants in a range of blocks, block by block.
 func (s *Store) releasesIn(ctx context.Context, tenants []string, partition string, blocks blockRange) iter.Seq2[*storedRelease, error] {
 	values := parameters{}
+	return s.releases(ctx, inBlocks(values, tenants, partition, blocks), "_block_number, Tenant, Id, _block_offset", values)
+}
+
+// inBlocks is the condition that a row of otel_traces is a tenant's and stands in the blocks.
+func inBlocks(values parameters, tenants []string, partition string, blocks blockRange) string {
 	names := make([]string, len(tenants))
 	for i, tenant := range tenants {
 		names[i] = values.text(tenant)
 	}
 	first, last := values.int(blocks.first), values.int(blocks.last)
 	// A part's name says which blocks it holds: partition, first, last. Others are not opened.
-	where := "Tenant IN (" + strings.Join(names, ", ") + ") AND _partition_id = " + values.text(partition) +
+	return "Tenant IN (" + strings.Join(names, ", ") + ") AND _partition_id = " + values.text(partition) +
 		" AND toInt64(splitByChar('_', _part)[2]) <= " + last + " AND toInt64(splitByChar('_', _part)[3]) >= " + first +
 		" AND _block_number BETWEEN " + first + " AND " + last
-	return s.releases(ctx, where, "_block_number, Tenant, Id, _block_offset", values)
 }
 
 // tell tells the tails of the releases in a range of blocks. Where it fails it goes on from there the next time.

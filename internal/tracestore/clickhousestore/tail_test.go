@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -132,6 +134,30 @@ func TestTailsEndWithTheStore(t *testing.T) {
 	tail, err = store.Tail(t.Context(), "", &tracestore.Conditions{}, 1)
 	require.NoError(t, err)
 	<-tail.Ended
+}
+
+// Of a table of many parts only those are opened that hold what is to be told.
+func TestTailOpensFewParts(t *testing.T) {
+	store, options, _ := tailed(t)
+	do := func(statement string) { require.NoError(t, store.db.Exec(t.Context(), statement+" "+store.table("otel_traces"))) }
+	do("SYSTEM STOP MERGES")
+	w := newWriter(t, options)
+	for number := range byte(10) {
+		require.NoError(t, w.WriteCall(t.Context(), oneSpan(time.Now(), number)))
+	}
+	var partition string
+	row := store.db.QueryRow(t.Context(), "SELECT max(_partition_id) FROM "+store.table("otel_traces"))
+	require.NoError(t, row.Scan(&partition))
+	sql := statement{values: parameters{}}
+	sql.add("EXPLAIN indexes = 1 SELECT count() FROM " + store.table("otel_traces") + " WHERE " + inBlocks(sql.values, []string{""}, partition, blockRange{5, 7}))
+	var plan strings.Builder
+	require.NoError(t, store.read(t.Context(), &sql, func(rows driver.Rows) error {
+		var line string
+		err := rows.Scan(&line)
+		plan.WriteString(line + "\n")
+		return err
+	}))
+	require.Contains(t, plan.String(), "Parts: 3 | Granules: 3")
 }
 
 // Where nobody follows any more, the server is left alone.
