@@ -8,7 +8,7 @@ BUILD_FLAGS := -trimpath -ldflags '-s -w'
 # Written by `make test`, read by .ci/run: one JSON line for every event of every test.
 TEST_REPORT := .cache/test.json
 
-.PHONY: all build build-agent run run-production demo test test-long bench bench-compare bench-analysis bench-arrival bench-assembly bench-kill bench-production bench-query bench-store eval-rca lint golangci fmt generate check-generated clean help
+.PHONY: all build build-agent run run-production demo test test-long bench bench-compare bench-analysis bench-arrival bench-assembly bench-kill bench-production bench-query bench-store eval-rca lint golangci fmt generate check-generated generate-api-docs clean help
 
 all: lint test build
 
@@ -36,6 +36,8 @@ help:
 	@echo "               build bin/tracewright-agent, the lean binary for config/agent.yaml"
 	@echo "make lint      vet, staticcheck, format, rules of the house"
 	@echo "make generate  write generated code anew"
+	@echo "make generate-api-docs"
+	@echo "               write the answers in docs/api.md anew"
 
 # ocb writes the sources of the distribution to _build/; go build is then incremental.
 _build/main.go: builder-config.yaml go.mod go.sum
@@ -165,6 +167,10 @@ fmt:
 
 generate:
 	go generate ./...
+
+# Runs the requests of docs/api.md and writes the answers under them; make test compares.
+generate-api-docs: build
+	go test -count 1 -run '^TestAPIPage$$' ./test/e2e -update
 
 # CI: committed generated code is what the generators write today.
 check-generated: generate
