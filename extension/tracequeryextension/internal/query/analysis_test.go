@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"iter"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,11 +19,15 @@ type windows struct {
 	hour        time.Time
 	now, before []tracestore.EntryAggregate
 	parts       []tracestore.EntryOperationAggregate
-	asked       []tracestore.AggregateQuery
+
+	mu    sync.Mutex // guards asked: insights read both windows at the same time
+	asked []tracestore.AggregateQuery
 }
 
 func (w *windows) Entries(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.EntryAggregate, error] {
+	w.mu.Lock()
 	w.asked = append(w.asked, *query)
+	w.mu.Unlock()
 	entries := w.before
 	if query.End.After(w.hour) {
 		entries = w.now
