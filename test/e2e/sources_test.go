@@ -132,7 +132,7 @@ func testSources(t *testing.T, tracegen string, kafka *testservers.Kafka) {
 	senders := []*sender{
 		startSender(t, tracegen, "otlp", ports["OTLP"], seconds),
 		startSender(t, tracegen, "zipkin", startZipkinRelay(t, ports["ZIPKIN"]), seconds),
-		startSender(t, tracegen, "kafka", startKafkaRelay(t, kafka, "spans", ports["RELAY"]), seconds),
+		startSender(t, tracegen, "kafka", startKafkaRelay(t, kafka.Broker, "spans", ports["RELAY"]), seconds),
 	}
 	seen := func(id string) *sourceAnswer { return i.source("GET", "/"+id, "", 200) }
 	for _, id := range []string{"shop", "browsers", "topic"} {
@@ -251,7 +251,7 @@ func testSourcesOfGateways(t *testing.T, tracegen string, kafka *testservers.Kaf
 	// Kafka shares the topic's partitions between both.
 	one.source("POST", "", `{"name": "topic", "type": "kafka", "tenant": "first", `+ofTopic(kafka, "shared", `, "session_timeout": "6s", "heartbeat_interval": "1s"`)+`}`, 201)
 	both("topic", 1, "running", "running")
-	relay := startKafkaRelay(t, kafka, "shared", ports["RELAY"])
+	relay := startKafkaRelay(t, kafka.Broker, "shared", ports["RELAY"])
 	first := startSender(t, tracegen, "first", relay, 2)
 	for _, i := range []*instance{one, other} {
 		i.await("spans on both", func() error {
@@ -407,8 +407,8 @@ func startZipkinRelay(t *testing.T, zipkin int) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// startKafkaRelay starts a collector that acknowledges what comes over OTLP when Kafka has it. It returns the port.
-func startKafkaRelay(t *testing.T, kafka *testservers.Kafka, topic string, port int) int {
+// startKafkaRelay starts a collector that acknowledges what comes over OTLP when the topic has it. It returns the port.
+func startKafkaRelay(t *testing.T, broker, topic string, port int) int {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "relay.yaml")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
@@ -418,7 +418,7 @@ exporters:
 service:
   pipelines: {traces: {receivers: [otlp], exporters: [kafka]}}
   telemetry: {metrics: {level: none}}
-`, port, kafka.Broker, topic), 0o600))
+`, port, broker, topic), 0o600))
 	var logs syncBuffer
 	cmd := exec.CommandContext(context.Background(), binary(t, "tracewright"), "--config", config)
 	cmd.Stdout, cmd.Stderr = &logs, &logs

@@ -19,8 +19,13 @@ import (
 // parameters are the values of a statement. They travel beside its text and never in it.
 type parameters clickhouse.Parameters
 
-// bind adds a value and answers what stands for it in the text.
+// bind adds a value, once, and answers what stands for it in the text. Over HTTP a server takes at most 1,000 values (http_max_fields).
 func (p parameters) bind(typ, value string) string {
+	for name, bound := range p {
+		if bound == value {
+			return "{" + name + ":" + typ + "}"
+		}
+	}
 	name := "p" + strconv.Itoa(len(p))
 	p[name] = value
 	return "{" + name + ":" + typ + "}"
