@@ -40,8 +40,8 @@ type Encoder struct {
 	entities      map[entityID]*entity
 	pairs         map[pairID]uint32
 	hangings      []*hanging // by Place
-	largest       int // release
-	bytes         int // of all releases as OTLP
+	largest       int        // release
+	bytes         int        // of all releases as OTLP
 
 	// The release that is being written.
 	releaseSeq      uint32
