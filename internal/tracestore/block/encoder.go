@@ -173,7 +173,7 @@ func (e *Encoder) Add(release *tracetree.Release, header Header) error {
 		return err
 	}
 	e.releaseSeq++
-	e.memory.n = 0
+	e.memory.n, e.scratch = 0, reuse(e.scratch)
 	e.out[streamTraceIDs] = append(e.out[streamTraceIDs], release.TraceID[:]...)
 	e.putGroups()
 	e.putTree()

@@ -45,6 +45,10 @@ func (w *windows) Contrasts(context.Context, string, *tracestore.AggregateQuery)
 	return sequence(nil, w.fail == "contrasts", func(*tracestore.ContrastAggregate) bool { return true })
 }
 
+func (w *windows) Errors(context.Context, string, *tracestore.AggregateQuery) iter.Seq2[tracestore.ErrorAggregate, error] {
+	return sequence(nil, w.fail == "errors", func(*tracestore.ErrorAggregate) bool { return true })
+}
+
 func entryOf(name string, traces int64, outcomes map[string]int64) tracestore.EntryAggregate {
 	return tracestore.EntryAggregate{Operation: tracestore.Operation{Service: "web", Operation: name}, Traces: traces, Outcomes: outcomes}
 }
@@ -108,9 +112,13 @@ func TestAnalysisOfABrokenStorage(t *testing.T) {
 		_, err := service(storage{AggregateReader: w}).Insights(t.Context(), "", &InsightsQuery{Window: window, Limit: 1})
 		require.ErrorIs(t, err, errBroken, fail)
 	}
+	w := &windows{}
+	w.fail = "errors"
+	_, err := service(storage{AggregateReader: w}).Dependencies(t.Context(), "", &DependenciesQuery{Window: window})
+	require.ErrorIs(t, err, errBroken)
 	s := service(storage{})
 	s.Storage = func() (tracestore.Backend, error) { return nil, tracestore.ErrClosed }
-	_, err := s.Performance(t.Context(), "", &PerformanceQuery{Window: window})
+	_, err = s.Performance(t.Context(), "", &PerformanceQuery{Window: window})
 	require.ErrorIs(t, err, tracestore.ErrClosed)
 	_, err = s.Dependencies(t.Context(), "", &DependenciesQuery{Window: window})
 	require.ErrorIs(t, err, tracestore.ErrClosed)

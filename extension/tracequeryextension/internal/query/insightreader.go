@@ -31,9 +31,7 @@ func readWindow(ctx context.Context, reader tracestore.Reader, tenant string, wi
 	r := insightReader{reader: reader, tenant: tenant, window: *window}
 	r.EntryTraces, r.EntryDurations = make(map[insights.Operation]int64), make(map[insights.Operation][]insights.Bin)
 	whole := int64(0)
-	counts := *window
-	counts.NoDurations = true
-	for e, err := range reader.Entries(ctx, tenant, &counts) {
+	for e, err := range reader.Entries(ctx, tenant, window) { // with durations: outliers are weighed by them
 		if err != nil {
 			return r, err
 		}
