@@ -54,6 +54,8 @@ func readAll(head, body []byte) error {
 		_, err = b.Candidates(nil, c)
 		note(err)
 	}
+	_, err = b.Related(nil, &tracestore.Structure{Relation: tracestore.RelationDescendant})
+	note(err)
 	note(b.AttributeKeys(everyRelease, ignoreAttribute))
 	note(b.AttributeValues("session.id", everyRelease, ignoreAttribute))
 	for i := range b.Len() {
@@ -142,6 +144,7 @@ func readChanged(t testing.TB, b *Body) {
 		require.LessOrEqual(t, len(otlp), b.limit)
 		_, _ = (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(otlp)
 	}
+	_, _ = b.Related(nil, &tracestore.Structure{Relation: tracestore.RelationDescendant})
 	_ = b.AttributeKeys(everyRelease, ignoreAttribute)
 	for _, key := range []string{"session.id", "http.response.status_code", "user_agent.original"} {
 		_ = b.AttributeValues(key, everyRelease, ignoreAttribute)

@@ -178,6 +178,11 @@ func (c *cursor) readGroups() {
 // skip passes over a release.
 func (c *cursor) skip() {
 	c.readGroups()
+	c.skipSpans()
+}
+
+// skipSpans passes over what stands behind the resources and scopes of a release.
+func (c *cursor) skipSpans() {
 	if c.b.failed {
 		return
 	}

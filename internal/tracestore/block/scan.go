@@ -18,26 +18,15 @@ func (b *Body) Candidates(list []int, conditions *tracestore.SpanConditions) ([]
 	if err != nil {
 		return list, err
 	}
-	s := &scan{
-		b: b, t: t, conditions: conditions, timed: usesDuration(conditions), times: ptrace.NewSpan(),
-		keys: make(map[string]int32), tests: make(map[testID]*columnTest), resourceKeys: make(map[string]bool),
-		annotations: make(map[[2]string]*tracestore.AttributeCondition),
-	}
-	possible := false
-	s.verdicts = make([]tracestore.Verdict, len(t.operations))
-	for i := range t.operations {
-		if op := &t.operations[i]; op.record == recordSpan {
-			s.verdicts[i] = s.judge(conditions, &spanFacts{op: op, span: unknownSpan, resource: unknownResource})
-			possible = possible || s.verdicts[i] != tracestore.No
-		}
-	}
+	s := newScan(b, t, conditions)
+	defer s.close()
+	possible := s.judgeOperations()
 	if s.err != nil || !possible {
 		return list, s.err
 	}
 	if s.cursor, err = newCursor(b, t); err != nil {
 		return list, err
 	}
-	defer s.close()
 	for i := range b.releases {
 		may := s.next()
 		if b.failed || s.err != nil {
@@ -49,16 +38,6 @@ func (b *Body) Candidates(list []int, conditions *tracestore.SpanConditions) ([]
 		}
 	}
 	return list, nil
-}
-
-// close keeps the room for another body.
-func (s *scan) close() {
-	s.cursor.close()
-	for _, test := range s.tests {
-		if test.reader != nil {
-			test.reader.close()
-		}
-	}
 }
 
 // scan is one look for candidates.
@@ -80,6 +59,38 @@ type scan struct {
 	// annotations are the conditions of which services, operations and categories are made.
 	annotations map[[2]string]*tracestore.AttributeCondition
 	err         error
+}
+
+func newScan(b *Body, t *tables, conditions *tracestore.SpanConditions) *scan {
+	return &scan{
+		b: b, t: t, conditions: conditions, timed: usesDuration(conditions), times: ptrace.NewSpan(),
+		keys: make(map[string]int32), tests: make(map[testID]*columnTest), resourceKeys: make(map[string]bool),
+		annotations: make(map[[2]string]*tracestore.AttributeCondition),
+	}
+}
+
+// judgeOperations says of each operation whether its spans may meet the conditions, and whether some may.
+func (s *scan) judgeOperations() (possible bool) {
+	s.verdicts = make([]tracestore.Verdict, len(s.t.operations))
+	for i := range s.t.operations {
+		if op := &s.t.operations[i]; op.record == recordSpan {
+			s.verdicts[i] = s.judge(s.conditions, &spanFacts{op: op, span: unknownSpan, resource: unknownResource})
+			possible = possible || s.verdicts[i] != tracestore.No
+		}
+	}
+	return possible
+}
+
+// close keeps the room for another body.
+func (s *scan) close() {
+	if s.cursor != nil {
+		s.cursor.close()
+	}
+	for _, test := range s.tests {
+		if test.reader != nil {
+			test.reader.close()
+		}
+	}
 }
 
 // spanFacts is what is known of a span, or of all those of an operation.

@@ -46,11 +46,11 @@ func (s *Store) newSearch(ctx context.Context, tenant string, query *tracestore.
 	filter := tracestore.NewFilter(&query.Where)
 	run := &search{
 		store: s, ctx: ctx, query: query, tenant: tenant, filter: filter, decides: filter.Decided(tracerow.Exact),
-		conjuncts: spanConjuncts(nil, &query.Where),
-		window:    searchRange{newest: unixNano(query.End.Add(-1)), oldest: unixNano(query.Start)},
-		rows:      s.options.MaxSearchTraces,
-		deadline:  time.Now().Add(s.options.MaxSearchTime),
-		waiting:   maxCandidates,
+		conjuncts: spanConjuncts(nil, &query.Where), structures: structureConjuncts(nil, &query.Where),
+		window:   searchRange{newest: unixNano(query.End.Add(-1)), oldest: unixNano(query.Start)},
+		rows:     s.options.MaxSearchTraces,
+		deadline: time.Now().Add(s.options.MaxSearchTime),
+		waiting:  maxCandidates,
 	}
 	if !query.Deadline.IsZero() && query.Deadline.Before(run.deadline) {
 		run.deadline = query.Deadline
@@ -105,7 +105,9 @@ type search struct {
 	decides  bool                 // rows alone answer the query
 	// conjuncts hold, each of them, on a span of every trace that matches.
 	conjuncts []*tracestore.SpanConditions
-	bodies    []*openedSearchBlock // whose body is open, the one used last at the end
+	// structures are in every trace that matches, each of them.
+	structures []*tracestore.Structure
+	bodies     []*openedSearchBlock // whose body is open, the one used last at the end
 
 	rows     int // that may still be looked at
 	deadline time.Time
@@ -315,6 +317,17 @@ func spanConjuncts(list []*tracestore.SpanConditions, c *tracestore.Conditions) 
 	return list
 }
 
+// structureConjuncts lists the structures that are in a trace wherever the whole holds.
+func structureConjuncts(list []*tracestore.Structure, c *tracestore.Conditions) []*tracestore.Structure {
+	for i := range c.Structure {
+		list = append(list, &c.Structure[i])
+	}
+	for i := range c.And {
+		list = structureConjuncts(list, &c.And[i])
+	}
+	return list
+}
+
 // mayHold says whether the block can hold a match: false is certain.
 func (r *search) mayHold(head *block.Head) bool {
 	for _, conditions := range r.conjuncts {
@@ -355,7 +368,7 @@ func (r *search) verify(c *candidate) (bool, error) {
 		return false, err
 	}
 	if !b.asked {
-		if err := b.ask(r.conjuncts); err != nil {
+		if err := b.ask(r); err != nil {
 			return false, err
 		}
 	}
@@ -404,24 +417,36 @@ func (r *search) closeBodies() {
 }
 
 // ask finds out which releases certainly do not match.
-func (b *openedSearchBlock) ask(conjuncts []*tracestore.SpanConditions) error {
+func (b *openedSearchBlock) ask(r *search) error {
 	b.excluded = make([]bool, b.body.Len())
-	for _, conditions := range conjuncts {
-		list, err := b.body.Candidates(nil, conditions)
-		if err != nil {
+	var list []int
+	var err error
+	for _, conditions := range r.conjuncts {
+		if list, err = b.body.Candidates(list[:0], conditions); err != nil {
 			return err
 		}
-		next := 0
-		for i := range b.excluded {
-			if next < len(list) && list[next] == i {
-				next++
-			} else {
-				b.excluded[i] = true
-			}
+		b.excludeOthers(list)
+	}
+	for _, structure := range r.structures {
+		if list, err = b.body.Related(list[:0], structure); err != nil {
+			return err
 		}
+		b.excludeOthers(list)
 	}
 	b.asked = true
 	return nil
+}
+
+// excludeOthers excludes what is not in the list, which ascends.
+func (b *openedSearchBlock) excludeOthers(list []int) {
+	next := 0
+	for i := range b.excluded {
+		if next < len(list) && list[next] == i {
+			next++
+		} else {
+			b.excluded[i] = true
+		}
+	}
 }
 
 // verifyJoined looks at the spans of a trace of several releases.
