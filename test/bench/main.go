@@ -3,6 +3,7 @@
 //	go run ./test/bench assembly [flags]
 //	go run ./test/bench analysis [flags]
 //	go run ./test/bench store [flags]
+//	go run ./test/bench query [flags]
 //	go run ./test/bench service-map [flags]
 //	go run ./test/bench whole [flags]
 //	go run ./test/bench compare [flags]
@@ -27,6 +28,7 @@ const usageText = `usage: bench whole [flags]        the product, stage by stage
        bench assembly [flags]     trace_assembly against otlp → nop and against contrib's processors
        bench analysis [flags]     trace_analysis against a processor that hands calls on, in this process
        bench store [flags]        the embedded store in the product: cost, disk, queries on many days
+       bench query [flags]        the API of the product with a store of 10 million spans, while it is written to
        bench service-map [flags]  a large map of services in Neo4j: how many edges a second it takes
        bench COMMAND --help`
 
@@ -62,6 +64,8 @@ func run(ctx context.Context, args []string) error {
 		return analysis(ctx, args)
 	case "store":
 		return store(ctx, args)
+	case "query":
+		return query(ctx, args)
 	case "service-map":
 		return serviceMap(ctx, args)
 	case holdCommand:

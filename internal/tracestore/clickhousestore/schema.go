@@ -65,9 +65,9 @@ func (s *Schema) Check() error {
 	return nil
 }
 
-// deduplicationBlocks is how many calls each replicated table remembers by their content, to drop those that are repeated. A server that
+// deduplicationBlocks is how many inserts a table remembers by their content, to drop those that are repeated. A server that
 // is down holds up all calls, so the window need not hold those of an outage, but those that other gateways send until this one repeats
-// what it had sent. deduplicationTime is the same in time: tracestore's retention of call ids.
+// what it had sent. deduplicationTime is the same in time, which only replicated tables have: tracestore's retention of call ids.
 const (
 	deduplicationBlocks = 100_000
 	deduplicationTime   = 24 * time.Hour
@@ -162,10 +162,11 @@ func (s *Schema) render(m *migration, text string) error {
 			}
 			return "TTL " + s.ttl(column)
 		},
-		"on_cluster":    s.onCluster,
-		"deduplication": s.deduplication,
-		"repeats":       s.repeats,
-		"inserts":       s.inserts,
+		"on_cluster":               s.onCluster,
+		"deduplication":            s.deduplication,
+		"replicated_deduplication": s.replicatedDeduplication,
+		"repeats":                  s.repeats,
+		"inserts":                  s.inserts,
 	}).Parse(text)
 	if err != nil {
 		return err
@@ -202,13 +203,21 @@ func (s *Schema) ttl(column string) string {
 	return fmt.Sprintf("toDateTime(%s) + toIntervalSecond(%d)", column, int64(s.Retention.Seconds()))
 }
 
-// deduplication are the settings by which replicated tables drop what is inserted again; what others do is in repeats.go.
+// deduplication are the settings by which a table drops what is inserted again.
 func (s *Schema) deduplication() string {
+	if s.Variant == VariantReplicated {
+		return fmt.Sprintf("replicated_deduplication_window = %d, replicated_deduplication_window_seconds = %d",
+			deduplicationBlocks, int64(deduplicationTime.Seconds()))
+	}
+	return fmt.Sprintf("non_replicated_deduplication_window = %d", deduplicationBlocks)
+}
+
+// replicatedDeduplication are those of the tables of traces, behind other settings; what the others do is in repeats.go.
+func (s *Schema) replicatedDeduplication() string {
 	if s.repeats() {
 		return ""
 	}
-	return fmt.Sprintf(", replicated_deduplication_window = %d, replicated_deduplication_window_seconds = %d",
-		deduplicationBlocks, int64(deduplicationTime.Seconds()))
+	return ", " + s.deduplication()
 }
 
 // quoted is the name as an identifier.

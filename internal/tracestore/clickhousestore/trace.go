@@ -2,6 +2,7 @@ package clickhousestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -47,6 +48,31 @@ func (s *Store) readTrace(ctx context.Context, tenant string, id pcommon.TraceID
 		return nil, tracestore.ErrNotFound
 	}
 	return traces[id], nil
+}
+
+// Traces implements tracestore.TracesReader.
+func (s *Store) Traces(ctx context.Context, tenant string, ids []pcommon.TraceID) iter.Seq2[tracestore.StoredRelease, error] {
+	return func(yield func(tracestore.StoredRelease, error) bool) {
+		times, err := s.releaseTimes(ctx, tenant, ids...)
+		if errors.Is(err, tracestore.ErrNotFound) {
+			return
+		}
+		if err != nil {
+			yield(tracestore.StoredRelease{}, err)
+			return
+		}
+		for trace, err := range s.traces(ctx, tenant, ids, quartersOf(times)) {
+			if err != nil {
+				yield(tracestore.StoredRelease{}, err)
+				return
+			}
+			for _, td := range trace.releases {
+				if !yield(tracestore.StoredRelease{ID: trace.id, Release: td}, nil) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // releaseTimes are when the releases of the traces were made; the error is ErrNotFound where there are none.

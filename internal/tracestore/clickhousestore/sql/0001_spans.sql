@@ -77,7 +77,7 @@ CREATE TABLE IF NOT EXISTS {{table "otel_traces"}} {{on_cluster}} (
 PARTITION BY toDate(ReleasedAt)
 ORDER BY (Tenant, toStartOfFifteenMinutes(ReleasedAt), Id)
 {{ttl "otel_traces" "ReleasedAt"}}
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, enable_block_number_column = 1, enable_block_offset_column = 1{{deduplication}};
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, enable_block_number_column = 1, enable_block_offset_column = 1{{replicated_deduplication}};
 
 {{if repeats}}
 -- Who sends an insert again, because it may have been cut, sends it to the first of these, and then to the second one: what is in
@@ -108,7 +108,7 @@ CREATE TABLE IF NOT EXISTS {{table "trace_times"}} {{on_cluster}} (
 PARTITION BY toDate(ReleasedAt)
 ORDER BY (Tenant, Id)
 {{ttl "trace_times" "ReleasedAt"}}
-SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1{{deduplication}};
+SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "trace_times_view"}} {{on_cluster}} TO {{table "trace_times"}} AS
 SELECT Tenant, Id, ReleasedAt FROM {{table "otel_traces"}} GROUP BY Tenant, Id, ReleasedAt;

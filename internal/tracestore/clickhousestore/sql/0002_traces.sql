@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS {{table "traces"}} {{on_cluster}} (
 PARTITION BY toDate(Quarter)
 ORDER BY (Tenant, Quarter, Id)
 {{ttl "traces" "Quarter"}}
-SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1{{deduplication}};
+SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "traces_view"}} {{on_cluster}} TO {{table "traces"}} AS
 SELECT

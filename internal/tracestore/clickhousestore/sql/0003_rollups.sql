@@ -114,7 +114,7 @@ CREATE TABLE IF NOT EXISTS {{table "rollup_operations"}} {{on_cluster}} (
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Service, Operation, ServiceVersion, Kind)
 {{ttl "rollup_operations" "Minute"}}
-SETTINGS ttl_only_drop_parts = 1{{deduplication}};
+SETTINGS ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_operations_view"}} {{on_cluster}} TO {{table "rollup_operations"}} AS
 SELECT
@@ -151,7 +151,7 @@ CREATE TABLE IF NOT EXISTS {{table "rollup_edges"}} {{on_cluster}} (
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Parent, Child, ParentOperation, ChildOperation, ChildKind, Protocol)
 {{ttl "rollup_edges" "Minute"}}
-SETTINGS ttl_only_drop_parts = 1{{deduplication}};
+SETTINGS ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 -- A span shows the call that it answers, and that of a virtual peer that it makes.
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_edges_view"}} {{on_cluster}} TO {{table "rollup_edges"}} AS
@@ -223,7 +223,7 @@ CREATE TABLE IF NOT EXISTS {{table "rollup_entry_operations"}} {{on_cluster}} (
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Failure, EntryService, EntryOperation, Service, Operation, Fingerprint)
 {{ttl "rollup_entry_operations" "Minute"}}
-SETTINGS ttl_only_drop_parts = 1{{deduplication}};
+SETTINGS ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_entry_operations_view"}} {{on_cluster}} TO {{table "rollup_entry_operations"}} AS
 WITH
@@ -253,7 +253,7 @@ CREATE TABLE IF NOT EXISTS {{table "rollup_contexts"}} {{on_cluster}} (
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Parent, Child, Violation, Peer)
 {{ttl "rollup_contexts" "Minute"}}
-SETTINGS ttl_only_drop_parts = 1{{deduplication}};
+SETTINGS ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_violations_view"}} {{on_cluster}} TO {{table "rollup_contexts"}} AS
 SELECT Tenant, Minute, Environment, ParentService AS Parent, Service AS Child, arrayJoin(Violations) AS Violation, '' AS Peer, count() AS Spans
@@ -317,7 +317,7 @@ CREATE TABLE IF NOT EXISTS {{table "rollup_entries"}} {{on_cluster}} (
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Key, EntryService, EntryOperation, Service, Value)
 {{ttl "rollup_entries" "Minute"}}
-SETTINGS ttl_only_drop_parts = 1{{deduplication}};
+SETTINGS ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 -- A trace counts with its first release. Its entry root is the earliest span without a parent, else the span that speaks for the release.
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_entries_view"}} {{on_cluster}} TO {{table "rollup_entries"}} AS

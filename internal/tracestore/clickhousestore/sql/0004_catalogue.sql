@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS {{table "attribute_catalogue"}} {{on_cluster}} (
 PARTITION BY Day
 ORDER BY (Tenant, Day, OfValue, Scope, Key, Value)
 {{ttl "attribute_catalogue" "Day"}}
-SETTINGS ttl_only_drop_parts = 1{{deduplication}};
+SETTINGS ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "attribute_catalogue_view"}} {{on_cluster}} TO {{table "attribute_catalogue"}} AS
 WITH (SELECT intDiv(max(Position), 512) + 1 FROM {{table "rollup_spans"}}) AS Every
