@@ -41,7 +41,7 @@ func TestProduction(t *testing.T) {
 	agent.name, agent.file = "tracewright-agent", "agent.yaml"
 	agent.start("--config", "yaml:exporters::load_balancing::resolver: {dns: null, static: {hostnames: ["+strings.Join(hosts, ", ")+"]}}")
 
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // of a busy machine
 	defer cancel()
 	truth := filepath.Join(t.TempDir(), "truth.jsonl")
 	var output bytes.Buffer
