@@ -13,33 +13,59 @@ type CallID [16]byte
 // NewCallID hashes tenant, trace id, version and part of the call's releases, and id, start and end of every span, in
 // their order in the call.
 func NewCallID(releases []Release) CallID {
-	// Two 64-bit hashes with different seeds: 128 bits keep an accidental collision, which would drop a call, out of reach.
-	low, high := xxhash.NewWithSeed(0), xxhash.NewWithSeed(0x9e3779b97f4a7c15)
-	buf := make([]byte, 0, 64)
-	write := func() {
-		_, _ = low.Write(buf)  // never fails
-		_, _ = high.Write(buf) // never fails
-		buf = buf[:0]
-	}
+	h := NewCallHash()
 	for i := range releases {
-		r := &releases[i]
-		buf = binary.LittleEndian.AppendUint32(buf, uint32(len(r.Tenant)))
-		buf = append(buf, r.Tenant...)
-		buf = append(buf, r.TraceID[:]...)
-		buf = binary.LittleEndian.AppendUint64(buf, uint64(r.Version))
-		buf = binary.LittleEndian.AppendUint64(buf, uint64(r.Part))
-		buf = binary.LittleEndian.AppendUint64(buf, uint64(len(r.Spans)))
-		write()
-		for _, span := range r.Spans {
-			id := span.SpanID()
-			buf = append(buf, id[:]...)
-			buf = binary.LittleEndian.AppendUint64(buf, uint64(span.StartTimestamp()))
-			buf = binary.LittleEndian.AppendUint64(buf, uint64(span.EndTimestamp()))
-			write()
-		}
+		h.Add(&releases[i])
 	}
-	var id CallID
-	binary.BigEndian.PutUint64(id[:8], low.Sum64())
-	binary.BigEndian.PutUint64(id[8:], high.Sum64())
+	return h.ID()
+}
+
+// CallHash makes a CallID of releases as they come.
+type CallHash struct {
+	low, high xxhash.Digest
+	buf       []byte
+}
+
+// NewCallHash makes one without releases.
+func NewCallHash() *CallHash {
+	h := &CallHash{buf: make([]byte, 0, 1<<10)}
+	// Two 64-bit hashes with different seeds: 128 bits keep an accidental collision, which would drop a call, out of reach.
+	h.low.ResetWithSeed(0)
+	h.high.ResetWithSeed(0x9e3779b97f4a7c15)
+	return h
+}
+
+// Add adds the next release.
+func (h *CallHash) Add(r *Release) {
+	buf := binary.LittleEndian.AppendUint32(h.buf[:0], uint32(len(r.Tenant)))
+	buf = append(buf, r.Tenant...)
+	buf = append(buf, r.TraceID[:]...)
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(r.Version))
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(r.Part))
+	buf = binary.LittleEndian.AppendUint64(buf, uint64(len(r.Spans)))
+	for i := range r.Spans {
+		if len(buf) >= 1<<14 {
+			h.write(buf)
+			buf = buf[:0]
+		}
+		span := &r.Spans[i]
+		id := span.SpanID()
+		buf = append(buf, id[:]...)
+		buf = binary.LittleEndian.AppendUint64(buf, uint64(span.StartTimestamp()))
+		buf = binary.LittleEndian.AppendUint64(buf, uint64(span.EndTimestamp()))
+	}
+	h.write(buf)
+	h.buf = buf
+}
+
+func (h *CallHash) write(buf []byte) {
+	_, _ = h.low.Write(buf)  // never fails
+	_, _ = h.high.Write(buf) // never fails
+}
+
+// ID is that of the releases so far.
+func (h *CallHash) ID() (id CallID) {
+	binary.BigEndian.PutUint64(id[:8], h.low.Sum64())
+	binary.BigEndian.PutUint64(id[8:], h.high.Sum64())
 	return id
 }

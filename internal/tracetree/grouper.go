@@ -17,14 +17,18 @@ func Releases(td ptrace.Traces) []Release {
 	var g Grouper
 	releases := g.Group(td)
 	for i := range releases {
-		r := &releases[i]
-		for j := range r.Spans {
-			if r.Assembly = ReadAssembly(r.Spans[j]); r.Version != 0 {
-				break
-			}
-		}
+		releases[i].ReadAssembly()
 	}
 	return releases
+}
+
+// ReadAssembly fills in the release's Assembly.
+func (r *Release) ReadAssembly() {
+	for i := range r.Spans {
+		if r.Assembly = ReadAssembly(r.Spans[i]); r.Version != 0 {
+			return
+		}
+	}
 }
 
 // Grouper groups one call after the other in the same memory. The zero value is ready. It is not safe for concurrent use.

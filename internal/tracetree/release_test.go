@@ -1,6 +1,7 @@
 package tracetree_test
 
 import (
+	"encoding/hex"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -171,4 +172,18 @@ func TestNewCallID(t *testing.T) {
 	split = append(split, split[0])
 	split[0].Spans, split[1].Spans = split[0].Spans[:1], split[0].Spans[1:]
 	require.Empty(t, seen[tracetree.NewCallID(split)])
+}
+
+// TestCallIDStays: ids of calls are compared with those that were stored by an earlier version.
+func TestCallIDStays(t *testing.T) {
+	release := treetest.Release(t, `
+		a 1 - server   0 100
+		a 2 1 internal 5 10`)
+	many := *release
+	for range 2000 {
+		many.Spans = append(many.Spans, release.Spans...)
+	}
+	many.Tenant, many.Version = "acme", 2
+	id := tracetree.NewCallID([]tracetree.Release{*release, many})
+	require.Equal(t, "b091d1c53a4f045931a6f69a675f0301", hex.EncodeToString(id[:]))
 }

@@ -103,9 +103,9 @@ func (q *questions) askSearches() {
 	search("slow traces of an entry", 0, func(int) map[string]any {
 		return map[string]any{"entry": q.entry(), "trace_duration": map[string]any{"min": "250ms"}}
 	})
-	search("failure below a service", 0, func(int) map[string]any {
+	search("failure below an entry's service", 0, func(int) map[string]any {
 		return map[string]any{"structure": []any{map[string]any{
-			"above": map[string]any{"service": q.service()}, "relation": "descendant", "below": map[string]any{"errors": true},
+			"above": map[string]any{"service": q.entry().Service}, "relation": "descendant", "below": map[string]any{"errors": true},
 		}}}
 	})
 	search("a value that one trace has, all days", 1, func(int) map[string]any {

@@ -78,13 +78,13 @@ func (p *apiPage) fill() {
 
 func (p *apiPage) play(flags ...string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(p.t.Context(), 3*time.Minute)
 	defer cancel()
 	truth := filepath.Join(p.t.TempDir(), "truth.jsonl")
 	flags = append(flags, "--total", "200", "--span-window", "1s", "--endpoint", p.endpoint("OTLP_GRPC"), "--expect", truth)
 	output, err := exec.CommandContext(ctx, p.tracegen, flags...).CombinedOutput()
 	require.NoError(p.t, err, string(output))
-	output, err = exec.CommandContext(ctx, p.tracegen, "verify", truth, "--api", p.url("QUERY", "")).CombinedOutput()
+	output, err = exec.CommandContext(ctx, p.tracegen, "verify", truth, "--timeout", "2m", "--api", p.url("QUERY", "")).CombinedOutput()
 	require.NoError(p.t, err, string(output))
 }
 

@@ -140,8 +140,13 @@ func (i *instance) url(port, path string) string {
 // await polls until check succeeds.
 func (i *instance) await(what string, check func() error) {
 	i.t.Helper()
+	i.awaitFor(timeout, what, check)
+}
+
+func (i *instance) awaitFor(most time.Duration, what string, check func() error) {
+	i.t.Helper()
 	var err error
-	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(most); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if err = check(); err == nil {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -48,7 +49,27 @@ func compared(t *testing.T, q question, answers *[2]answer) string {
 		return comparedSuggestions(t, answers)
 	}
 	found := differences("", "", readAnswer(t, q, a), readAnswer(t, q, b))
+	if asked, err := url.Parse(q.target); a.status == http.StatusOK && err == nil && asked.Query().Has("start") {
+		found = append(found, otherWindow(t, asked.Query(), a)...)
+	}
 	return strings.Join(found[:min(len(found), 10)], "\n")
+}
+
+// otherWindow says where the answer is not of the window that was asked for, which is of whole minutes, or does not say how complete it is.
+func otherWindow(t *testing.T, asked url.Values, a *answer) (found []string) {
+	t.Helper()
+	var of struct {
+		Window       struct{ Start, End time.Time }
+		Completeness *struct{ Spans int64 }
+	}
+	require.NoError(t, json.Unmarshal(a.body, &of))
+	if got := window(of.Window.Start, of.Window.End); got.Get("start") != asked.Get("start") || got.Get("end") != asked.Get("end") {
+		found = append(found, "window: "+got.Encode())
+	}
+	if of.Completeness == nil {
+		found = append(found, "no completeness")
+	}
+	return found
 }
 
 // readAnswer is the answer without what differs of right.

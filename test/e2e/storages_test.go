@@ -61,9 +61,6 @@ const (
 	production = "QUERY"
 )
 
-// tenants are those of tracegen.
-var tenants = []string{"tenant-1", "tenant-2"}
-
 // startStorages starts it, and fills it with calm traffic and, in another minute, with traffic in which inventory fails.
 func startStorages(t *testing.T) *storages {
 	t.Helper()
@@ -99,14 +96,14 @@ func pause(t *testing.T, d time.Duration) {
 // play sends, and waits until both storages have every trace, edge and operation as it was sent.
 func (s *storages) play(flags ...string) *sent {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 7*time.Minute)
 	defer cancel()
 	truth := filepath.Join(s.t.TempDir(), "truth.jsonl")
 	flags = append(flags, "--tenants", "2", "--span-window", "1s", "--endpoint", s.endpoint("OTLP_GRPC"), "--expect", truth)
 	output, err := exec.CommandContext(ctx, s.tracegen, flags...).CombinedOutput()
 	require.NoError(s.t, err, string(output))
 	for _, storage := range []string{embedded, production} {
-		output, err = exec.CommandContext(ctx, s.tracegen, "verify", truth, "--api", s.url(storage, "")).CombinedOutput()
+		output, err = exec.CommandContext(ctx, s.tracegen, "verify", truth, "--timeout", "3m", "--api", s.url(storage, "")).CombinedOutput()
 		require.NoError(s.t, err, "%s: %s", storage, output)
 	}
 	return readTruth(s.t, truth)
@@ -158,7 +155,14 @@ func (s *storages) read(t *testing.T, storage, tenant string, q question, into a
 }
 
 // TestStorages asks the embedded store, and ClickHouse with Neo4j, the same about the same traces: the answers are the same, and what tracegen knows.
-func TestStorages(t *testing.T) { startStorages(t).examine(t) }
+// Whatever else the OpenAPI document allows, ClickHouse and Neo4j answer as it says.
+func TestStorages(t *testing.T) {
+	t.Parallel() // it waits for a minute to end
+	s := startStorages(t)
+	s.examine(t)
+	s.runSchemathesis("1", "--phases=examples,fuzzing", "--header", "x-tracewright-tenant: tenant-1",
+		"--exclude-path", "/admin/backup") // which ClickHouse does itself: 501 is right
+}
 
 func (s *storages) examine(t *testing.T) {
 	const tenant = "tenant-1"

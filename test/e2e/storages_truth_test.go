@@ -151,15 +151,20 @@ func (s *storages) requireEntries(t *testing.T, storage, tenant string) {
 
 // requireFaults wants inventory to be blamed, and its failures to be known as new, with traces that have them.
 func (s *storages) requireFaults(t *testing.T, storage, tenant string) {
-	var insights struct {
-		Insights []struct {
-			Kind, Urgency, Service string
-			TraceIDs               []string `json:"trace_ids"`
-		}
+	type insight struct {
+		Kind, Urgency, Service string
+		TraceIDs               []string `json:"trace_ids"`
 	}
-	s.read(t, storage, tenant, question{target: "/traces/insights?kind=suspect&sample_time=10s&" + s.afterChange().Encode()}, &insights)
-	require.NotEmpty(t, insights.Insights, storage)
-	first := insights.Insights[0]
+	var first insight
+	s.await("a suspect", func() error { // there may be no time to read enough traces
+		var answer struct{ Insights []insight }
+		s.read(t, storage, tenant, question{target: "/traces/insights?kind=suspect&sample_time=10s&" + s.afterChange().Encode()}, &answer)
+		if len(answer.Insights) == 0 {
+			return fmt.Errorf("%s blames nobody", storage)
+		}
+		first = answer.Insights[0]
+		return nil
+	})
 	require.Equal(t, "incident", first.Urgency)
 	require.Equal(t, "inventory", first.Service, storage)
 	require.NotEmpty(t, first.TraceIDs)

@@ -23,9 +23,11 @@ func TestObserve(t *testing.T) {
 	buy, look, browse := blastradius.Entry{Service: "web", Operation: "buy"}, blastradius.Entry{Service: "web", Operation: "look"}, blastradius.Entry{Service: "web"}
 	got := blastradius.Observe([]blastradius.Failure{
 		{look, 40, 4, 0},
-		{buy, 30, 5, 5}, {buy, 90, 3, 1}, // 30 and 30 of 120
+		{buy, 30, 5, 5},
+		{buy, 90, 3, 1},   // 30 and 30 of 120
 		{buy, 1000, 0, 0}, // of which none could be read
-		{browse, 7, 0, 0}, {browse, -1, 3, 3},
+		{browse, 7, 0, 0},
+		{browse, -1, 3, 3},
 	})
 	require.Equal(t, []blastradius.Suffering{{buy, 1120, 8, 0.5}, {look, 40, 4, 0}, {browse, 7, 0, 0}}, got)
 	require.Empty(t, blastradius.Observe(nil))

@@ -11,8 +11,13 @@ import (
 	"github.com/neo4j/neo4j-go-driver/v5/neo4j"
 )
 
-// maintenanceInterval is how often somebody looks after what is stored, however many writers there are.
-const maintenanceInterval = time.Minute
+const (
+	// maintenanceInterval is how often somebody looks after what is stored, however many writers there are.
+	maintenanceInterval = time.Minute
+	// changeTimeout bounds a transaction of the upkeep, also for the server: nobody writes to a tenant that the transaction of a gateway that
+	// is gone has locked.
+	changeTimeout = time.Minute
+)
 
 const (
 	// Whoever comes first does it; the others find that it is done.
@@ -92,6 +97,8 @@ func (w *Writer) Maintain(ctx context.Context) error {
 }
 
 func (w *Writer) change(ctx context.Context, work func(tx *transaction) error) error {
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
 	return w.client.transaction(ctx, neo4j.AccessModeWrite, work)
 }
 

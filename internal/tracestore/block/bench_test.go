@@ -248,3 +248,19 @@ func BenchmarkMarshal(b *testing.B) {
 	}
 	b.ReportMetric((cpu()-before)*1e6/float64(b.N*call.SpanCount()), "cpu-s/Mspan")
 }
+
+// BenchmarkBackwards reads some traces of a block, the last first, as searches do.
+func BenchmarkBackwards(b *testing.B) {
+	_, body, releases := benchBlock(b)
+	before := cpu()
+	for b.Loop() {
+		block, err := OpenBody(body)
+		require.NoError(b, err)
+		for i := len(releases) - 1; i >= 0; i -= 10 {
+			_, err = block.Traces(i)
+			require.NoError(b, err)
+		}
+		block.Close()
+	}
+	b.ReportMetric((cpu()-before)*1e3/float64(b.N), "cpu-ms/op")
+}

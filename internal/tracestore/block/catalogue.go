@@ -100,8 +100,12 @@ func newCatalogue(b *Body, key string) (*catalogue, error) {
 		columns: make([]*columnCount, len(t.columns)), read: make([][]*columnCount, len(t.operations)),
 	}
 	err = b.byteStreams([]streamOf{
-		{streamGroups, &c.cursor.groups}, {streamGroupSizes, &c.cursor.groupSizes}, {streamSpanOps, &c.cursor.spanOps},
-		{streamSubOps, &c.cursor.subOps}, {streamCounts, &c.cursor.counts}, {streamSpanIDs, &c.cursor.spanIDs},
+		{streamGroups, &c.cursor.groups},
+		{streamGroupSizes, &c.cursor.groupSizes},
+		{streamSpanOps, &c.cursor.spanOps},
+		{streamSubOps, &c.cursor.subOps},
+		{streamCounts, &c.cursor.counts},
+		{streamSpanIDs, &c.cursor.spanIDs},
 	})
 	if err != nil {
 		return nil, err

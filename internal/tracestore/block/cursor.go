@@ -87,10 +87,22 @@ func (c *cursor) close() {
 
 func (c *cursor) rewind() error {
 	err := c.b.byteStreams([]streamOf{
-		{streamGroups, &c.groups}, {streamGroupSizes, &c.groupSizes}, {streamParents, &c.parents}, {streamDropped, &c.dropped},
-		{streamCounts, &c.counts}, {streamLinks, &c.links}, {streamSpanOps, &c.spanOps}, {streamSubOps, &c.subOps},
-		{streamTraceIDs, &c.traceIDs}, {streamSpanIDs, &c.spanIDs}, {streamParentIDs, &c.parentIDs}, {streamLinkIDs, &c.linkIDs},
-		{streamBases, &c.bases}, {streamGaps, &c.gaps}, {streamTails, &c.tails}, {streamEventTimes, &c.eventTimes},
+		{streamGroups, &c.groups},
+		{streamGroupSizes, &c.groupSizes},
+		{streamParents, &c.parents},
+		{streamDropped, &c.dropped},
+		{streamCounts, &c.counts},
+		{streamLinks, &c.links},
+		{streamSpanOps, &c.spanOps},
+		{streamSubOps, &c.subOps},
+		{streamTraceIDs, &c.traceIDs},
+		{streamSpanIDs, &c.spanIDs},
+		{streamParentIDs, &c.parentIDs},
+		{streamLinkIDs, &c.linkIDs},
+		{streamBases, &c.bases},
+		{streamGaps, &c.gaps},
+		{streamTails, &c.tails},
+		{streamEventTimes, &c.eventTimes},
 	})
 	if err != nil {
 		return err

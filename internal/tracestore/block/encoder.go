@@ -40,8 +40,8 @@ type Encoder struct {
 	entities      map[entityID]*entity
 	pairs         map[pairID]uint32
 	hangings      []*hanging // by Place
-	largest       int // release
-	bytes         int // of all releases as OTLP
+	largest       int        // release
+	bytes         int        // of all releases as OTLP
 
 	// The release that is being written.
 	releaseSeq      uint32
@@ -173,7 +173,7 @@ func (e *Encoder) Add(release *tracetree.Release, header Header) error {
 		return err
 	}
 	e.releaseSeq++
-	e.memory.n = 0
+	e.memory.n, e.scratch = 0, reuse(e.scratch)
 	e.out[streamTraceIDs] = append(e.out[streamTraceIDs], release.TraceID[:]...)
 	e.putGroups()
 	e.putTree()

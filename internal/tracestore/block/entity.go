@@ -1,11 +1,15 @@
 package block
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	xentity "go.opentelemetry.io/collector/pdata/xpdata/entity"
 
+	"github.com/tracewright/tracewright/internal/attributes"
 	"github.com/tracewright/tracewright/internal/codec"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
@@ -74,16 +78,17 @@ func (e *Encoder) resource(r pcommon.Resource, url string) (*entity, error) {
 	if known, ok := e.resources[r]; ok && known.url == url {
 		return known, nil
 	}
-	td := ptrace.NewTraces()
-	r.CopyTo(td.ResourceSpans().AppendEmpty().Resource())
-	otlp, err := nested(td, 1, 1)
+	otlp, err := appendResource(e.frame[:0], r)
 	if err != nil {
 		return nil, err
 	}
-	id := entityID{otlp: string(otlp), url: url}
-	x, ok := e.entities[id]
+	e.frame = otlp
+	x, ok := e.entities[entityID{otlp: string(otlp), url: url}]
 	if !ok {
+		id := entityID{otlp: string(otlp), url: url}
 		x = &entity{otlp: id.otlp, url: id.url, service: e.texts.intern(conventions.ServiceName(r))}
+		n := r.Attributes().Len()
+		x.keys, x.tokens = make([]attributeKey, 0, n), make([]uint64, 0, n)
 		for key, v := range r.Attributes().All() {
 			x.keys = append(x.keys, resourceKey(key, v))
 			if t, ok := valueToken(key, v); ok {
@@ -94,6 +99,57 @@ func (e *Encoder) resource(r pcommon.Resource, url string) (*entity, error) {
 	}
 	e.resources[r] = x
 	return x, nil
+}
+
+// appendResource appends a resource as pdata marshals it. By hand, because pdata marshals whole traces only: for it, a resource is to be copied.
+func appendResource(buf []byte, r pcommon.Resource) ([]byte, error) {
+	start := len(buf)
+	plain := xentity.ResourceEntityRefs(r).Len() == 0
+	if n := r.DroppedAttributesCount(); n > 0 {
+		buf = binary.AppendUvarint(append(buf, tagResourceDropped), uint64(n))
+	}
+	list := attributes.List(r.Attributes())
+	for i := 0; plain && i < len(list); i++ {
+		buf, plain = appendPlain(buf, &list[i])
+	}
+	if plain {
+		return buf, nil
+	}
+	td := ptrace.NewTraces()
+	r.CopyTo(td.ResourceSpans().AppendEmpty().Resource())
+	otlp, err := nested(td, 1, 1)
+	return append(buf[:start], otlp...), err
+}
+
+// appendPlain appends an attribute as a field, if its value is no array, map or bytes.
+func appendPlain(buf []byte, a *attributes.Attribute) ([]byte, bool) {
+	key, size := a.Key(), 0
+	switch a.Type() {
+	case pcommon.ValueTypeStr:
+		size = fieldSize(len(a.Str()))
+	case pcommon.ValueTypeInt:
+		size = 1 + uvarintSize(uint64(a.Int()))
+	case pcommon.ValueTypeDouble:
+		size = 1 + 8
+	case pcommon.ValueTypeBool:
+		size = 1 + 1
+	case pcommon.ValueTypeEmpty:
+	default:
+		return buf, false
+	}
+	buf = appendTagged(buf, tagResourceAttribute, keyValueSize(key, size))
+	buf = appendTagged(buf, tagKeyValueValue, size)
+	switch a.Type() {
+	case pcommon.ValueTypeStr:
+		buf = append(appendTagged(buf, tagAnyString, len(a.Str())), a.Str()...)
+	case pcommon.ValueTypeInt:
+		buf = binary.AppendUvarint(append(buf, tagAnyInt), uint64(a.Int()))
+	case pcommon.ValueTypeDouble:
+		buf = binary.LittleEndian.AppendUint64(append(buf, tagAnyDouble), math.Float64bits(a.Double()))
+	case pcommon.ValueTypeBool:
+		buf = append(buf, tagAnyBool, byte(number(a.Bool())))
+	}
+	return appendKey(buf, key), true
 }
 
 // scope finds the entity of a scope.

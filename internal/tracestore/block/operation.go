@@ -3,6 +3,7 @@ package block
 import (
 	"encoding/binary"
 	"math"
+	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -142,8 +143,7 @@ func (e *Encoder) match(o *operation, d *details) bool {
 			case kindDouble:
 				list = append(list, value{number: math.Float64bits(a.Double()), slot: int32(i)})
 			case kindAny:
-				e.scratch = e.any.append(e.scratch[:0], a.Value(d.attributes))
-				list = append(list, value{s: string(e.scratch), slot: int32(i)})
+				list = append(list, value{s: e.marshal(a.Value(d.attributes)), slot: int32(i)})
 			}
 		}
 	}
@@ -164,6 +164,13 @@ func (e *Encoder) match(o *operation, d *details) bool {
 	}
 	e.values = list
 	return true
+}
+
+// marshal is a value as OTLP. The string is valid until the next release.
+func (e *Encoder) marshal(v pcommon.Value) string {
+	from := len(e.scratch)
+	e.scratch = e.any.append(e.scratch, v)
+	return unsafe.String(unsafe.SliceData(e.scratch[from:]), len(e.scratch)-from)
 }
 
 func number(b bool) uint64 {

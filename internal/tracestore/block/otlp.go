@@ -6,12 +6,16 @@ import "encoding/binary"
 const (
 	tagRepeated = 1<<3 | 2 // TracesData.resource_spans, ArrayValue.values, KeyValueList.values
 
-	tagResource      = 1<<3 | 2 // ResourceSpans
-	tagScopeSpans    = 2<<3 | 2
-	tagResourceURL   = 3<<3 | 2
-	tagScope         = 1<<3 | 2 // ScopeSpans
-	tagSpans         = 2<<3 | 2
-	tagScopeURL      = 3<<3 | 2
+	tagResource    = 1<<3 | 2 // ResourceSpans
+	tagScopeSpans  = 2<<3 | 2
+	tagResourceURL = 3<<3 | 2
+	tagScope       = 1<<3 | 2 // ScopeSpans
+	tagSpans       = 2<<3 | 2
+	tagScopeURL    = 3<<3 | 2
+
+	tagResourceAttribute = 1<<3 | 2 // Resource
+	tagResourceDropped   = 2 << 3
+
 	tagKeyValueKey   = 1<<3 | 2
 	tagKeyValueValue = 2<<3 | 2
 

@@ -214,3 +214,26 @@ func TestEncoderForgets(t *testing.T) {
 	}
 	require.Equal(t, kept, encoder.kept)
 }
+
+// TestAnyOrder: releases are the same in whatever order they are read.
+func TestAnyOrder(t *testing.T) {
+	releases := tracetree.Releases(newCall(t, shop.New(shop.Options{Seed: 12}), 0, 150))
+	_, b := blockOf(t, NewEncoder(), releases)
+	defer b.Close()
+	var want [][]byte
+	for i := range releases {
+		otlp, err := b.AppendOTLP(nil, i)
+		require.NoError(t, err)
+		want = append(want, otlp)
+	}
+	rng := rand.New(rand.NewPCG(15, 16))
+	for n := range 4 * len(releases) {
+		i := len(releases) - 1 - n // backwards first
+		if i < 0 {
+			i = rng.IntN(len(releases))
+		}
+		otlp, err := b.AppendOTLP(nil, i)
+		require.NoError(t, err)
+		require.Equal(t, want[i], otlp, "release %d", i)
+	}
+}

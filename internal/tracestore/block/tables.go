@@ -74,8 +74,12 @@ func (b *Body) readTables() (*tables, error) {
 	}
 	var texts, templates, entities, columns, operations, pairs byteStream
 	err := b.byteStreams([]streamOf{
-		{streamTexts, &texts}, {streamTemplates, &templates}, {streamEntities, &entities}, {streamColumns, &columns},
-		{streamOperations, &operations}, {streamPairs, &pairs},
+		{streamTexts, &texts},
+		{streamTemplates, &templates},
+		{streamEntities, &entities},
+		{streamColumns, &columns},
+		{streamOperations, &operations},
+		{streamPairs, &pairs},
 	})
 	if err != nil {
 		return nil, err

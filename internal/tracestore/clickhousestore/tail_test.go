@@ -139,7 +139,9 @@ func TestTailsEndWithTheStore(t *testing.T) {
 // Of a table of many parts only those are opened that hold what is to be told.
 func TestTailOpensFewParts(t *testing.T) {
 	store, options, _ := tailed(t)
-	do := func(statement string) { require.NoError(t, store.db.Exec(t.Context(), statement+" "+store.table("otel_traces"))) }
+	do := func(statement string) {
+		require.NoError(t, store.db.Exec(t.Context(), statement+" "+store.table("otel_traces")))
+	}
 	do("SYSTEM STOP MERGES")
 	w := newWriter(t, options)
 	for number := range byte(10) {

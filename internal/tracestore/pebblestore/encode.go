@@ -86,17 +86,31 @@ func (e blockEncoders) put(encoder *block.Encoder) {
 	}
 }
 
-// encode makes the blocks of a call. now stands in for the time of release where the call names none. An error is permanent.
+// encode makes the blocks of a call, and fills in the Assembly of its releases. now stands in for the time of release where the call names
+// none. An error is permanent.
 func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, error) {
-	call := &encodedCall{id: tracetree.NewCallID(releases), releases: len(releases), sums: callSums.Get().(*rollup.Call)}
+	call := &encodedCall{releases: len(releases), sums: callSums.Get().(*rollup.Call)}
 	call.sums.Contrast = &s.contrast
 	encoder := s.encoders.get()
 	defer s.encoders.put(encoder)
-	// Mostly all releases are of one tenant and day.
-	for _, group := range s.groupByPartition(releases, now) {
+	// Mostly all releases are of one tenant and day. Then all that is to be done with a release is done at once, while it is in the
+	// processor's caches.
+	groups := s.groupByPartition(releases, now)
+	id := tracetree.NewCallHash()
+	if len(groups) > 1 {
+		for i := range releases {
+			releases[i].ReadAssembly()
+			id.Add(&releases[i])
+		}
+	}
+	for _, group := range groups {
 		var b *encodedBlock
 		for _, i := range group.releases {
 			release := &releases[i]
+			if len(groups) == 1 {
+				release.ReadAssembly()
+				id.Add(release)
+			}
 			releasedAt := releaseTime(release, now)
 			if b == nil {
 				b = &encodedBlock{at: group.at}
@@ -122,7 +136,7 @@ func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, e
 		call.done()
 		return nil, fmt.Errorf("the call takes %d bytes, more than the %d of one write; send it in parts", call.bytes, maxCallBytes)
 	}
-	call.deltas = call.sums.Deltas()
+	call.id, call.deltas = id.ID(), call.sums.Deltas()
 	return call, nil
 }
 

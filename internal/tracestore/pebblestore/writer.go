@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.opentelemetry.io/collector/consumer/consumererror"
@@ -20,6 +21,9 @@ type pending struct {
 	err  error
 }
 
+// groupers are pooled for their memory.
+var groupers = sync.Pool{New: func() any { return new(tracetree.Grouper) }}
+
 // WriteCall implements tracestore.Writer. A call becomes visible to readers a moment before it is durable. When WriteCall
 // returns because the context ended or the disk is full, the call may become durable later; a repetition then waits for
 // the same outcome.
@@ -31,7 +35,12 @@ func (s *Store) WriteCall(ctx context.Context, td ptrace.Traces) error {
 	if err := s.takesCalls(); err != nil {
 		return err
 	}
-	releases := tracetree.Releases(td)
+	grouper := groupers.Get().(*tracetree.Grouper)
+	defer func() {
+		grouper.Reset()
+		groupers.Put(grouper)
+	}()
+	releases := grouper.Group(td)
 	if len(releases) == 0 {
 		return nil
 	}

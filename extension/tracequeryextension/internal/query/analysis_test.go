@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"iter"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,11 +19,15 @@ type windows struct {
 	hour        time.Time
 	now, before []tracestore.EntryAggregate
 	parts       []tracestore.EntryOperationAggregate
-	asked       []tracestore.AggregateQuery
+
+	mu    sync.Mutex // guards asked: insights read both windows at the same time
+	asked []tracestore.AggregateQuery
 }
 
 func (w *windows) Entries(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.EntryAggregate, error] {
+	w.mu.Lock()
 	w.asked = append(w.asked, *query)
+	w.mu.Unlock()
 	entries := w.before
 	if query.End.After(w.hour) {
 		entries = w.now
@@ -38,6 +43,10 @@ func (w *windows) EntryOperations(
 
 func (w *windows) Contrasts(context.Context, string, *tracestore.AggregateQuery) iter.Seq2[tracestore.ContrastAggregate, error] {
 	return sequence(nil, w.fail == "contrasts", func(*tracestore.ContrastAggregate) bool { return true })
+}
+
+func (w *windows) Errors(context.Context, string, *tracestore.AggregateQuery) iter.Seq2[tracestore.ErrorAggregate, error] {
+	return sequence(nil, w.fail == "errors", func(*tracestore.ErrorAggregate) bool { return true })
 }
 
 func entryOf(name string, traces int64, outcomes map[string]int64) tracestore.EntryAggregate {
@@ -103,9 +112,13 @@ func TestAnalysisOfABrokenStorage(t *testing.T) {
 		_, err := service(storage{AggregateReader: w}).Insights(t.Context(), "", &InsightsQuery{Window: window, Limit: 1})
 		require.ErrorIs(t, err, errBroken, fail)
 	}
+	w := &windows{}
+	w.fail = "errors"
+	_, err := service(storage{AggregateReader: w}).Dependencies(t.Context(), "", &DependenciesQuery{Window: window})
+	require.ErrorIs(t, err, errBroken)
 	s := service(storage{})
 	s.Storage = func() (tracestore.Backend, error) { return nil, tracestore.ErrClosed }
-	_, err := s.Performance(t.Context(), "", &PerformanceQuery{Window: window})
+	_, err = s.Performance(t.Context(), "", &PerformanceQuery{Window: window})
 	require.ErrorIs(t, err, tracestore.ErrClosed)
 	_, err = s.Dependencies(t.Context(), "", &DependenciesQuery{Window: window})
 	require.ErrorIs(t, err, tracestore.ErrClosed)

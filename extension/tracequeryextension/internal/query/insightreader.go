@@ -31,9 +31,7 @@ func readWindow(ctx context.Context, reader tracestore.Reader, tenant string, wi
 	r := insightReader{reader: reader, tenant: tenant, window: *window}
 	r.EntryTraces, r.EntryDurations = make(map[insights.Operation]int64), make(map[insights.Operation][]insights.Bin)
 	whole := int64(0)
-	counts := *window
-	counts.NoDurations = true
-	for e, err := range reader.Entries(ctx, tenant, &counts) {
+	for e, err := range reader.Entries(ctx, tenant, window) { // with durations: outliers are weighed by them
 		if err != nil {
 			return r, err
 		}
@@ -140,9 +138,11 @@ func (c *contexts) edges() (edges []insights.Edge) {
 	return edges
 }
 
-func (r *insightReader) readLoads(ctx context.Context) (loads []insights.Load, err error) {
-	course := newCourse(&r.window)
-	if err := course.read(ctx, r.reader, r.tenant, func(int, *tracestore.OperationAggregate) {}); err != nil {
+func readLoads(
+	ctx context.Context, reader tracestore.AggregateReader, tenant string, window *tracestore.AggregateQuery,
+) (loads []insights.Load, err error) {
+	course := newCourse(window)
+	if err := course.read(ctx, reader, tenant, func(int, *tracestore.OperationAggregate) {}); err != nil {
 		return nil, err
 	}
 	for _, of := range course.operations() {
@@ -225,14 +225,15 @@ func (r *insightReader) followSessions(ctx context.Context, until time.Time) err
 }
 
 const (
-	// maxFinds is for how many insights without a sampled trace some are looked for, for minFindTime each, or a tenth of the time for samples.
+	// maxFinds is for how many insights without a sampled trace some are looked for, for minFindTime in all, or a quarter of the time for samples. Each
+	// may take half of what is left.
 	maxFinds    = 5
 	minFindTime = 50 * time.Millisecond
 )
 
 // findTraces looks for traces that show what rollups alone have said.
 func (r *insightReader) findTraces(ctx context.Context, found []insights.Insight, sampleTime time.Duration) error {
-	finds := 0
+	finds, until := 0, time.Now().Add(max(minFindTime, sampleTime/4))
 	for k := range found {
 		i := &found[k]
 		if len(i.TraceIDs) > 0 || i.Service == "" || finds == maxFinds {
@@ -242,7 +243,7 @@ func (r *insightReader) findTraces(ctx context.Context, found []insights.Insight
 		where := inEnvironment(r.window.Environment)
 		where.And = append([]tracestore.Conditions{{Span: spanOf(i)}}, outlierOf(i)...)
 		page, err := r.reader.Search(ctx, r.tenant, &tracestore.SearchQuery{
-			Start: r.window.Start, End: r.window.End, Where: where, Limit: 3, Deadline: time.Now().Add(max(minFindTime, sampleTime/10)),
+			Start: r.window.Start, End: r.window.End, Where: where, Limit: 3, Deadline: time.Now().Add(time.Until(until) / 2),
 		})
 		if err != nil {
 			return err

@@ -1,9 +1,11 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tracewright/tracewright/internal/analysis/insights"
@@ -71,14 +73,8 @@ func (s *Service) readInsights(ctx context.Context, tenant string, asked *Insigh
 	if !asked.Baseline.IsZero() {
 		answer.Baseline.Start, answer.Baseline.End = asked.Baseline, asked.Baseline.Add(wholeMinutes(&window))
 	}
-	var now, before insightReader
-	if now, err = readWindow(ctx, reader, tenant, &window, asked.Entry); err != nil {
-		return nil, err
-	}
-	if before, err = readWindow(ctx, reader, tenant, &answer.Baseline, asked.Entry); err != nil {
-		return nil, err
-	}
-	if now.Loads, err = now.readLoads(ctx); err != nil {
+	now, before, err := readWindows(ctx, reader, tenant, &window, &answer.Baseline, asked.Entry)
+	if err != nil {
 		return nil, err
 	}
 	began := time.Now()
@@ -105,6 +101,23 @@ func (s *Service) readInsights(ctx context.Context, tenant string, asked *Insigh
 		return nil, err
 	}
 	return answer, ctx.Err()
+}
+
+// readWindows reads what rollups know of both windows, and the loads of the first, at the same time.
+func readWindows(
+	ctx context.Context, reader tracestore.Reader, tenant string, window, baseline *tracestore.AggregateQuery, entry string,
+) (now, before insightReader, err error) {
+	var (
+		reading                 sync.WaitGroup
+		loads                   []insights.Load
+		ofNow, ofBefore, ofLoad error
+	)
+	reading.Go(func() { now, ofNow = readWindow(ctx, reader, tenant, window, entry) })
+	reading.Go(func() { before, ofBefore = readWindow(ctx, reader, tenant, baseline, entry) })
+	reading.Go(func() { loads, ofLoad = readLoads(ctx, reader, tenant, window) })
+	reading.Wait()
+	now.Loads = loads
+	return now, before, cmp.Or(ofNow, ofBefore, ofLoad)
 }
 
 const (
