@@ -14,9 +14,9 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore/clickhousestore"
 )
 
-// ClickHouseConfig is a ClickHouse that the clickhouse exporter writes.
+// ClickHouseConfig is a ClickHouse that the trace_clickhouse exporter writes.
 type ClickHouseConfig struct {
-	// Endpoint is where the servers are, as the clickhouse exporter has it: clickhouse://host:9000, or tcp, http or https, with the names of
+	// Endpoint is where the servers are, as the trace_clickhouse exporter has it: clickhouse://host:9000, or tcp, http or https, with the names of
 	// several hosts between commas. Required.
 	Endpoint string `mapstructure:"endpoint"`
 	// Database holds the tables; it is the exporter's database too. Default tracewright.

@@ -133,10 +133,10 @@ func fedFaults(config *collectorConfig, connector string) (faults []string) {
 var (
 	// Processors that make the same of the same spans.
 	keepCalls = []string{"trace_analysis", "attributes", "resource", "filter", "transform"}
-	// Exporters to which a repeated call does no harm; clickhouse's is dropped by the schema of ours that it writes to.
-	ignoreRepeats = []string{"trace_store", "clickhouse", "service_map", "debug", "nop"}
+	// Exporters to which a repeated call does no harm; the others in question commit or note what they have.
+	ignoreRepeats = []string{"trace_store", "trace_clickhouse", "service_map", "debug", "nop"}
 	// Exporters that are synchronous where their configuration says nothing.
-	synchronousByDefault = []string{"trace_store", "service_map", "debug", "nop"}
+	synchronousByDefault = []string{"trace_store", "trace_clickhouse", "service_map", "debug", "nop"}
 )
 
 func exporterFaults(name, kind string, config map[string]any) (faults []string) {

@@ -127,6 +127,11 @@ var importRules = []importRule{
 		"the exporter finds its backend through component.Host",
 	},
 	{
+		"exporter/traceclickhouseexporter",
+		[]string{"internal/conventions", "internal/tracetree", "internal/tracestore/clickhousestore"},
+		"it hands calls to the exporter that writes them, and knows which tables of the schema are for what comes again",
+	},
+	{
 		"exporter/servicemapexporter",
 		[]string{"internal/servicemap", "internal/servicemap/neo4jmap"},
 		"it hands calls to the one storage of the map that is written by itself",

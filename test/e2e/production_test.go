@@ -3,10 +3,12 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,8 +17,9 @@ import (
 	"github.com/tracewright/tracewright/internal/testservers"
 )
 
-// TestProduction sends through an agent to two gateways that write into one ClickHouse and one Neo4j. Both are down at the start, and Neo4j is
-// killed under load. Then every trace, operation and edge is as it was sent, whichever gateway is asked.
+// TestProduction sends through an agent to two gateways that write into one ClickHouse and one Neo4j. Both are down at the start, and they and
+// a gateway are killed under load, in the middle of what they do. Then every trace, operation and edge is as it was sent, whichever gateway is
+// asked.
 func TestProduction(t *testing.T) {
 	tracegen := buildTracegen(t)
 	clickhouse, neo4j := testservers.StoppedClickHouse(t), testservers.StoppedNeo4j(t)
@@ -38,7 +41,7 @@ func TestProduction(t *testing.T) {
 	agent.name, agent.file = "tracewright-agent", "agent.yaml"
 	agent.start("--config", "yaml:exporters::load_balancing::resolver: {dns: null, static: {hostnames: ["+strings.Join(hosts, ", ")+"]}}")
 
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // of a busy machine
 	defer cancel()
 	truth := filepath.Join(t.TempDir(), "truth.jsonl")
 	var output bytes.Buffer
@@ -48,16 +51,26 @@ func TestProduction(t *testing.T) {
 	sent := make(chan error, 1)
 	go func() { sent <- sender.Wait() }()
 
-	pause := func() { // while spans come
+	pause := func(d time.Duration) { // while spans come
 		select {
-		case <-time.After(5 * time.Second):
+		case <-time.After(d):
 		case <-ctx.Done():
 		}
 	}
-	pause() // gateways hold what they have
+	pause(5 * time.Second) // gateways hold what they have
 	require.NoError(t, clickhouse.Start(ctx))
 	require.NoError(t, neo4j.Start(ctx))
-	pause()
+	for round := range 3 {
+		pause(2*time.Second + rand.N(2*time.Second))
+		require.NoError(t, clickhouse.Kill())
+		if round == 1 {
+			gateways[0].stop(syscall.SIGKILL)
+			gateways[0].start()
+		}
+		require.NoError(t, clickhouse.Start(ctx))
+	}
+	gateways[1].stop(syscall.SIGKILL) // in the middle of inserts, which the server goes on with
+	gateways[1].start()
 	require.NoError(t, neo4j.Kill())
 	require.NoError(t, neo4j.Start(ctx))
 	require.NoError(t, <-sent, output.String())

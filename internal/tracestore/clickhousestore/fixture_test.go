@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tracewright/tracewright/internal/testservers"
+	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // clickHouse is the server of all tests of this package.
@@ -79,35 +81,62 @@ func openStore(t testing.TB, options Options) *Store {
 // waitReady waits for the schema, and says what is wrong if it does not come.
 func waitReady(t testing.TB, store *Store, health <-chan error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := store.Ready(ctx); err != nil {
 		t.Fatalf("%v: %v", err, <-health)
 	}
 }
 
-// writer is the clickhouse exporter as a tracestore.Writer: a call is an insert.
-type writer struct{ exporter exporter.Traces }
+// writer is the clickhouse exporter as a tracestore.Writer, told where to insert as trace_clickhouse tells it.
+type writer struct {
+	first, repeated, missing exporter.Traces
+	database                 string
+}
 
-// newWriter starts an exporter as docs/production.md configures it, but for its queue.
+// newWriter starts an exporter for each of the tables.
 func newWriter(t testing.TB, options Options) writer {
 	t.Helper()
-	factory := clickhouseexporter.NewFactory()
-	config := factory.CreateDefaultConfig().(*clickhouseexporter.Config)
-	require.NoError(t, confmap.NewFromStringMap(map[string]any{
-		"endpoint": options.Endpoint, "database": options.Database, "create_schema": false, "async_insert": false,
-		"timeout":          "60s",
-		"retry_on_failure": map[string]any{"enabled": false},
-	}).Unmarshal(config))
-	config.QueueSettings = configoptional.None[exporterhelper.QueueBatchConfig]()
-	traces, err := factory.CreateTraces(t.Context(), exportertest.NewNopSettings(factory.Type()), config)
-	require.NoError(t, err)
-	require.NoError(t, traces.Start(t.Context(), componenttest.NewNopHost()))
-	t.Cleanup(func() { require.NoError(t, traces.Shutdown(context.WithoutCancel(t.Context()))) })
-	return writer{traces}
+	start := func(table string) exporter.Traces {
+		factory := clickhouseexporter.NewFactory()
+		config := factory.CreateDefaultConfig().(*clickhouseexporter.Config)
+		require.NoError(t, confmap.NewFromStringMap(map[string]any{
+			"endpoint": options.Endpoint, "database": options.Database, "create_schema": false, "async_insert": false,
+			"traces_table_name": table,
+			"timeout":           "60s",
+			"retry_on_failure":  map[string]any{"enabled": false},
+		}).Unmarshal(config))
+		config.QueueSettings = configoptional.None[exporterhelper.QueueBatchConfig]()
+		traces, err := factory.CreateTraces(t.Context(), exportertest.NewNopSettings(factory.Type()), config)
+		require.NoError(t, err)
+		require.NoError(t, traces.Start(t.Context(), componenttest.NewNopHost()))
+		t.Cleanup(func() { require.NoError(t, traces.Shutdown(context.WithoutCancel(t.Context()))) })
+		return traces
+	}
+	return writer{first: start(Table), repeated: start(RepeatedTable), missing: start(MissingTable), database: options.Database}
+}
+
+// written are the calls that were written, by their database.
+var written sync.Map
+
+type writtenCall struct {
+	database string
+	id       tracetree.CallID
 }
 
 // WriteCall implements tracestore.Writer.
 func (w writer) WriteCall(ctx context.Context, td ptrace.Traces) error {
-	return w.exporter.ConsumeTraces(ctx, td)
+	id := callID(td)
+	targets := []exporter.Traces{w.first}
+	if _, repeated := written.LoadOrStore(writtenCall{w.database, id}, true); repeated {
+		targets = []exporter.Traces{w.repeated, w.missing}
+	}
+	for _, target := range targets {
+		if err := Insert(ctx, id, func(ctx context.Context) error { return target.ConsumeTraces(ctx, td) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+func callID(td ptrace.Traces) tracetree.CallID { return tracetree.NewCallID(tracetree.Releases(td)) }

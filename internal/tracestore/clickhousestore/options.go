@@ -14,7 +14,7 @@ const DefaultDatabase = "tracewright"
 
 // Options say where a ClickHouse is and how it is used.
 type Options struct {
-	// Endpoint is where the servers are, as the clickhouse exporter takes it: clickhouse://host:9000, tcp:// or http(s)://, several
+	// Endpoint is where the servers are, as the trace_clickhouse exporter takes it: clickhouse://host:9000, tcp:// or http(s)://, several
 	// hosts with commas between them, parameters of the connection behind a question mark.
 	Endpoint string
 	// Database holds the tables, by default DefaultDatabase.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -27,6 +28,9 @@ const (
 
 // Variants are all there are.
 var Variants = []Variant{VariantPlain, VariantOnCluster, VariantReplicated}
+
+// IsVariant says whether it is one of them.
+func IsVariant(v Variant) bool { return slices.Contains(Variants, v) }
 
 // Schema says how the tables are made.
 type Schema struct {
@@ -61,8 +65,8 @@ func (s *Schema) Check() error {
 	return nil
 }
 
-// deduplicationBlocks is how many calls each table remembers by their content, to drop those that are repeated. A server that is
-// down holds up all calls, so the window need not hold those of an outage, but those that other gateways send until this one repeats
+// deduplicationBlocks is how many inserts a table remembers by their content, to drop those that are repeated. A server that
+// is down holds up all calls, so the window need not hold those of an outage, but those that other gateways send until this one repeats
 // what it had sent. deduplicationTime is the same in time, which only replicated tables have: tracestore's retention of call ids.
 const (
 	deduplicationBlocks = 100_000
@@ -97,6 +101,7 @@ func (s *Schema) migrations() ([]migration, error) {
 		files = files[:s.upTo]
 	}
 	list := make([]migration, 0, len(files))
+	repeatable := newRepeatable()
 	for _, file := range files {
 		name := strings.TrimSuffix(path.Base(file), ".sql")
 		digits, _, _ := strings.Cut(name, "_")
@@ -109,7 +114,11 @@ func (s *Schema) migrations() ([]migration, error) {
 			return nil, err
 		}
 		m := migration{number: uint32(number), name: name}
-		if err := s.render(&m, string(text)); err != nil {
+		sql := string(text)
+		if s.repeats() {
+			sql = repeatable.add(sql)
+		}
+		if err := s.render(&m, sql); err != nil {
 			return nil, err
 		}
 		list = append(list, m)
@@ -153,8 +162,11 @@ func (s *Schema) render(m *migration, text string) error {
 			}
 			return "TTL " + s.ttl(column)
 		},
-		"on_cluster":    s.onCluster,
-		"deduplication": s.deduplication,
+		"on_cluster":               s.onCluster,
+		"deduplication":            s.deduplication,
+		"replicated_deduplication": s.replicatedDeduplication,
+		"repeats":                  s.repeats,
+		"inserts":                  s.inserts,
 	}).Parse(text)
 	if err != nil {
 		return err
@@ -191,12 +203,21 @@ func (s *Schema) ttl(column string) string {
 	return fmt.Sprintf("toDateTime(%s) + toIntervalSecond(%d)", column, int64(s.Retention.Seconds()))
 }
 
+// deduplication are the settings by which a table drops what is inserted again.
 func (s *Schema) deduplication() string {
 	if s.Variant == VariantReplicated {
 		return fmt.Sprintf("replicated_deduplication_window = %d, replicated_deduplication_window_seconds = %d",
 			deduplicationBlocks, int64(deduplicationTime.Seconds()))
 	}
 	return fmt.Sprintf("non_replicated_deduplication_window = %d", deduplicationBlocks)
+}
+
+// replicatedDeduplication are those of the tables of traces, behind other settings; what the others do is in repeats.go.
+func (s *Schema) replicatedDeduplication() string {
+	if s.repeats() {
+		return ""
+	}
+	return ", " + s.deduplication()
 }
 
 // quoted is the name as an identifier.

@@ -151,6 +151,58 @@ func TestMigrate(t *testing.T) {
 	require.EqualValues(t, 3, count(t, store, store.table("traces")), "the release from before is in the older table alone")
 }
 
+// A schema is made newer while calls come. None is lost, and what its new tables did not see they get when the calls are repeated.
+func TestMigrateUnderLoad(t *testing.T) {
+	options := testOptions(t)
+	options.upTo = 2
+	openStore(t, options)
+	w := newWriter(t, options)
+	day := time.Now().UTC().Truncate(24 * time.Hour)
+	const each = 10
+	call := func(n int) ptrace.Traces { return visits(day, each*n, each) }
+	require.NoError(t, w.WriteCall(t.Context(), call(0)))
+
+	stop, stopped := make(chan struct{}), make(chan int)
+	go func() {
+		n := 1
+		for ; ; n++ {
+			select {
+			case <-stop:
+				stopped <- n
+				return
+			default:
+			}
+			for w.WriteCall(t.Context(), call(n)) != nil { //nolint:revive // a view that is half made fails; the exporter repeats the call too
+			}
+		}
+	}()
+	options.upTo = 0
+	store, err := Open(options)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, store.Close()) }()
+	require.NoError(t, store.Ready(t.Context()))
+	close(stop)
+	n := <-stopped
+	require.NoError(t, w.WriteCall(t.Context(), call(n)))
+
+	total := int64(each * (n + 1))
+	got := contents(t, store, day)
+	for _, what := range []string{"stored spans", "trace times", "traces"} {
+		require.Equal(t, total, got[what], what)
+	}
+	for _, what := range []string{"operation GET /", "edge web shop", "entry GET /", "key user.tier"} {
+		require.GreaterOrEqual(t, got[what], int64(each), what)
+		require.LessOrEqual(t, got[what], total-each, what)
+	}
+	for i := range n + 1 {
+		require.NoError(t, w.WriteCall(t.Context(), call(i)))
+	}
+	got = contents(t, store, day)
+	for _, what := range []string{"stored spans", "trace times", "traces", "operation GET /", "edge web shop", "entry GET /", "key user.tier"} {
+		require.Equal(t, total, got[what], what)
+	}
+}
+
 // Where nobody may make the schema, the store says what is missing.
 func TestWithoutSchema(t *testing.T) {
 	options := testOptions(t)

@@ -133,6 +133,7 @@ const (
 	codeTooManyRows  = 158
 	codeTimeout      = 159
 	codeTooSlow      = 160
+	codeRunning      = 216
 	codeCannotRegexp = 427
 )
 

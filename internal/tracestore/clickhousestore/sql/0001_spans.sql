@@ -63,6 +63,8 @@ CREATE TABLE IF NOT EXISTS {{table "otel_traces"}} {{on_cluster}} (
     Outcome LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.assembly.outcome'] CODEC(ZSTD(1)),
     -- 0 where there is none, and where it is no number that fits.
     HttpStatusCode UInt16 MATERIALIZED toUInt16OrZero(SpanAttributes['http.response.status_code']) CODEC(ZSTD(1)),
+    -- Of which insert the span is, by the query's id; see repeats.go.
+    Insert UInt64 MATERIALIZED sipHash64(initialQueryID()) CODEC(ZSTD(1)),
 
     INDEX span_attributes arrayMap((k, v) -> cityHash64(k, v), mapKeys(SpanAttributes), mapValues(SpanAttributes))
         TYPE bloom_filter(0.05) GRANULARITY 1,
@@ -75,18 +77,38 @@ CREATE TABLE IF NOT EXISTS {{table "otel_traces"}} {{on_cluster}} (
 PARTITION BY toDate(ReleasedAt)
 ORDER BY (Tenant, toStartOfFifteenMinutes(ReleasedAt), Id)
 {{ttl "otel_traces" "ReleasedAt"}}
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, enable_block_number_column = 1, enable_block_offset_column = 1, {{deduplication}};
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, enable_block_number_column = 1, enable_block_offset_column = 1{{replicated_deduplication}};
+
+{{if repeats}}
+-- Who sends an insert again, because it may have been cut, sends it to the first of these, and then to the second one: what is in
+-- otel_traces completes the tables that views fill, and what is not begins anew. See repeats.go.
+CREATE TABLE IF NOT EXISTS {{table "otel_traces_repeated"}} {{on_cluster}} AS {{table "otel_traces"}} ENGINE = Null;
+
+CREATE TABLE IF NOT EXISTS {{table "otel_traces_again"}} {{on_cluster}} AS {{table "otel_traces"}} ENGINE = Null;
+
+CREATE TABLE IF NOT EXISTS {{table "otel_traces_missing"}} {{on_cluster}} AS {{table "otel_traces"}} ENGINE = Null;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "otel_traces_repeated_rows"}} {{on_cluster}} TO {{table "otel_traces_again"}} AS
+SELECT * FROM {{table "otel_traces_repeated"}}
+WHERE 0 < (SELECT count() FROM {{table "otel_traces"}} WHERE Insert = sipHash64(initialQueryID())
+    AND (Tenant, toStartOfFifteenMinutes(ReleasedAt)) IN (SELECT Tenant, toStartOfFifteenMinutes(ReleasedAt) FROM {{table "otel_traces_repeated"}}));
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "otel_traces_missing_rows"}} {{on_cluster}} TO {{table "otel_traces"}} AS
+SELECT * FROM {{table "otel_traces_missing"}}
+WHERE 0 = (SELECT count() FROM {{table "otel_traces"}} WHERE Insert = sipHash64(initialQueryID())
+    AND (Tenant, toStartOfFifteenMinutes(ReleasedAt)) IN (SELECT Tenant, toStartOfFifteenMinutes(ReleasedAt) FROM {{table "otel_traces_missing"}}));
+{{end}}
 
 -- When the releases of a trace were made: where its spans and its row are.
 CREATE TABLE IF NOT EXISTS {{table "trace_times"}} {{on_cluster}} (
     Tenant LowCardinality(String) CODEC(ZSTD(1)),
     Id FixedString(16) CODEC(NONE),
-    ReleasedAt DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1))
+    ReleasedAt DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)){{inserts}}
 ) ENGINE = {{engine "MergeTree"}}
 PARTITION BY toDate(ReleasedAt)
 ORDER BY (Tenant, Id)
 {{ttl "trace_times" "ReleasedAt"}}
-SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, {{deduplication}};
+SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "trace_times_view"}} {{on_cluster}} TO {{table "trace_times"}} AS
 SELECT Tenant, Id, ReleasedAt FROM {{table "otel_traces"}} GROUP BY Tenant, Id, ReleasedAt;

@@ -30,12 +30,12 @@ CREATE TABLE IF NOT EXISTS {{table "traces"}} {{on_cluster}} (
     Services SimpleAggregateFunction(groupUniqArrayArray, Array(String)) CODEC(ZSTD(1)),
     Senders SimpleAggregateFunction(groupUniqArrayArray, Array(String)) CODEC(ZSTD(1)),
     -- Share, span id, service and operation.
-    Bottleneck SimpleAggregateFunction(max, Tuple(Float64, String, String, String)) CODEC(ZSTD(1))
+    Bottleneck SimpleAggregateFunction(max, Tuple(Float64, String, String, String)) CODEC(ZSTD(1)){{inserts}}
 ) ENGINE = {{engine "AggregatingMergeTree"}}
 PARTITION BY toDate(Quarter)
 ORDER BY (Tenant, Quarter, Id)
 {{ttl "traces" "Quarter"}}
-SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, {{deduplication}};
+SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "traces_view"}} {{on_cluster}} TO {{table "traces"}} AS
 SELECT

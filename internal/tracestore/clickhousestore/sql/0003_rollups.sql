@@ -109,12 +109,12 @@ CREATE TABLE IF NOT EXISTS {{table "rollup_operations"}} {{on_cluster}} (
     SelfTime SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     PathTime SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     Durations AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), UInt64) CODEC(ZSTD(1)),
-    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1))
+    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1)){{inserts}}
 ) ENGINE = {{engine "AggregatingMergeTree"}}
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Service, Operation, ServiceVersion, Kind)
 {{ttl "rollup_operations" "Minute"}}
-SETTINGS ttl_only_drop_parts = 1, {{deduplication}};
+SETTINGS ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_operations_view"}} {{on_cluster}} TO {{table "rollup_operations"}} AS
 SELECT
@@ -146,12 +146,12 @@ CREATE TABLE IF NOT EXISTS {{table "rollup_edges"}} {{on_cluster}} (
     Retracted SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     RetractedErrors SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     Durations AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), UInt64) CODEC(ZSTD(1)),
-    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1))
+    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1)){{inserts}}
 ) ENGINE = {{engine "AggregatingMergeTree"}}
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Parent, Child, ParentOperation, ChildOperation, ChildKind, Protocol)
 {{ttl "rollup_edges" "Minute"}}
-SETTINGS ttl_only_drop_parts = 1, {{deduplication}};
+SETTINGS ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 -- A span shows the call that it answers, and that of a virtual peer that it makes.
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_edges_view"}} {{on_cluster}} TO {{table "rollup_edges"}} AS
@@ -218,12 +218,12 @@ CREATE TABLE IF NOT EXISTS {{table "rollup_entry_operations"}} {{on_cluster}} (
     SelfTime SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     PathTime SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     Examples SimpleAggregateFunction(groupUniqArrayArray(5), Array(FixedString(16))) CODEC(ZSTD(1)), -- traces with the failure
-    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1))
+    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1)){{inserts}}
 ) ENGINE = {{engine "AggregatingMergeTree"}}
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Failure, EntryService, EntryOperation, Service, Operation, Fingerprint)
 {{ttl "rollup_entry_operations" "Minute"}}
-SETTINGS ttl_only_drop_parts = 1, {{deduplication}};
+SETTINGS ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_entry_operations_view"}} {{on_cluster}} TO {{table "rollup_entry_operations"}} AS
 WITH
@@ -248,12 +248,12 @@ CREATE TABLE IF NOT EXISTS {{table "rollup_contexts"}} {{on_cluster}} (
     Child LowCardinality(String) CODEC(ZSTD(1)),
     Violation LowCardinality(String) CODEC(ZSTD(1)),
     Peer String CODEC(ZSTD(1)),
-    Spans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1))
+    Spans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)){{inserts}}
 ) ENGINE = {{engine "AggregatingMergeTree"}}
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Parent, Child, Violation, Peer)
 {{ttl "rollup_contexts" "Minute"}}
-SETTINGS ttl_only_drop_parts = 1, {{deduplication}};
+SETTINGS ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_violations_view"}} {{on_cluster}} TO {{table "rollup_contexts"}} AS
 SELECT Tenant, Minute, Environment, ParentService AS Parent, Service AS Child, arrayJoin(Violations) AS Violation, '' AS Peer, count() AS Spans
@@ -312,12 +312,12 @@ CREATE TABLE IF NOT EXISTS {{table "rollup_entries"}} {{on_cluster}} (
     Retracted SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     RetractedErrors SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     Durations AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), UInt64) CODEC(ZSTD(1)),
-    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1))
+    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1)){{inserts}}
 ) ENGINE = {{engine "AggregatingMergeTree"}}
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Key, EntryService, EntryOperation, Service, Value)
 {{ttl "rollup_entries" "Minute"}}
-SETTINGS ttl_only_drop_parts = 1, {{deduplication}};
+SETTINGS ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 -- A trace counts with its first release. Its entry root is the earliest span without a parent, else the span that speaks for the release.
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "rollup_entries_view"}} {{on_cluster}} TO {{table "rollup_entries"}} AS

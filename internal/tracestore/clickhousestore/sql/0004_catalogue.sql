@@ -9,12 +9,12 @@ CREATE TABLE IF NOT EXISTS {{table "attribute_catalogue"}} {{on_cluster}} (
     Key LowCardinality(String) CODEC(ZSTD(1)),
     Value String CODEC(ZSTD(1)),
     Types SimpleAggregateFunction(groupBitOr, UInt8) CODEC(ZSTD(1)), -- a bit for each type of OTLP, by its number, as the texts look
-    Spans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1))
+    Spans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)){{inserts}}
 ) ENGINE = {{engine "AggregatingMergeTree"}}
 PARTITION BY Day
 ORDER BY (Tenant, Day, OfValue, Scope, Key, Value)
 {{ttl "attribute_catalogue" "Day"}}
-SETTINGS ttl_only_drop_parts = 1, {{deduplication}};
+SETTINGS ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "attribute_catalogue_view"}} {{on_cluster}} TO {{table "attribute_catalogue"}} AS
 WITH (SELECT intDiv(max(Position), 512) + 1 FROM {{table "rollup_spans"}}) AS Every

@@ -74,6 +74,8 @@ CREATE TABLE IF NOT EXISTS `tracewright`.`otel_traces` ON CLUSTER `main` (
     Outcome LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.assembly.outcome'] CODEC(ZSTD(1)),
     -- 0 where there is none, and where it is no number that fits.
     HttpStatusCode UInt16 MATERIALIZED toUInt16OrZero(SpanAttributes['http.response.status_code']) CODEC(ZSTD(1)),
+    -- Of which insert the span is, by the query's id; see repeats.go.
+    Insert UInt64 MATERIALIZED sipHash64(initialQueryID()) CODEC(ZSTD(1)),
 
     INDEX span_attributes arrayMap((k, v) -> cityHash64(k, v), mapKeys(SpanAttributes), mapValues(SpanAttributes))
         TYPE bloom_filter(0.05) GRANULARITY 1,
@@ -86,21 +88,52 @@ CREATE TABLE IF NOT EXISTS `tracewright`.`otel_traces` ON CLUSTER `main` (
 PARTITION BY toDate(ReleasedAt)
 ORDER BY (Tenant, toStartOfFifteenMinutes(ReleasedAt), Id)
 TTL toDateTime(ReleasedAt) + toIntervalSecond(2592000)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, enable_block_number_column = 1, enable_block_offset_column = 1, non_replicated_deduplication_window = 100000;
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, enable_block_number_column = 1, enable_block_offset_column = 1;
+
+
+-- Who sends an insert again, because it may have been cut, sends it to the first of these, and then to the second one: what is in
+-- otel_traces completes the tables that views fill, and what is not begins anew. See repeats.go.
+CREATE TABLE IF NOT EXISTS `tracewright`.`otel_traces_repeated` ON CLUSTER `main` AS `tracewright`.`otel_traces` ENGINE = Null;
+
+CREATE TABLE IF NOT EXISTS `tracewright`.`otel_traces_again` ON CLUSTER `main` AS `tracewright`.`otel_traces` ENGINE = Null;
+
+CREATE TABLE IF NOT EXISTS `tracewright`.`otel_traces_missing` ON CLUSTER `main` AS `tracewright`.`otel_traces` ENGINE = Null;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`otel_traces_repeated_rows` ON CLUSTER `main` TO `tracewright`.`otel_traces_again` AS
+SELECT * FROM `tracewright`.`otel_traces_repeated`
+WHERE 0 < (SELECT count() FROM `tracewright`.`otel_traces` WHERE Insert = sipHash64(initialQueryID())
+    AND (Tenant, toStartOfFifteenMinutes(ReleasedAt)) IN (SELECT Tenant, toStartOfFifteenMinutes(ReleasedAt) FROM `tracewright`.`otel_traces_repeated`));
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`otel_traces_missing_rows` ON CLUSTER `main` TO `tracewright`.`otel_traces` AS
+SELECT * FROM `tracewright`.`otel_traces_missing`
+WHERE 0 = (SELECT count() FROM `tracewright`.`otel_traces` WHERE Insert = sipHash64(initialQueryID())
+    AND (Tenant, toStartOfFifteenMinutes(ReleasedAt)) IN (SELECT Tenant, toStartOfFifteenMinutes(ReleasedAt) FROM `tracewright`.`otel_traces_missing`));
+
 
 -- When the releases of a trace were made: where its spans and its row are.
 CREATE TABLE IF NOT EXISTS `tracewright`.`trace_times` ON CLUSTER `main` (
     Tenant LowCardinality(String) CODEC(ZSTD(1)),
     Id FixedString(16) CODEC(NONE),
-    ReleasedAt DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1))
+    ReleasedAt DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)),
+    Inserts SimpleAggregateFunction(groupUniqArrayArray, Array(UInt64)) CODEC(ZSTD(1))
 ) ENGINE = MergeTree
 PARTITION BY toDate(ReleasedAt)
 ORDER BY (Tenant, Id)
 TTL toDateTime(ReleasedAt) + toIntervalSecond(2592000)
-SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000;
+SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`trace_times_view` ON CLUSTER `main` TO `tracewright`.`trace_times` AS
-SELECT Tenant, Id, ReleasedAt FROM `tracewright`.`otel_traces` GROUP BY Tenant, Id, ReleasedAt;
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'trace_times_view')], []) AS Inserts FROM (
+SELECT Tenant, Id, ReleasedAt FROM `tracewright`.`otel_traces` GROUP BY Tenant, Id, ReleasedAt
+);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`trace_times_view_again` ON CLUSTER `main` TO `tracewright`.`trace_times` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'trace_times_view')], []) AS Inserts FROM (
+SELECT Tenant, Id, ReleasedAt FROM `tracewright`.`otel_traces_again` GROUP BY Tenant, Id, ReleasedAt
+)
+WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`trace_times` WHERE ReleasedAt IN (SELECT ReleasedAt FROM (
+SELECT Tenant, Id, ReleasedAt FROM `tracewright`.`otel_traces_again` GROUP BY Tenant, Id, ReleasedAt
+))), sipHash64(initialQueryID(), 'trace_times_view'));
 
 INSERT INTO `tracewright`.`tracewright_migrations` (Number, Name) VALUES (1, '0001_spans');
 
@@ -138,14 +171,16 @@ CREATE TABLE IF NOT EXISTS `tracewright`.`traces` ON CLUSTER `main` (
     Services SimpleAggregateFunction(groupUniqArrayArray, Array(String)) CODEC(ZSTD(1)),
     Senders SimpleAggregateFunction(groupUniqArrayArray, Array(String)) CODEC(ZSTD(1)),
     -- Share, span id, service and operation.
-    Bottleneck SimpleAggregateFunction(max, Tuple(Float64, String, String, String)) CODEC(ZSTD(1))
+    Bottleneck SimpleAggregateFunction(max, Tuple(Float64, String, String, String)) CODEC(ZSTD(1)),
+    Inserts SimpleAggregateFunction(groupUniqArrayArray, Array(UInt64)) CODEC(ZSTD(1))
 ) ENGINE = AggregatingMergeTree
 PARTITION BY toDate(Quarter)
 ORDER BY (Tenant, Quarter, Id)
 TTL toDateTime(Quarter) + toIntervalSecond(2592000)
-SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000;
+SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`traces_view` ON CLUSTER `main` TO `tracewright`.`traces` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'traces_view')], []) AS Inserts FROM (
 SELECT
     Tenant, toStartOfFifteenMinutes(ReleasedAt) AS Quarter, Id, ReleasedAt AS FirstReleasedAt, ReleasedAt AS LastReleasedAt,
     1 AS Releases,
@@ -178,7 +213,80 @@ FROM (
         groupUniqArray(Service) AS Services, groupUniqArray(Sender) AS SenderNames
     FROM `tracewright`.`otel_traces` AS t
     GROUP BY Tenant, ReleasedAt, Id
+)
 );
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`traces_view_again` ON CLUSTER `main` TO `tracewright`.`traces` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'traces_view')], []) AS Inserts FROM (
+SELECT
+    Tenant, toStartOfFifteenMinutes(ReleasedAt) AS Quarter, Id, ReleasedAt AS FirstReleasedAt, ReleasedAt AS LastReleasedAt,
+    1 AS Releases,
+    -- A number of spans that is not the release's own was written before the spans were assembled, or for another part of them.
+    NOT (toUInt64OrZero(Summary['tracewright.span_count']) = Spans) AS Unexplained,
+    Version,
+    (OutcomeName NOT IN ('', 'late'), Version, Part, toUnixTimestamp64Nano(ReleasedAt), OutcomeName) AS Outcome,
+    (NOT Rooted, Start, if(Unexplained, '', Summary['tracewright.entry.service']),
+        if(Unexplained, '', Summary['tracewright.entry.operation'])) AS Entry,
+    if(Unexplained, EarliestStart, if(StartGiven > 0, StartGiven, 9223372036854775807)) AS Start,
+    if(Unexplained, LatestEnd, StartGiven + toInt64OrZero(Summary['tracewright.duration'])) AS End,
+    LongestSpan, Spans,
+    if(Unexplained, FailedSpans, toUInt64OrZero(Summary['tracewright.error_count'])) AS Errors,
+    if(Unexplained, 0, toUInt64OrZero(Summary['tracewright.missing_parents'])) AS MissingParents,
+    Kinds, FailedSpans > 0 AS Failed, FailedSpans < Spans AS Fine,
+    Services, arrayFilter(s -> NOT has(Services, s), SenderNames) AS Senders,
+    if(Unexplained, (0, '', '', ''), (toFloat64OrZero(Summary['tracewright.bottleneck.share']), Summary['tracewright.bottleneck.span_id'],
+        Summary['tracewright.bottleneck.service'], Summary['tracewright.bottleneck.operation'])) AS Bottleneck
+FROM (
+    SELECT
+        Tenant, ReleasedAt, Id, count() AS Spans,
+        argMinIf(SpanAttributes, ParentSpanId != '', SummarySpans > 0) AS Summary,
+        toInt64OrZero(Summary['tracewright.start']) AS StartGiven,
+        max(t.Version) AS Version, max(t.Part) AS Part, anyIf(t.Outcome, t.Version > 0) AS OutcomeName,
+        max(ParentSpanId = '') AS Rooted,
+        minIf(StartTime, StartTime > 0) AS FirstStart,
+        if(FirstStart = 0, 9223372036854775807, FirstStart) AS EarliestStart,
+        max(EndTime) AS LatestEnd, max(SpanDuration) AS LongestSpan, countIf(t.Failed) AS FailedSpans,
+        groupBitOr(transform(SpanKind, ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'], [1, 2, 4, 8, 16, 32]::Array(UInt8), 1::UInt8)) AS Kinds,
+        groupUniqArray(Service) AS Services, groupUniqArray(Sender) AS SenderNames
+    FROM `tracewright`.`otel_traces_again` AS t
+    GROUP BY Tenant, ReleasedAt, Id
+)
+)
+WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`traces` WHERE Quarter IN (SELECT Quarter FROM (
+SELECT
+    Tenant, toStartOfFifteenMinutes(ReleasedAt) AS Quarter, Id, ReleasedAt AS FirstReleasedAt, ReleasedAt AS LastReleasedAt,
+    1 AS Releases,
+    -- A number of spans that is not the release's own was written before the spans were assembled, or for another part of them.
+    NOT (toUInt64OrZero(Summary['tracewright.span_count']) = Spans) AS Unexplained,
+    Version,
+    (OutcomeName NOT IN ('', 'late'), Version, Part, toUnixTimestamp64Nano(ReleasedAt), OutcomeName) AS Outcome,
+    (NOT Rooted, Start, if(Unexplained, '', Summary['tracewright.entry.service']),
+        if(Unexplained, '', Summary['tracewright.entry.operation'])) AS Entry,
+    if(Unexplained, EarliestStart, if(StartGiven > 0, StartGiven, 9223372036854775807)) AS Start,
+    if(Unexplained, LatestEnd, StartGiven + toInt64OrZero(Summary['tracewright.duration'])) AS End,
+    LongestSpan, Spans,
+    if(Unexplained, FailedSpans, toUInt64OrZero(Summary['tracewright.error_count'])) AS Errors,
+    if(Unexplained, 0, toUInt64OrZero(Summary['tracewright.missing_parents'])) AS MissingParents,
+    Kinds, FailedSpans > 0 AS Failed, FailedSpans < Spans AS Fine,
+    Services, arrayFilter(s -> NOT has(Services, s), SenderNames) AS Senders,
+    if(Unexplained, (0, '', '', ''), (toFloat64OrZero(Summary['tracewright.bottleneck.share']), Summary['tracewright.bottleneck.span_id'],
+        Summary['tracewright.bottleneck.service'], Summary['tracewright.bottleneck.operation'])) AS Bottleneck
+FROM (
+    SELECT
+        Tenant, ReleasedAt, Id, count() AS Spans,
+        argMinIf(SpanAttributes, ParentSpanId != '', SummarySpans > 0) AS Summary,
+        toInt64OrZero(Summary['tracewright.start']) AS StartGiven,
+        max(t.Version) AS Version, max(t.Part) AS Part, anyIf(t.Outcome, t.Version > 0) AS OutcomeName,
+        max(ParentSpanId = '') AS Rooted,
+        minIf(StartTime, StartTime > 0) AS FirstStart,
+        if(FirstStart = 0, 9223372036854775807, FirstStart) AS EarliestStart,
+        max(EndTime) AS LatestEnd, max(SpanDuration) AS LongestSpan, countIf(t.Failed) AS FailedSpans,
+        groupBitOr(transform(SpanKind, ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'], [1, 2, 4, 8, 16, 32]::Array(UInt8), 1::UInt8)) AS Kinds,
+        groupUniqArray(Service) AS Services, groupUniqArray(Sender) AS SenderNames
+    FROM `tracewright`.`otel_traces_again` AS t
+    GROUP BY Tenant, ReleasedAt, Id
+)
+))), sipHash64(initialQueryID(), 'traces_view'));
 
 INSERT INTO `tracewright`.`tracewright_migrations` (Number, Name) VALUES (2, '0002_traces');
 
@@ -231,6 +339,8 @@ CREATE TABLE IF NOT EXISTS `tracewright`.`rollup_spans` ON CLUSTER `main` (
     ResourceValues Array(LowCardinality(String))
 ) ENGINE = Null;
 
+CREATE TABLE IF NOT EXISTS `tracewright`.`rollup_spans_again` ON CLUSTER `main` AS `tracewright`.`rollup_spans` ENGINE = Null;
+
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_spans_view` ON CLUSTER `main` TO `tracewright`.`rollup_spans` AS
 WITH
     -- A look-up by place costs a quarter of one in a Map.
@@ -270,11 +380,55 @@ SELECT
     Version, Part, Outcome, SpanKeys, SpanValues, ResourceKeys, ResourceValues
 FROM `tracewright`.`otel_traces`;
 
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_spans_view_again` ON CLUSTER `main` TO `tracewright`.`rollup_spans_again` AS
+WITH
+    -- A look-up by place costs a quarter of one in a Map.
+    mapKeys(SpanAttributes) AS SpanKeys, mapValues(SpanAttributes) AS SpanValues,
+    mapKeys(ResourceAttributes) AS ResourceKeys, mapValues(ResourceAttributes) AS ResourceValues,
+    toFloat64OrZero(SpanValues[indexOf(SpanKeys, 'tracewright.weight')]) AS Weight,
+    ResourceValues[indexOf(ResourceKeys, 'deployment.environment.name')] AS EnvironmentName,
+    -- The first system that the span names: those often speak HTTP, or each other, underneath.
+    indexOf(SpanKeys, 'db.system.name') AS Database, indexOf(SpanKeys, 'db.system') AS OldDatabase,
+    indexOf(SpanKeys, 'messaging.system') AS Messaging,
+    indexOf(SpanKeys, 'rpc.system.name') AS Rpc, indexOf(SpanKeys, 'rpc.system') AS OldRpc,
+    multiIf(Database > 0, Database, OldDatabase > 0, OldDatabase, Messaging > 0, Messaging, Rpc > 0, Rpc, OldRpc) AS System,
+    multiIf(System > 0, SpanValues[System], has(SpanKeys, 'http.request.method') OR has(SpanKeys, 'http.method'), 'http',
+        'unknown') AS Protocol
+SELECT
+    Tenant, toStartOfMinute(ReleasedAt) AS Minute, Id, SpanId, ParentSpanId, rowNumberInBlock() AS Position, StartTime AS Started,
+    if(EnvironmentName != '', EnvironmentName, ResourceValues[indexOf(ResourceKeys, 'deployment.environment')]) AS Environment,
+    Service, ResourceValues[indexOf(ResourceKeys, 'service.version')] AS ServiceVersion, Operation,
+    if(SpanKind IN ('Internal', 'Server', 'Client', 'Producer', 'Consumer'), lower(SpanKind), 'unspecified') AS Kind,
+    Failed, toUInt64(SpanDuration) AS Duration, EntryService, EntryOperation,
+    SpanValues[indexOf(SpanKeys, 'tracewright.parent.service')] AS ParentService,
+    SpanValues[indexOf(SpanKeys, 'tracewright.parent.operation')] AS ParentOperation,
+    SpanValues[indexOf(SpanKeys, 'tracewright.peer.service')] AS Peer,
+    SpanValues[indexOf(SpanKeys, 'tracewright.peer.kind')] AS PeerKind,
+    Protocol,
+    toUInt64OrZero(SpanValues[indexOf(SpanKeys, 'tracewright.self_time')]) AS SelfTime,
+    toUInt64OrZero(SpanValues[indexOf(SpanKeys, 'tracewright.critical_path_time')]) AS PathTime,
+    if(Weight > 1, toUInt64(round((least(Weight, 1099511627776.) - 1) * 1024)), 0) AS Excess,
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.violations')], 'Array(String)') AS Violations,
+    has(Violations, 'conflicting_span_id') AS Conflicting,
+    SpanValues[indexOf(SpanKeys, 'tracewright.orphan')] = 'true' AS Orphan,
+    SpanValues[indexOf(SpanKeys, 'tracewright.error.origin')] = 'true' AS Origin,
+    SpanValues[indexOf(SpanKeys, 'tracewright.error.fingerprint')] AS Fingerprint,
+    has(SpanKeys, 'tracewright.repaired') OR has(SpanKeys, 'tracewright.child.service')
+        OR has(SpanKeys, 'tracewright.retracted.peer.service') OR has(SpanKeys, 'tracewright.entry.outcome') AS Repairing,
+    has(SpanKeys, 'tracewright.span_count') AS Summary,
+    Version, Part, Outcome, SpanKeys, SpanValues, ResourceKeys, ResourceValues
+FROM `tracewright`.`otel_traces_again`;
+
 -- Spans that repair what earlier releases could not say, or that break a rule.
 CREATE TABLE IF NOT EXISTS `tracewright`.`rollup_odd_spans` ON CLUSTER `main` AS `tracewright`.`rollup_spans` ENGINE = Null;
 
+CREATE TABLE IF NOT EXISTS `tracewright`.`rollup_odd_spans_again` ON CLUSTER `main` AS `tracewright`.`rollup_odd_spans` ENGINE = Null;
+
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_odd_spans_view` ON CLUSTER `main` TO `tracewright`.`rollup_odd_spans` AS
 SELECT * FROM `tracewright`.`rollup_spans` WHERE Repairing OR notEmpty(Violations);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_odd_spans_view_again` ON CLUSTER `main` TO `tracewright`.`rollup_odd_spans_again` AS
+SELECT * FROM `tracewright`.`rollup_spans_again` WHERE Repairing OR notEmpty(Violations);
 
 -- Calls of an operation, and how far to trust what is counted of them.
 CREATE TABLE IF NOT EXISTS `tracewright`.`rollup_operations` ON CLUSTER `main` (
@@ -295,14 +449,16 @@ CREATE TABLE IF NOT EXISTS `tracewright`.`rollup_operations` ON CLUSTER `main` (
     SelfTime SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     PathTime SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     Durations AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), UInt64) CODEC(ZSTD(1)),
-    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1))
+    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1)),
+    Inserts SimpleAggregateFunction(groupUniqArrayArray, Array(UInt64)) CODEC(ZSTD(1))
 ) ENGINE = AggregatingMergeTree
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Service, Operation, ServiceVersion, Kind)
 TTL toDateTime(Minute) + toIntervalSecond(2592000)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000;
+SETTINGS ttl_only_drop_parts = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_operations_view` ON CLUSTER `main` TO `tracewright`.`rollup_operations` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_operations_view')], []) AS Inserts FROM (
 SELECT
     Tenant, Minute, Environment, Service, Operation, ServiceVersion, Kind,
     count() AS Calls, countIf(Failed) AS Errors, countIf(ParentSpanId = '') AS Roots, sum(s.Excess) AS Excess,
@@ -314,7 +470,38 @@ SELECT
     toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
 FROM `tracewright`.`rollup_spans` AS s
 WHERE NOT Conflicting
-GROUP BY Tenant, Minute, Environment, Service, Operation, ServiceVersion, Kind;
+GROUP BY Tenant, Minute, Environment, Service, Operation, ServiceVersion, Kind
+);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_operations_view_again` ON CLUSTER `main` TO `tracewright`.`rollup_operations` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_operations_view')], []) AS Inserts FROM (
+SELECT
+    Tenant, Minute, Environment, Service, Operation, ServiceVersion, Kind,
+    count() AS Calls, countIf(Failed) AS Errors, countIf(ParentSpanId = '') AS Roots, sum(s.Excess) AS Excess,
+    countIf((Tenant, Id) IN (
+        SELECT Tenant, Id FROM `tracewright`.`rollup_spans_again`
+        WHERE Version > 1 OR Version = 1 AND (Part > 0 OR Outcome IN ('part', 'interim', 'late')))) AS Partial,
+    countIf(Orphan) AS Orphans, sumIf(toUInt64OrZero(SpanValues[indexOf(SpanKeys, 'tracewright.repaired')]), Repairing) AS Repaired,
+    sum(s.SelfTime) AS SelfTime, sum(s.PathTime) AS PathTime, quantilesDDState(0.01, 0.5, 0.95, 0.99)(Duration) AS Durations,
+    toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
+FROM `tracewright`.`rollup_spans_again` AS s
+WHERE NOT Conflicting
+GROUP BY Tenant, Minute, Environment, Service, Operation, ServiceVersion, Kind
+)
+WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`rollup_operations` WHERE Minute IN (SELECT Minute FROM (
+SELECT
+    Tenant, Minute, Environment, Service, Operation, ServiceVersion, Kind,
+    count() AS Calls, countIf(Failed) AS Errors, countIf(ParentSpanId = '') AS Roots, sum(s.Excess) AS Excess,
+    countIf((Tenant, Id) IN (
+        SELECT Tenant, Id FROM `tracewright`.`rollup_spans_again`
+        WHERE Version > 1 OR Version = 1 AND (Part > 0 OR Outcome IN ('part', 'interim', 'late')))) AS Partial,
+    countIf(Orphan) AS Orphans, sumIf(toUInt64OrZero(SpanValues[indexOf(SpanKeys, 'tracewright.repaired')]), Repairing) AS Repaired,
+    sum(s.SelfTime) AS SelfTime, sum(s.PathTime) AS PathTime, quantilesDDState(0.01, 0.5, 0.95, 0.99)(Duration) AS Durations,
+    toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
+FROM `tracewright`.`rollup_spans_again` AS s
+WHERE NOT Conflicting
+GROUP BY Tenant, Minute, Environment, Service, Operation, ServiceVersion, Kind
+))), sipHash64(initialQueryID(), 'rollup_operations_view'));
 
 -- Calls from one operation to another, or to a virtual peer. What a late span takes back is counted beside: sums only grow.
 CREATE TABLE IF NOT EXISTS `tracewright`.`rollup_edges` ON CLUSTER `main` (
@@ -332,15 +519,17 @@ CREATE TABLE IF NOT EXISTS `tracewright`.`rollup_edges` ON CLUSTER `main` (
     Retracted SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     RetractedErrors SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     Durations AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), UInt64) CODEC(ZSTD(1)),
-    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1))
+    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1)),
+    Inserts SimpleAggregateFunction(groupUniqArrayArray, Array(UInt64)) CODEC(ZSTD(1))
 ) ENGINE = AggregatingMergeTree
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Parent, Child, ParentOperation, ChildOperation, ChildKind, Protocol)
 TTL toDateTime(Minute) + toIntervalSecond(2592000)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000;
+SETTINGS ttl_only_drop_parts = 1;
 
 -- A span shows the call that it answers, and that of a virtual peer that it makes.
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_edges_view` ON CLUSTER `main` TO `tracewright`.`rollup_edges` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_edges_view')], []) AS Inserts FROM (
 WITH
     Peer != '' AND Kind IN ('client', 'producer') AS Calling,
     arrayJoin(if(Calling AND ParentService != '', [true, false], [ParentService != ''])) AS Answered
@@ -352,10 +541,42 @@ SELECT
     quantilesDDState(0.01, 0.5, 0.95, 0.99)(Duration) AS Durations, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
 FROM `tracewright`.`rollup_spans` AS s
 WHERE NOT Conflicting AND (Calling OR ParentService != '')
-GROUP BY Tenant, Minute, Environment, Parent, ParentOperation, Child, ChildOperation, ChildKind, Protocol;
+GROUP BY Tenant, Minute, Environment, Parent, ParentOperation, Child, ChildOperation, ChildKind, Protocol
+);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_edges_view_again` ON CLUSTER `main` TO `tracewright`.`rollup_edges` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_edges_view')], []) AS Inserts FROM (
+WITH
+    Peer != '' AND Kind IN ('client', 'producer') AS Calling,
+    arrayJoin(if(Calling AND ParentService != '', [true, false], [ParentService != ''])) AS Answered
+SELECT
+    Tenant, Minute, Environment, if(Answered, ParentService, Service) AS Parent, if(Answered, s.ParentOperation, Operation) AS ParentOperation,
+    if(Answered, Service, Peer) AS Child, if(Answered, Operation, '') AS ChildOperation,
+    multiIf(Answered, 'service', PeerKind = '', 'external', PeerKind) AS ChildKind, Protocol,
+    count() AS Calls, countIf(Failed) AS Errors, 0::UInt64 AS Retracted, 0::UInt64 AS RetractedErrors,
+    quantilesDDState(0.01, 0.5, 0.95, 0.99)(Duration) AS Durations, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
+FROM `tracewright`.`rollup_spans_again` AS s
+WHERE NOT Conflicting AND (Calling OR ParentService != '')
+GROUP BY Tenant, Minute, Environment, Parent, ParentOperation, Child, ChildOperation, ChildKind, Protocol
+)
+WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`rollup_edges` WHERE Minute IN (SELECT Minute FROM (
+WITH
+    Peer != '' AND Kind IN ('client', 'producer') AS Calling,
+    arrayJoin(if(Calling AND ParentService != '', [true, false], [ParentService != ''])) AS Answered
+SELECT
+    Tenant, Minute, Environment, if(Answered, ParentService, Service) AS Parent, if(Answered, s.ParentOperation, Operation) AS ParentOperation,
+    if(Answered, Service, Peer) AS Child, if(Answered, Operation, '') AS ChildOperation,
+    multiIf(Answered, 'service', PeerKind = '', 'external', PeerKind) AS ChildKind, Protocol,
+    count() AS Calls, countIf(Failed) AS Errors, 0::UInt64 AS Retracted, 0::UInt64 AS RetractedErrors,
+    quantilesDDState(0.01, 0.5, 0.95, 0.99)(Duration) AS Durations, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
+FROM `tracewright`.`rollup_spans_again` AS s
+WHERE NOT Conflicting AND (Calling OR ParentService != '')
+GROUP BY Tenant, Minute, Environment, Parent, ParentOperation, Child, ChildOperation, ChildKind, Protocol
+))), sipHash64(initialQueryID(), 'rollup_edges_view'));
 
 -- Late spans show calls of children that were released before, and take back calls of a virtual peer that they answer.
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_edge_repairs_view` ON CLUSTER `main` TO `tracewright`.`rollup_edges` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_edge_repairs_view')], []) AS Inserts FROM (
 WITH
     JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.service')], 'Array(String)') AS Services,
     JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.operation')], 'Array(String)') AS Operations,
@@ -385,7 +606,74 @@ FROM (
     FROM `tracewright`.`rollup_odd_spans`
     WHERE NOT Conflicting AND Repairing
 )
-GROUP BY Tenant, Minute, Environment, Parent, ParentOperation, Child, ChildOperation, ChildKind, Protocol;
+GROUP BY Tenant, Minute, Environment, Parent, ParentOperation, Child, ChildOperation, ChildKind, Protocol
+);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_edge_repairs_view_again` ON CLUSTER `main` TO `tracewright`.`rollup_edges` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_edge_repairs_view')], []) AS Inserts FROM (
+WITH
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.service')], 'Array(String)') AS Services,
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.operation')], 'Array(String)') AS Operations,
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.environment')], 'Array(String)') AS Environments,
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.protocol')], 'Array(String)') AS Protocols,
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.duration')], 'Array(UInt64)') AS ChildDurations,
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.calls')], 'Array(UInt64)') AS ChildCalls,
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.error')], 'Array(Bool)') AS ChildErrors,
+    SpanValues[indexOf(SpanKeys, 'tracewright.retracted.peer.service')] AS Taken,
+    SpanValues[indexOf(SpanKeys, 'tracewright.retracted.peer.kind')] AS TakenKind,
+    SpanValues[indexOf(SpanKeys, 'tracewright.retracted.protocol')] AS TakenProtocol
+SELECT
+    Tenant, Minute, Row.1 AS Environment, Row.2 AS Parent, Row.3 AS ParentOperation, Row.4 AS Child, Row.5 AS ChildOperation,
+    Row.6 AS ChildKind, Row.7 AS Protocol, sum(Row.8) AS Calls, sum(Row.9) AS Errors, sum(Row.10) AS Retracted,
+    sum(Row.11) AS RetractedErrors, quantilesDDArrayState(0.01, 0.5, 0.95, 0.99)(Row.12) AS Durations,
+    toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
+FROM (
+    SELECT Tenant, Minute, Position, arrayJoin(arrayConcat(
+        arrayMap(i -> (
+            Environments[i], toString(Service), toString(Operation), Services[i], Operations[i], 'service',
+            if(Protocols[i] = '', 'unknown', Protocols[i]), greatest(ChildCalls[i], 1::UInt64),
+            if(ChildErrors[i], greatest(ChildCalls[i], 1::UInt64), 0::UInt64), 0::UInt64, 0::UInt64, [ChildDurations[i]]), arrayEnumerate(Services)),
+        if(Taken = '', [], [(
+            SpanValues[indexOf(SpanKeys, 'tracewright.retracted.environment')], ParentService, ParentOperation, Taken, '',
+            if(TakenKind = '', 'external', TakenKind), if(TakenProtocol = '', 'unknown', TakenProtocol), 0::UInt64, 0::UInt64, 1::UInt64,
+            toUInt64(SpanValues[indexOf(SpanKeys, 'tracewright.retracted.error')] = 'true'), []::Array(UInt64))]))) AS Row
+    FROM `tracewright`.`rollup_odd_spans_again`
+    WHERE NOT Conflicting AND Repairing
+)
+GROUP BY Tenant, Minute, Environment, Parent, ParentOperation, Child, ChildOperation, ChildKind, Protocol
+)
+WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`rollup_edges` WHERE Minute IN (SELECT Minute FROM (
+WITH
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.service')], 'Array(String)') AS Services,
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.operation')], 'Array(String)') AS Operations,
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.environment')], 'Array(String)') AS Environments,
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.protocol')], 'Array(String)') AS Protocols,
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.duration')], 'Array(UInt64)') AS ChildDurations,
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.calls')], 'Array(UInt64)') AS ChildCalls,
+    JSONExtract(SpanValues[indexOf(SpanKeys, 'tracewright.child.error')], 'Array(Bool)') AS ChildErrors,
+    SpanValues[indexOf(SpanKeys, 'tracewright.retracted.peer.service')] AS Taken,
+    SpanValues[indexOf(SpanKeys, 'tracewright.retracted.peer.kind')] AS TakenKind,
+    SpanValues[indexOf(SpanKeys, 'tracewright.retracted.protocol')] AS TakenProtocol
+SELECT
+    Tenant, Minute, Row.1 AS Environment, Row.2 AS Parent, Row.3 AS ParentOperation, Row.4 AS Child, Row.5 AS ChildOperation,
+    Row.6 AS ChildKind, Row.7 AS Protocol, sum(Row.8) AS Calls, sum(Row.9) AS Errors, sum(Row.10) AS Retracted,
+    sum(Row.11) AS RetractedErrors, quantilesDDArrayState(0.01, 0.5, 0.95, 0.99)(Row.12) AS Durations,
+    toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
+FROM (
+    SELECT Tenant, Minute, Position, arrayJoin(arrayConcat(
+        arrayMap(i -> (
+            Environments[i], toString(Service), toString(Operation), Services[i], Operations[i], 'service',
+            if(Protocols[i] = '', 'unknown', Protocols[i]), greatest(ChildCalls[i], 1::UInt64),
+            if(ChildErrors[i], greatest(ChildCalls[i], 1::UInt64), 0::UInt64), 0::UInt64, 0::UInt64, [ChildDurations[i]]), arrayEnumerate(Services)),
+        if(Taken = '', [], [(
+            SpanValues[indexOf(SpanKeys, 'tracewright.retracted.environment')], ParentService, ParentOperation, Taken, '',
+            if(TakenKind = '', 'external', TakenKind), if(TakenProtocol = '', 'unknown', TakenProtocol), 0::UInt64, 0::UInt64, 1::UInt64,
+            toUInt64(SpanValues[indexOf(SpanKeys, 'tracewright.retracted.error')] = 'true'), []::Array(UInt64))]))) AS Row
+    FROM `tracewright`.`rollup_odd_spans_again`
+    WHERE NOT Conflicting AND Repairing
+)
+GROUP BY Tenant, Minute, Environment, Parent, ParentOperation, Child, ChildOperation, ChildKind, Protocol
+))), sipHash64(initialQueryID(), 'rollup_edge_repairs_view'));
 
 -- What an operation does for the requests of one entry, and, in rows of their own (Failure), the failures that began there.
 CREATE TABLE IF NOT EXISTS `tracewright`.`rollup_entry_operations` ON CLUSTER `main` (
@@ -404,14 +692,16 @@ CREATE TABLE IF NOT EXISTS `tracewright`.`rollup_entry_operations` ON CLUSTER `m
     SelfTime SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     PathTime SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     Examples SimpleAggregateFunction(groupUniqArrayArray(5), Array(FixedString(16))) CODEC(ZSTD(1)), -- traces with the failure
-    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1))
+    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1)),
+    Inserts SimpleAggregateFunction(groupUniqArrayArray, Array(UInt64)) CODEC(ZSTD(1))
 ) ENGINE = AggregatingMergeTree
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Failure, EntryService, EntryOperation, Service, Operation, Fingerprint)
 TTL toDateTime(Minute) + toIntervalSecond(2592000)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000;
+SETTINGS ttl_only_drop_parts = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_entry_operations_view` ON CLUSTER `main` TO `tracewright`.`rollup_entry_operations` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_entry_operations_view')], []) AS Inserts FROM (
 WITH
     arrayJoin(if(Origin, if(EntryService != '', [false, true], [true]), [false])) AS OfFailure
 SELECT
@@ -421,7 +711,34 @@ SELECT
     groupUniqArrayIf(5)(Id, OfFailure) AS Examples, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
 FROM `tracewright`.`rollup_spans` AS s
 WHERE NOT Conflicting AND (EntryService != '' OR Origin)
-GROUP BY Tenant, Minute, Environment, Failure, EntryService, EntryOperation, Service, Operation, Fingerprint;
+GROUP BY Tenant, Minute, Environment, Failure, EntryService, EntryOperation, Service, Operation, Fingerprint
+);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_entry_operations_view_again` ON CLUSTER `main` TO `tracewright`.`rollup_entry_operations` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_entry_operations_view')], []) AS Inserts FROM (
+WITH
+    arrayJoin(if(Origin, if(EntryService != '', [false, true], [true]), [false])) AS OfFailure
+SELECT
+    Tenant, Minute, Environment, OfFailure AS Failure, EntryService, EntryOperation, Service, Operation,
+    if(OfFailure, s.Fingerprint, '') AS Fingerprint,
+    uniqExact(Id) AS Traces, count() AS Calls, countIf(Failed) AS Errors, sum(s.SelfTime) AS SelfTime, sum(s.PathTime) AS PathTime,
+    groupUniqArrayIf(5)(Id, OfFailure) AS Examples, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
+FROM `tracewright`.`rollup_spans_again` AS s
+WHERE NOT Conflicting AND (EntryService != '' OR Origin)
+GROUP BY Tenant, Minute, Environment, Failure, EntryService, EntryOperation, Service, Operation, Fingerprint
+)
+WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`rollup_entry_operations` WHERE Minute IN (SELECT Minute FROM (
+WITH
+    arrayJoin(if(Origin, if(EntryService != '', [false, true], [true]), [false])) AS OfFailure
+SELECT
+    Tenant, Minute, Environment, OfFailure AS Failure, EntryService, EntryOperation, Service, Operation,
+    if(OfFailure, s.Fingerprint, '') AS Fingerprint,
+    uniqExact(Id) AS Traces, count() AS Calls, countIf(Failed) AS Errors, sum(s.SelfTime) AS SelfTime, sum(s.PathTime) AS PathTime,
+    groupUniqArrayIf(5)(Id, OfFailure) AS Examples, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
+FROM `tracewright`.`rollup_spans_again` AS s
+WHERE NOT Conflicting AND (EntryService != '' OR Origin)
+GROUP BY Tenant, Minute, Environment, Failure, EntryService, EntryOperation, Service, Operation, Fingerprint
+))), sipHash64(initialQueryID(), 'rollup_entry_operations_view'));
 
 -- How the trace context comes across, beside what operations and edges say. A row is one of
 --     Violation   spans of Child that break the rule, and that Parent called, or nobody where it is empty
@@ -434,22 +751,40 @@ CREATE TABLE IF NOT EXISTS `tracewright`.`rollup_contexts` ON CLUSTER `main` (
     Child LowCardinality(String) CODEC(ZSTD(1)),
     Violation LowCardinality(String) CODEC(ZSTD(1)),
     Peer String CODEC(ZSTD(1)),
-    Spans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1))
+    Spans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    Inserts SimpleAggregateFunction(groupUniqArrayArray, Array(UInt64)) CODEC(ZSTD(1))
 ) ENGINE = AggregatingMergeTree
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Parent, Child, Violation, Peer)
 TTL toDateTime(Minute) + toIntervalSecond(2592000)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000;
+SETTINGS ttl_only_drop_parts = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_violations_view` ON CLUSTER `main` TO `tracewright`.`rollup_contexts` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_violations_view')], []) AS Inserts FROM (
 SELECT Tenant, Minute, Environment, ParentService AS Parent, Service AS Child, arrayJoin(Violations) AS Violation, '' AS Peer, count() AS Spans
 FROM `tracewright`.`rollup_odd_spans`
 WHERE notEmpty(Violations)
-GROUP BY Tenant, Minute, Environment, Parent, Child, Violation;
+GROUP BY Tenant, Minute, Environment, Parent, Child, Violation
+);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_violations_view_again` ON CLUSTER `main` TO `tracewright`.`rollup_contexts` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_violations_view')], []) AS Inserts FROM (
+SELECT Tenant, Minute, Environment, ParentService AS Parent, Service AS Child, arrayJoin(Violations) AS Violation, '' AS Peer, count() AS Spans
+FROM `tracewright`.`rollup_odd_spans_again`
+WHERE notEmpty(Violations)
+GROUP BY Tenant, Minute, Environment, Parent, Child, Violation
+)
+WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`rollup_contexts` WHERE Minute IN (SELECT Minute FROM (
+SELECT Tenant, Minute, Environment, ParentService AS Parent, Service AS Child, arrayJoin(Violations) AS Violation, '' AS Peer, count() AS Spans
+FROM `tracewright`.`rollup_odd_spans_again`
+WHERE notEmpty(Violations)
+GROUP BY Tenant, Minute, Environment, Parent, Child, Violation
+))), sipHash64(initialQueryID(), 'rollup_violations_view'));
 
 -- Of each edge the first call is looked at, where its client span is in the same release. Of the attributes that may name the peer only
 -- those are kept that do, and a URL's host only.
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_peers_view` ON CLUSTER `main` TO `tracewright`.`rollup_contexts` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_peers_view')], []) AS Inserts FROM (
 WITH
     ['service.peer.name', 'peer.service']::Array(LowCardinality(String)) AS Names,
     ['server.address', 'net.peer.name', 'http.host', 'peer.hostname']::Array(LowCardinality(String)) AS Hosts,
@@ -480,7 +815,76 @@ WHERE Kind = 'client' AND client.Peer = '' AND NOT Conflicting
         'db.hbase.namespace', 'db.instance', 'db.query.text', 'db.statement', 'messaging.system', 'messaging.destination.name',
         'messaging.destination', 'messaging.source.name', 'message_bus.destination']::Array(LowCardinality(String))))
 GROUP BY Tenant, Minute, Environment, Child, Peer
-HAVING Peer != '{}';
+HAVING Peer != '{}'
+);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_peers_view_again` ON CLUSTER `main` TO `tracewright`.`rollup_contexts` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_peers_view')], []) AS Inserts FROM (
+WITH
+    ['service.peer.name', 'peer.service']::Array(LowCardinality(String)) AS Names,
+    ['server.address', 'net.peer.name', 'http.host', 'peer.hostname']::Array(LowCardinality(String)) AS Hosts,
+    ['url.full', 'http.url']::Array(LowCardinality(String)) AS Urls,
+    multiIf(hasAny(SpanKeys, Names), Names, hasAny(SpanKeys, Hosts), arrayConcat(Hosts, Ports), hasAny(SpanKeys, Urls), Urls,
+        arrayConcat(Ports, ['server.socket.domain', 'net.sock.peer.name', 'network.peer.address', 'server.socket.address', 'net.sock.peer.addr',
+            'net.peer.ip']::Array(LowCardinality(String)))) AS Naming,
+    ['server.port', 'net.peer.port']::Array(LowCardinality(String)) AS Ports
+SELECT
+    Tenant, Minute, answer.Environment AS Environment, '' AS Parent, answer.Service AS Child, '' AS Violation,
+    -- The answer is in the condition so that this is worked out behind the join.
+    if(answer.Service = '', '', toJSONString(mapFromArrays(
+        arrayFilter(key -> has(Naming, key), SpanKeys),
+        arrayMap((key, value) -> if(has(Urls, key), concat('http://', extract(value, '://(?:[^/?#]*@)?([^/?#]*)')), value),
+            arrayFilter(key -> has(Naming, key), SpanKeys), arrayFilter((value, key) -> has(Naming, key), SpanValues, SpanKeys))))) AS Peer,
+    count() AS Spans
+FROM `tracewright`.`rollup_spans_again` AS client
+INNER JOIN (
+    SELECT Tenant, Id, ParentSpanId AS ClientSpanId, Environment, Service
+    FROM `tracewright`.`rollup_spans_again`
+    WHERE NOT Conflicting AND ParentService != ''
+    ORDER BY Position
+    LIMIT 1 BY Tenant, Environment, ParentService, ParentOperation, Service, Operation, Protocol
+    LIMIT 64
+) AS answer ON client.Tenant = answer.Tenant AND client.Id = answer.Id AND client.SpanId = answer.ClientSpanId
+WHERE Kind = 'client' AND client.Peer = '' AND NOT Conflicting
+    AND NOT (answer.Service = '' OR hasAny(SpanKeys, ['db.system.name', 'db.system', 'db.namespace', 'db.name', 'db.cassandra.keyspace',
+        'db.hbase.namespace', 'db.instance', 'db.query.text', 'db.statement', 'messaging.system', 'messaging.destination.name',
+        'messaging.destination', 'messaging.source.name', 'message_bus.destination']::Array(LowCardinality(String))))
+GROUP BY Tenant, Minute, Environment, Child, Peer
+HAVING Peer != '{}'
+)
+WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`rollup_contexts` WHERE Minute IN (SELECT Minute FROM (
+WITH
+    ['service.peer.name', 'peer.service']::Array(LowCardinality(String)) AS Names,
+    ['server.address', 'net.peer.name', 'http.host', 'peer.hostname']::Array(LowCardinality(String)) AS Hosts,
+    ['url.full', 'http.url']::Array(LowCardinality(String)) AS Urls,
+    multiIf(hasAny(SpanKeys, Names), Names, hasAny(SpanKeys, Hosts), arrayConcat(Hosts, Ports), hasAny(SpanKeys, Urls), Urls,
+        arrayConcat(Ports, ['server.socket.domain', 'net.sock.peer.name', 'network.peer.address', 'server.socket.address', 'net.sock.peer.addr',
+            'net.peer.ip']::Array(LowCardinality(String)))) AS Naming,
+    ['server.port', 'net.peer.port']::Array(LowCardinality(String)) AS Ports
+SELECT
+    Tenant, Minute, answer.Environment AS Environment, '' AS Parent, answer.Service AS Child, '' AS Violation,
+    -- The answer is in the condition so that this is worked out behind the join.
+    if(answer.Service = '', '', toJSONString(mapFromArrays(
+        arrayFilter(key -> has(Naming, key), SpanKeys),
+        arrayMap((key, value) -> if(has(Urls, key), concat('http://', extract(value, '://(?:[^/?#]*@)?([^/?#]*)')), value),
+            arrayFilter(key -> has(Naming, key), SpanKeys), arrayFilter((value, key) -> has(Naming, key), SpanValues, SpanKeys))))) AS Peer,
+    count() AS Spans
+FROM `tracewright`.`rollup_spans_again` AS client
+INNER JOIN (
+    SELECT Tenant, Id, ParentSpanId AS ClientSpanId, Environment, Service
+    FROM `tracewright`.`rollup_spans_again`
+    WHERE NOT Conflicting AND ParentService != ''
+    ORDER BY Position
+    LIMIT 1 BY Tenant, Environment, ParentService, ParentOperation, Service, Operation, Protocol
+    LIMIT 64
+) AS answer ON client.Tenant = answer.Tenant AND client.Id = answer.Id AND client.SpanId = answer.ClientSpanId
+WHERE Kind = 'client' AND client.Peer = '' AND NOT Conflicting
+    AND NOT (answer.Service = '' OR hasAny(SpanKeys, ['db.system.name', 'db.system', 'db.namespace', 'db.name', 'db.cassandra.keyspace',
+        'db.hbase.namespace', 'db.instance', 'db.query.text', 'db.statement', 'messaging.system', 'messaging.destination.name',
+        'messaging.destination', 'messaging.source.name', 'message_bus.destination']::Array(LowCardinality(String))))
+GROUP BY Tenant, Minute, Environment, Child, Peer
+HAVING Peer != '{}'
+))), sipHash64(initialQueryID(), 'rollup_peers_view'));
 
 -- Traces by the operation with which their requests entered: by outcome, in rows without a Key, and by the values that services have in
 -- them. How many were slow is worked out from their durations when it is asked.
@@ -498,15 +902,17 @@ CREATE TABLE IF NOT EXISTS `tracewright`.`rollup_entries` ON CLUSTER `main` (
     Retracted SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     RetractedErrors SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
     Durations AggregateFunction(quantilesDD(0.01, 0.5, 0.95, 0.99), UInt64) CODEC(ZSTD(1)),
-    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1))
+    First SimpleAggregateFunction(min, UInt64) CODEC(Delta, ZSTD(1)),
+    Inserts SimpleAggregateFunction(groupUniqArrayArray, Array(UInt64)) CODEC(ZSTD(1))
 ) ENGINE = AggregatingMergeTree
 PARTITION BY toDate(Minute)
 ORDER BY (Tenant, Minute, Environment, Key, EntryService, EntryOperation, Service, Value)
 TTL toDateTime(Minute) + toIntervalSecond(2592000)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000;
+SETTINGS ttl_only_drop_parts = 1;
 
 -- A trace counts with its first release. Its entry root is the earliest span without a parent, else the span that speaks for the release.
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_entries_view` ON CLUSTER `main` TO `tracewright`.`rollup_entries` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_entries_view')], []) AS Inserts FROM (
 WITH
     ['http.response.status_code', 'k8s.node.name', 'cloud.availability_zone', 'user.tier']::Array(LowCardinality(String)) AS EntryKeys,
     arrayJoin(arrayPushFront(
@@ -532,10 +938,70 @@ FROM (
     GROUP BY Tenant, Minute, Id
 )
 WHERE LastVersion <= 1 AND LastPart = 0 AND Candidates > 0
-GROUP BY Tenant, Minute, Environment, Key, EntryService, EntryOperation, Service, Value;
+GROUP BY Tenant, Minute, Environment, Key, EntryService, EntryOperation, Service, Value
+);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_entries_view_again` ON CLUSTER `main` TO `tracewright`.`rollup_entries` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_entries_view')], []) AS Inserts FROM (
+WITH
+    ['http.response.status_code', 'k8s.node.name', 'cloud.availability_zone', 'user.tier']::Array(LowCardinality(String)) AS EntryKeys,
+    arrayJoin(arrayPushFront(
+        arrayDistinct(arrayConcat(
+            arrayMap(of -> (of.1, 'service.version'::LowCardinality(String), of.2), Versions),
+            arrayFilter(of -> of.3 != '', arrayMap(key -> (Root.2, key,
+                if(has(Root.5, key), (Root.6)[indexOf(Root.5, key)], (Root.8)[indexOf(Root.7, key)])), EntryKeys)))),
+        (''::LowCardinality(String), ''::LowCardinality(String), Outcome))) AS Of
+SELECT
+    Tenant, Minute, Root.1 AS Environment, Of.2 AS Key, Root.2 AS EntryService, Root.3 AS EntryOperation, Of.1 AS Service, Of.3 AS Value,
+    count() AS Traces, countIf(AnyFailed) AS Errors, 0::UInt64 AS Retracted, 0::UInt64 AS RetractedErrors,
+    quantilesDDState(0.01, 0.5, 0.95, 0.99)(Root.4) AS Durations, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
+FROM (
+    WITH NOT Conflicting AND EntryService != '' AND (ParentSpanId = '' OR Summary) AS Candidate
+    SELECT
+        Tenant, Minute, Id, min(s.Position) AS Position, max(NOT Conflicting AND Failed) AS AnyFailed,
+        max(Version) AS LastVersion, max(Part) AS LastPart, anyIf(s.Outcome, Version != 0) AS Outcome,
+        groupUniqArrayIf((Service, ServiceVersion), ServiceVersion != '') AS Versions,
+        countIf(Candidate) AS Candidates,
+        argMinIf((Environment, EntryService, EntryOperation, Duration, SpanKeys, SpanValues, ResourceKeys, ResourceValues),
+            (ParentSpanId != '', Started, SpanId), Candidate) AS Root
+    FROM `tracewright`.`rollup_spans_again` AS s
+    GROUP BY Tenant, Minute, Id
+)
+WHERE LastVersion <= 1 AND LastPart = 0 AND Candidates > 0
+GROUP BY Tenant, Minute, Environment, Key, EntryService, EntryOperation, Service, Value
+)
+WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`rollup_entries` WHERE Minute IN (SELECT Minute FROM (
+WITH
+    ['http.response.status_code', 'k8s.node.name', 'cloud.availability_zone', 'user.tier']::Array(LowCardinality(String)) AS EntryKeys,
+    arrayJoin(arrayPushFront(
+        arrayDistinct(arrayConcat(
+            arrayMap(of -> (of.1, 'service.version'::LowCardinality(String), of.2), Versions),
+            arrayFilter(of -> of.3 != '', arrayMap(key -> (Root.2, key,
+                if(has(Root.5, key), (Root.6)[indexOf(Root.5, key)], (Root.8)[indexOf(Root.7, key)])), EntryKeys)))),
+        (''::LowCardinality(String), ''::LowCardinality(String), Outcome))) AS Of
+SELECT
+    Tenant, Minute, Root.1 AS Environment, Of.2 AS Key, Root.2 AS EntryService, Root.3 AS EntryOperation, Of.1 AS Service, Of.3 AS Value,
+    count() AS Traces, countIf(AnyFailed) AS Errors, 0::UInt64 AS Retracted, 0::UInt64 AS RetractedErrors,
+    quantilesDDState(0.01, 0.5, 0.95, 0.99)(Root.4) AS Durations, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
+FROM (
+    WITH NOT Conflicting AND EntryService != '' AND (ParentSpanId = '' OR Summary) AS Candidate
+    SELECT
+        Tenant, Minute, Id, min(s.Position) AS Position, max(NOT Conflicting AND Failed) AS AnyFailed,
+        max(Version) AS LastVersion, max(Part) AS LastPart, anyIf(s.Outcome, Version != 0) AS Outcome,
+        groupUniqArrayIf((Service, ServiceVersion), ServiceVersion != '') AS Versions,
+        countIf(Candidate) AS Candidates,
+        argMinIf((Environment, EntryService, EntryOperation, Duration, SpanKeys, SpanValues, ResourceKeys, ResourceValues),
+            (ParentSpanId != '', Started, SpanId), Candidate) AS Root
+    FROM `tracewright`.`rollup_spans_again` AS s
+    GROUP BY Tenant, Minute, Id
+)
+WHERE LastVersion <= 1 AND LastPart = 0 AND Candidates > 0
+GROUP BY Tenant, Minute, Environment, Key, EntryService, EntryOperation, Service, Value
+))), sipHash64(initialQueryID(), 'rollup_entries_view'));
 
 -- Late spans say that a trace failed, or that it entered elsewhere.
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_entry_repairs_view` ON CLUSTER `main` TO `tracewright`.`rollup_entries` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_entry_repairs_view')], []) AS Inserts FROM (
 WITH
     SpanValues[indexOf(SpanKeys, 'tracewright.entry.outcome')] AS Counted,
     SpanValues[indexOf(SpanKeys, 'tracewright.retracted.entry.service')] AS WasService,
@@ -556,7 +1022,56 @@ FROM (
     FROM `tracewright`.`rollup_odd_spans` AS s
     WHERE NOT Conflicting AND Repairing AND Counted != ''
 )
-GROUP BY Tenant, Minute, Environment, EntryService, EntryOperation, Value;
+GROUP BY Tenant, Minute, Environment, EntryService, EntryOperation, Value
+);
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`rollup_entry_repairs_view_again` ON CLUSTER `main` TO `tracewright`.`rollup_entries` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'rollup_entry_repairs_view')], []) AS Inserts FROM (
+WITH
+    SpanValues[indexOf(SpanKeys, 'tracewright.entry.outcome')] AS Counted,
+    SpanValues[indexOf(SpanKeys, 'tracewright.retracted.entry.service')] AS WasService,
+    toUInt64(SpanValues[indexOf(SpanKeys, 'tracewright.entry.error')] = 'true') AS NowFailed,
+    toUInt64(SpanValues[indexOf(SpanKeys, 'tracewright.retracted.entry.error')] = 'true') AS WasFailed
+SELECT
+    Tenant, Minute, Row.1 AS Environment, '' AS Key, Row.2 AS EntryService, Row.3 AS EntryOperation, '' AS Service, CountedAs AS Value,
+    sum(Row.4) AS Traces, sum(Row.5) AS Errors, sum(Row.6) AS Retracted, sum(Row.7) AS RetractedErrors,
+    quantilesDDArrayState(0.01, 0.5, 0.95, 0.99)(Row.8) AS Durations, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
+FROM (
+    SELECT Tenant, Minute, Position, Counted AS CountedAs, arrayJoin(arrayConcat(
+        [(SpanValues[indexOf(SpanKeys, 'tracewright.entry.environment')], s.EntryService, s.EntryOperation,
+            toUInt64(WasService != ''), NowFailed + if(WasService != '', WasFailed, 0), 0::UInt64, 0::UInt64,
+            if(WasService != '', [Duration], []))],
+        if(WasService = '', [], [(SpanValues[indexOf(SpanKeys, 'tracewright.retracted.entry.environment')], WasService,
+            SpanValues[indexOf(SpanKeys, 'tracewright.retracted.entry.operation')],
+            0::UInt64, 0::UInt64, 1::UInt64, WasFailed, []::Array(UInt64))]))) AS Row
+    FROM `tracewright`.`rollup_odd_spans_again` AS s
+    WHERE NOT Conflicting AND Repairing AND Counted != ''
+)
+GROUP BY Tenant, Minute, Environment, EntryService, EntryOperation, Value
+)
+WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`rollup_entries` WHERE Minute IN (SELECT Minute FROM (
+WITH
+    SpanValues[indexOf(SpanKeys, 'tracewright.entry.outcome')] AS Counted,
+    SpanValues[indexOf(SpanKeys, 'tracewright.retracted.entry.service')] AS WasService,
+    toUInt64(SpanValues[indexOf(SpanKeys, 'tracewright.entry.error')] = 'true') AS NowFailed,
+    toUInt64(SpanValues[indexOf(SpanKeys, 'tracewright.retracted.entry.error')] = 'true') AS WasFailed
+SELECT
+    Tenant, Minute, Row.1 AS Environment, '' AS Key, Row.2 AS EntryService, Row.3 AS EntryOperation, '' AS Service, CountedAs AS Value,
+    sum(Row.4) AS Traces, sum(Row.5) AS Errors, sum(Row.6) AS Retracted, sum(Row.7) AS RetractedErrors,
+    quantilesDDArrayState(0.01, 0.5, 0.95, 0.99)(Row.8) AS Durations, toUnixTimestamp64Nano(now64(9)) + min(Position) AS First
+FROM (
+    SELECT Tenant, Minute, Position, Counted AS CountedAs, arrayJoin(arrayConcat(
+        [(SpanValues[indexOf(SpanKeys, 'tracewright.entry.environment')], s.EntryService, s.EntryOperation,
+            toUInt64(WasService != ''), NowFailed + if(WasService != '', WasFailed, 0), 0::UInt64, 0::UInt64,
+            if(WasService != '', [Duration], []))],
+        if(WasService = '', [], [(SpanValues[indexOf(SpanKeys, 'tracewright.retracted.entry.environment')], WasService,
+            SpanValues[indexOf(SpanKeys, 'tracewright.retracted.entry.operation')],
+            0::UInt64, 0::UInt64, 1::UInt64, WasFailed, []::Array(UInt64))]))) AS Row
+    FROM `tracewright`.`rollup_odd_spans_again` AS s
+    WHERE NOT Conflicting AND Repairing AND Counted != ''
+)
+GROUP BY Tenant, Minute, Environment, EntryService, EntryOperation, Value
+))), sipHash64(initialQueryID(), 'rollup_entry_repairs_view'));
 
 INSERT INTO `tracewright`.`tracewright_migrations` (Number, Name) VALUES (3, '0003_rollups');
 
@@ -573,14 +1088,16 @@ CREATE TABLE IF NOT EXISTS `tracewright`.`attribute_catalogue` ON CLUSTER `main`
     Key LowCardinality(String) CODEC(ZSTD(1)),
     Value String CODEC(ZSTD(1)),
     Types SimpleAggregateFunction(groupBitOr, UInt8) CODEC(ZSTD(1)), -- a bit for each type of OTLP, by its number, as the texts look
-    Spans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1))
+    Spans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)),
+    Inserts SimpleAggregateFunction(groupUniqArrayArray, Array(UInt64)) CODEC(ZSTD(1))
 ) ENGINE = AggregatingMergeTree
 PARTITION BY Day
 ORDER BY (Tenant, Day, OfValue, Scope, Key, Value)
 TTL toDateTime(Day) + toIntervalSecond(2592000)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000;
+SETTINGS ttl_only_drop_parts = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`attribute_catalogue_view` ON CLUSTER `main` TO `tracewright`.`attribute_catalogue` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'attribute_catalogue_view')], []) AS Inserts FROM (
 WITH (SELECT intDiv(max(Position), 512) + 1 FROM `tracewright`.`rollup_spans`) AS Every
 SELECT Tenant, Day, Row.1 AS OfValue, Scope, Key, Row.2 AS Value, AllTypes AS Types, Row.3 * Every AS Spans
 FROM (
@@ -617,7 +1134,88 @@ FROM (
     GROUP BY Tenant, Day, Scope, Key
     ORDER BY KeyMet DESC
     LIMIT 10000
+)
 );
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`attribute_catalogue_view_again` ON CLUSTER `main` TO `tracewright`.`attribute_catalogue` AS
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'attribute_catalogue_view')], []) AS Inserts FROM (
+WITH (SELECT intDiv(max(Position), 512) + 1 FROM `tracewright`.`rollup_spans_again`) AS Every
+SELECT Tenant, Day, Row.1 AS OfValue, Scope, Key, Row.2 AS Value, AllTypes AS Types, Row.3 * Every AS Spans
+FROM (
+    WITH groupArrayIf((Value, v.Met), Listed) AS Values
+    SELECT
+        Tenant, Day, Scope, Key, groupBitOr(Type) AS AllTypes, sum(v.Met) AS KeyMet,
+        arrayJoin(arrayPushFront(
+            arraySlice(arrayReverseSort(of -> of.3, arrayMap(of -> (true, of.1, of.2),
+                arrayFilter(of -> of.2 > 1 OR length(Values) <= 10, Values))), 1, 100),
+            (false, '', KeyMet))) AS Row
+    FROM (
+        SELECT
+            Tenant, Day, Attribute.1 AS Scope, Attribute.2 AS Key, Attribute.3 AS Value, count() AS Met,
+            multiIf(
+                match(Value, '^(0|-?[1-9][0-9]{0,18})$'), 4,
+                match(Value, '^-?[0-9]+(\\.[0-9]+)?(e[+-]?[0-9]+)?$'), 8,
+                Value IN ('true', 'false'), 16,
+                startsWith(Value, '{') AND isValidJSON(Value), 32,
+                startsWith(Value, '[') AND isValidJSON(Value), 64,
+                2)::UInt8 AS Type,
+            Type IN (2, 4, 8, 16) AND length(Value) <= 256 AND isValidUTF8(Value) AS Listed
+        FROM (
+            SELECT
+                Tenant, toDate(Minute) AS Day,
+                arrayJoin(arrayConcat(
+                    arrayMap((key, value) -> (1::UInt8, key, value), SpanKeys, SpanValues),
+                    arrayMap((key, value) -> (2::UInt8, key, value), ResourceKeys, ResourceValues))) AS Attribute
+            FROM `tracewright`.`rollup_spans_again`
+            WHERE Position % Every = 0
+        )
+        WHERE Key != '' AND NOT startsWith(Key, 'tracewright.') AND length(Key) <= 256 AND isValidUTF8(Key)
+        GROUP BY Tenant, Day, Scope, Key, Value
+    ) AS v
+    GROUP BY Tenant, Day, Scope, Key
+    ORDER BY KeyMet DESC
+    LIMIT 10000
+)
+)
+WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`attribute_catalogue` WHERE Day IN (SELECT Day FROM (
+WITH (SELECT intDiv(max(Position), 512) + 1 FROM `tracewright`.`rollup_spans_again`) AS Every
+SELECT Tenant, Day, Row.1 AS OfValue, Scope, Key, Row.2 AS Value, AllTypes AS Types, Row.3 * Every AS Spans
+FROM (
+    WITH groupArrayIf((Value, v.Met), Listed) AS Values
+    SELECT
+        Tenant, Day, Scope, Key, groupBitOr(Type) AS AllTypes, sum(v.Met) AS KeyMet,
+        arrayJoin(arrayPushFront(
+            arraySlice(arrayReverseSort(of -> of.3, arrayMap(of -> (true, of.1, of.2),
+                arrayFilter(of -> of.2 > 1 OR length(Values) <= 10, Values))), 1, 100),
+            (false, '', KeyMet))) AS Row
+    FROM (
+        SELECT
+            Tenant, Day, Attribute.1 AS Scope, Attribute.2 AS Key, Attribute.3 AS Value, count() AS Met,
+            multiIf(
+                match(Value, '^(0|-?[1-9][0-9]{0,18})$'), 4,
+                match(Value, '^-?[0-9]+(\\.[0-9]+)?(e[+-]?[0-9]+)?$'), 8,
+                Value IN ('true', 'false'), 16,
+                startsWith(Value, '{') AND isValidJSON(Value), 32,
+                startsWith(Value, '[') AND isValidJSON(Value), 64,
+                2)::UInt8 AS Type,
+            Type IN (2, 4, 8, 16) AND length(Value) <= 256 AND isValidUTF8(Value) AS Listed
+        FROM (
+            SELECT
+                Tenant, toDate(Minute) AS Day,
+                arrayJoin(arrayConcat(
+                    arrayMap((key, value) -> (1::UInt8, key, value), SpanKeys, SpanValues),
+                    arrayMap((key, value) -> (2::UInt8, key, value), ResourceKeys, ResourceValues))) AS Attribute
+            FROM `tracewright`.`rollup_spans_again`
+            WHERE Position % Every = 0
+        )
+        WHERE Key != '' AND NOT startsWith(Key, 'tracewright.') AND length(Key) <= 256 AND isValidUTF8(Key)
+        GROUP BY Tenant, Day, Scope, Key, Value
+    ) AS v
+    GROUP BY Tenant, Day, Scope, Key
+    ORDER BY KeyMet DESC
+    LIMIT 10000
+)
+))), sipHash64(initialQueryID(), 'attribute_catalogue_view'));
 
 INSERT INTO `tracewright`.`tracewright_migrations` (Number, Name) VALUES (4, '0004_catalogue');
 

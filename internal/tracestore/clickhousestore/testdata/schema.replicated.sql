@@ -74,6 +74,8 @@ CREATE TABLE IF NOT EXISTS `tracewright`.`otel_traces` ON CLUSTER `main` (
     Outcome LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.assembly.outcome'] CODEC(ZSTD(1)),
     -- 0 where there is none, and where it is no number that fits.
     HttpStatusCode UInt16 MATERIALIZED toUInt16OrZero(SpanAttributes['http.response.status_code']) CODEC(ZSTD(1)),
+    -- Of which insert the span is, by the query's id; see repeats.go.
+    Insert UInt64 MATERIALIZED sipHash64(initialQueryID()) CODEC(ZSTD(1)),
 
     INDEX span_attributes arrayMap((k, v) -> cityHash64(k, v), mapKeys(SpanAttributes), mapValues(SpanAttributes))
         TYPE bloom_filter(0.05) GRANULARITY 1,
@@ -87,6 +89,8 @@ PARTITION BY toDate(ReleasedAt)
 ORDER BY (Tenant, toStartOfFifteenMinutes(ReleasedAt), Id)
 TTL toDateTime(ReleasedAt) + toIntervalSecond(2592000)
 SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, enable_block_number_column = 1, enable_block_offset_column = 1, replicated_deduplication_window = 100000, replicated_deduplication_window_seconds = 86400;
+
+
 
 -- When the releases of a trace were made: where its spans and its row are.
 CREATE TABLE IF NOT EXISTS `tracewright`.`trace_times` ON CLUSTER `main` (

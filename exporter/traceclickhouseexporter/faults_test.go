@@ -1,0 +1,170 @@
+package traceclickhouseexporter
+
+import (
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+)
+
+// TestFaults lets things go wrong between gateways and one real server. After each, every span that was taken is stored and counted once. The
+// tests go on with the server as the one before left it, and have a tenant each.
+func TestFaults(t *testing.T) {
+	s := startServer(t)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *server)
+	}{
+		{"gateways write the same minute", testSameMinute},
+		{"a call comes again", testRepeated},
+		{"the connection is cut", testCut},
+		{"a view fails", testFailingView},
+		{"the queue is full", testFullQueue},
+		{"the server is down for longer than retries", testDown},
+		{"the server is killed", testKilled},
+		{"the password is wrong", testWrongPassword},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, s) })
+	}
+}
+
+func testSameMinute(t *testing.T, s *server) {
+	var wait sync.WaitGroup
+	for range 2 {
+		g := startGateway(t, s.HTTP, "", nil)
+		wait.Go(func() {
+			for range 3 {
+				g.consume(t, call("minute", 10))
+			}
+			require.EqualValues(t, 0, g.numberOf(t, "repeated_calls"))
+			require.EqualValues(t, 0, g.numberOf(t, "failing"))
+		})
+	}
+	wait.Wait()
+	s.requireCounted(t, "minute", 60)
+}
+
+// testRepeated: one process writes a call and does not live to say so, and the next one writes it again.
+func testRepeated(t *testing.T, s *server) {
+	td := call("again", 10)
+	for i := range int64(2) {
+		g := startGateway(t, s.HTTP, "", nil)
+		if i == 0 {
+			td = call("again", 10)
+		}
+		g.consume(t, td)
+		require.Equal(t, i, g.numberOf(t, "repeated_calls"))
+		s.requireCounted(t, "again", 10)
+	}
+}
+
+// testCut: an insert does not arrive whole, or its answer is lost.
+func testCut(t *testing.T, s *server) {
+	p := startProxy(t, s)
+	g := startGateway(t, p.address(), "", nil)
+	g.consume(t, call("cut", 10))
+	p.cut.Store(2)
+	g.consume(t, call("cut", 10))
+	require.Negative(t, p.cut.Load())
+	p.lose.Store(1)
+	g.consume(t, call("cut", 10))
+	p.lose.Store(3) // also of repetitions
+	g.consume(t, call("cut", 10))
+	require.Negative(t, p.lose.Load())
+	require.Positive(t, g.numberOf(t, "repeated_calls"))
+	require.NoError(t, g.failure())
+	s.requireCounted(t, "cut", 40)
+}
+
+// testFailingView: what a view fails to write is missing until the view is mended, and the call waits for it.
+func testFailingView(t *testing.T, s *server) {
+	g := startGateway(t, s.HTTP, t.TempDir(), nil)
+	s.ask(t, "RENAME TABLE rollup_edges TO rollup_edges_away")
+	g.consume(t, call("view", 10))
+	require.Eventually(t, func() bool { return g.numberOf(t, "repeated_calls") > 1 }, patience, 50*time.Millisecond)
+	require.ErrorContains(t, g.failure(), "rollup_edges")
+	require.EqualValues(t, 1, g.numberOf(t, "failing"))
+	s.ask(t, "RENAME TABLE rollup_edges_away TO rollup_edges")
+	s.requireCounted(t, "view", 10)
+	require.Eventually(t, func() bool { return g.failure() == nil }, patience, 50*time.Millisecond)
+	require.EqualValues(t, 0, g.numberOf(t, "failing"))
+}
+
+// testFullQueue: a server that does not answer holds the senders back once the queue is full. What it was sent meanwhile it does when it goes
+// on, beside the repetitions.
+func testFullQueue(t *testing.T, s *server) {
+	g := startGateway(t, s.HTTP, t.TempDir(), func(c *Config) {
+		c.Queue.Get().QueueSize, c.Timeout.Timeout = 3, 3*time.Second
+	})
+	require.NoError(t, s.Pause())
+	taken, refused := 0, error(nil)
+	for refused == nil {
+		if refused = g.ConsumeTraces(t.Context(), call("full", 10)); refused == nil {
+			taken++
+		}
+		require.LessOrEqual(t, taken, 5, "the queue takes more than it holds")
+	}
+	require.False(t, consumererror.IsPermanent(refused), "the sender sends again: %v", refused)
+	require.Eventually(t, func() bool { return g.numberOf(t, "repeated_calls") > 0 }, patience, 50*time.Millisecond)
+	require.EqualValues(t, 1, g.numberOf(t, "failing"))
+	require.NoError(t, s.Resume())
+	s.requireCounted(t, "full", 10*taken)
+	require.Eventually(t, func() bool { return g.failure() == nil }, patience, 50*time.Millisecond)
+}
+
+// testDown: a queue keeps what comes for as long as it takes. Where there is none, the sender is told after a while, and sends again.
+func testDown(t *testing.T, s *server) {
+	queued := startGateway(t, s.HTTP, t.TempDir(), nil)
+	waiting := startGateway(t, s.HTTP, "", func(c *Config) { c.Retry.MaxElapsedTime = 300 * time.Millisecond })
+	require.NoError(t, s.Stop())
+	queued.consume(t, call("down", 10))
+	kept := call("down", 10)
+	err := waiting.ConsumeTraces(t.Context(), kept)
+	require.ErrorContains(t, err, "refused")
+	require.False(t, consumererror.IsPermanent(err))
+	require.Eventually(t, func() bool { return queued.numberOf(t, "repeated_calls") > 5 }, patience, 50*time.Millisecond)
+	require.ErrorContains(t, queued.failure(), "refused")
+	require.NoError(t, s.Start(t.Context()))
+	waiting.consume(t, kept)
+	s.requireCounted(t, "down", 20)
+}
+
+// killsEnv is how often the server is killed; once where it is empty.
+const killsEnv = "TRACEWRIGHT_KILL_ROUNDS"
+
+// testKilled: kill -9 while two gateways write. Of the insert that it ends some tables have their part, and others have not.
+func testKilled(t *testing.T, s *server) {
+	gateways := []*gateway{startGateway(t, s.HTTP, t.TempDir(), nil), startGateway(t, s.HTTP, t.TempDir(), nil)}
+	kills := 1
+	if text := os.Getenv(killsEnv); text != "" {
+		var err error
+		kills, err = strconv.Atoi(text)
+		require.NoError(t, err)
+	}
+	for kill := range kills {
+		for i := range 4 {
+			gateways[i%2].consume(t, call("killed", 10))
+		}
+		time.Sleep(rand.N(time.Second))
+		require.NoError(t, s.Kill())
+		require.NoError(t, s.Start(t.Context()))
+		s.requireCounted(t, "killed", 40*(kill+1))
+	}
+}
+
+// testWrongPassword: the queue keeps what comes until the password is right.
+func testWrongPassword(t *testing.T, s *server) {
+	folder := t.TempDir()
+	g := startGateway(t, s.HTTP, folder, func(c *Config) { c.Password = "wrong" })
+	g.consume(t, call("password", 10))
+	require.Eventually(t, func() bool { return g.failure() != nil }, patience, 50*time.Millisecond)
+	require.ErrorContains(t, g.failure(), "Authentication failed")
+	g.stop(t)
+	startGateway(t, s.HTTP, folder, nil)
+	s.requireCounted(t, "password", 10)
+}
