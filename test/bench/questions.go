@@ -113,7 +113,22 @@ func (q *questions) askSearches() {
 	})
 }
 
+// comparable are traces whose entries had enough traces in the hour before to say what is usual; all of the latest where none is found, so that it shows.
+func (q *questions) comparable() (ids []string) {
+	for range 200 {
+		id := one(q, q.loaded.Latest)
+		if len(ids) < 20 && q.get(path("/traces/"+id+"/compare", "with", "usual")) == nil {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return q.loaded.Latest
+	}
+	return ids
+}
+
 func (q *questions) askAnalyses() {
+	usual := q.comparable()
 	for _, about := range []struct {
 		name string
 		path func() string
@@ -138,7 +153,7 @@ func (q *questions) askAnalyses() {
 		{"errors, one pattern", func() string { return path("/traces/errors", "fingerprint", one(q, q.patterns)) }},
 		{"insights", func() string { return "/traces/insights" }},
 		{"insights of an entry", func() string { return path("/traces/insights", "entry", q.entry().Operation) }},
-		{"compare with the usual", func() string { return path("/traces/"+one(q, q.loaded.Latest)+"/compare", "with", "usual") }},
+		{"compare with the usual", func() string { return path("/traces/"+one(q, usual)+"/compare", "with", "usual") }},
 		{"compare two traces", func() string { return path("/traces/"+one(q, q.loaded.IDs)+"/compare", "with", one(q, q.loaded.IDs)) }},
 		{"keys of attributes", func() string { return "/traces/attributes" }},
 		{"values of an attribute", func() string { return "/traces/attributes/http.route/values" }},
