@@ -51,6 +51,7 @@ func (s *keySet) add(hash uint32) bool {
 	return again
 }
 
+// valueFaults are those of a value itself.
 func valueFaults(value pcommon.Value, typ pcommon.ValueType) AttributeFaults {
 	switch typ {
 	case pcommon.ValueTypeStr:

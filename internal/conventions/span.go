@@ -7,6 +7,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/attributes"
 )
 
 // SpanFacts is what the look-ups need of one span, gathered in a single pass over its attributes. Current names of the
@@ -137,14 +139,23 @@ func (f *SpanFacts) Read(span ptrace.Span) {
 		other keySet
 		again bool // a key that is none of spanKeys, or another with the same bit
 	)
-	for key, value := range attrs.All() {
-		typ := value.Type()
-		f.faults |= valueFaults(value, typ)
+	list := attributes.List(attrs)
+	for i := range list {
+		attribute := &list[i]
+		key, typ := attribute.Key(), attribute.Type()
+		switch typ {
+		case pcommon.ValueTypeStr:
+			if len(attribute.Str()) > MaxAttributeBytes {
+				f.faults |= OversizeValue
+			}
+		case pcommon.ValueTypeBytes, pcommon.ValueTypeMap, pcommon.ValueTypeSlice:
+			f.faults |= valueFaults(attribute.Value(attrs), typ)
+		}
 		hash := keyHash(key)
 		at := findKey(key, hash)
 		if at < 0 {
 			again = other.add(hash) || again
-			f.readOther(key, value)
+			f.readOther(key, attribute.Value(attrs))
 			continue
 		}
 		word, bit := &known[at/64], uint64(1)<<(at%64)
@@ -157,7 +168,7 @@ func (f *SpanFacts) Read(span ptrace.Span) {
 			f.wrongType = true
 		}
 		if k.take != takeNothing {
-			f.take(k, value, typ)
+			f.take(k, attribute.Value(attrs), typ)
 		}
 	}
 	if again && f.faults&DuplicateKey == 0 && repeatsKey(attrs) {

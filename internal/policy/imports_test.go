@@ -21,7 +21,7 @@ var backendImports = []string{
 
 // Imports point one way: components → contracts and analysis → tracetree → conventions.
 var importRules = []importRule{
-	{"internal/conventions", nil, "names know nothing of what they name"},
+	{"internal/conventions", []string{"internal/attributes"}, "names know nothing of what they name"},
 	{"internal/attributes", nil, "attributes are pdata's, whatever they mean"},
 	{"internal/tracetree", []string{"internal/conventions"}, "the model of a trace knows its names, nothing else"},
 	{

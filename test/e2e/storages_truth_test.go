@@ -116,9 +116,8 @@ func (s *storages) requireSearchedTruth(t *testing.T, storage, tenant string) {
 			require.False(t, found.Truncated)
 			require.Len(t, found.Traces, len(want))
 			for i, row := range found.Traces {
-				require.Equal(t, want[i], sentTrace{
-					row.TraceID, tenant, row.Entry, want[i].Start, row.DurationNS, row.SpanCount, row.ErrorCount,
-				}, "%s: %s by %s", storage, condition, order)
+				got := sentTrace{row.TraceID, tenant, row.Entry, want[i].Start, row.DurationNS, row.SpanCount, row.ErrorCount}
+				require.Equal(t, want[i], got, "%s: %s by %s", storage, condition, order)
 			}
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	xentity "go.opentelemetry.io/collector/pdata/xpdata/entity"
 )
@@ -42,7 +41,7 @@ func TestAppendResource(t *testing.T) {
 		}
 		want, err := nested(td, 1, 1)
 		require.NoError(t, err)
-		got, err := appendResource([]byte("before"), pcommon.Resource(r))
+		got, err := appendResource([]byte("before"), r)
 		require.NoError(t, err)
 		require.Equal(t, "before"+string(want), string(got))
 	}
