@@ -91,6 +91,8 @@ type Analyzer struct {
 	services []string
 	peers    conventions.PeerNames
 	message  []byte // a message while it is normalised
+
+	annotator annotator
 }
 
 // mark is what a span's children say of it.
@@ -115,7 +117,7 @@ func (a *Analyzer) Annotate(release *tracetree.Release) {
 			break
 		}
 	}
-	Annotate(release, a.explain(release, reads))
+	a.annotator.annotate(release, a.explain(release, reads))
 }
 
 // explain works on what was read of the release's spans.
@@ -166,6 +168,7 @@ func (a *Analyzer) Reset() {
 	clear(a.result.Spans)
 	clear(a.result.Services)
 	clear(a.services[:cap(a.services)])
+	a.annotator.Reset()
 }
 
 // link looks at every parent and child, and adds up what is in the tree.

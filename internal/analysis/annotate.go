@@ -6,6 +6,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/tracewright/tracewright/internal/attributes"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
@@ -20,14 +21,28 @@ import (
 //
 // The result must be that of the release. The spans must not be read-only.
 func Annotate(release *tracetree.Release, result *Result) {
-	for i := range result.Spans {
-		annotateSpan(release, result, i)
-	}
+	new(annotator).annotate(release, result)
 }
 
-func annotateSpan(release *tracetree.Release, r *Result, i int) {
+// annotator writes on one span after the other.
+type annotator struct {
+	attributes.Appender
+
+	attrs pcommon.Map // of the span
+	fresh bool        // no annotation stands on it
+}
+
+func (a *annotator) annotate(release *tracetree.Release, result *Result) {
+	for i := range result.Spans {
+		a.span(release, result, i)
+	}
+	a.attrs = pcommon.Map{}
+}
+
+func (a *annotator) span(release *tracetree.Release, r *Result, i int) {
 	n, s := &r.Tree.Nodes[i], &r.Spans[i]
 	attrs := n.Attributes()
+	a.attrs, a.fresh = attrs, !r.reads[i].annotated
 	entryService, entryOperation := r.EntryService, r.EntryOperation
 	if r.reads[i].annotated {
 		if service := conventions.Str(attrs, conventions.AttrEntryService); service != "" && !release.Whole() {
@@ -52,29 +67,29 @@ func annotateSpan(release *tracetree.Release, r *Result, i int) {
 	}
 	attrs.EnsureCapacity(room)
 	if i == r.holder {
-		annotateRelease(release, r, attrs)
+		a.release(release, r)
 	}
-	putStr(attrs, conventions.AttrEntryService, entryService)
-	putStr(attrs, conventions.AttrEntryOperation, entryOperation)
-	putStr(attrs, conventions.AttrParentService, s.ParentService)
-	putStr(attrs, conventions.AttrParentOperation, s.ParentOperation)
-	putTrue(attrs, conventions.AttrOrphan, s.Orphan)
-	putStr(attrs, conventions.AttrService, service)
-	putStr(attrs, conventions.AttrOperation, operation)
-	putStr(attrs, conventions.AttrPeerService, s.PeerService)
-	putStr(attrs, conventions.AttrPeerKind, s.PeerKind)
-	putStr(attrs, conventions.AttrCategory, s.Category)
-	putInt(attrs, conventions.AttrSelfTime, s.SelfTime)
-	putInt(attrs, conventions.AttrCriticalPathTime, s.CriticalPathTime)
+	a.putStr(conventions.AttrEntryService, entryService)
+	a.putStr(conventions.AttrEntryOperation, entryOperation)
+	a.putStr(conventions.AttrParentService, s.ParentService)
+	a.putStr(conventions.AttrParentOperation, s.ParentOperation)
+	a.putTrue(conventions.AttrOrphan, s.Orphan)
+	a.putStr(conventions.AttrService, service)
+	a.putStr(conventions.AttrOperation, operation)
+	a.putStr(conventions.AttrPeerService, s.PeerService)
+	a.putStr(conventions.AttrPeerKind, s.PeerKind)
+	a.putStr(conventions.AttrCategory, s.Category)
+	a.putInt(conventions.AttrSelfTime, s.SelfTime)
+	a.putInt(conventions.AttrCriticalPathTime, s.CriticalPathTime)
 	if i == r.Bottleneck {
-		attrs.PutDouble(conventions.AttrBottleneck, r.BottleneckShare)
+		a.attrs.PutDouble(conventions.AttrBottleneck, r.BottleneckShare)
 	}
-	putTrue(attrs, conventions.AttrErrorOrigin, s.ErrorOrigin)
-	putStr(attrs, conventions.AttrErrorFingerprint, s.Fingerprint)
-	putInt(attrs, conventions.AttrClockSkew, n.Shift)
-	putStrs(attrs, conventions.AttrViolations, s.Violations)
+	a.putTrue(conventions.AttrErrorOrigin, s.ErrorOrigin)
+	a.putStr(conventions.AttrErrorFingerprint, s.Fingerprint)
+	a.putInt(conventions.AttrClockSkew, n.Shift)
+	a.putStrs(conventions.AttrViolations, s.Violations)
 	if s.Weight != 1 {
-		attrs.PutDouble(conventions.AttrWeight, s.Weight)
+		a.attrs.PutDouble(conventions.AttrWeight, s.Weight)
 	}
 }
 
@@ -88,30 +103,30 @@ func count(given ...bool) int {
 	return n
 }
 
-// releaseAnnotations is how many annotateRelease writes at most.
+// releaseAnnotations is how many annotator.release writes at most.
 const releaseAnnotations = 14
 
-// annotateRelease writes the release as a row of its own.
-func annotateRelease(release *tracetree.Release, r *Result, attrs pcommon.Map) {
+// release writes the release as a row of its own.
+func (a *annotator) release(release *tracetree.Release, r *Result) {
 	if release.Joined {
-		putStr(attrs, conventions.AttrOutcome, release.Outcome)
-		putInt(attrs, conventions.AttrVersion, int64(release.Version))
-		putInt(attrs, conventions.AttrPart, int64(release.Part))
+		a.putStr(conventions.AttrOutcome, release.Outcome)
+		a.putInt(conventions.AttrVersion, int64(release.Version))
+		a.putInt(conventions.AttrPart, int64(release.Part))
 	}
-	putInt(attrs, conventions.AttrSpanCount, int64(r.SpanCount))
-	putInt(attrs, conventions.AttrServiceCount, int64(len(r.Services)))
-	putInt(attrs, conventions.AttrErrorCount, int64(r.ErrorCount))
-	putInt(attrs, conventions.AttrMissingParents, int64(r.MissingParents))
-	putInt(attrs, conventions.AttrStart, r.Start)
-	putInt(attrs, conventions.AttrDuration, r.Duration)
-	putStrs(attrs, conventions.AttrServices, r.Services)
+	a.putInt(conventions.AttrSpanCount, int64(r.SpanCount))
+	a.putInt(conventions.AttrServiceCount, int64(len(r.Services)))
+	a.putInt(conventions.AttrErrorCount, int64(r.ErrorCount))
+	a.putInt(conventions.AttrMissingParents, int64(r.MissingParents))
+	a.putInt(conventions.AttrStart, r.Start)
+	a.putInt(conventions.AttrDuration, r.Duration)
+	a.putStrs(conventions.AttrServices, r.Services)
 	if r.Bottleneck >= 0 {
 		b := &r.Spans[r.Bottleneck]
 		id := r.Tree.Nodes[r.Bottleneck].SpanID()
-		putStr(attrs, conventions.AttrBottleneckService, b.Service)
-		putStr(attrs, conventions.AttrBottleneckOperation, b.Operation)
-		attrs.PutStr(conventions.AttrBottleneckSpanID, hex.EncodeToString(id[:]))
-		attrs.PutDouble(conventions.AttrBottleneckShare, r.BottleneckShare)
+		a.putStr(conventions.AttrBottleneckService, b.Service)
+		a.putStr(conventions.AttrBottleneckOperation, b.Operation)
+		a.putStr(conventions.AttrBottleneckSpanID, hex.EncodeToString(id[:]))
+		a.attrs.PutDouble(conventions.AttrBottleneckShare, r.BottleneckShare)
 	}
 }
 
@@ -134,29 +149,37 @@ func replaced(key string, joined bool) bool {
 	return joined && slices.Contains(conventions.Repairs, key) // the tree knows it now
 }
 
-func putStr(attrs pcommon.Map, key, value string) {
-	if value != "" {
-		attrs.PutStr(key, value)
+func (a *annotator) putStr(key, value string) {
+	switch {
+	case value == "":
+	case a.fresh:
+		a.AppendStr(a.attrs, key, value)
+	default:
+		a.attrs.PutStr(key, value)
 	}
 }
 
-func putTrue(attrs pcommon.Map, key string, value bool) {
+func (a *annotator) putTrue(key string, value bool) {
 	if value {
-		attrs.PutBool(key, true)
+		a.attrs.PutBool(key, true)
 	}
 }
 
-func putInt(attrs pcommon.Map, key string, value int64) {
-	if value != 0 {
-		attrs.PutInt(key, value)
+func (a *annotator) putInt(key string, value int64) {
+	switch {
+	case value == 0:
+	case a.fresh:
+		a.AppendInt(a.attrs, key, value)
+	default:
+		a.attrs.PutInt(key, value)
 	}
 }
 
-func putStrs(attrs pcommon.Map, key string, values []string) {
+func (a *annotator) putStrs(key string, values []string) {
 	if len(values) == 0 {
 		return
 	}
-	list := attrs.PutEmptySlice(key)
+	list := a.attrs.PutEmptySlice(key)
 	list.EnsureCapacity(len(values))
 	for _, v := range values {
 		list.AppendEmpty().SetStr(v)

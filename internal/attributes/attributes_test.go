@@ -100,3 +100,28 @@ func BenchmarkList(b *testing.B) {
 		}
 	})
 }
+
+func TestAppender(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	var appender Appender
+	for range 500 {
+		got := wild(rng)
+		want := pcommon.NewMap()
+		got.CopyTo(want)
+		for i := range rng.IntN(20) {
+			key := "added." + string(rune('a'+i))
+			if n := rng.Int64(); rng.IntN(2) == 0 {
+				appender.AppendInt(got, key, n)
+				want.PutInt(key, n)
+			} else {
+				appender.AppendStr(got, key, key)
+				want.PutStr(key, key)
+			}
+		}
+		require.True(t, want.Equal(got))
+		got.PutStr("added.a", "changed") // it is pdata like any
+		want.PutStr("added.a", "changed")
+		require.True(t, want.Equal(got))
+	}
+	appender.Reset()
+}

@@ -29,7 +29,7 @@ var importRules = []importRule{
 		[]string{"internal/analysis", "internal/conventions", "internal/tracegen", "internal/tracetree"},
 		"tests of the analysis and of storages take the simulated shop's traces from it; no code of the product may",
 	},
-	{"internal/analysis", []string{"internal/conventions", "internal/tracetree"}, "analysis is pure functions over the tree"},
+	{"internal/analysis", []string{"internal/attributes", "internal/conventions", "internal/tracetree"}, "analysis is pure functions over the tree"},
 	{
 		"internal/tracestore/tracerow",
 		[]string{"internal/analysis", "internal/attributes", "internal/conventions", "internal/tracetree", "internal/tracestore"},
