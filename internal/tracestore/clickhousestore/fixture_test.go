@@ -116,8 +116,14 @@ func newWriter(t testing.TB, options Options) writer {
 	return writer{first: start(Table), repeated: start(RepeatedTable), missing: start(MissingTable), database: options.Database}
 }
 
-// written are the calls that were written, by their database.
+// written are the calls that somebody tried to write, by their database.
 var written sync.Map
+
+// triedCall is one of them. A call is in one queue, so nobody writes it for the first time while another one repeats it.
+type triedCall struct {
+	sync.Mutex
+	repeated bool
+}
 
 type writtenCall struct {
 	database string
@@ -127,9 +133,16 @@ type writtenCall struct {
 // WriteCall implements tracestore.Writer.
 func (w writer) WriteCall(ctx context.Context, td ptrace.Traces) error {
 	id := callID(td)
+	known, _ := written.LoadOrStore(writtenCall{w.database, id}, new(triedCall))
+	tried := known.(*triedCall)
 	targets := []exporter.Traces{w.first}
-	if _, repeated := written.LoadOrStore(writtenCall{w.database, id}, true); repeated {
+	tried.Lock()
+	if tried.repeated {
+		tried.Unlock()
 		targets = []exporter.Traces{w.repeated, w.missing}
+	} else {
+		defer tried.Unlock()
+		tried.repeated = true
 	}
 	for _, target := range targets {
 		if err := Insert(ctx, id, func(ctx context.Context) error { return target.ConsumeTraces(ctx, td) }); err != nil {

@@ -122,7 +122,7 @@ func TestRepeatedAtOnce(t *testing.T) {
 	require.NoError(t, w.WriteCall(t.Context(), visits(day, 0, 50)))
 	want := contents(t, store, day)
 	next := day.AddDate(0, 0, 1)
-	written.Store(writtenCall{options.Database, callID(visits(next, 0, 50))}, true) // by one who does not know how it went
+	written.Store(writtenCall{options.Database, callID(visits(next, 0, 50))}, &triedCall{repeated: true}) // by one who does not know how it went
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {

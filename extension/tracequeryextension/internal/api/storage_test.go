@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,20 +41,30 @@ type fakeStorage struct {
 	contrasts    []tracestore.ContrastAggregate
 	failures     func(query *tracestore.AggregateQuery) []tracestore.ErrorAggregate
 	completeness tracestore.Completeness
+	mu           sync.Mutex // guards what follows: windows are read at the same time
 	// asked is the last question about aggregates.
 	asked       tracestore.AggregateQuery
 	askedTenant string
 }
 
+func (s *fakeStorage) ask(query *tracestore.AggregateQuery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = *query
+}
+
 func (s *fakeStorage) Operations(
 	_ context.Context, tenant string, query *tracestore.AggregateQuery,
 ) iter.Seq2[tracestore.OperationAggregate, error] {
-	s.asked, s.askedTenant = *query, tenant
+	s.ask(query)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.askedTenant = tenant
 	return every(s.operations)
 }
 
 func (s *fakeStorage) Edges(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.EdgeAggregate, error] {
-	s.asked = *query
+	s.ask(query)
 	return every(s.edges)
 }
 
@@ -68,7 +79,7 @@ func (s *fakeStorage) EntryOperations(
 }
 
 func (s *fakeStorage) Contexts(_ context.Context, _ string, query *tracestore.AggregateQuery) iter.Seq2[tracestore.ContextAggregate, error] {
-	s.asked = *query
+	s.ask(query)
 	return every(s.contexts)
 }
 
