@@ -213,7 +213,7 @@ func testSourcesOfGateways(t *testing.T, tracegen string, kafka *testservers.Kaf
 	ports := freePorts(t, "OTLP", "RELAY")
 	args := []string{
 		"--set=receivers.trace_sources.allowed_hosts=[127.0.0.1]", "--set=receivers.trace_sources.poll_interval=1s",
-		"--set=processors.trace_assembly.linger=300ms", "--set=service.pipelines.traces.exporters=[clickhouse]",
+		"--set=processors.trace_assembly.linger=300ms", "--set=service.pipelines.traces.exporters=[trace_clickhouse]",
 		"--config", "yaml:extensions::trace_query::service_map: ''", // no Neo4j
 	}
 	one, other := newInstance(t), newInstance(t)

@@ -41,7 +41,7 @@ service:
   extensions: [go_runtime, health_check, raw_spans, file_storage, file_storage/queue, trace_store, trace_query, trace_query/embedded]
   pipelines:
     traces:
-      exporters: [trace_store, clickhouse, service_map]
+      exporters: [trace_store, trace_clickhouse, service_map]
 `
 
 // storages is one Tracewright that writes what it gets into the embedded store, and into ClickHouse and Neo4j, and answers from the one and from
