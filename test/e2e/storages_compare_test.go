@@ -220,8 +220,11 @@ func near(member string, a, b json.Number) bool {
 }
 
 // rare is the share of the spans with the most frequent attribute, or value, below which others may be missing: ClickHouse looks at some spans of
-// each insert, and says about how many have what.
-const rare = 0.1
+// each insert, and says about how many have what. fewSpans is how many may be missed by chance.
+const (
+	rare     = 0.1
+	fewSpans = 64
+)
 
 // comparedSuggestions says how they differ in which attributes, or values, there are.
 func comparedSuggestions(t *testing.T, answers *[2]answer) string {
@@ -247,7 +250,7 @@ func comparedSuggestions(t *testing.T, answers *[2]answer) string {
 		most = max(most, spans)
 	}
 	for name, spans := range lists[0] {
-		if about := lists[1][name]; spans >= rare*most && (about < spans/4 || about > 4*spans) {
+		if about := lists[1][name]; spans >= max(rare*most, fewSpans) && (about < spans/4 || about > 4*spans) {
 			return fmt.Sprintf("%s: %g and %g spans", name, spans, about)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,6 +53,9 @@ func (s *storages) requirePages(t *testing.T, storage, tenant string) {
 		}
 		target = "/traces/operations?limit=40&cursor=" + page.NextCursor
 		require.Equal(t, http.StatusBadRequest, s.ask(t, storage, otherTenant, question{target: target}).status, "a cursor of another tenant")
+	}
+	for _, operation := range append(slices.Clone(all.Operations), paged...) {
+		delete(operation, "calls_per_second") // of the time until now, as long as the window has not ended
 	}
 	require.Equal(t, all.Operations, paged, storage)
 }
