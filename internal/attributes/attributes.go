@@ -1,70 +1,68 @@
 // Package attributes reads pdata's attributes where they stand. Walking pcommon.Map.All costs some seventy instructions an attribute, and of
 // a trace all attributes are walked several times; a slice costs a few.
 //
-// pdata has no way to its slice, and its types cannot be named from outside. Those here are laid out alike, and it is looked at when the
-// process starts whether that is so. Where it is not, as in another version of pdata, List makes a copy by pdata's own methods: what
-// callers see is the same.
+// pdata has no way to its slice; this goes by package pdatalayout. Where that does not know the pdata that is linked in, List makes a copy by
+// pdata's own methods: what callers see is the same.
 package attributes
 
 import (
 	"unsafe"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracewright/tracewright/internal/pdatalayout"
 )
 
 // Attribute is a key with its value. It is pdata's own memory: nothing may be changed through it, and it is valid as long as nobody changes
 // the map.
-type Attribute struct {
-	key   string
-	value held
-	_     int32 // KeyStrindex, which only profiles use
+type Attribute struct{ of pdatalayout.Attribute }
+
+// other stands in copies alone.
+type other struct{ value pcommon.Value }
+
+// types are those of values, known whether pdata is laid out as package pdatalayout says; else they are our own, of copies.
+var types, known = readTypes()
+
+func readTypes() (pdatalayout.ValueTypes, bool) {
+	if pdatalayout.Known {
+		return pdatalayout.Types, true
+	}
+	return ownTypes(), false
 }
 
-// held is an interface of pdata's, which holds a pointer to one of the types below.
-type held struct{ typ, at unsafe.Pointer }
-
-type (
-	text    struct{ StringValue string }
-	integer struct{ IntValue int64 }
-	double  struct{ DoubleValue float64 }
-	boolean struct{ BoolValue bool }
-	// other stands in copies alone.
-	other struct{ value pcommon.Value }
-)
-
-// list is pcommon.Map, and value pcommon.Value.
-type (
-	list struct {
-		orig  *[]Attribute
-		state unsafe.Pointer
+func ownTypes() pdatalayout.ValueTypes {
+	typeOf := func(v any) unsafe.Pointer { return pdatalayout.BoxOf(v).Type }
+	return pdatalayout.ValueTypes{
+		Text: typeOf(&pdatalayout.Text{}), Int: typeOf(&pdatalayout.Int{}), Double: typeOf(&pdatalayout.Double{}), Bool: typeOf(&pdatalayout.Bool{}),
 	}
-	value struct {
-		orig  *held
-		state unsafe.Pointer
-	}
-)
+}
+
+// wrapped is what a map wraps.
+func wrapped(m *pcommon.Map) *pdatalayout.Wrapper[[]Attribute] {
+	return (*pdatalayout.Wrapper[[]Attribute])(unsafe.Pointer(m))
+}
 
 // List is the attributes of a map.
 func List(attributes pcommon.Map) []Attribute {
 	if !known {
 		return copied(attributes)
 	}
-	return *(*list)(unsafe.Pointer(&attributes)).orig
+	return *wrapped(&attributes).Orig
 }
 
 // Key is the attribute's key.
-func (a *Attribute) Key() string { return a.key }
+func (a *Attribute) Key() string { return a.of.Key }
 
 // Type is the type of the value.
 func (a *Attribute) Type() pcommon.ValueType {
-	switch a.value.typ {
-	case types.text:
+	switch a.of.Value.Box().Type {
+	case types.Text:
 		return pcommon.ValueTypeStr
-	case types.integer:
+	case types.Int:
 		return pcommon.ValueTypeInt
-	case types.boolean:
+	case types.Bool:
 		return pcommon.ValueTypeBool
-	case types.double:
+	case types.Double:
 		return pcommon.ValueTypeDouble
 	case nil:
 		return pcommon.ValueTypeEmpty
@@ -73,29 +71,29 @@ func (a *Attribute) Type() pcommon.ValueType {
 }
 
 // IsStr says whether the value is a string.
-func (a *Attribute) IsStr() bool { return a.value.typ == types.text }
+func (a *Attribute) IsStr() bool { return a.of.Value.Box().Type == types.Text }
 
 // IsInt says whether the value is an integer.
-func (a *Attribute) IsInt() bool { return a.value.typ == types.integer }
+func (a *Attribute) IsInt() bool { return a.of.Value.Box().Type == types.Int }
 
 // Str is the value, which is a string.
-func (a *Attribute) Str() string { return (*text)(a.value.at).StringValue }
+func (a *Attribute) Str() string { return (*pdatalayout.Text)(a.of.Value.Box().At).StringValue }
 
 // Int is the value, which is an integer.
-func (a *Attribute) Int() int64 { return (*integer)(a.value.at).IntValue }
+func (a *Attribute) Int() int64 { return (*pdatalayout.Int)(a.of.Value.Box().At).IntValue }
 
 // Double is the value, which is a double.
-func (a *Attribute) Double() float64 { return (*double)(a.value.at).DoubleValue }
+func (a *Attribute) Double() float64 { return (*pdatalayout.Double)(a.of.Value.Box().At).DoubleValue }
 
 // Bool is the value, which is a boolean.
-func (a *Attribute) Bool() bool { return (*boolean)(a.value.at).BoolValue }
+func (a *Attribute) Bool() bool { return (*pdatalayout.Bool)(a.of.Value.Box().At).BoolValue }
 
 // Value is the value as pdata has it. of is the map whose attribute it is.
 func (a *Attribute) Value(of pcommon.Map) pcommon.Value {
 	if !known {
 		return a.copiedValue()
 	}
-	v := value{&a.value, (*list)(unsafe.Pointer(&of)).state}
+	v := pdatalayout.Wrapper[pdatalayout.Value]{Orig: &a.of.Value, State: wrapped(&of).State}
 	return *(*pcommon.Value)(unsafe.Pointer(&v))
 }
 
@@ -104,7 +102,7 @@ func (a *Attribute) otherType() pcommon.ValueType {
 	if !known {
 		return a.copiedValue().Type()
 	}
-	v := value{orig: &a.value}
+	v := pdatalayout.Wrapper[pdatalayout.Value]{Orig: &a.of.Value}
 	return (*pcommon.Value)(unsafe.Pointer(&v)).Type()
 }
 
@@ -112,19 +110,20 @@ func (a *Attribute) otherType() pcommon.ValueType {
 func copied(attributes pcommon.Map) []Attribute {
 	all := make([]Attribute, 0, attributes.Len())
 	for key, v := range attributes.All() {
-		a := Attribute{key: key}
+		a := Attribute{pdatalayout.Attribute{Key: key}}
+		held := &a.of.Value.Value
 		switch v.Type() {
 		case pcommon.ValueTypeStr:
-			a.value = held{types.text, unsafe.Pointer(&text{v.Str()})}
+			*held = &pdatalayout.Text{StringValue: v.Str()}
 		case pcommon.ValueTypeInt:
-			a.value = held{types.integer, unsafe.Pointer(&integer{v.Int()})}
+			*held = &pdatalayout.Int{IntValue: v.Int()}
 		case pcommon.ValueTypeDouble:
-			a.value = held{types.double, unsafe.Pointer(&double{v.Double()})}
+			*held = &pdatalayout.Double{DoubleValue: v.Double()}
 		case pcommon.ValueTypeBool:
-			a.value = held{types.boolean, unsafe.Pointer(&boolean{v.Bool()})}
+			*held = &pdatalayout.Bool{BoolValue: v.Bool()}
 		case pcommon.ValueTypeEmpty:
 		default:
-			a.value = held{types.other, unsafe.Pointer(&other{v})}
+			*held = &other{v}
 		}
 		all = append(all, a)
 	}
@@ -133,19 +132,19 @@ func copied(attributes pcommon.Map) []Attribute {
 
 func (a *Attribute) copiedValue() pcommon.Value {
 	var v pcommon.Value
-	switch a.value.typ {
-	case types.text:
+	switch a.of.Value.Box().Type {
+	case types.Text:
 		v = pcommon.NewValueStr(a.Str())
-	case types.integer:
+	case types.Int:
 		v = pcommon.NewValueInt(a.Int())
-	case types.double:
+	case types.Double:
 		v = pcommon.NewValueDouble(a.Double())
-	case types.boolean:
+	case types.Bool:
 		v = pcommon.NewValueBool(a.Bool())
 	case nil:
 		v = pcommon.NewValueEmpty()
 	default:
-		v = (*other)(a.value.at).value
+		v = a.of.Value.Value.(*other).value
 	}
 	return v
 }

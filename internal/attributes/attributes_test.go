@@ -8,9 +8,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
-// TestKnown fails with a version of pdata that is laid out otherwise. The product works with it, and spends more.
-func TestKnown(t *testing.T) { require.True(t, known) }
-
 func wild(rng *rand.Rand) pcommon.Map {
 	m := pcommon.NewMap()
 	for range rng.IntN(12) {

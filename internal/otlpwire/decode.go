@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/pdatalayout"
 )
 
 // Decoder makes pdata of spans that were found regular. What pdata makes with an allocation for each string, value and list is cut
@@ -18,69 +20,29 @@ type Decoder struct {
 	// Spare is for how many more attributes each span has room.
 	Spare int
 
-	spans    slab[spanMemory]
-	events   slab[eventMemory]
-	links    slab[linkMemory]
-	pairs    slab[keyValue]
-	texts    slab[textMemory]
-	integers slab[intMemory]
-	doubles  slab[doubleMemory]
-	booleans slab[boolMemory]
-	arrays   slab[arrayMemory]
-	values   slab[anyValue]
+	spans    pdatalayout.Slab[pdatalayout.Span]
+	events   pdatalayout.Slab[pdatalayout.Event]
+	links    pdatalayout.Slab[pdatalayout.Link]
+	pairs    pdatalayout.Slab[pdatalayout.Attribute]
+	texts    pdatalayout.Slab[pdatalayout.Text]
+	integers pdatalayout.Slab[pdatalayout.Int]
+	doubles  pdatalayout.Slab[pdatalayout.Double]
+	booleans pdatalayout.Slab[pdatalayout.Bool]
+	arrays   pdatalayout.Slab[pdatalayout.Array]
+	values   pdatalayout.Slab[pdatalayout.Value]
 }
+
+// known says whether pdata is laid out as it is filled here.
+var known = pdatalayout.Known
 
 // Reset begins new slabs. One that is not full keeps alive whatever stands in it: who decodes one batch after the other resets
 // in between.
 func (d *Decoder) Reset() { *d = Decoder{Spare: d.Spare} }
 
-// Slabs grow from leastSlabBytes to slabBytes, so that few spans take little.
-const (
-	leastSlabBytes = 1 << 10
-	slabBytes      = 128 << 10
-)
-
-// slab is memory that is cut from the front.
-type slab[T any] struct {
-	free []T
-	size int // of the last slab, in bytes
-}
-
-// take cuts n values with room for spare more.
-func (s *slab[T]) take(n, spare int) []T {
-	if len(s.free) < n+spare && !s.grow(n+spare) {
-		return make([]T, n, n+spare)
-	}
-	cut := s.free[: n : n+spare]
-	s.free = s.free[n+spare:]
-	return cut
-}
-
-// grow begins a slab, if the n values that are wanted are few for it.
-func (s *slab[T]) grow(n int) bool {
-	var one T
-	s.size = min(max(leastSlabBytes, 2*s.size), slabBytes)
-	values := s.size / int(unsafe.Sizeof(one))
-	if n > values/2 {
-		return false
-	}
-	s.free = make([]T, values)
-	return true
-}
-
-func (s *slab[T]) one() *T {
-	if len(s.free) == 0 && !s.grow(1) {
-		return new(T)
-	}
-	first := &s.free[0]
-	s.free = s.free[1:]
-	return first
-}
-
 // Decode fills to, which must be empty, with spans, each of which is the bytes of a Span message that was found regular. The bytes must
 // not change any more.
 func (d *Decoder) Decode(spans []string, to ptrace.SpanSlice) error {
-	if pdataTypes == nil {
+	if !known {
 		to.EnsureCapacity(len(spans))
 		for _, raw := range spans {
 			if err := decodeOne(raw, to.AppendEmpty()); err != nil {
@@ -89,14 +51,14 @@ func (d *Decoder) Decode(spans []string, to ptrace.SpanSlice) error {
 		}
 		return nil
 	}
-	list := make([]*spanMemory, len(spans))
-	*(*wrapper[[]*spanMemory])(unsafe.Pointer(&to)).orig = list
+	list := make([]*pdatalayout.Span, len(spans))
+	*(*pdatalayout.Wrapper[[]*pdatalayout.Span])(unsafe.Pointer(&to)).Orig = list
 	for i := range list {
-		list[i] = d.spans.one()
+		list[i] = d.spans.One()
 	}
 	for i, raw := range spans {
 		if !d.span(raw, list[i]) {
-			*list[i] = spanMemory{}
+			*list[i] = pdatalayout.Span{}
 			if err := decodeOne(raw, to.At(i)); err != nil {
 				return err
 			}
@@ -150,14 +112,14 @@ func lists(span string) (attributes, events, links int) {
 }
 
 // span decodes a span. It says whether it has nothing but what is decoded here: no maps and bytes as values, no lists in lists.
-func (d *Decoder) span(raw string, to *spanMemory) bool {
+func (d *Decoder) span(raw string, to *pdatalayout.Span) bool {
 	attributes, events, links := lists(raw)
-	to.Attributes = d.pairs.take(attributes, d.Spare)
+	to.Attributes = d.pairs.Take(attributes, d.Spare)
 	if events > 0 {
-		to.Events = make([]*eventMemory, 0, events)
+		to.Events = make([]*pdatalayout.Event, 0, events)
 	}
 	if links > 0 {
-		to.Links = make([]*linkMemory, 0, links)
+		to.Links = make([]*pdatalayout.Link, 0, links)
 	}
 	attribute := 0
 	for pos := 0; pos < len(raw); {
@@ -186,13 +148,13 @@ func (d *Decoder) span(raw string, to *spanMemory) bool {
 			case statusTag:
 				readStatus(raw, from, next, &to.Status)
 			case eventTag:
-				event := d.events.one()
+				event := d.events.One()
 				to.Events = append(to.Events, event)
 				if !d.event(raw[from:next], event) {
 					return false
 				}
 			case linkTag:
-				link := d.links.one()
+				link := d.links.One()
 				to.Links = append(to.Links, link)
 				if !d.link(raw[from:next], link) {
 					return false
@@ -226,7 +188,7 @@ func (d *Decoder) span(raw string, to *spanMemory) bool {
 	return true
 }
 
-func readStatus(raw string, pos, end int, to *statusMemory) {
+func readStatus(raw string, pos, end int, to *pdatalayout.Status) {
 	for pos < end {
 		tag := raw[pos]
 		if tag == statusMessageTag {
@@ -273,8 +235,8 @@ func walk(raw string, each func(tag byte, from, to int) bool) bool {
 	return true
 }
 
-func (d *Decoder) event(raw string, to *eventMemory) bool {
-	to.Attributes = d.pairs.take(attributeCount(raw, eventAttributeTag), 0)
+func (d *Decoder) event(raw string, to *pdatalayout.Event) bool {
+	to.Attributes = d.pairs.Take(attributeCount(raw, eventAttributeTag), 0)
 	attribute := 0
 	return walk(raw, func(tag byte, from, end int) bool {
 		switch tag {
@@ -293,8 +255,8 @@ func (d *Decoder) event(raw string, to *eventMemory) bool {
 	})
 }
 
-func (d *Decoder) link(raw string, to *linkMemory) bool {
-	to.Attributes = d.pairs.take(attributeCount(raw, linkAttributeTag), 0)
+func (d *Decoder) link(raw string, to *pdatalayout.Link) bool {
+	to.Attributes = d.pairs.Take(attributeCount(raw, linkAttributeTag), 0)
 	attribute := 0
 	return walk(raw, func(tag byte, from, end int) bool {
 		switch tag {
@@ -318,7 +280,7 @@ func (d *Decoder) link(raw string, to *linkMemory) bool {
 }
 
 // attribute decodes a KeyValue.
-func (d *Decoder) attribute(raw string, pos, end int, to *keyValue) bool {
+func (d *Decoder) attribute(raw string, pos, end int, to *pdatalayout.Attribute) bool {
 	for pos < end {
 		tag := raw[pos]
 		if tag != keyTag && tag != valueTag {
@@ -336,33 +298,33 @@ func (d *Decoder) attribute(raw string, pos, end int, to *keyValue) bool {
 }
 
 // value decodes an AnyValue that is not empty.
-func (d *Decoder) value(raw string, pos, end int, to *anyValue) bool {
-	held := (*box)(unsafe.Pointer(&to.Value))
+func (d *Decoder) value(raw string, pos, end int, to *pdatalayout.Value) bool {
+	held := to.Box()
 	switch raw[pos] {
 	case textTag:
 		from, next := field(raw, pos+1, end)
-		v := d.texts.one()
+		v := d.texts.One()
 		v.StringValue = raw[from:next]
-		*held = box{pdataTypes.text, unsafe.Pointer(v)}
+		*held = pdatalayout.Box{Type: pdatalayout.Types.Text, At: unsafe.Pointer(v)}
 	case intTag:
 		n, _ := uvarint(raw, pos+1, end)
-		v := d.integers.one()
+		v := d.integers.One()
 		v.IntValue = int64(n)
-		*held = box{pdataTypes.integer, unsafe.Pointer(v)}
+		*held = pdatalayout.Box{Type: pdatalayout.Types.Int, At: unsafe.Pointer(v)}
 	case boolTag:
 		n, _ := uvarint(raw, pos+1, end)
-		v := d.booleans.one()
+		v := d.booleans.One()
 		v.BoolValue = n != 0
-		*held = box{pdataTypes.boolean, unsafe.Pointer(v)}
+		*held = pdatalayout.Box{Type: pdatalayout.Types.Bool, At: unsafe.Pointer(v)}
 	case doubleTag:
-		v := d.doubles.one()
+		v := d.doubles.One()
 		v.DoubleValue = math.Float64frombits(fixed64(raw, pos+1))
-		*held = box{pdataTypes.double, unsafe.Pointer(v)}
+		*held = pdatalayout.Box{Type: pdatalayout.Types.Double, At: unsafe.Pointer(v)}
 	case arrayTag:
 		from, next := field(raw, pos+1, end)
-		v := d.arrays.one()
-		v.ArrayValue = new(arrayValue)
-		*held = box{pdataTypes.array, unsafe.Pointer(v)}
+		v := d.arrays.One()
+		v.ArrayValue = new(pdatalayout.Values)
+		*held = pdatalayout.Box{Type: pdatalayout.Types.Array, At: unsafe.Pointer(v)}
 		return d.array(raw, from, next, v.ArrayValue)
 	default:
 		return false
@@ -371,7 +333,7 @@ func (d *Decoder) value(raw string, pos, end int, to *anyValue) bool {
 }
 
 // array decodes an ArrayValue. It says whether its values are plain ones.
-func (d *Decoder) array(raw string, pos, end int, to *arrayValue) bool {
+func (d *Decoder) array(raw string, pos, end int, to *pdatalayout.Values) bool {
 	n := 0
 	for at := pos; at < end; n++ {
 		var from int
@@ -379,7 +341,7 @@ func (d *Decoder) array(raw string, pos, end int, to *arrayValue) bool {
 			return false // nothing here recurses
 		}
 	}
-	to.Values = d.values.take(n, 0)
+	to.Values = d.values.Take(n, 0)
 	for i := range to.Values {
 		from, next := field(raw, pos+1, end)
 		if from < next && !d.value(raw, from, next, &to.Values[i]) {

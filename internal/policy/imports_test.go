@@ -22,7 +22,8 @@ var backendImports = []string{
 // Imports point one way: components → contracts and analysis → tracetree → conventions.
 var importRules = []importRule{
 	{"internal/conventions", []string{"internal/attributes"}, "names know nothing of what they name"},
-	{"internal/attributes", nil, "attributes are pdata's, whatever they mean"},
+	{"internal/pdatalayout", nil, "it knows memory, not what stands in it"},
+	{"internal/attributes", []string{"internal/pdatalayout"}, "attributes are pdata's, whatever they mean"},
 	{"internal/tracetree", []string{"internal/conventions"}, "the model of a trace knows its names, nothing else"},
 	{
 		"internal/analysis/shoptest",
@@ -91,7 +92,7 @@ var importRules = []importRule{
 		"the contract knows no storage; its answers are in the words of the analysis of graphs",
 	},
 	{"internal/codec", nil, "it knows bytes, not what they mean"},
-	{"internal/otlpwire", nil, "it knows how OTLP is written, not what Tracewright makes of it"},
+	{"internal/otlpwire", []string{"internal/pdatalayout"}, "it knows how OTLP is written, not what Tracewright makes of it"},
 	{"internal/rawspans", []string{"internal/otlpwire"}, "how a request goes through a pipeline as it came; those at both ends know of it"},
 	{"internal/journal", nil, "a log knows bytes, not what they mean"},
 	{"internal/componenthealth", nil, "what components say of themselves, and who watches them reads"},
