@@ -29,7 +29,7 @@ func (e *storeExporter) start(_ context.Context, host component.Host) error {
 	}
 	writer, ok := backend.(tracestore.Writer)
 	if !ok {
-		return fmt.Errorf("%s: storage %q is only read here; a ClickHouse is written by the clickhouse exporter", e.key, e.storage)
+		return fmt.Errorf("%s: storage %q is only read here; a ClickHouse is written by the trace_clickhouse exporter", e.key, e.storage)
 	}
 	e.backend = writer
 	return nil

@@ -132,7 +132,7 @@ func TestReadOnly(t *testing.T) {
 	require.NoError(t, err)
 	readOnly := struct{ tracestore.Backend }{}
 	err = exp.Start(t.Context(), hostWith(&provider{backend: readOnly}))
-	require.ErrorContains(t, err, `storage "main" is only read here; a ClickHouse is written by the clickhouse exporter`)
+	require.ErrorContains(t, err, `storage "main" is only read here; a ClickHouse is written by the trace_clickhouse exporter`)
 	require.NoError(t, exp.Shutdown(t.Context()))
 }
 

@@ -1,4 +1,4 @@
-// Package attributes reads pdata's attributes where they stand. Walking pcommon.Map.All costs some seventy instructions an attribute, and of
+// Package attributes reads pdata's attributes where they stand, and adds some without looking for their keys. Walking pcommon.Map.All costs some seventy instructions an attribute, and of
 // a trace all attributes are walked several times; a slice costs a few.
 //
 // pdata has no way to its slice; this goes by package pdatalayout. Where that does not know the pdata that is linked in, List makes a copy by
