@@ -17,8 +17,6 @@ import (
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
-var _ tracestore.Tailer = (*Store)(nil)
-
 const (
 	// tailInterval is how often the server is asked for what was written, while somebody follows.
 	tailInterval = time.Second
