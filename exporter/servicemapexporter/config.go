@@ -6,11 +6,11 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 
+	"github.com/tracewright/tracewright/internal/callexport"
 	"github.com/tracewright/tracewright/internal/servicemap/neo4jmap"
 )
 
@@ -40,7 +40,7 @@ type Config struct {
 	Timeout exporterhelper.TimeoutConfig `mapstructure:",squash"`
 	// Queue holds calls in front of Neo4j, for exporterhelper's sending_queue. Default: none, so that whoever hands a call on waits for
 	// Neo4j. A queue may not merge or split calls: sending_queue::batch is refused.
-	Queue configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
+	Queue callexport.Queue `mapstructure:"sending_queue"`
 	// Retry repeats a call that Neo4j does not take for now, for exporterhelper's retry_on_failure. Default: enabled, without end
 	// (max_elapsed_time 0).
 	Retry configretry.BackOffConfig `mapstructure:"retry_on_failure"`
@@ -52,10 +52,6 @@ var (
 )
 
 func createDefaultConfig() component.Config {
-	retry := configretry.NewDefaultBackOffConfig()
-	retry.MaxElapsedTime = 0
-	queue := exporterhelper.NewDefaultQueueConfig()
-	queue.Batch = configoptional.None[exporterhelper.BatchConfig]()
 	return &Config{
 		Neo4j:           neo4jmap.NewDefaultClientConfig(),
 		MaxVirtualNodes: defaultMaxVirtualNodes,
@@ -63,8 +59,8 @@ func createDefaultConfig() component.Config {
 		Retention:       defaultRetention,
 		CallIDRetention: defaultCallIDRetention,
 		Timeout:         exporterhelper.TimeoutConfig{Timeout: defaultTimeout},
-		Queue:           configoptional.Default(queue),
-		Retry:           retry,
+		Queue:           callexport.NewDefaultQueue(),
+		Retry:           callexport.NewDefaultRetry(),
 	}
 }
 
@@ -85,15 +81,6 @@ func (c *Config) Validate() error {
 	if c.CallIDRetention <= 0 {
 		errs = append(errs, fmt.Errorf("call_id_retention: must be positive, not %s", c.CallIDRetention))
 	}
-	if c.Queue.HasValue() {
-		queue := c.Queue.Get()
-		if queue.Batch.HasValue() {
-			errs = append(errs, errors.New("sending_queue::batch: would merge and split calls, which must stay as they are; remove it"))
-		}
-		if !queue.WaitForResult && (!c.Retry.Enabled || c.Retry.MaxElapsedTime > 0) {
-			errs = append(errs, errors.New("retry_on_failure: gives up behind a sending_queue, so that calls would be lost when Neo4j is "+
-				"away for longer; set enabled to true and max_elapsed_time to 0"))
-		}
-	}
+	errs = append(errs, callexport.CheckQueue(&c.Queue), callexport.CheckRetry(&c.Queue, &c.Retry, "Neo4j"))
 	return errors.Join(errs...)
 }

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.uber.org/zap"
 
+	"github.com/tracewright/tracewright/internal/callexport"
 	"github.com/tracewright/tracewright/internal/servicemap"
 	"github.com/tracewright/tracewright/internal/servicemap/neo4jmap"
 )
@@ -25,7 +26,7 @@ type mapExporter struct {
 
 	// Since start; nil before.
 	writer   *neo4jmap.Writer
-	health   *health
+	health   *callexport.Health
 	observer *observer
 	stop     context.CancelFunc
 	wait     sync.WaitGroup // for the goroutine that maintains
@@ -42,10 +43,11 @@ func (e *mapExporter) start(ctx context.Context, host component.Host) error {
 	if err != nil {
 		return err
 	}
-	e.writer, e.health = writer, newHealth(host, e.telemetry.Logger)
-	if e.observer, err = observe(e.telemetry, writer, e.health); err != nil {
+	e.writer = writer
+	if e.observer, err = observe(e.telemetry, writer); err != nil {
 		return errors.Join(err, writer.Close(ctx))
 	}
+	e.health = callexport.NewHealth(host, e.telemetry.Logger, "the service map", e.observer.builder.ExporterServiceMapFailing)
 	running, stop := context.WithCancel(context.Background())
 	e.stop = stop
 	e.wait.Go(func() { e.maintain(running) })
@@ -58,7 +60,7 @@ func (e *mapExporter) consume(ctx context.Context, td ptrace.Traces) error {
 	if err != nil {
 		err = fmt.Errorf("write the service map: %w", err)
 	}
-	e.health.report(err)
+	e.health.Report(ctx, err)
 	return err
 }
 
@@ -73,7 +75,7 @@ func (e *mapExporter) maintain(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err == nil, errors.Is(err, servicemap.ErrUnavailable):
-			e.health.report(err)
+			e.health.Report(ctx, err)
 		default: // such as a statement that took too long; it is tried again
 			e.telemetry.Logger.Warn("the service map was not maintained", zap.Error(err))
 		}

@@ -2,16 +2,14 @@ package servicemapexporter
 
 import (
 	"context"
-	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/tracewright/tracewright/exporter/servicemapexporter/internal/metadata"
+	"github.com/tracewright/tracewright/internal/callexport"
 )
 
 // NewFactory returns the factory of the service_map exporter.
@@ -22,10 +20,7 @@ func NewFactory() exporter.Factory {
 func createTraces(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Traces, error) {
 	config := cfg.(*Config)
 	e := &mapExporter{config: config, telemetry: set.TelemetrySettings}
-	// exporterhelper logs every failed attempt; one reminder a minute is enough.
-	set.Logger = set.Logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0)
-	}))
+	set.Logger = callexport.Quiet(set.Logger)
 	return exporterhelper.NewTraces(ctx, set, cfg, e.consume,
 		exporterhelper.WithStart(e.start),
 		exporterhelper.WithShutdown(e.shutdown),

@@ -17,7 +17,7 @@ type observer struct {
 	registration metric.Registration
 }
 
-func observe(telemetry component.TelemetrySettings, writer *neo4jmap.Writer, health *health) (*observer, error) {
+func observe(telemetry component.TelemetrySettings, writer *neo4jmap.Writer) (*observer, error) {
 	b, err := metadata.NewTelemetryBuilder(telemetry)
 	if err != nil {
 		return nil, fmt.Errorf("make metrics: %w", err)
@@ -28,10 +28,8 @@ func observe(telemetry component.TelemetrySettings, writer *neo4jmap.Writer, hea
 		o.ObserveInt64(b.ExporterServiceMapRepeatedCalls, stats.RepeatedCalls)
 		o.ObserveInt64(b.ExporterServiceMapUpdates, stats.Updates)
 		o.ObserveInt64(b.ExporterServiceMapOtherPeers, stats.OtherPeers)
-		o.ObserveInt64(b.ExporterServiceMapFailing, health.isFailing())
 		return nil
-	}, b.ExporterServiceMapCalls, b.ExporterServiceMapRepeatedCalls, b.ExporterServiceMapUpdates, b.ExporterServiceMapOtherPeers,
-		b.ExporterServiceMapFailing)
+	}, b.ExporterServiceMapCalls, b.ExporterServiceMapRepeatedCalls, b.ExporterServiceMapUpdates, b.ExporterServiceMapOtherPeers)
 	if err != nil {
 		b.Shutdown()
 		return nil, fmt.Errorf("register metrics: %w", err)

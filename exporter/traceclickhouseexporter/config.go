@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 
+	"github.com/tracewright/tracewright/internal/callexport"
 	"github.com/tracewright/tracewright/internal/tracestore/clickhousestore"
 )
 
@@ -39,7 +40,7 @@ type Config struct {
 	Timeout exporterhelper.TimeoutConfig `mapstructure:",squash"`
 	// Queue holds calls in front of ClickHouse, for exporterhelper's sending_queue. Default: none, so that whoever hands a call on waits
 	// for ClickHouse. A queue may not merge or split calls: sending_queue::batch is refused.
-	Queue configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
+	Queue callexport.Queue `mapstructure:"sending_queue"`
 	// Retry repeats a call that ClickHouse does not take for now, for exporterhelper's retry_on_failure. Default: enabled, without end
 	// (max_elapsed_time 0).
 	Retry configretry.BackOffConfig `mapstructure:"retry_on_failure"`
@@ -51,17 +52,13 @@ var (
 )
 
 func createDefaultConfig() component.Config {
-	retry := configretry.NewDefaultBackOffConfig()
-	retry.MaxElapsedTime = 0
-	queue := exporterhelper.NewDefaultQueueConfig()
-	queue.Batch = configoptional.None[exporterhelper.BatchConfig]()
 	return &Config{
 		Database: clickhousestore.DefaultDatabase,
 		Compress: "lz4",
 		Variant:  clickhousestore.VariantPlain,
 		Timeout:  exporterhelper.TimeoutConfig{Timeout: defaultTimeout},
-		Queue:    configoptional.Default(queue),
-		Retry:    retry,
+		Queue:    callexport.NewDefaultQueue(),
+		Retry:    callexport.NewDefaultRetry(),
 	}
 }
 
@@ -81,16 +78,7 @@ func (c *Config) Validate() error {
 	if !clickhousestore.IsVariant(c.Variant) {
 		errs = append(errs, fmt.Errorf("variant: %q is none; use one of %q", c.Variant, clickhousestore.Variants))
 	}
-	if c.Queue.HasValue() {
-		queue := c.Queue.Get()
-		if queue.Batch.HasValue() {
-			errs = append(errs, errors.New("sending_queue::batch: would merge and split calls, which must stay as they are; remove it"))
-		}
-		if !queue.WaitForResult && (!c.Retry.Enabled || c.Retry.MaxElapsedTime > 0) {
-			errs = append(errs, errors.New("retry_on_failure: gives up behind a sending_queue, so that calls would be lost when ClickHouse is "+
-				"away for longer; set enabled to true and max_elapsed_time to 0"))
-		}
-	}
+	errs = append(errs, callexport.CheckQueue(&c.Queue), callexport.CheckRetry(&c.Queue, &c.Retry, "ClickHouse"))
 	return errors.Join(errs...)
 }
 

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/exporter/traceclickhouseexporter/internal/metadata"
+	"github.com/tracewright/tracewright/internal/callexport"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore/clickhousestore"
 	"github.com/tracewright/tracewright/internal/tracetree"
@@ -30,7 +31,7 @@ type traceExporter struct {
 
 	// Since start.
 	began   int64 // Unix nanoseconds
-	health  *health
+	health  *callexport.Health
 	metrics *metadata.TelemetryBuilder
 
 	mu sync.Mutex
@@ -43,7 +44,7 @@ func (e *traceExporter) start(ctx context.Context, host component.Host) (err err
 	if e.metrics, err = metadata.NewTelemetryBuilder(e.telemetry); err != nil {
 		return fmt.Errorf("make metrics: %w", err)
 	}
-	e.health = newHealth(host, e.telemetry.Logger, e.metrics.ExporterTraceClickhouseFailing)
+	e.health = callexport.NewHealth(host, e.telemetry.Logger, "ClickHouse", e.metrics.ExporterTraceClickhouseFailing)
 	e.began = time.Now().UnixNano()
 	for _, table := range e.tables {
 		if err := table.Start(ctx, host); err != nil {
@@ -71,7 +72,7 @@ func (e *traceExporter) consume(ctx context.Context, td ptrace.Traces) error {
 		delete(e.tried, id)
 	}
 	e.mu.Unlock()
-	e.health.report(ctx, err)
+	e.health.Report(ctx, err)
 	return err
 }
 

@@ -3,7 +3,6 @@ package traceclickhouseexporter
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/clickhouseexporter"
 	"go.opentelemetry.io/collector/component"
@@ -13,9 +12,9 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/tracewright/tracewright/exporter/traceclickhouseexporter/internal/metadata"
+	"github.com/tracewright/tracewright/internal/callexport"
 	"github.com/tracewright/tracewright/internal/tracestore/clickhousestore"
 )
 
@@ -30,10 +29,7 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 	if err != nil {
 		return nil, err
 	}
-	// exporterhelper logs every failed attempt; one reminder a minute is enough.
-	set.Logger = set.Logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0)
-	}))
+	set.Logger = callexport.Quiet(set.Logger)
 	return exporterhelper.NewTraces(ctx, set, cfg, e.consume,
 		exporterhelper.WithStart(e.start),
 		exporterhelper.WithShutdown(e.shutdown),

@@ -4,10 +4,10 @@ import (
 	"errors"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/confmap"
-	"go.opentelemetry.io/collector/exporter/exporterhelper"
+
+	"github.com/tracewright/tracewright/internal/callexport"
 )
 
 // Config is the exporter's configuration.
@@ -16,7 +16,7 @@ type Config struct {
 	Storage string `mapstructure:"storage"`
 	// Queue holds calls in front of the storage, for exporterhelper's sending_queue. Default: none, so that whoever hands a
 	// call on learns when it is durable. A queue may not merge or split calls: sending_queue::batch is refused.
-	Queue configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
+	Queue callexport.Queue `mapstructure:"sending_queue"`
 	// Retry repeats a call that the storage refuses for now, for exporterhelper's retry_on_failure. Default: not enabled,
 	// because trace_assembly repeats; where enabled, without end (max_elapsed_time 0).
 	Retry configretry.BackOffConfig `mapstructure:"retry_on_failure"`
@@ -28,12 +28,9 @@ var (
 )
 
 func createDefaultConfig() component.Config {
-	retry := configretry.NewDefaultBackOffConfig()
+	retry := callexport.NewDefaultRetry()
 	retry.Enabled = false
-	retry.MaxElapsedTime = 0
-	queue := exporterhelper.NewDefaultQueueConfig()
-	queue.Batch = configoptional.None[exporterhelper.BatchConfig]()
-	return &Config{Queue: configoptional.Default(queue), Retry: retry}
+	return &Config{Queue: callexport.NewDefaultQueue(), Retry: retry}
 }
 
 // Validate reports all faults, one line each.
@@ -42,15 +39,10 @@ func (c *Config) Validate() error {
 	if c.Storage == "" {
 		errs = append(errs, errors.New("storage: is empty; name a backend of the trace_store extension, for example main"))
 	}
-	if c.Queue.HasValue() {
-		queue := c.Queue.Get()
-		if queue.Batch.HasValue() {
-			errs = append(errs, errors.New("sending_queue::batch: would merge and split calls, which must stay as they are; remove it"))
-		}
-		if !queue.WaitForResult && !c.Retry.Enabled {
-			errs = append(errs, errors.New("retry_on_failure::enabled: is false behind a sending_queue, so that a call would be lost "+
-				"whenever the storage refuses it for a while; set it to true"))
-		}
+	errs = append(errs, callexport.CheckQueue(&c.Queue))
+	if c.Queue.HasValue() && !c.Queue.Get().WaitForResult && !c.Retry.Enabled {
+		errs = append(errs, errors.New("retry_on_failure::enabled: is false behind a sending_queue, so that a call would be lost "+
+			"whenever the storage refuses it for a while; set it to true"))
 	}
 	return errors.Join(errs...)
 }

@@ -2,16 +2,14 @@ package tracestoreexporter
 
 import (
 	"context"
-	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/tracewright/tracewright/exporter/tracestoreexporter/internal/metadata"
+	"github.com/tracewright/tracewright/internal/callexport"
 )
 
 // NewFactory returns the factory of the trace_store exporter.
@@ -21,11 +19,7 @@ func NewFactory() exporter.Factory {
 
 func createTraces(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Traces, error) {
 	config := cfg.(*Config)
-	// exporterhelper logs every failed attempt as data that is rejected, although whoever called repeats the call; the storage
-	// itself says once when it cannot write, and when it can again. One reminder a minute is enough.
-	set.Logger = set.Logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Minute, 1, 0)
-	}))
+	set.Logger = callexport.Quiet(set.Logger)
 	e := &storeExporter{key: "exporters::" + set.ID.String() + "::storage", storage: config.Storage}
 	return exporterhelper.NewTraces(ctx, set, cfg, e.consume,
 		exporterhelper.WithStart(e.start),

@@ -95,6 +95,7 @@ var importRules = []importRule{
 	{"internal/otlpwire", []string{"internal/pdatalayout"}, "it knows how OTLP is written, not what Tracewright makes of it"},
 	{"internal/rawspans", []string{"internal/otlpwire"}, "how a request goes through a pipeline as it came; those at both ends know of it"},
 	{"internal/journal", nil, "a log knows bytes, not what they mean"},
+	{"internal/callexport", nil, "what exporters of calls share knows nothing of what is in a call, nor of where it goes"},
 	{"internal/componenthealth", nil, "what components say of themselves, and who watches them reads"},
 	{"internal/tenant", nil, "one rule, used by what takes spans and what answers"},
 	{"internal/tracesources", nil, "the contract between what runs sources and the API that changes them knows neither"},
@@ -125,17 +126,17 @@ var importRules = []importRule{
 	},
 	{
 		"exporter/tracestoreexporter",
-		[]string{"internal/conventions", "internal/tracetree", "internal/tracestore"},
+		[]string{"internal/callexport", "internal/conventions", "internal/tracetree", "internal/tracestore"},
 		"the exporter finds its backend through component.Host",
 	},
 	{
 		"exporter/traceclickhouseexporter",
-		[]string{"internal/conventions", "internal/tracetree", "internal/tracestore/clickhousestore"},
+		[]string{"internal/callexport", "internal/conventions", "internal/tracetree", "internal/tracestore/clickhousestore"},
 		"it hands calls to the exporter that writes them, and knows which tables of the schema are for what comes again",
 	},
 	{
 		"exporter/servicemapexporter",
-		[]string{"internal/servicemap", "internal/servicemap/neo4jmap"},
+		[]string{"internal/callexport", "internal/servicemap", "internal/servicemap/neo4jmap"},
 		"it hands calls to the one storage of the map that is written by itself",
 	},
 	{
@@ -180,7 +181,6 @@ var importRules = []importRule{
 	{"test/insights", nil, "the package is its tests, which play the generator's traffic"},
 	{"test/late", nil, "the package is its tests, which wire the components together"},
 	{"test/e2e", nil, "the end-to-end tests know the built binary only"},
-	{"test/hostile", nil, "the package is its tests, which wire the components together"},
 	{
 		"test/rca",
 		[]string{"internal/analysis", "internal/analysis/shoptest", "internal/tracegen"},

@@ -33,15 +33,6 @@ func StartKafka(t testing.TB) *Kafka {
 	return start(t, NewKafka)
 }
 
-// ClickHouseDSN is that of the ClickHouse that the environment names in TRACEWRIGHT_TEST_CLICKHOUSE_DSN, or of one that is started for the test.
-func ClickHouseDSN(t testing.TB) string {
-	t.Helper()
-	if dsn := os.Getenv("TRACEWRIGHT_TEST_CLICKHOUSE_DSN"); dsn != "" {
-		return dsn
-	}
-	return StartClickHouse(t).DSN()
-}
-
 // Neo4jURI is that of the Neo4j that the environment names in TRACEWRIGHT_TEST_NEO4J_URI, or of one that is started for the test.
 func Neo4jURI(t testing.TB) string {
 	t.Helper()

@@ -10,7 +10,7 @@ import (
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
-// Tailer is implemented by a storage that tells of traces as it stores them.
+// Tailer tells of traces as they are stored. It is safe for concurrent use.
 type Tailer interface {
 	// Tail tells of what is stored from now on, some seconds later at most: of each release of the tenant's, once it is durable, that meets the
 	// conditions by itself, its row. Of what the tail has no place for, beyond size rows that were not taken, it counts how many there were: a

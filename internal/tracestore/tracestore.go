@@ -1,5 +1,5 @@
 // Package tracestore is the contract between the stages that produce and consume traces and the storages that keep them:
-// what a storage can do (Reader, Writer, Deleter), in which words it is asked (SearchQuery), and what it answers (Summary). The
+// what a storage can do (Reader, Writer, Deleter, Tailer), in which words it is asked (SearchQuery), and what it answers (Summary). The
 // suite in storetest is its specification; every backend passes it.
 package tracestore
 
@@ -98,6 +98,7 @@ type AggregateReader interface {
 type Backend interface {
 	Reader
 	Deleter
+	Tailer
 }
 
 // Provider is implemented by the extension that owns the backends.

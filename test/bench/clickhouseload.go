@@ -52,8 +52,8 @@ func (b *clickHouseBench) load(ctx context.Context, folder string) (made []measu
 	}
 	var writers []clickHouseWriter
 	for _, database := range []string{oursDatabase, stockDatabase} {
-		traces, err := startExporter(ctx, b.server.DSN(), database, database == stockDatabase)
-		if err != nil {
+		var traces exporter.Traces
+		if traces, err = startExporter(ctx, b.server.DSN(), database, database == stockDatabase); err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, traces.Shutdown(context.WithoutCancel(ctx))) }()

@@ -1,7 +1,5 @@
 package block
 
-import "encoding/binary"
-
 // appendAttributes appends the attributes of a record as fields, and sets state and message. span is −1 where it is not a span.
 func (c *cursor) appendAttributes(buf []byte, op *operationInfo, tag byte, span, limit int) []byte {
 	r := &c.current
@@ -70,35 +68,10 @@ func (r *current) foretold(f forecast, difference uint64, span int) uint64 {
 }
 
 func appendAttribute(buf []byte, tag byte, key []byte, k kind, text []byte, number uint64) []byte {
-	size := 0
-	switch k {
-	case kindString:
-		size = fieldSize(len(text))
-	case kindInt:
-		size = 1 + uvarintSize(number)
-	case kindDouble:
-		size = 1 + 8
-	case kindBool:
-		size = 1 + 1
-	case kindAny:
-		size = len(text)
-	}
+	size := valueSize(k, len(text), number)
 	buf = appendTagged(buf, tag, keyValueSize(key, size))
 	buf = appendKey(buf, key)
-	buf = appendTagged(buf, tagKeyValueValue, size)
-	switch k {
-	case kindString:
-		buf = append(appendTagged(buf, tagAnyString, len(text)), text...)
-	case kindInt:
-		buf = binary.AppendUvarint(append(buf, tagAnyInt), number)
-	case kindDouble:
-		buf = binary.LittleEndian.AppendUint64(append(buf, tagAnyDouble), number)
-	case kindBool:
-		buf = append(buf, tagAnyBool, byte(min(number, 1)))
-	case kindAny:
-		buf = append(buf, text...)
-	}
-	return buf
+	return appendValue(buf, k, size, text, number)
 }
 
 // appendID appends an id, or an empty field where it is zero.

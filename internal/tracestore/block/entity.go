@@ -121,35 +121,24 @@ func appendResource(buf []byte, r pcommon.Resource) ([]byte, error) {
 	return append(buf[:start], otlp...), err
 }
 
-// appendPlain appends an attribute as a field, if its value is no array, map or bytes.
+// appendPlain appends an attribute as a field, if its value is no array, map or bytes. As pdata does it, the key stands last.
 func appendPlain(buf []byte, a *attributes.Attribute) ([]byte, bool) {
-	key, size := a.Key(), 0
-	switch a.Type() {
-	case pcommon.ValueTypeStr:
-		size = fieldSize(len(a.Str()))
-	case pcommon.ValueTypeInt:
-		size = 1 + uvarintSize(uint64(a.Int()))
-	case pcommon.ValueTypeDouble:
-		size = 1 + 8
-	case pcommon.ValueTypeBool:
-		size = 1 + 1
-	case pcommon.ValueTypeEmpty:
-	default:
+	k, text, n := kindOf(a.Type()), "", uint64(0)
+	switch k {
+	case kindString:
+		text = a.Str()
+	case kindInt:
+		n = uint64(a.Int())
+	case kindDouble:
+		n = math.Float64bits(a.Double())
+	case kindBool:
+		n = number(a.Bool())
+	case kindAny:
 		return buf, false
 	}
+	key, size := a.Key(), valueSize(k, len(text), n)
 	buf = appendTagged(buf, tagResourceAttribute, keyValueSize(key, size))
-	buf = appendTagged(buf, tagKeyValueValue, size)
-	switch a.Type() {
-	case pcommon.ValueTypeStr:
-		buf = append(appendTagged(buf, tagAnyString, len(a.Str())), a.Str()...)
-	case pcommon.ValueTypeInt:
-		buf = binary.AppendUvarint(append(buf, tagAnyInt), uint64(a.Int()))
-	case pcommon.ValueTypeDouble:
-		buf = binary.LittleEndian.AppendUint64(append(buf, tagAnyDouble), math.Float64bits(a.Double()))
-	case pcommon.ValueTypeBool:
-		buf = append(buf, tagAnyBool, byte(number(a.Bool())))
-	}
-	return appendKey(buf, key), true
+	return appendKey(appendValue(buf, k, size, text, n), key), true
 }
 
 // scope finds the entity of a scope.

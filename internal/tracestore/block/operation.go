@@ -317,22 +317,10 @@ func (s *slot) sizeOf(text string, number uint64) int {
 }
 
 func (s *slot) anySize(text string, number uint64) int {
-	body := 0
-	switch s.kind {
-	case kindString:
-		body = fieldSize(len(text))
-	case kindInt:
-		body = 1 + uvarintSize(number)
-	case kindDouble:
-		body = 1 + 8
-	case kindBool:
-		body = 1 + 1
-	case kindAny:
-		body = len(text)
-	case kindState, kindMessage:
+	if s.kind == kindState || s.kind == kindMessage {
 		return 0
 	}
-	return fieldSize(keyValueSize(s.key, body))
+	return fieldSize(keyValueSize(s.key, valueSize(s.kind, len(text), number)))
 }
 
 // A key and a value of at most smallBody bytes have lengths of one byte all the way out: smallSize is the tags and lengths of the attribute,

@@ -81,6 +81,41 @@ func keyValueSize[S string | []byte](key S, value int) int {
 	return fieldSize(len(key)) + fieldSize(value)
 }
 
+// valueSize is the size of an AnyValue message whose text has a length.
+func valueSize(k kind, length int, number uint64) int {
+	switch k {
+	case kindString:
+		return fieldSize(length)
+	case kindInt:
+		return 1 + uvarintSize(number)
+	case kindDouble:
+		return 1 + 8
+	case kindBool:
+		return 1 + 1
+	case kindAny:
+		return length
+	}
+	return 0
+}
+
+// appendValue appends the value of a KeyValue, an AnyValue message of the size.
+func appendValue[S string | []byte](buf []byte, k kind, size int, text S, number uint64) []byte {
+	buf = appendTagged(buf, tagKeyValueValue, size)
+	switch k {
+	case kindString:
+		buf = append(appendTagged(buf, tagAnyString, len(text)), text...)
+	case kindInt:
+		buf = binary.AppendUvarint(append(buf, tagAnyInt), number)
+	case kindDouble:
+		buf = binary.LittleEndian.AppendUint64(append(buf, tagAnyDouble), number)
+	case kindBool:
+		buf = append(buf, tagAnyBool, byte(min(number, 1)))
+	case kindAny:
+		buf = append(buf, text...)
+	}
+	return buf
+}
+
 func appendNonZero(buf []byte, tag byte, v uint64) []byte {
 	if v == 0 {
 		return buf

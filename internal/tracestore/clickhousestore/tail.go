@@ -17,8 +17,6 @@ import (
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
-var _ tracestore.Tailer = (*Store)(nil)
-
 const (
 	// tailInterval is how often the server is asked for what was written, while somebody follows.
 	tailInterval = time.Second
@@ -37,8 +35,14 @@ type followed struct {
 	running bool
 	// told are the blocks by partition that were told, or were there before; nil while nobody follows.
 	told map[string]blockSet
-	// within is how many releases of the block behind those were told already.
-	within int
+	// begun is how many releases were told of blocks whose rest could not be read.
+	begun map[blockOf]int
+}
+
+// blockOf is a block of a partition.
+type blockOf struct {
+	partition string
+	number    int64
 }
 
 // Tail implements tracestore.Tailer.
@@ -96,7 +100,7 @@ func (s *Store) tellMore() (more bool, err error) {
 	f.turn <- struct{}{}
 	defer func() { <-f.turn }()
 	if len(f.tails.Tenants()) == 0 {
-		f.running, f.told = false, nil
+		f.running, f.told, f.begun = false, nil, nil
 		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, tailTimeout)
@@ -113,7 +117,7 @@ func (s *Store) tellTails(ctx context.Context) error {
 	}
 	tenants := f.tails.Tenants()
 	if f.told == nil || len(tenants) == 0 {
-		f.told, f.within = blocks, 0
+		f.told, f.begun = blocks, make(map[blockOf]int)
 		return nil
 	}
 	for _, partition := range slices.Sorted(maps.Keys(blocks)) {
@@ -123,7 +127,9 @@ func (s *Store) tellTails(ctx context.Context) error {
 			}
 		}
 	}
-	maps.DeleteFunc(f.told, func(partition string, _ blockSet) bool { return blocks[partition] == nil }) // their time is over
+	// The time of some partitions is over.
+	maps.DeleteFunc(f.told, func(partition string, _ blockSet) bool { return blocks[partition] == nil })
+	maps.DeleteFunc(f.begun, func(at blockOf, _ int) bool { return blocks[at.partition] == nil })
 	return nil
 }
 
@@ -172,23 +178,24 @@ func inBlocks(values parameters, tenants []string, partition string, blocks bloc
 
 // tell tells the tails of the releases in a range of blocks. Where it fails it goes on from there the next time.
 func (f *followed) tell(partition string, blocks blockRange, releases iter.Seq2[*storedRelease, error]) error {
+	at, n := blockOf{partition, blocks.first}, 0
 	done := func(last int64) {
 		set := f.told[partition]
 		set.add(blockRange{blocks.first, last})
-		f.told[partition], f.within = set, 0
+		f.told[partition] = set
+		delete(f.begun, at)
 	}
-	block, n := blocks.first, 0
 	for release, err := range releases {
 		if err != nil {
 			return err
 		}
-		if at := int64(release.call); at != block {
-			done(at - 1)
-			block, n = at, 0
+		if block := int64(release.call); block != at.number {
+			done(block - 1)
+			at.number, n = block, 0
 		}
-		if n++; n > f.within {
+		if n++; n > f.begun[at] {
 			f.tails.Tell(tracetree.Releases(release.td), tracerow.Told)
-			f.within = n
+			f.begun[at] = n
 		}
 	}
 	done(blocks.last)

@@ -104,7 +104,7 @@ func TestTailGoesOn(t *testing.T) {
 	}
 	for first := range 10 {
 		for second := range 10 {
-			f := followed{told: map[string]blockSet{}}
+			f := followed{told: map[string]blockSet{}, begun: map[blockOf]int{}}
 			tail := f.tails.Tail("", &tracestore.Conditions{}, 100)
 			for _, releases := range []int{first, second, 9} {
 				for _, rest := range (blockSet{blocks}).without(f.told["p"]) {
@@ -119,6 +119,33 @@ func TestTailGoesOn(t *testing.T) {
 			require.Equal(t, blockSet{blocks}, f.told["p"])
 		}
 	}
+}
+
+// What was told of a block that was cut is of that block alone: others become visible before the rest of it is told.
+func TestTailGoesOnBesideOthers(t *testing.T) {
+	answer := func(call uint64, traces ...byte) iter.Seq2[*storedRelease, error] {
+		return func(yield func(*storedRelease, error) bool) {
+			for _, trace := range traces {
+				if trace == 0 {
+					yield(nil, errors.New("the connection was cut"))
+					return
+				}
+				if !yield(&storedRelease{call: call, td: oneSpan(time.Now(), trace)}, nil) {
+					return
+				}
+			}
+		}
+	}
+	f := followed{told: map[string]blockSet{}, begun: map[blockOf]int{}}
+	tail := f.tails.Tail("", &tracestore.Conditions{}, 100)
+	seven, five := blockRange{7, 7}, blockRange{5, 5}
+	require.Error(t, f.tell("b", seven, answer(7, 1, 2, 0)))
+	require.Error(t, f.tell("a", seven, answer(7, 4, 0)))
+	require.NoError(t, f.tell("b", five, answer(5, 6, 7, 8)))
+	require.NoError(t, f.tell("a", seven, answer(7, 4, 5)))
+	require.NoError(t, f.tell("b", seven, answer(7, 1, 2, 3)))
+	require.Equal(t, []int{1, 2, 4, 6, 7, 8, 5, 3}, told(tail))
+	require.Empty(t, f.begun)
 }
 
 func TestTailsEndWithTheStore(t *testing.T) {

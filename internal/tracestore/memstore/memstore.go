@@ -37,10 +37,7 @@ type Store struct {
 	sources map[string]tracestore.SourceRecord // by name
 }
 
-var (
-	_ tracestore.Backend = (*Store)(nil)
-	_ tracestore.Tailer  = (*Store)(nil)
-)
+var _ tracestore.Backend = (*Store)(nil)
 
 type traceKey struct {
 	tenant string

@@ -129,10 +129,7 @@ type Store struct {
 	upkeep sync.WaitGroup // the goroutines of the store itself
 }
 
-var (
-	_ tracestore.Backend = (*Store)(nil)
-	_ tracestore.Tailer  = (*Store)(nil)
-)
+var _ tracestore.Backend = (*Store)(nil)
 
 // Open opens the folder, or makes it. Close releases it.
 func Open(options Options) (*Store, error) {

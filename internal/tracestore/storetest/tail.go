@@ -32,14 +32,10 @@ func toldUntil(t *testing.T, tail *tracestore.Tail, last byte) (traces []byte) {
 	}
 }
 
-// testTail follows a store that can be followed: what WriteCall has stored is told, once, and to those whom it concerns.
+// testTail follows a store: what WriteCall has stored is told, once, and to those whom it concerns.
 func testTail(t *testing.T, store Store) {
-	tailer, ok := part[tracestore.Tailer](store)
-	if !ok {
-		return
-	}
 	follow := func(tenant string, where tracestore.Conditions, size int) *tracestore.Tail {
-		tail, err := tailer.Tail(t.Context(), tenant, &where, size)
+		tail, err := store.Tail(t.Context(), tenant, &where, size)
 		require.NoError(t, err)
 		t.Cleanup(tail.Close)
 		return tail

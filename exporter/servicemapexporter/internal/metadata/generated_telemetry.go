@@ -29,7 +29,7 @@ type TelemetryBuilder struct {
 	mu                              sync.Mutex
 	registrations                   []metric.Registration
 	ExporterServiceMapCalls         metric.Int64ObservableCounter
-	ExporterServiceMapFailing       metric.Int64ObservableGauge
+	ExporterServiceMapFailing       metric.Int64Gauge
 	ExporterServiceMapOtherPeers    metric.Int64ObservableCounter
 	ExporterServiceMapRepeatedCalls metric.Int64ObservableCounter
 	ExporterServiceMapUpdates       metric.Int64ObservableCounter
@@ -52,21 +52,6 @@ func (builder *TelemetryBuilder) RegisterExporterServiceMapCallsCallback(cb metr
 		cb(ctx, &observerInt64{inst: builder.ExporterServiceMapCalls, obs: o})
 		return nil
 	}, builder.ExporterServiceMapCalls)
-	if err != nil {
-		return err
-	}
-	builder.mu.Lock()
-	defer builder.mu.Unlock()
-	builder.registrations = append(builder.registrations, reg)
-	return nil
-}
-
-// RegisterExporterServiceMapFailingCallback sets callback for observable ExporterServiceMapFailing metric.
-func (builder *TelemetryBuilder) RegisterExporterServiceMapFailingCallback(cb metric.Int64Callback) error {
-	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		cb(ctx, &observerInt64{inst: builder.ExporterServiceMapFailing, obs: o})
-		return nil
-	}, builder.ExporterServiceMapFailing)
 	if err != nil {
 		return err
 	}
@@ -155,7 +140,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{calls}"),
 	)
 	errs = errors.Join(errs, err)
-	builder.ExporterServiceMapFailing, err = builder.meter.Int64ObservableGauge(
+	builder.ExporterServiceMapFailing, err = builder.meter.Int64Gauge(
 		"otelcol_exporter_service_map_failing",
 		metric.WithDescription("1 while Neo4j cannot be reached or refuses what is written, else 0. [Alpha]"),
 		metric.WithUnit("1"),

@@ -11,7 +11,9 @@ import (
 )
 
 // blockedStorage answers nothing until the question is given up.
-type blockedStorage struct{}
+type blockedStorage struct {
+	tracestore.Tailer // nil: nobody follows
+}
 
 func untilDone(ctx context.Context) error {
 	<-ctx.Done()

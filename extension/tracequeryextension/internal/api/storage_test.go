@@ -28,6 +28,7 @@ import (
 type fakeStorage struct {
 	tracestore.AggregateReader // panics where it is not overridden below
 	tracestore.CatalogueReader
+	tracestore.Tailer
 	tracestore.Writer
 
 	trace  func(ctx context.Context, tenant string, id pcommon.TraceID) ([]ptrace.Traces, error)

@@ -36,9 +36,6 @@ func (h *handler) TailTraces(w http.ResponseWriter, r *http.Request) {
 	case errors.As(err, &tooMany):
 		h.tooMany(w, r, refusedConcurrency, 10*time.Second, tooMany.Error())
 		return
-	case errors.Is(err, query.ErrNoTail):
-		newProblem(http.StatusNotImplemented, fault{Detail: err.Error()}).write(w)
-		return
 	case err != nil:
 		h.writeFailure(w, r, err)
 		return

@@ -203,7 +203,6 @@ func TestTailRequests(t *testing.T) {
 	} {
 		require.Equal(t, field, requireProblem(t, http.StatusBadRequest, do(h, get("/traces/live"+target))).Field)
 	}
-	requireProblem(t, http.StatusNotImplemented, do(testHandler(&fakeStorage{}), get("/traces/live")))
 }
 
 // Many clients of one tenant leave place for others, and all together have a bound.

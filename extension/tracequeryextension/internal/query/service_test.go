@@ -20,6 +20,7 @@ type storage struct {
 	tracestore.AggregateReader
 	tracestore.CatalogueReader
 	tracestore.Deleter
+	tracestore.Tailer
 	tracestore.Writer
 	trace  func(ctx context.Context) ([]ptrace.Traces, error)
 	search func(ctx context.Context, query *tracestore.SearchQuery) (tracestore.SearchPage, error)

@@ -2,7 +2,6 @@ package query
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -16,9 +15,6 @@ const (
 	// tailRows is how many rows a client may lag behind.
 	tailRows = 1024
 )
-
-// ErrNoTail says that the storage does not tell of traces as it stores them.
-var ErrNoTail = errors.New("this storage does not tell of traces as it stores them; search instead")
 
 // TooManyTailsError says that so many clients follow already, of the tenant or in all.
 type TooManyTailsError struct {
@@ -46,23 +42,19 @@ func (t *Tail) Close() {
 	t.close()
 }
 
-// Tail follows what is stored of a tenant from now on and meets the conditions. Errors: ErrNoTail, *TooManyTailsError, tracestore.ErrClosed, and those of
-// a storage that cannot be asked.
+// Tail follows what is stored of a tenant from now on and meets the conditions. Errors: *TooManyTailsError, tracestore.ErrClosed, and those of a
+// storage that cannot be asked.
 func (s *Service) Tail(ctx context.Context, tenant string, where *tracestore.Conditions) (*Tail, error) {
 	storage, err := s.Storage()
 	if err != nil {
 		return nil, fmt.Errorf("follow the storage: %w", err)
-	}
-	tailer, ok := storage.(tracestore.Tailer)
-	if !ok {
-		return nil, ErrNoTail
 	}
 	if err := s.tails.add(tenant); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	tail, err := tailer.Tail(ctx, tenant, where, tailRows)
+	tail, err := storage.Tail(ctx, tenant, where, tailRows)
 	if err != nil {
 		s.tails.remove(tenant)
 		return nil, fmt.Errorf("follow the storage: %w", err)

@@ -1843,9 +1843,6 @@ type MayNotChange = Problem
 // MayNotChangeSource An error by RFC 9457.
 type MayNotChangeSource = Problem
 
-// NoTail An error by RFC 9457.
-type NoTail = Problem
-
 // NotImplemented An error by RFC 9457.
 type NotImplemented = Problem
 

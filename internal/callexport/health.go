@@ -1,4 +1,4 @@
-package traceclickhouseexporter
+package callexport
 
 import (
 	"context"
@@ -11,23 +11,25 @@ import (
 	"go.uber.org/zap"
 )
 
-// health tells the host how the exporter does: it fails recoverably from an attempt that fails to one that succeeds.
-type health struct {
+// Health tells the host how an exporter does: it fails recoverably from an attempt that fails to one that succeeds. It is safe for concurrent use.
+type Health struct {
 	host   component.Host
 	logger *zap.Logger
+	target string            // what is written, for the log
 	gauge  metric.Int64Gauge // 1 while it fails
 
 	mu      sync.Mutex // guards failing; held while reporting, so that reports come in order
 	failing string     // why; empty while all is well
 }
 
-func newHealth(host component.Host, logger *zap.Logger, gauge metric.Int64Gauge) *health {
+// NewHealth is that of an exporter that does not fail yet. target is what it writes, for the log; the gauge is 1 while it fails.
+func NewHealth(host component.Host, logger *zap.Logger, target string, gauge metric.Int64Gauge) *Health {
 	gauge.Record(context.Background(), 0)
-	return &health{host: host, logger: logger, gauge: gauge}
+	return &Health{host: host, logger: logger, target: target, gauge: gauge}
 }
 
-// report takes the outcome of an attempt. It says the same once.
-func (h *health) report(ctx context.Context, err error) {
+// Report takes the outcome of an attempt. It says the same once.
+func (h *Health) Report(ctx context.Context, err error) {
 	if errors.Is(err, context.Canceled) { // somebody stopped it
 		return
 	}
@@ -37,12 +39,12 @@ func (h *health) report(ctx context.Context, err error) {
 	case err == nil && h.failing != "":
 		h.failing = ""
 		h.gauge.Record(ctx, 0)
-		h.logger.Info("ClickHouse is written again")
+		h.logger.Info(h.target + " is written again")
 		componentstatus.ReportStatus(h.host, componentstatus.NewEvent(componentstatus.StatusOK))
 	case err != nil && h.failing != err.Error():
 		if h.failing == "" {
 			h.gauge.Record(ctx, 1)
-			h.logger.Error("ClickHouse cannot be written; calls are repeated until it can", zap.Error(err))
+			h.logger.Error(h.target+" cannot be written; calls are repeated until it can", zap.Error(err))
 		}
 		h.failing = err.Error()
 		componentstatus.ReportStatus(h.host, componentstatus.NewRecoverableErrorEvent(err))
