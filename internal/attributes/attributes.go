@@ -82,6 +82,22 @@ func (a *Attribute) Str() string { return (*pdatalayout.Text)(a.of.Value.Box().A
 // Int is the value, which is an integer.
 func (a *Attribute) Int() int64 { return (*pdatalayout.Int)(a.of.Value.Box().At).IntValue }
 
+// StrOrEmpty is the value where it is a string, else empty.
+func (a *Attribute) StrOrEmpty() string {
+	if a.IsStr() {
+		return a.Str()
+	}
+	return ""
+}
+
+// IntOrZero is the value where it is an integer, else 0.
+func (a *Attribute) IntOrZero() int64 {
+	if a.IsInt() {
+		return a.Int()
+	}
+	return 0
+}
+
 // Double is the value, which is a double.
 func (a *Attribute) Double() float64 { return (*pdatalayout.Double)(a.of.Value.Box().At).DoubleValue }
 

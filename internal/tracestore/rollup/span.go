@@ -57,21 +57,21 @@ func (a *annotations) readOne(key string, x *attributes.Attribute, attrs pcommon
 	}
 	switch key {
 	case conventions.AttrService:
-		a.service = textOf(x)
+		a.service = x.StrOrEmpty()
 	case conventions.AttrOperation:
-		a.operation = textOf(x)
+		a.operation = x.StrOrEmpty()
 	case conventions.AttrEntryService:
-		a.entry.Service = textOf(x)
+		a.entry.Service = x.StrOrEmpty()
 	case conventions.AttrEntryOperation:
-		a.entry.Operation = textOf(x)
+		a.entry.Operation = x.StrOrEmpty()
 	case conventions.AttrParentService:
-		a.parent.Service = textOf(x)
+		a.parent.Service = x.StrOrEmpty()
 	case conventions.AttrParentOperation:
-		a.parent.Operation = textOf(x)
+		a.parent.Operation = x.StrOrEmpty()
 	case conventions.AttrPeerService:
-		a.peer = textOf(x)
+		a.peer = x.StrOrEmpty()
 	case conventions.AttrPeerKind:
-		a.peerKind = textOf(x)
+		a.peerKind = x.StrOrEmpty()
 	case conventions.AttrSelfTime:
 		a.selfTime = numberOf(x)
 	case conventions.AttrCriticalPathTime:
@@ -79,7 +79,7 @@ func (a *annotations) readOne(key string, x *attributes.Attribute, attrs pcommon
 	case conventions.AttrErrorOrigin:
 		a.errorOrigin = isTrue(x.Value(attrs))
 	case conventions.AttrErrorFingerprint:
-		a.fingerprint = textOf(x)
+		a.fingerprint = x.StrOrEmpty()
 	case conventions.AttrViolations:
 		a.readViolations(x.Value(attrs))
 	case conventions.AttrWeight:
@@ -107,18 +107,9 @@ var repairKeys = func() (letters [256]bool) {
 	return letters
 }()
 
-func textOf(a *attributes.Attribute) string {
-	if a.IsStr() {
-		return a.Str()
-	}
-	return ""
-}
-
+// numberOf is what is counted of a number.
 func numberOf(a *attributes.Attribute) uint64 {
-	if a.IsInt() {
-		return uint64(max(0, a.Int()))
-	}
-	return 0
+	return uint64(max(0, a.IntOrZero()))
 }
 
 func text(value pcommon.Value) string {

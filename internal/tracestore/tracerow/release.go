@@ -83,7 +83,7 @@ func annotated(release *tracetree.Release) (pcommon.Map, bool) {
 			}
 			attrs := span.Attributes()
 			if count := find(attributes.List(attrs), conventions.AttrSpanCount); count != nil {
-				return attrs, integer(count) == int64(len(release.Spans))
+				return attrs, count.IntOrZero() == int64(len(release.Spans))
 			}
 		}
 	}
@@ -100,20 +100,6 @@ func find(list []attributes.Attribute, key string) *attributes.Attribute {
 	return nil
 }
 
-func text(a *attributes.Attribute) string {
-	if a.IsStr() {
-		return a.Str()
-	}
-	return ""
-}
-
-func integer(a *attributes.Attribute) int64 {
-	if a.IsInt() {
-		return a.Int()
-	}
-	return 0
-}
-
 func readSummary(release *tracetree.Release, root pcommon.Map) tracestore.Summary {
 	summary := tracestore.Summary{TraceID: release.TraceID, Outcome: release.Outcome, Version: release.Version}
 	var bottleneck tracestore.Bottleneck
@@ -126,27 +112,27 @@ func readSummary(release *tracetree.Release, root pcommon.Map) tracestore.Summar
 		}
 		switch a.Key() {
 		case conventions.AttrEntryService:
-			summary.Entry.Service = text(a)
+			summary.Entry.Service = a.StrOrEmpty()
 		case conventions.AttrEntryOperation:
-			summary.Entry.Operation = text(a)
+			summary.Entry.Operation = a.StrOrEmpty()
 		case conventions.AttrStart:
-			summary.Start = integer(a)
+			summary.Start = a.IntOrZero()
 		case conventions.AttrDuration:
-			summary.Duration = integer(a)
+			summary.Duration = a.IntOrZero()
 		case conventions.AttrSpanCount:
-			summary.SpanCount = int(integer(a))
+			summary.SpanCount = int(a.IntOrZero())
 		case conventions.AttrErrorCount:
-			summary.ErrorCount = int(integer(a))
+			summary.ErrorCount = int(a.IntOrZero())
 		case conventions.AttrMissingParents:
-			summary.MissingParents = int(integer(a))
+			summary.MissingParents = int(a.IntOrZero())
 		case conventions.AttrServices:
 			summary.Services = readServices(a.Value(root))
 		case conventions.AttrBottleneckSpanID:
-			id = text(a)
+			id = a.StrOrEmpty()
 		case conventions.AttrBottleneckService:
-			bottleneck.Service = text(a)
+			bottleneck.Service = a.StrOrEmpty()
 		case conventions.AttrBottleneckOperation:
-			bottleneck.Operation = text(a)
+			bottleneck.Operation = a.StrOrEmpty()
 		case conventions.AttrBottleneckShare:
 			bottleneck.Share = 0
 			if a.Type() == pcommon.ValueTypeDouble {
