@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -328,13 +329,13 @@ func TestInsightsAnswer(t *testing.T) {
 			Entry: operationNamed("web", "GET /"), Service: "web", Key: "cloud.availability_zone", Value: name, Traces: 100, Errors: errors,
 		}
 	}
-	var asked *tracestore.SearchQuery
+	var asked atomic.Pointer[tracestore.SearchQuery] // readers of a sample search beside one another
 	h = testHandler(&fakeStorage{
 		operations: []tracestore.OperationAggregate{operationOf("web", "GET /", "server", 200, 51)},
 		entries:    []tracestore.EntryAggregate{{Operation: operationNamed("web", "GET /"), Traces: 200}},
 		contrasts:  []tracestore.ContrastAggregate{zone("a", 1), zone("b", 50)},
 		search: func(_ context.Context, _ string, query *tracestore.SearchQuery) (tracestore.SearchPage, error) {
-			asked = query
+			asked.Store(query)
 			return tracestore.SearchPage{}, nil
 		},
 	})
@@ -347,7 +348,7 @@ func TestInsightsAnswer(t *testing.T) {
 			{Scope: tracestore.ScopeAny, Key: "cloud.availability_zone", Op: tracestore.OpEqual, Text: "b"},
 		}}},
 		{Trace: tracestore.TraceConditions{Entry: operationNamed("web", "GET /"), Errors: tracestore.CountRange{Min: 1}}},
-	}, asked.Where.And)
+	}, asked.Load().Where.And)
 
 	// A service that is not called by its name: rollups alone know, and no trace is there to show it.
 	h = testHandler(&fakeStorage{
