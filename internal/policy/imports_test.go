@@ -55,6 +55,7 @@ var importRules = []importRule{
 	},
 	{"internal/tracestore/memstore", backendImports, "a backend knows the contract"},
 	{"internal/tracestore/pebblestore", backendImports, "a backend knows the contract"},
+	{"internal/tracestore/clickhousestore/stock", nil, "it asks tables that others made, and knows nothing of ours"},
 	{"internal/tracestore/clickhousestore", backendImports, "a backend knows the contract"},
 	{
 		"internal/tracestore",
@@ -170,8 +171,8 @@ var importRules = []importRule{
 		"test/bench",
 		[]string{
 			"processor/traceassemblyprocessor", "processor/traceanalysisprocessor", "internal/analysis", "internal/conventions", "internal/servicemap", "internal/servicemap/neo4jmap",
-			"internal/testservers", "internal/tracegen",
-			"internal/tracestore/pebblestore", "internal/tracetree",
+			"internal/servicemap/rollupmap", "internal/testservers", "internal/tracegen", "internal/tracestore",
+			"internal/tracestore/clickhousestore", "internal/tracestore/clickhousestore/stock", "internal/tracestore/pebblestore", "internal/tracetree",
 		},
 		"benchmarks know built binaries, the factories of what they drive without a receiver, the traffic, and the stores that they fill",
 	},

@@ -39,13 +39,13 @@ func TestWriteAnnotationsAgain(t *testing.T) {
 
 // Calls are the same in every run, full, and of whole traces.
 func TestAssembledCalls(t *testing.T) {
-	c, err := assembledCalls(t.Context(), 1, 1000)
+	c, err := assembledCalls(t.Context(), 1, 1000, callSpans)
 	require.NoError(t, err)
 	require.Len(t, c.encoded, 2)
 	require.Greater(t, c.traces, 700)
 	td, err := c.next(3)
 	require.NoError(t, err)
 	require.Equal(t, c.spans[1], td.SpanCount())
-	_, err = assembledCalls(t.Context(), 1, 10)
+	_, err = assembledCalls(t.Context(), 1, 10, callSpans)
 	require.ErrorContains(t, err, "too few")
 }

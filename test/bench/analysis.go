@@ -62,7 +62,7 @@ func analysis(ctx context.Context, args []string) (err error) {
 	if err := o.parse(args); err != nil {
 		return err
 	}
-	c, err := assembledCalls(ctx, o.seed, analysisVisits)
+	c, err := assembledCalls(ctx, o.seed, analysisVisits, callSpans)
 	if err != nil {
 		return err
 	}

@@ -19,8 +19,12 @@ import (
 	"github.com/tracewright/tracewright/processor/traceassemblyprocessor"
 )
 
-// leastCallSpans is how large a call is that counts: trace_assembly closes one before 8,192 spans, and what is left at the end is less.
-const leastCallSpans = 8000
+// callSpans is where trace_assembly closes a call by default, and leastCallSpans how large a call is that counts: it is closed before, and what is
+// left at the end is less.
+const (
+	callSpans      = 8192
+	leastCallSpans = callSpans - 192
+)
 
 // calls are what trace_assembly hands on of tracegen's traffic, encoded: decoded anew each time, as nobody may use a call twice.
 type calls struct {
@@ -43,10 +47,14 @@ func (c *calls) spansOf(n int) int {
 	return sum
 }
 
-// assembledCalls sends visits to a trace_assembly of this process, all at once, and keeps the calls that it makes of their whole traces.
-func assembledCalls(ctx context.Context, seed uint64, visits int) (c *calls, err error) {
-	sink := &callSink{}
-	p, err := startAssembly(ctx, sink)
+// assembledCalls sends visits to a trace_assembly of this process, all at once, and keeps the calls of up to maxSpans that it makes of their
+// whole traces.
+func assembledCalls(ctx context.Context, seed uint64, visits, maxSpans int) (c *calls, err error) {
+	sink := &callSink{least: leastCallSpans}
+	if maxSpans > callSpans {
+		sink.least = maxSpans / 2 // max_trace_bytes closes large ones
+	}
+	p, err := startAssembly(ctx, sink, maxSpans)
 	if err != nil {
 		return nil, err
 	}
@@ -74,15 +82,15 @@ func assembledCalls(ctx context.Context, seed uint64, visits int) (c *calls, err
 		return nil, sink.err
 	}
 	if len(sink.calls.encoded) == 0 {
-		return nil, fmt.Errorf("%d visits are too few for a call of %d spans", visits, leastCallSpans)
+		return nil, fmt.Errorf("%d visits are too few for a call of %d spans", visits, sink.least)
 	}
 	return &sink.calls, nil
 }
 
-func startAssembly(ctx context.Context, next consumer.Traces) (processor.Traces, error) {
+func startAssembly(ctx context.Context, next consumer.Traces, maxSpans int) (processor.Traces, error) {
 	factory := traceassemblyprocessor.NewFactory()
 	cfg := factory.CreateDefaultConfig().(*traceassemblyprocessor.Config)
-	cfg.NumShards, cfg.ReleaseBatch.MaxDelay = 1, time.Minute // calls are full, whatever the pace
+	cfg.NumShards, cfg.ReleaseBatch.MaxSpans, cfg.ReleaseBatch.MaxDelay = 1, maxSpans, time.Minute // calls are full, whatever the pace
 	cfg.MemoryLimitBytes = 16 << 30
 	p, err := factory.CreateTraces(ctx, processortest.NewNopSettings(factory.Type()), cfg, next)
 	if err != nil {
@@ -91,8 +99,10 @@ func startAssembly(ctx context.Context, next consumer.Traces) (processor.Traces,
 	return p, p.Start(ctx, componenttest.NewNopHost())
 }
 
-// callSink keeps calls as bytes.
+// callSink keeps calls of least spans or more as bytes.
 type callSink struct {
+	least int
+
 	mu    sync.Mutex // guards what follows
 	calls calls
 	err   error
@@ -102,7 +112,7 @@ func (*callSink) Capabilities() consumer.Capabilities { return consumer.Capabili
 
 func (s *callSink) ConsumeTraces(_ context.Context, td ptrace.Traces) error {
 	n := td.SpanCount()
-	if n < leastCallSpans {
+	if n < s.least {
 		return nil
 	}
 	body, err := new(ptrace.ProtoMarshaler).MarshalTraces(td)

@@ -3,12 +3,13 @@
 //	go run ./test/bench assembly [flags]
 //	go run ./test/bench analysis [flags]
 //	go run ./test/bench store [flags]
+//	go run ./test/bench clickhouse [flags]
 //	go run ./test/bench service-map [flags]
 //	go run ./test/bench whole [flags]
 //	go run ./test/bench compare [flags]
 //
-// All but analysis and service-map start the built collector with one configuration after the other and send each the same traffic; analysis
-// drives the processor in its own process, service-map a writer of maps before a Neo4j. All read the kernel's account of the process: what it
+// All but analysis, clickhouse and service-map start the built collector with one configuration after the other and send each the same traffic; analysis
+// drives the processor in its own process, clickhouse the exporter and the reader before a ClickHouse, service-map a writer of maps before a Neo4j. All read the kernel's account of the process: what it
 // does costs what the system paid for it, garbage collection included. Make targets build the binaries that are started.
 package main
 
@@ -27,6 +28,7 @@ const usageText = `usage: bench whole [flags]        the product, stage by stage
        bench assembly [flags]     trace_assembly against otlp → nop and against contrib's processors
        bench analysis [flags]     trace_analysis against a processor that hands calls on, in this process
        bench store [flags]        the embedded store in the product: cost, disk, queries on many days
+       bench clickhouse [flags]   the schema and the reader for ClickHouse beside the exporter's own schema: cost, disk, queries on many days
        bench service-map [flags]  a large map of services in Neo4j: how many edges a second it takes
        bench COMMAND --help`
 
@@ -62,6 +64,8 @@ func run(ctx context.Context, args []string) error {
 		return analysis(ctx, args)
 	case "store":
 		return store(ctx, args)
+	case "clickhouse":
+		return clickHouse(ctx, args)
 	case "service-map":
 		return serviceMap(ctx, args)
 	case holdCommand:

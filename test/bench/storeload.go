@@ -24,7 +24,7 @@ type loader struct {
 }
 
 func openLoader(ctx context.Context, folder string, seed uint64, traces int) (*loader, error) {
-	made, err := newPool(ctx, seed, traces)
+	made, err := newPool(ctx, seed, traces, callSpans)
 	if err != nil {
 		return nil, err
 	}

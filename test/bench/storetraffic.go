@@ -101,17 +101,19 @@ func moveSpanID(id pcommon.SpanID, mask uint64) pcommon.SpanID {
 
 // pool is the calls that are written again and again.
 type pool struct {
-	calls []*storedCall
-	rng   *rand.Rand
-	next  int
+	calls  []*storedCall
+	source *rand.PCG
+	rng    *rand.Rand // of source
+	next   int
 }
 
-func newPool(ctx context.Context, seed uint64, traces int) (*pool, error) {
-	assembled, err := assembledCalls(ctx, seed, traces)
+func newPool(ctx context.Context, seed uint64, traces, maxSpans int) (*pool, error) {
+	assembled, err := assembledCalls(ctx, seed, traces, maxSpans)
 	if err != nil {
 		return nil, err
 	}
-	p := &pool{rng: rand.New(rand.NewPCG(seed, 0x70001))}
+	p := &pool{source: rand.NewPCG(seed, 0x70001)}
+	p.rng = rand.New(p.source)
 	for i := range assembled.encoded {
 		td, err := assembled.next(i)
 		if err != nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -114,12 +113,15 @@ func traceIDOf(text string) (id pcommon.TraceID) {
 	return id
 }
 
-// readTraces reads whole traces that were released in the quarters. Those that are not there are not in the answer.
-func (s *Store) readTraces(ctx context.Context, tenant string, ids []pcommon.TraceID, quarters []time.Time) (map[pcommon.TraceID]*storedTrace, error) {
+// readTraces reads whole traces. Those that are not there are not in the answer.
+func (s *Store) readTraces(ctx context.Context, tenant string, ids []pcommon.TraceID) (map[pcommon.TraceID]*storedTrace, error) {
 	values := parameters{}
-	text := "SELECT " + spanColumns + " FROM " + s.table("otel_traces") +
-		" WHERE Tenant = " + values.text(tenant) + " AND " + releasedIn(values, quarters) + " AND Id IN " + values.ids(ids) +
-		" ORDER BY Id, _block_number, _block_offset"
+	of := "Tenant = " + values.text(tenant) + " AND Id IN " + values.ids(ids)
+	if len(ids) == 1 {
+		of = "Tenant = " + values.text(tenant) + " AND Id = " + values.id(ids[0])
+	}
+	text := "SELECT " + spanColumns + " FROM " + s.table("otel_traces") + " WHERE " + of +
+		" AND ReleasedAt IN (SELECT ReleasedAt FROM " + s.table("trace_times") + " WHERE " + of + ") ORDER BY Id, _block_number, _block_offset"
 	rows, err := s.query(ctx, text, values)
 	if err != nil {
 		return nil, fmt.Errorf("read spans: %w", err)
@@ -150,13 +152,6 @@ func (s *Store) readTraces(ctx context.Context, tenant string, ids []pcommon.Tra
 		trace.sort()
 	}
 	return traces, nil
-}
-
-// releasedIn is the condition that a row of otel_traces stands in one of the quarters.
-func releasedIn(values parameters, quarters []time.Time) string {
-	first, last := slices.MinFunc(quarters, time.Time.Compare), slices.MaxFunc(quarters, time.Time.Compare)
-	return "ReleasedAt >= " + values.moment(first.UnixNano()) + " AND ReleasedAt < " + values.moment(last.Add(15*time.Minute).UnixNano()) +
-		" AND toStartOfFifteenMinutes(ReleasedAt) IN " + values.quarters(quarters)
 }
 
 // sort orders the releases, which stand in the order of writing, by version and part.

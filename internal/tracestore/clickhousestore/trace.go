@@ -35,11 +35,7 @@ func (s *Store) Trace(ctx context.Context, tenant string, id pcommon.TraceID) it
 }
 
 func (s *Store) readTrace(ctx context.Context, tenant string, id pcommon.TraceID) (*storedTrace, error) {
-	times, err := s.releaseTimes(ctx, tenant, id)
-	if err != nil {
-		return nil, err
-	}
-	traces, err := s.readTraces(ctx, tenant, []pcommon.TraceID{id}, quartersOf(times))
+	traces, err := s.readTraces(ctx, tenant, []pcommon.TraceID{id})
 	if err != nil {
 		return nil, err
 	}
@@ -49,11 +45,11 @@ func (s *Store) readTrace(ctx context.Context, tenant string, id pcommon.TraceID
 	return traces[id], nil
 }
 
-// releaseTimes are when the releases of the traces were made; the error is ErrNotFound where there are none.
-func (s *Store) releaseTimes(ctx context.Context, tenant string, ids ...pcommon.TraceID) ([]time.Time, error) {
+// releaseTimes are when the releases of the trace were made; the error is ErrNotFound where there are none.
+func (s *Store) releaseTimes(ctx context.Context, tenant string, id pcommon.TraceID) ([]time.Time, error) {
 	values := parameters{}
 	rows, err := s.query(ctx, "SELECT DISTINCT toUnixTimestamp64Nano(ReleasedAt) FROM "+s.table("trace_times")+
-		" WHERE Tenant = "+values.text(tenant)+" AND Id IN "+values.ids(ids), values)
+		" WHERE Tenant = "+values.text(tenant)+" AND Id = "+values.id(id), values)
 	if err != nil {
 		return nil, fmt.Errorf("find trace: %w", err)
 	}

@@ -67,7 +67,38 @@ FROM (
         if(FirstStart = 0, 9223372036854775807, FirstStart) AS EarliestStart,
         max(EndTime) AS LatestEnd, max(SpanDuration) AS LongestSpan, countIf(t.Failed) AS FailedSpans,
         groupBitOr(transform(SpanKind, ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'], [1, 2, 4, 8, 16, 32]::Array(UInt8), 1::UInt8)) AS Kinds,
-        groupUniqArray(Service) AS Services, groupUniqArray(Sender) AS SenderNames
+        groupUniqArray(Service) AS Services, groupUniqArrayIf(Sender, Sender != Service) AS SenderNames
     FROM {{table "otel_traces"}} AS t
     GROUP BY Tenant, ReleasedAt, Id
 );
+
+-- A row of traces is a release as it is inserted.
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "trace_times_view"}} {{on_cluster}} TO {{table "trace_times"}} AS
+SELECT Tenant, Id, FirstReleasedAt AS ReleasedAt FROM {{table "traces"}};
+
+-- The times of the traces that were released in a quarter of an hour: where a search looks. Those whose clock is far off, Apart, stand by
+-- themselves, so that one sender does not have every window look at every quarter.
+CREATE TABLE IF NOT EXISTS {{table "trace_quarters"}} {{on_cluster}} (
+    Tenant LowCardinality(String) CODEC(ZSTD(1)),
+    Quarter DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    Apart UInt8 CODEC(ZSTD(1)), -- 1 where traces started more than an hour before their release, 2 more than a day, 3 behind it
+    Earliest SimpleAggregateFunction(min, Int64) CODEC(Delta, ZSTD(1)), -- start, Unix nanoseconds
+    Latest SimpleAggregateFunction(max, Int64) CODEC(Delta, ZSTD(1)),
+    -- How long behind its release a trace started at most, nanoseconds: rarely above 0.
+    Ahead SimpleAggregateFunction(max, Int64) CODEC(Delta, ZSTD(1)),
+    Spans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1))
+) ENGINE = {{engine "AggregatingMergeTree"}}
+PARTITION BY toDate(Quarter)
+ORDER BY (Tenant, Quarter, Apart)
+{{ttl "trace_quarters" "Quarter"}}
+SETTINGS ttl_only_drop_parts = 1, {{deduplication}};
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "trace_quarters_view"}} {{on_cluster}} TO {{table "trace_quarters"}} AS
+WITH
+    if(Start = 9223372036854775807, 0, Start) AS Given,
+    toUnixTimestamp64Nano(FirstReleasedAt) AS Released
+SELECT
+    Tenant, Quarter, multiIf(Given > Released, 3, Released - Given > 86400000000000, 2, Released - Given > 3600000000000, 1, 0)::UInt8 AS Apart,
+    min(Given) AS Earliest, max(Given) AS Latest, max(least(Given - Released, 3600000000000)) AS Ahead, sum(t.Spans) AS Spans
+FROM {{table "traces"}} AS t
+GROUP BY Tenant, Quarter, Apart;
