@@ -113,9 +113,11 @@ bench-store: build
 	go run ./test/bench store $(BENCH_FLAGS)
 
 # Prints figure, target, PASS or FAIL; fails where one is missed. What else measures production storage gets a line here; each runs
-# whatever those before it say. BENCH_FLAGS: see go run ./test/bench service-map --help.
+# whatever those before it say. CLICKHOUSE_FLAGS: see go run ./test/bench clickhouse --help, --quick takes some minutes instead of an hour;
+# BENCH_FLAGS: see go run ./test/bench service-map --help.
 bench-production:
 	@status=0; \
+	go run ./test/bench clickhouse $(CLICKHOUSE_FLAGS) || status=1; \
 	go run ./test/bench service-map $(BENCH_FLAGS) || status=1; \
 	exit $$status
 

@@ -37,7 +37,33 @@ ORDER BY (Tenant, Quarter, Id)
 {{ttl "traces" "Quarter"}}
 SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, {{deduplication}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "traces_view"}} {{on_cluster}} TO {{table "traces"}} AS
+-- Each release as it is inserted, for the tables of traces: nothing is kept here.
+CREATE TABLE IF NOT EXISTS {{table "trace_releases"}} {{on_cluster}} (
+    Tenant LowCardinality(String),
+    Quarter DateTime('UTC'),
+    Id FixedString(16),
+    FirstReleasedAt DateTime64(9, 'UTC'),
+    LastReleasedAt DateTime64(9, 'UTC'),
+    Releases UInt64,
+    Unexplained UInt64,
+    Version UInt32,
+    Outcome Tuple(UInt8, UInt32, UInt32, Int64, String),
+    Entry Tuple(UInt8, Int64, String, String),
+    Start Int64,
+    End Int64,
+    LongestSpan Int64,
+    Spans UInt64,
+    Errors UInt64,
+    MissingParents UInt64,
+    Kinds UInt8,
+    Failed UInt8,
+    Fine UInt8,
+    Services Array(String),
+    Senders Array(String),
+    Bottleneck Tuple(Float64, String, String, String)
+) ENGINE = Null;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "trace_releases_view"}} {{on_cluster}} TO {{table "trace_releases"}} AS
 SELECT
     Tenant, toStartOfFifteenMinutes(ReleasedAt) AS Quarter, Id, ReleasedAt AS FirstReleasedAt, ReleasedAt AS LastReleasedAt,
     1 AS Releases,
@@ -72,9 +98,11 @@ FROM (
     GROUP BY Tenant, ReleasedAt, Id
 );
 
--- A row of traces is a release as it is inserted.
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "traces_view"}} {{on_cluster}} TO {{table "traces"}} AS
+SELECT * FROM {{table "trace_releases"}};
+
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "trace_times_view"}} {{on_cluster}} TO {{table "trace_times"}} AS
-SELECT Tenant, Id, FirstReleasedAt AS ReleasedAt FROM {{table "traces"}};
+SELECT Tenant, Id, FirstReleasedAt AS ReleasedAt FROM {{table "trace_releases"}};
 
 -- The times of the traces that were released in a quarter of an hour: where a search looks. Those whose clock is far off, Apart, stand by
 -- themselves, so that one sender does not have every window look at every quarter.
@@ -100,5 +128,5 @@ WITH
 SELECT
     Tenant, Quarter, multiIf(Given > Released, 3, Released - Given > 86400000000000, 2, Released - Given > 3600000000000, 1, 0)::UInt8 AS Apart,
     min(Given) AS Earliest, max(Given) AS Latest, max(least(Given - Released, 3600000000000)) AS Ahead, sum(t.Spans) AS Spans
-FROM {{table "traces"}} AS t
+FROM {{table "trace_releases"}} AS t
 GROUP BY Tenant, Quarter, Apart;
