@@ -8,7 +8,7 @@ BUILD_FLAGS := -trimpath -ldflags '-s -w'
 # Written by `make test`, read by .ci/run: one JSON line for every event of every test.
 TEST_REPORT := .cache/test.json
 
-.PHONY: all build build-agent run run-production demo test test-long bench bench-compare bench-analysis bench-arrival bench-assembly bench-kill bench-production bench-store eval-rca lint golangci fmt generate check-generated clean help
+.PHONY: all build build-agent run run-production demo test test-long bench bench-compare bench-analysis bench-arrival bench-assembly bench-kill bench-production bench-query bench-store eval-rca lint golangci fmt generate check-generated generate-api-docs clean help
 
 all: lint test build
 
@@ -27,6 +27,7 @@ help:
 	@echo "make bench-analysis  hold trace_analysis to its targets: CPU and allocations a span; takes a minute"
 	@echo "make bench-assembly  hold trace_assembly to its targets: cost, arrival patterns, kill rounds; takes 25 minutes"
 	@echo "make bench-store     hold the embedded store to its targets: cost, disk, queries on 30 days; takes an hour and a half"
+	@echo "make bench-query     hold the API to its targets: what is asked of 10 million spans while it is written to; takes five minutes"
 	@echo "make bench-kill      kill -9 and power loss, many times: nothing acknowledged is lost, every sum is right"
 	@echo "make bench-production  hold the production storage to its targets, on real servers"
 	@echo "make eval-rca        20 faults that are known, some windows without: who is named first; fails on a miss"
@@ -35,6 +36,8 @@ help:
 	@echo "               build bin/tracewright-agent, the lean binary for config/agent.yaml"
 	@echo "make lint      vet, staticcheck, format, rules of the house"
 	@echo "make generate  write generated code anew"
+	@echo "make generate-api-docs"
+	@echo "               write the answers in docs/api.md anew"
 
 # ocb writes the sources of the distribution to _build/; go build is then incremental.
 _build/main.go: builder-config.yaml go.mod go.sum
@@ -112,6 +115,11 @@ bench-store: build
 	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o bin/tracegen ./cmd/tracegen
 	go run ./test/bench store $(BENCH_FLAGS)
 
+# Prints figure, target, PASS or FAIL; fails where one is missed. BENCH_FLAGS: see go run ./test/bench query --help.
+bench-query: build
+	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o bin/tracegen ./cmd/tracegen
+	go run ./test/bench query $(BENCH_FLAGS)
+
 # Prints figure, target, PASS or FAIL; fails where one is missed. What else measures production storage gets a line here; each runs
 # whatever those before it say. CLICKHOUSE_FLAGS: see go run ./test/bench clickhouse --help, --quick takes some minutes instead of an hour;
 # BENCH_FLAGS: see go run ./test/bench service-map --help.
@@ -161,6 +169,10 @@ fmt:
 
 generate:
 	go generate ./...
+
+# Runs the requests of docs/api.md and writes the answers under them; make test compares.
+generate-api-docs: build
+	go test -count 1 -run '^TestAPIPage$$' ./test/e2e -update
 
 # CI: committed generated code is what the generators write today.
 check-generated: generate

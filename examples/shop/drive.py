@@ -55,7 +55,8 @@ def main():
     parser.add_argument("--concurrency", type=int, default=4, help="how many at a time (4)")
     parser.add_argument("--seed", type=int, default=1, help="the order of the requests (1)")
     parser.add_argument("--base-url", default=frontend, help="the frontend (%(default)s)")
-    parser.add_argument("--query-url", default="http://localhost:16686", help="Tracewright (%(default)s)")
+    tracewright = f"http://localhost:{os.environ.get('TRACEWRIGHT_QUERY_PORT', '16686')}"
+    parser.add_argument("--query-url", default=tracewright, help="Tracewright (%(default)s)")
     parser.add_argument("--expect", metavar="FILE", help="write one JSON line per request: its trace as it must be")
     args = parser.parse_args()
 

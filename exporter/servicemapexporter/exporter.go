@@ -74,7 +74,7 @@ func (e *mapExporter) maintain(ctx context.Context) {
 			return
 		case err == nil, errors.Is(err, servicemap.ErrUnavailable):
 			e.health.report(err)
-		default: // such as a lost deadlock; it is tried again
+		default: // such as a statement that took too long; it is tried again
 			e.telemetry.Logger.Warn("the service map was not maintained", zap.Error(err))
 		}
 		select {

@@ -155,7 +155,7 @@ func requireTruth(t *testing.T, server *testservers.Neo4j, truth *servicemaptest
 type proxy struct {
 	listener net.Listener
 	target   string
-	// armed has it drop the answer to the next commit, and the connection with it. dropped counts them.
+	// armed has it drop the answer to the next commit of a call, and the connection with it. dropped counts them.
 	armed   atomic.Bool
 	dropped atomic.Int32
 	wait    sync.WaitGroup
@@ -183,8 +183,9 @@ func startProxy(t *testing.T, target string) *proxy {
 
 func (p *proxy) uri() string { return "bolt://" + p.listener.Addr().String() }
 
-// commit is Bolt's message COMMIT: a chunk of two bytes, the structure 0x12 without fields, and the end of the message.
-var commit = []byte{0, 2, 0xB0, 0x12, 0, 0}
+// commit is Bolt's message COMMIT: a chunk of two bytes, the structure 0x12 without fields, and the end of the message. callID is in the
+// transaction of a call, and in none of those that look after what is stored.
+var commit, callID = []byte{0, 2, 0xB0, 0x12, 0, 0}, []byte("MERGE (b:Batch ")
 
 func (p *proxy) serve(client net.Conn) {
 	defer client.Close()
@@ -210,14 +211,18 @@ func (p *proxy) serve(client net.Conn) {
 	})
 	buffer := make([]byte, 64<<10)
 	var tail []byte // of what was read before: a message may come in two pieces
+	ofCall := false // what runs is a call's transaction
 	for {
 		n, err := client.Read(buffer)
 		seen := append(tail, buffer[:n]...)
-		if bytes.Contains(seen, commit) && p.armed.CompareAndSwap(true, false) {
-			swallow.Store(true) // the driver waits for nothing else when it commits
-			seen = nil
+		ofCall = ofCall || bytes.Contains(seen, callID)
+		if bytes.Contains(seen, commit) {
+			if ofCall && p.armed.CompareAndSwap(true, false) {
+				swallow.Store(true) // the driver waits for nothing else when it commits
+			}
+			ofCall, seen = false, nil
 		}
-		tail = bytes.Clone(seen[max(0, len(seen)-len(commit)+1):])
+		tail = bytes.Clone(seen[max(0, len(seen)-len(callID)+1):])
 		if _, werr := server.Write(buffer[:n]); err != nil || werr != nil {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/collector/extension"
 
 	"github.com/tracewright/tracewright/extension/goruntimeextension/internal/metadata"
+	_ "github.com/tracewright/tracewright/internal/boundedzstd" // what a request over gRPC can have allocated is of the process, too
 )
 
 // NewFactory returns the factory of the go_runtime extension.

@@ -25,6 +25,7 @@ import (
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/metadata"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/sources"
+	"github.com/tracewright/tracewright/internal/boundedzstd"
 	"github.com/tracewright/tracewright/internal/servicemap"
 	"github.com/tracewright/tracewright/internal/tracesources"
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -166,7 +167,7 @@ func (e *queryExtension) serve(ctx context.Context, host component.Host, setting
 	settings.Stopping = e.stopping
 	options := []confighttp.ToServerOption{confighttp.WithErrorHandler(api.WriteServerProblem)}
 	if algorithms := httpConfig.CompressionAlgorithms; algorithms == nil || slices.Contains(algorithms, "zstd") {
-		options = append(options, confighttp.WithDecoder("zstd", api.DecodeZstd))
+		options = append(options, confighttp.WithDecoder("zstd", boundedzstd.Decode))
 	}
 	server, err := httpConfig.ToServer(ctx, host.GetExtensions(), e.set.TelemetrySettings, api.NewHandler(settings), options...)
 	if err != nil {

@@ -41,9 +41,13 @@ type testStorage struct {
 	tracestore.AggregateReader // nil: nobody asks, nor below
 	tracestore.CatalogueReader
 	tracestore.Deleter
-	tracestore.Tails
+	tails  tracestore.Tails
 	opened bool
 	trace  func(ctx context.Context) error
+}
+
+func (s *testStorage) Tail(_ context.Context, tenant string, where *tracestore.Conditions, size int) (*tracestore.Tail, error) {
+	return s.tails.Tail(tenant, where, size), nil
 }
 
 func (s *testStorage) HasBackend(name string) bool { return name == "main" }

@@ -37,7 +37,7 @@ func TestFollowing(t *testing.T) {
 	require.Equal(t, ": following", next())
 	began := time.Now()
 	for time.Since(began) < 3*limit {
-		storage.Tell([]tracetree.Release{{}}, func(*tracetree.Release) (*tracestore.Summary, []tracetree.Span) {
+		storage.tails.Tell([]tracetree.Release{{}}, func(*tracetree.Release) (*tracestore.Summary, []tracetree.Span) {
 			return &tracestore.Summary{}, nil
 		})
 		require.Equal(t, "event: trace", next())

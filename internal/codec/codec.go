@@ -12,8 +12,9 @@ func AppendString[S string | []byte](buf []byte, s S) []byte {
 // Reader reads a value from its front. After a failure every read answers zero.
 type Reader struct {
 	buf    []byte
+	at     int    // how far it was read; after a failure to the end
 	text   string // from the first string on; empty until one is read
-	whole  int    // length of text
+	textAt int    // where in buf text begins
 	failed bool
 }
 
@@ -24,22 +25,22 @@ func NewReader(buf []byte) *Reader { return &Reader{buf: buf} }
 func (r *Reader) Failed() bool { return r.failed }
 
 // Fail says that what was read makes no sense.
-func (r *Reader) Fail() { r.failed = true }
+func (r *Reader) Fail() { r.at, r.failed = len(r.buf), true }
 
 // Done says whether everything was there and nothing is left.
-func (r *Reader) Done() bool { return !r.failed && len(r.buf) == 0 }
+func (r *Reader) Done() bool { return !r.failed && r.at == len(r.buf) }
 
 // Len is the number of bytes that are left.
-func (r *Reader) Len() int { return len(r.buf) }
+func (r *Reader) Len() int { return len(r.buf) - r.at }
 
 // Bytes reads n bytes, which are a part of the buffer; nil where there are fewer.
 func (r *Reader) Bytes(n int) []byte {
-	if r.failed || n < 0 || n > len(r.buf) {
-		r.failed = true
+	if r.failed || n < 0 || n > r.Len() {
+		r.Fail()
 		return nil
 	}
-	b := r.buf[:n:n]
-	r.buf = r.buf[n:]
+	b := r.buf[r.at : r.at+n : r.at+n]
+	r.at += n
 	return b
 }
 
@@ -67,24 +68,28 @@ func (r *Reader) Fixed64() uint64 {
 	return 0
 }
 
-// Uvarint reads an unsigned number.
+// Uvarint reads an unsigned number. Most are small.
 func (r *Reader) Uvarint() uint64 {
-	n, size := binary.Uvarint(r.buf)
+	if at := r.at; at < len(r.buf) && r.buf[at] < 0x80 {
+		r.at = at + 1
+		return uint64(r.buf[at])
+	}
+	n, size := binary.Uvarint(r.buf[r.at:])
 	return advance(r, n, size)
 }
 
 // Varint reads a signed number.
 func (r *Reader) Varint() int64 {
-	n, size := binary.Varint(r.buf)
+	n, size := binary.Varint(r.buf[r.at:])
 	return advance(r, n, size)
 }
 
 func advance[T int64 | uint64](r *Reader, n T, size int) T {
-	if r.failed || size <= 0 {
-		r.failed = true
+	if size <= 0 {
+		r.Fail()
 		return 0
 	}
-	r.buf = r.buf[size:]
+	r.at += size
 	return n
 }
 
@@ -92,7 +97,7 @@ func advance[T int64 | uint64](r *Reader, n T, size int) T {
 func (r *Reader) Below(limit int) int {
 	n := r.Uvarint()
 	if n >= uint64(limit) {
-		r.failed = true
+		r.Fail()
 		return 0
 	}
 	return int(n)
@@ -102,8 +107,8 @@ func (r *Reader) Below(limit int) int {
 // can be there.
 func (r *Reader) Count(size int) int {
 	n := r.Uvarint()
-	if n > uint64(len(r.buf)/size) {
-		r.failed = true
+	if n > uint64(r.Len()/size) {
+		r.Fail()
 		return 0
 	}
 	return int(n)
@@ -112,19 +117,19 @@ func (r *Reader) Count(size int) int {
 // String reads a string. All strings of a reader share one copy of the bytes.
 func (r *Reader) String() string {
 	size := r.Uvarint()
-	if r.failed || size > uint64(len(r.buf)) {
-		r.failed = true
+	if r.failed || size > uint64(r.Len()) {
+		r.Fail()
 		return ""
 	}
 	if size == 0 {
 		return ""
 	}
 	if r.text == "" { // what was read before is of no use any more
-		r.text, r.whole = string(r.buf), len(r.buf)
+		r.text, r.textAt = string(r.buf[r.at:]), r.at
 	}
-	at := r.whole - len(r.buf)
-	r.buf = r.buf[size:]
-	return r.text[at : at+int(size)]
+	from := r.at - r.textAt
+	r.at += int(size)
+	return r.text[from : from+int(size)]
 }
 
 // Strings reads a number of strings and the strings; nil for none.

@@ -127,9 +127,8 @@ func (n *PeerNames) Short(p Peer) string {
 	}
 	known := &n.known[(keyHash(p.name)^keyHash(p.system)^uint32(p.port))%peerPlaces]
 	if known.peer != p {
-		short := ShortName(p.Service())
 		p.system, p.name = strings.Clone(p.system), strings.Clone(p.name) // not the whole of what they are part of
-		*known = knownPeer{p, short}
+		*known = knownPeer{p, ShortName(p.Service())}
 	}
 	return known.short
 }

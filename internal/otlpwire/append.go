@@ -29,8 +29,8 @@ func SizeOfSchemaURL(url string) int {
 	return SizeOf(len(url))
 }
 
-// AppendSpan writes a span into ScopeSpans.
-func AppendSpan(buf []byte, span string) []byte { return appendPart(buf, listTag, span) }
+// appendSpan writes a span into ScopeSpans.
+func appendSpan(buf []byte, span string) []byte { return appendPart(buf, listTag, span) }
 
 // BeginResourceSpans writes the tag and the length of ResourceSpans whose n bytes follow.
 func BeginResourceSpans(buf []byte, n int) []byte { return begin(buf, resourceSpansTag, n) }
@@ -74,7 +74,7 @@ func Request(resource, scope, span string) []byte {
 	buf = BeginScopeSpans(buf, inner)
 	buf = AppendHead(buf, scope)
 	if span != "" {
-		buf = AppendSpan(buf, span)
+		buf = appendSpan(buf, span)
 	}
 	return buf
 }

@@ -188,6 +188,7 @@ func check(t *testing.T, request string) {
 				span.CopyTo(in.Spans().AppendEmpty())
 				require.Equal(t, marshal(t, want), marshal(t, one))
 				checkAttributes(t, span, request[got.At:got.End])
+				checkDecoded(t, span, request[got.At:got.End])
 				at++
 			}
 		}

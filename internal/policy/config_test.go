@@ -57,6 +57,32 @@ func TestConfigurationsDoNotTraceThemselves(t *testing.T) {
 	}
 }
 
+// A packed request over HTTP is unpacked as its sender says, and ten bytes of zstd can ask for 512 MiB.
+func TestConfigurationsTakeNoZstd(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "config", "*.yaml"))
+	require.NoError(t, err)
+	servers := 0
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var config struct {
+			Receivers map[string]map[string]any `yaml:"receivers"`
+		}
+		require.NoError(t, yaml.Unmarshal(content, &config))
+		for id, receiver := range config.Receivers {
+			protocols, _ := receiver["protocols"].(map[string]any)
+			for _, server := range []any{protocols["http"], protocols["thrift_http"], map[string]any{"zipkin": receiver}[componentType(id)]} {
+				if section, ok := server.(map[string]any); ok {
+					servers++
+					require.Contains(t, section["compression_algorithms"], "gzip", "%s, %s", filepath.Base(file), id)
+					require.NotContains(t, section["compression_algorithms"], "zstd", "%s, %s", filepath.Base(file), id)
+				}
+			}
+		}
+	}
+	require.GreaterOrEqual(t, servers, 5)
+}
+
 func deliveryFaults(t *testing.T, content []byte) (faults []string) {
 	t.Helper()
 	var config collectorConfig

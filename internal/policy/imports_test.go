@@ -22,27 +22,29 @@ var backendImports = []string{
 // Imports point one way: components → contracts and analysis → tracetree → conventions.
 var importRules = []importRule{
 	{"internal/conventions", nil, "names know nothing of what they name"},
+	{"internal/attributes", nil, "attributes are pdata's, whatever they mean"},
 	{"internal/tracetree", []string{"internal/conventions"}, "the model of a trace knows its names, nothing else"},
 	{
 		"internal/analysis/shoptest",
-		[]string{"internal/analysis", "internal/tracegen", "internal/tracetree"},
-		"tests of the analysis take the simulated shop's traces from it; no code of the product may",
+		[]string{"internal/analysis", "internal/conventions", "internal/tracegen", "internal/tracetree"},
+		"tests of the analysis and of storages take the simulated shop's traces from it; no code of the product may",
 	},
 	{"internal/analysis", []string{"internal/conventions", "internal/tracetree"}, "analysis is pure functions over the tree"},
 	{
 		"internal/tracestore/tracerow",
-		[]string{"internal/analysis", "internal/conventions", "internal/tracetree", "internal/tracestore"},
+		[]string{"internal/analysis", "internal/attributes", "internal/conventions", "internal/tracetree", "internal/tracestore"},
 		"rows are made of annotations, or by analysis where a late fragment changes them",
 	},
 	{
 		"internal/tracestore/rollup",
-		[]string{"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore"},
+		[]string{"internal/attributes", "internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore"},
 		"rollups add up what annotations say and analyse nothing",
 	},
 	{
 		"internal/tracestore/block",
 		[]string{
-			"internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore", "internal/tracestore/tracerow",
+			"internal/attributes", "internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore",
+			"internal/tracestore/tracerow",
 		},
 		"the format of spans on disk knows no database and analyses nothing",
 	},
@@ -78,8 +80,8 @@ var importRules = []importRule{
 	{
 		"internal/servicemap/servicemaptest",
 		[]string{
-			"internal/analysis", "internal/conventions", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tracegen",
-			"internal/tracestore/memstore", "internal/tracestore/storetest", "internal/tracetree",
+			"internal/analysis", "internal/analysis/shoptest", "internal/conventions", "internal/servicemap", "internal/servicemap/rollupmap",
+			"internal/tracegen", "internal/tracestore/memstore", "internal/tracestore/storetest", "internal/tracetree",
 		},
 		"the suite drives storages of the map through the contract, and holds them against the shop's truth and the reference",
 	},
@@ -139,26 +141,37 @@ var importRules = []importRule{
 		"the only place that wires a backend in",
 	},
 	{"extension/rawspansextension", []string{"internal/rawspans"}, "it makes placeholders of requests and looks into nothing"},
-	{"extension/goruntimeextension", nil, "it sets the process and knows nothing of traces"},
+	{"internal/boundedzstd", nil, "it unpacks bytes"},
+	{"extension/goruntimeextension", []string{"internal/boundedzstd"}, "it sets the process and knows nothing of traces"},
 	{
 		"extension/tracequeryextension",
 		[]string{
-			"internal/analysis", "internal/componenthealth", "internal/conventions", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tenant", "internal/tracesources",
+			"internal/analysis", "internal/boundedzstd", "internal/componenthealth", "internal/conventions", "internal/jaegerjson", "internal/servicemap", "internal/servicemap/rollupmap", "internal/tenant",
+			"internal/tracesources",
 			"internal/tracetree", "internal/tracestore",
 		},
 		"queries read through the contract",
 	},
+	{"internal/jaegerjson", nil, "the JSON of Jaeger's API, which the product writes and the generator reads"},
 	{"internal/tracegen", nil, "the traffic and its truth know nothing of the product that they check"},
 	{
 		"cmd/tracewrightctl",
 		[]string{"internal/tracestore/pebblestore", "internal/tracestore/clickhousestore"},
 		"it opens folders of the embedded store, prints ClickHouse's schema, and knows nothing of the pipeline",
 	},
-	{"cmd/tracegen", []string{"internal/tracegen"}, "the generator knows the wire and the API, not the product's inside"},
+	{"cmd/tracegen", []string{"internal/jaegerjson", "internal/tracegen"}, "the generator knows the wire and the API, not the product's inside"},
 	{"test/arrival", nil, "the package is its tests, which play the generator's traffic to the factory"},
 	{"test/hostile", nil, "tests of the pipeline made of its factories; it holds no code"},
-	{"test/propagation", nil, "the package is its tests, which wire the components together and play the generator's traffic"},
-	{"test/insights", nil, "the package is its tests, which wire the components together and play the generator's traffic"},
+	{
+		"test/playtest",
+		[]string{
+			"extension/tracequeryextension", "internal/tracegen", "internal/tracestore", "internal/tracestore/memstore", "processor/traceanalysisprocessor",
+			"processor/traceassemblyprocessor",
+		},
+		"tests take from it what the components, wired together, make of the generator's traffic; no code of the product may",
+	},
+	{"test/propagation", nil, "the package is its tests, which play the generator's traffic"},
+	{"test/insights", nil, "the package is its tests, which play the generator's traffic"},
 	{"test/late", nil, "the package is its tests, which wire the components together"},
 	{"test/e2e", nil, "the end-to-end tests know the built binary only"},
 	{"test/hostile", nil, "the package is its tests, which wire the components together"},
@@ -187,9 +200,11 @@ var drivers = map[string]string{
 	"github.com/ClickHouse":            "internal/tracestore/clickhousestore",
 }
 
-// driverParts are parts of a driver that are useful on their own, with the further packages that may import them.
+// driverParts are parts of a driver that are useful on their own, with the further packages that may import them, and what a measure fills
+// a server with.
 var driverParts = map[string]string{
-	"github.com/cockroachdb/pebble/v2/vfs": "internal/journal", // a file system that tests can crash; no database
+	"github.com/neo4j/neo4j-go-driver/v5/neo4j": "test/bench",
+	"github.com/cockroachdb/pebble/v2/vfs":      "internal/journal", // a file system that tests can crash; no database
 }
 
 // allowedOutside lists what the pure packages may import from outside, besides the standard library.

@@ -48,6 +48,7 @@ offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
+num.partitions=4
 `, s.Broker, controller, filepath.Join(folder, "data")), 0o600); err != nil {
 		return nil, err
 	}

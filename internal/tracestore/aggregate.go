@@ -24,6 +24,8 @@ type AggregateQuery struct {
 	ByVersion bool
 	// ByOperation tells the operations of parent and child apart in Edges, which are one otherwise.
 	ByOperation bool
+	// NoDurations says that nobody looks at Durations: a storage may leave them nil, which is less to read.
+	NoDurations bool
 }
 
 // Minutes are the minutes that the window touches, from the first to the end of the last.

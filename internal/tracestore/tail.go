@@ -1,6 +1,7 @@
 package tracestore
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"sync"
@@ -11,11 +12,11 @@ import (
 
 // Tailer is implemented by a storage that tells of traces as it stores them.
 type Tailer interface {
-	// Tail tells of what is stored from now on: of each release of the tenant's, once it is durable, that meets the conditions by
-	// itself, its row. Of what the tail has no place for, beyond size rows that were not taken, it counts how many there were: a reader
-	// never holds up a writer. A call that became durable behind an error of its WriteCall is left out. The tail must be closed. The
-	// conditions must not change until then. It has ended already where the storage is closed.
-	Tail(tenant string, where *Conditions, size int) *Tail
+	// Tail tells of what is stored from now on, some seconds later at most: of each release of the tenant's, once it is durable, that meets the
+	// conditions by itself, its row. Of what the tail has no place for, beyond size rows that were not taken, it counts how many there were: a
+	// reader never holds up a writer. A call that became durable behind an error of its WriteCall may be left out. The tail must be closed. The
+	// conditions must not change until then. It has ended already where the storage is closed. An error is that of a storage that cannot be asked.
+	Tail(ctx context.Context, tenant string, where *Conditions, size int) (*Tail, error)
 }
 
 // Tail is told of releases. It serves one reader.
@@ -56,7 +57,7 @@ type Tails struct {
 	closed bool
 }
 
-// Tail implements Tailer.
+// Tail adds a tail, see Tailer.
 func (t *Tails) Tail(tenant string, where *Conditions, size int) *Tail {
 	rows, ended := make(chan Summary, size), make(chan struct{})
 	tail := &Tail{Rows: rows, Ended: ended, tails: t, tenant: tenant, where: where, rows: rows, ended: ended}
@@ -68,6 +69,14 @@ func (t *Tails) Tail(tenant string, where *Conditions, size int) *Tail {
 	}
 	t.replace(tenant, append(slices.Clone(t.of(tenant)), tail))
 	return tail
+}
+
+// Tenants are those that have tails.
+func (t *Tails) Tenants() []string {
+	if list := t.list.Load(); list != nil {
+		return slices.Collect(maps.Keys(*list))
+	}
+	return nil
 }
 
 func (t *Tails) of(tenant string) []*Tail {

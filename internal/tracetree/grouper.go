@@ -66,7 +66,7 @@ func (g *Grouper) Group(td ptrace.Traces) []Release {
 		g.releases[i].Spans = g.spans[from:from:end]
 		from = end
 	}
-	at := 0
+	at, place := 0, int32(0)
 	for _, rs := range td.ResourceSpans().All() {
 		resource, schemaURL := rs.Resource(), rs.SchemaUrl()
 		for _, ss := range rs.ScopeSpans().All() {
@@ -74,10 +74,11 @@ func (g *Grouper) Group(td ptrace.Traces) []Release {
 			for _, span := range ss.Spans().All() {
 				r := &g.releases[g.of[at]]
 				r.Spans = append(r.Spans, Span{
-					Span: span, Resource: resource, Scope: scope, SchemaURL: schemaURL, ScopeSchemaURL: scopeURL,
+					Span: span, Resource: resource, Scope: scope, SchemaURL: schemaURL, ScopeSchemaURL: scopeURL, Place: place,
 				})
 				at++
 			}
+			place++
 		}
 	}
 	return g.releases

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/tracewright/tracewright/internal/journal"
-	"github.com/tracewright/tracewright/internal/otlpwire"
 )
 
 // call is one ConsumeTraces call to the next consumer: whole releases, of every trace one at most. Until it is handed on it is bytes.
@@ -32,7 +31,6 @@ type callResource struct {
 type callScope struct {
 	from    *origin
 	spans   []string // their bytes
-	size    int      // of spans, as parts of a message
 	patched []patchedSpan
 }
 
@@ -200,7 +198,6 @@ func (b *callBuilder) move(c *contents) {
 		}
 		target.spans = append(target.spans, c.raw(h))
 		b.open.decoded += int64(h.decoded)
-		target.size += otlpwire.SizeOf(int(h.bytes.size))
 		if b.journaled {
 			b.open.arrived.add(h.ref.record.Segment, 1)
 		}

@@ -11,33 +11,47 @@ import (
 )
 
 // callDecoder makes pdata of calls. It keeps memory for the next one; it is for one goroutine.
-type callDecoder struct{ buf []byte }
+type callDecoder struct {
+	buf   []byte
+	spans otlpwire.Decoder
+}
 
-// maxDecoderBytes is the most that it keeps.
-const maxDecoderBytes = 4 << 20
+const (
+	// maxDecoderBytes is the most that a callDecoder keeps.
+	maxDecoderBytes = 1 << 20
+	// spareAttributes is for how many attributes a decoded span has room: trace_analysis writes about as many on most.
+	spareAttributes = 8
+)
 
-// decode is the call with what assembly writes on it. Every attempt to hand it on has its own: whoever is handed it may change it. It goes
-// resource by resource: the bytes of one are in the processor's cache when they are decoded.
+// decode is the call with what assembly writes on it. Every attempt to hand it on has its own: whoever is handed it may change it, but
+// for the bytes of what is held, which its strings are parts of, and strings do not change.
 func (d *callDecoder) decode(c *call) (ptrace.Traces, error) {
-	all := ptrace.NewTraces()
-	all.ResourceSpans().EnsureCapacity(len(c.resources))
+	d.buf = d.buf[:0]
 	for i := range c.resources {
-		d.buf = c.resources[i].encode(d.buf[:0], c.releasedAt)
-		one, err := unmarshaler.UnmarshalTraces(d.buf)
-		if err != nil {
-			return all, fmt.Errorf("decode what is held: %w", err)
-		}
-		one.ResourceSpans().MoveAndAppendTo(all.ResourceSpans())
+		d.buf = c.resources[i].encodeHeads(d.buf, c.releasedAt)
+	}
+	traces, err := unmarshaler.UnmarshalTraces(d.buf)
+	if err != nil {
+		return traces, fmt.Errorf("decode what is held: %w", err)
 	}
 	if cap(d.buf) > maxDecoderBytes {
 		d.buf = nil
 	}
-	c.write(all)
-	return all, nil
+	d.spans.Spare = spareAttributes
+	defer d.spans.Reset()
+	for i := range c.resources {
+		scopes := traces.ResourceSpans().At(i).ScopeSpans()
+		for j := range c.resources[i].scopes {
+			if err := c.resources[i].scopes[j].decode(&d.spans, scopes.At(j).Spans()); err != nil {
+				return traces, err
+			}
+		}
+	}
+	return traces, nil
 }
 
-// encode writes the spans of a resource as one request.
-func (r *callResource) encode(buf []byte, releasedAt int64) []byte {
+// encodeHeads writes a resource and its scopes, without spans, as a request.
+func (r *callResource) encodeHeads(buf []byte, releasedAt int64) []byte {
 	var own []byte
 	if r.from.key.tenant != "" {
 		own = otlpwire.AppendTextAttribute(own, conventions.AttrTenant, r.from.key.tenant)
@@ -45,41 +59,36 @@ func (r *callResource) encode(buf []byte, releasedAt int64) []byte {
 	own = otlpwire.AppendIntAttribute(own, conventions.AttrReleasedAt, releasedAt)
 	size := otlpwire.SizeOf(len(r.from.body)+len(own)) + otlpwire.SizeOfSchemaURL(r.from.schemaURL)
 	for j := range r.scopes {
-		size += otlpwire.SizeOf(r.scopes[j].bytes())
+		size += otlpwire.SizeOf(r.scopes[j].headBytes())
 	}
 	buf = otlpwire.BeginResourceSpans(slices.Grow(buf, otlpwire.SizeOf(size)), size)
 	buf = append(otlpwire.BeginHead(buf, len(r.from.body)+len(own)), r.from.body...)
 	buf = append(buf, own...)
 	for j := range r.scopes {
-		buf = r.scopes[j].encode(buf)
+		buf = r.scopes[j].encodeHead(buf)
 	}
 	return otlpwire.AppendSchemaURL(buf, r.from.schemaURL)
 }
 
-func (s *callScope) bytes() int {
-	return otlpwire.SizeOf(len(s.from.body)) + s.size + otlpwire.SizeOfSchemaURL(s.from.schemaURL)
+func (s *callScope) headBytes() int {
+	return otlpwire.SizeOf(len(s.from.body)) + otlpwire.SizeOfSchemaURL(s.from.schemaURL)
 }
 
-func (s *callScope) encode(buf []byte) []byte {
-	buf = otlpwire.AppendHead(otlpwire.BeginScopeSpans(buf, s.bytes()), s.from.body)
-	for _, raw := range s.spans {
-		buf = otlpwire.AppendSpan(buf, raw)
-	}
+func (s *callScope) encodeHead(buf []byte) []byte {
+	buf = otlpwire.AppendHead(otlpwire.BeginScopeSpans(buf, s.headBytes()), s.from.body)
 	return otlpwire.AppendSchemaURL(buf, s.from.schemaURL)
 }
 
-// write writes on the decoded spans what assembly has to say of them.
-func (c *call) write(traces ptrace.Traces) {
-	for i := range c.resources {
-		scopes := traces.ResourceSpans().At(i).ScopeSpans()
-		for j := range c.resources[i].scopes {
-			spans := scopes.At(j).Spans()
-			for _, p := range c.resources[i].scopes[j].patched {
-				if p.conflict {
-					markConflict(spans.At(p.at))
-				}
-				p.patch.apply(spans.At(p.at))
-			}
-		}
+// decode decodes the spans, and writes on them what assembly has to say.
+func (s *callScope) decode(decoder *otlpwire.Decoder, spans ptrace.SpanSlice) error {
+	if err := decoder.Decode(s.spans, spans); err != nil {
+		return err
 	}
+	for _, p := range s.patched {
+		if p.conflict {
+			markConflict(spans.At(p.at))
+		}
+		p.patch.apply(spans.At(p.at))
+	}
+	return nil
 }

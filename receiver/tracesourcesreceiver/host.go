@@ -12,6 +12,7 @@ import (
 type sourceHost struct {
 	component.Host
 	factories
+	recovering *recovering
 
 	mu     sync.Mutex // guards status
 	status *componentstatus.Event

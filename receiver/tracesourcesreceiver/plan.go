@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/receiver"
 
@@ -58,6 +59,10 @@ type plan struct {
 // overflow the stack where they are decoded.
 const maxRequestBody = 8 << 20
 
+// compressions are those of requests over HTTP to a source that names none: the collector's but for zstd, of which some bytes can ask for
+// 512 MiB.
+var compressions = []string{"", "gzip", "zlib", "deflate", "snappy", "x-snappy-framed", "lz4"}
+
 func invalid(field, format string, args ...any) *tracesources.Refusal {
 	return &tracesources.Refusal{Kind: tracesources.Invalid, Field: field, Detail: fmt.Sprintf(format, args...)}
 }
@@ -89,12 +94,16 @@ func (p *policy) plan(source *tracesources.Source) (made *plan, err error) {
 	if err := confmap.NewFromStringMap(secrets.configuration).Unmarshal(made.config); err != nil {
 		return nil, invalid("configuration", "%s", secrets.redact(readable(err)))
 	}
+	if unknown := inspect.UnknownKeys(made.config, secrets.configuration); len(unknown) > 0 {
+		return nil, invalid("configuration."+unknown[0], "receiver %s has no such key", source.Type)
+	}
 	if refusal := p.check(made); refusal != nil {
 		return nil, refusal
 	}
 	if err := confmap.Validate(made.config); err != nil {
 		return nil, invalid("configuration", "%s", secrets.redact(readable(err)))
 	}
+	recoverIn(made.config)
 	return made, nil
 }
 
@@ -150,9 +159,12 @@ func (p *policy) check(made *plan) (refusal *tracesources.Refusal) {
 	for path := range given {
 		return noPlace(path)
 	}
-	for _, server := range inspect.HTTPServers(made.config) {
+	for _, server := range inspect.Sections[confighttp.ServerConfig](made.config) {
 		if server.MaxRequestBodySize <= 0 {
 			server.MaxRequestBodySize = maxRequestBody
+		}
+		if server.CompressionAlgorithms == nil {
+			server.CompressionAlgorithms = slices.Clone(compressions)
 		}
 	}
 	return nil
@@ -168,14 +180,17 @@ func (p *policy) checkPlace(made *plan, place *inspect.Place) *tracesources.Refu
 	if secret && place.Kind != inspect.Secret {
 		return noPlace(place.Path)
 	}
+	if connectsUnnamed(&made.source, place) {
+		return forbidden(field, "a source of type %s may not be %s: it connects to a host that allowed_hosts does not hear of", made.source.Type, place.Value)
+	}
 	switch place.Kind {
 	case inspect.Listen:
-		at, err := address.Parse(place.Value)
+		at, err := listens(&made.source, place)
 		switch {
 		case err != nil:
 			return invalid(field, "%q %s", place.Value, err)
 		case !p.listen.Allows(at):
-			return forbidden(field, "%s is not among allowed_listen of trace_sources (%s)", place.Value, p.listen.String())
+			return forbidden(field, "%s, where it would listen, is not among allowed_listen of trace_sources (%s)", at, p.listen.String())
 		}
 		made.listens = append(made.listens, at)
 	case inspect.Transport:

@@ -82,6 +82,8 @@ func TestPolicy(t *testing.T) {
 		"no traces":           {"metricsonly", object{}, invalid, "type", "takes no traces"},
 		"itself":              {"trace_sources", object{"storage": "main"}, invalid, "type", "no receiver"},
 		"unknown key":         {"otlp", grpc(object{"endpiont": "localhost:0"}), invalid, "configuration", "endpiont"},
+		"unknown HTTP key":    {"otlp", object{"protocols": object{"http": object{"endpont": "localhost:0"}}}, invalid, "configuration.protocols.http.endpont", "no such key"},
+		"unknown key, Zipkin": {"zipkin", object{"endpont": "localhost:0"}, invalid, "configuration.endpont", "no such key"},
 		"wrong type":          {"otlp", grpc(object{"endpoint": []any{1}}), invalid, "configuration", "endpoint"},
 		"not a section":       {"otlp", object{"protocols": "grpc"}, invalid, "configuration", "protocols"},
 		"not valid":           {"otlp", object{"protocols": object{}}, invalid, "configuration", "at least one protocol"},
@@ -175,7 +177,8 @@ func TestTooMany(t *testing.T) {
 	put(t, r, otlp("b", "localhost:0"), 1)
 }
 
-// A request that is larger than receivers decode safely is refused unless a source asks for it.
+// A request that is larger than receivers decode safely is refused unless a source asks for it, and one that is packed in a way that a few bytes
+// can make large.
 func TestBodiesAreBounded(t *testing.T) {
 	p, err := newPolicy(createDefaultConfig().(*Config), newTestHost(newStore()))
 	require.NoError(t, err)
@@ -185,6 +188,9 @@ func TestBodiesAreBounded(t *testing.T) {
 		}}
 		made, err := p.plan(&source)
 		require.NoError(t, err)
-		require.Equal(t, want, made.config.(*otlpreceiver.Config).Protocols.HTTP.Get().ServerConfig.MaxRequestBodySize)
+		server := made.config.(*otlpreceiver.Config).Protocols.HTTP.Get().ServerConfig
+		require.Equal(t, want, server.MaxRequestBodySize)
+		require.Contains(t, server.CompressionAlgorithms, "gzip")
+		require.NotContains(t, server.CompressionAlgorithms, "zstd")
 	}
 }

@@ -12,31 +12,42 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
-// maxBackoff is the longest time after which a source is tried again that did not start.
-const maxBackoff = 5 * time.Minute
+const (
+	// maxBackoff is the longest time after which a source is tried again that did not start.
+	maxBackoff = 5 * time.Minute
+	// firstRetry is how soon a storage is asked again that did not answer; the time doubles up to the poll interval.
+	firstRetry = 500 * time.Millisecond
+)
 
-func (r *sourcesReceiver) keepPolling(ctx context.Context) {
-	ticker := time.NewTicker(r.config.PollInterval)
-	defer ticker.Stop()
+// keepPolling polls until ctx ends; ok is how the last poll went. A storage that starts with this process may take a moment, for which no source
+// waits as long as between polls.
+func (r *sourcesReceiver) keepPolling(ctx context.Context, ok bool) {
+	retry := firstRetry
 	for {
+		wait := r.config.PollInterval
+		if ok {
+			retry = firstRetry
+		} else {
+			wait, retry = min(retry, wait), min(2*retry, wait)
+		}
 		select {
-		case <-ticker.C:
-			r.poll(ctx)
+		case <-time.After(wait):
+			ok = r.poll(ctx)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// poll makes what runs what is stored, and says how it does. Where the storage cannot be read, what runs runs on.
-func (r *sourcesReceiver) poll(ctx context.Context) {
+// poll makes what runs what is stored, and says how it does. Where the storage cannot be read, what runs runs on, and ok is false.
+func (r *sourcesReceiver) poll(ctx context.Context) (ok bool) {
 	if r.lock(ctx) != nil {
-		return
+		return false
 	}
 	defer r.unlock()
 	records, err := r.keeper.Sources(ctx)
 	if ctx.Err() != nil {
-		return
+		return false
 	}
 	if err == nil {
 		r.follow(records)
@@ -50,6 +61,7 @@ func (r *sourcesReceiver) poll(ctx context.Context) {
 		err = fmt.Errorf("ask the storage for sources: %w", err)
 	}
 	r.reportStatus(err)
+	return err == nil
 }
 
 // follow makes what runs what the records say. changing is held.

@@ -116,13 +116,13 @@ func (r *sourcesReceiver) Start(ctx context.Context, host component.Host) error 
 	if err := r.metrics.observe(r.countHealth); err != nil {
 		return err
 	}
-	r.poll(ctx)
+	ok = r.poll(ctx)
 	if err := r.register(); err != nil {
 		return errors.Join(err, r.Shutdown(ctx))
 	}
 	pollCtx, cancel := context.WithCancel(context.Background())
 	r.stopPoll = cancel
-	r.polling.Go(func() { r.keepPolling(pollCtx) })
+	r.polling.Go(func() { r.keepPolling(pollCtx, ok) })
 	return nil
 }
 

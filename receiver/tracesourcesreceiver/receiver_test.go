@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +25,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/tracewright/tracewright/internal/tracesources"
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/memstore"
 	"github.com/tracewright/tracewright/receiver/tracesourcesreceiver/internal/metadata"
 )
 
@@ -275,21 +278,54 @@ func TestStorageThatCannotBeRead(t *testing.T) {
 	require.False(t, r.pollFailing)
 }
 
+// lateStore fails before a time.
+type lateStore struct {
+	*memstore.Store
+	from time.Time
+}
+
+func (s lateStore) Sources(ctx context.Context) ([]tracestore.SourceRecord, error) {
+	if time.Now().Before(s.from) {
+		return nil, errRead
+	}
+	return s.Store.Sources(ctx)
+}
+
+// A storage that does not answer at the start is asked again long before the next poll.
+func TestStorageThatStartsLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore()
+		paused := otlp("shop", "localhost:1")
+		paused.Enabled = false
+		put(t, start(t, newTestHost(store), new(consumertest.TracesSink), nil), paused, 0)
+		r := start(t, newTestHost(lateStore{store, time.Now().Add(time.Second)}), new(consumertest.TracesSink), nil)
+		require.Empty(t, r.here("shop"))
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		require.Equal(t, tracesources.Paused, r.here("shop")[0].Health)
+	})
+}
+
 // reporting is a receiver that says what a test wants.
 type reporting struct {
+	ctx    context.Context // that of its start
 	host   component.Host
 	logger *zap.Logger
 	stops  int
 	start  error
+	panics bool // when it is stopped and had not started
 }
 
-func (r *reporting) Start(_ context.Context, host component.Host) error {
-	r.host = host
+func (r *reporting) Start(ctx context.Context, host component.Host) error {
+	r.ctx, r.host = ctx, host
 	return r.start
 }
 
 func (r *reporting) Shutdown(context.Context) error {
 	r.stops++
+	if r.panics && r.start != nil {
+		panic("it has not started")
+	}
 	return nil
 }
 
@@ -345,11 +381,39 @@ func TestReceiversThatPanicOrFail(t *testing.T) {
 	source := tracesources.Source{Name: "s", Type: "reporting", Enabled: true}
 	require.Contains(t, refused(t, r, source, 0).Detail, "it does not start: no")
 	require.Equal(t, 1, fake.stops, "what it began has ended")
+	fake.panics = true
+	refusal := refused(t, r, source, 0)
+	require.Equal(t, "it does not start: no", refusal.Detail, "the reason is that of the start")
+	require.Equal(t, 2, fake.stops)
 	panics = true
 	require.Contains(t, refused(t, r, source, 0).Detail, "odd configuration")
 	list, err := r.Sources(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, list)
+}
+
+// A request on which a receiver panics is answered, over gRPC too.
+func TestRequestThatPanics(t *testing.T) {
+	next, err := consumer.NewTraces(func(context.Context, ptrace.Traces) error { panic("odd") })
+	require.NoError(t, err)
+	r := start(t, newTestHost(newStore()), next, nil)
+	at := freePort(t)
+	put(t, r, otlp("shop", at), 0)
+	for range 2 {
+		require.Equal(t, codes.Internal, status.Code(send(t, at, spans("cart", 1))))
+	}
+	require.Contains(t, here(t, r).Warning.Text, "a receiver panicked on a request")
+}
+
+// Receivers should not keep the context of their start. One that does, and hands its spans on with it, works all the same.
+func TestContextOfTheStart(t *testing.T) {
+	fake := &reporting{}
+	r := start(t, newTestHost(newStore(), fake.factory(func() error { return nil })), new(consumertest.TracesSink),
+		func(c *Config) { c.AllowedTypes = []string{"reporting"} })
+	put(t, r, tracesources.Source{Name: "s", Type: "reporting", Enabled: true}, 0)
+	require.NoError(t, fake.ctx.Err())
+	require.NoError(t, r.Delete(t.Context(), "s", 1))
+	require.Error(t, fake.ctx.Err())
 }
 
 func TestOnlyOne(t *testing.T) {

@@ -34,6 +34,8 @@ type running struct {
 	// warnings is what the receiver logs.
 	warnings *warnings
 	receiver receiver.Traces
+	// end ends the context of its start. Receivers should not keep that, and some do for as long as they run (awsxray).
+	end context.CancelFunc
 }
 
 var errSlow = errors.New("requests of the source are still running")
@@ -52,14 +54,22 @@ func (r *sourcesReceiver) start(made *plan, version int64, t *tally) (*running, 
 	set.ID = component.NewIDWithName(made.factory.Type(), made.source.Name)
 	set.Logger = r.set.Logger.With(zap.String("source", made.source.Name)).
 		WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return zapcore.NewTee(core, s.warnings) }))
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
+	s.host.recovering = &recovering{logger: set.Logger}
+	ctx, end := context.WithCancel(context.Background())
+	s.end = end
+	timeout := time.AfterFunc(startTimeout, end)
+	defer timeout.Stop()
 	receiver, err := made.build(ctx, set, s.intake)
 	if err != nil {
+		end()
 		return nil, s.said(err)
 	}
 	s.receiver = receiver
-	if err := s.startReceiver(ctx); err != nil {
+	err = s.startReceiver(ctx)
+	if err == nil && !timeout.Stop() {
+		err = fmt.Errorf("receiver %s took longer than %s to start", s.source.Type, startTimeout)
+	}
+	if err != nil {
 		r.stopLogged(s) // what it began must end
 		return nil, s.said(err)
 	}
@@ -115,6 +125,7 @@ func (s *running) shutdown(ctx context.Context) (err error) {
 			err = fmt.Errorf("receiver %s panicked: %v", s.source.Type, panicked)
 		}
 	}()
+	defer s.end()
 	return s.receiver.Shutdown(ctx)
 }
 

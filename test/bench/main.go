@@ -4,6 +4,7 @@
 //	go run ./test/bench analysis [flags]
 //	go run ./test/bench store [flags]
 //	go run ./test/bench clickhouse [flags]
+//	go run ./test/bench query [flags]
 //	go run ./test/bench service-map [flags]
 //	go run ./test/bench whole [flags]
 //	go run ./test/bench compare [flags]
@@ -29,6 +30,7 @@ const usageText = `usage: bench whole [flags]        the product, stage by stage
        bench analysis [flags]     trace_analysis against a processor that hands calls on, in this process
        bench store [flags]        the embedded store in the product: cost, disk, queries on many days
        bench clickhouse [flags]   the schema and the reader for ClickHouse beside the exporter's own schema: cost, disk, queries on many days
+       bench query [flags]        the API of the product with a store of 10 million spans, while it is written to
        bench service-map [flags]  a large map of services in Neo4j: how many edges a second it takes
        bench COMMAND --help`
 
@@ -66,6 +68,8 @@ func run(ctx context.Context, args []string) error {
 		return store(ctx, args)
 	case "clickhouse":
 		return clickHouse(ctx, args)
+	case "query":
+		return query(ctx, args)
 	case "service-map":
 		return serviceMap(ctx, args)
 	case holdCommand:

@@ -30,6 +30,15 @@ const keepAll = `
 extensions: {trace_store: {backends: {main: {pebble: {retention: 960h}}}}}
 `
 
+// profileOverlay lets the product keep a CPU profile in the file.
+func profileOverlay(ctx context.Context, file string) (string, error) {
+	port, err := freePortList(ctx, 1)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("extensions: {pprof: {endpoint: \"127.0.0.1:%d\", save_to_file: %q}}\nservice: {extensions: [%s, pprof]}\n", port[0], file, productExtensions), nil
+}
+
 // productPorts are the ports of config/tracewright.yaml, by its environment variables.
 var productPorts = []string{
 	"TRACEWRIGHT_OTLP_GRPC_PORT", "TRACEWRIGHT_OTLP_HTTP_PORT", "TRACEWRIGHT_JAEGER_GRPC_PORT", "TRACEWRIGHT_JAEGER_HTTP_PORT",
@@ -84,11 +93,13 @@ const (
 // drained says from the product's metrics whether a pipeline has handed on what it was sent.
 type drained func(m metrics) bool
 
+const acceptedSpans = "receiver_accepted_spans"
+
 const assemblyMetrics = "processor_trace_assembly_"
 
 // received is a pipeline that ends before trace_assembly.
 func received(sent int64) drained {
-	return func(m metrics) bool { return int64(m["receiver_accepted_spans"]) >= sent }
+	return func(m metrics) bool { return int64(m[acceptedSpans]) >= sent }
 }
 
 // released is a pipeline that ends between trace_assembly and the store.

@@ -91,7 +91,7 @@ func serviceMap(ctx context.Context, args []string) (err error) {
 	pairs := o.makePairs()
 	began := time.Now()
 	told := began
-	if err := writer.Fill(ctx, pairs, (o.calls+len(pairs)-1)/len(pairs), func(calls int) {
+	if err := o.fill(ctx, writer, pairs, func(calls int) {
 		if time.Since(told) > 10*time.Second {
 			told = time.Now()
 			fmt.Printf("%d CALLS after %s\n", calls, time.Since(began).Round(time.Second))
@@ -146,13 +146,13 @@ func (o *serviceMapOptions) start(ctx context.Context) (stop func() error, err e
 }
 
 // makePairs are services in layers: each calls services with higher numbers.
-func (o *serviceMapOptions) makePairs() []neo4jmap.Pair {
+func (o *serviceMapOptions) makePairs() []pair {
 	random := rand.New(rand.NewPCG(o.seed, 1))
-	var pairs []neo4jmap.Pair
-	seen := make(map[neo4jmap.Pair]bool)
+	var pairs []pair
+	seen := make(map[pair]bool)
 	for len(pairs) < o.pairs {
 		from, to := random.IntN(mapServices), random.IntN(mapServices)
-		p := neo4jmap.Pair{Parent: serviceNamed(min(from, to)), Child: serviceNamed(max(from, to))}
+		p := pair{Parent: serviceNamed(min(from, to)), Child: serviceNamed(max(from, to))}
 		if from != to && !seen[p] {
 			seen[p] = true
 			pairs = append(pairs, p)
@@ -160,6 +160,9 @@ func (o *serviceMapOptions) makePairs() []neo4jmap.Pair {
 	}
 	return pairs
 }
+
+// pair is a service and one that it calls.
+type pair struct{ Parent, Child string }
 
 func serviceNamed(n int) string { return fmt.Sprintf("service-%03d", n) }
 
@@ -170,7 +173,7 @@ type written struct {
 }
 
 // write has writers write calls for a while.
-func (o *serviceMapOptions) write(ctx context.Context, writer *neo4jmap.Writer, pairs []neo4jmap.Pair, duration time.Duration) (w written, err error) {
+func (o *serviceMapOptions) write(ctx context.Context, writer *neo4jmap.Writer, pairs []pair, duration time.Duration) (w written, err error) {
 	var calls, repeated atomic.Int64
 	var wait sync.WaitGroup
 	failed := make(chan error, o.writers)
@@ -186,7 +189,7 @@ func (o *serviceMapOptions) write(ctx context.Context, writer *neo4jmap.Writer, 
 		wait.Go(func() {
 			random := rand.New(rand.NewPCG(o.seed, seed))
 			for time.Now().Before(end) && ctx.Err() == nil {
-				td := mapCall(random, pairs)
+				td := mapCall(random, pairs, edgesOfCall, time.Now())
 				for {
 					err := writer.WriteCall(ctx, td)
 					if err == nil {
@@ -234,12 +237,11 @@ func (o *serviceMapOptions) serverCPU() (time.Duration, error) {
 	return cpuTime(o.pid)
 }
 
-// mapCall is a call of trace_assembly as far as a map looks at it: a span for each of edgesOfCall pairs.
-func mapCall(random *rand.Rand, pairs []neo4jmap.Pair) ptrace.Traces {
+// mapCall is a call of trace_assembly as far as a map looks at it: a span for each of so many pairs.
+func mapCall(random *rand.Rand, pairs []pair, edges int, released time.Time) ptrace.Traces {
 	td := ptrace.NewTraces()
-	released := time.Now().UnixNano()
 	var trace pcommon.TraceID
-	for i, at := range random.Perm(len(pairs))[:edgesOfCall] {
+	for i, at := range random.Perm(len(pairs))[:edges] {
 		const spansOfTrace = 20
 		if i%spansOfTrace == 0 {
 			for b := range trace {
@@ -250,7 +252,7 @@ func mapCall(random *rand.Rand, pairs []neo4jmap.Pair) ptrace.Traces {
 		resource := rs.Resource().Attributes()
 		resource.PutStr("service.name", pairs[at].Child)
 		resource.PutStr("deployment.environment.name", "production")
-		resource.PutInt(conventions.AttrReleasedAt, released)
+		resource.PutInt(conventions.AttrReleasedAt, released.UnixNano())
 		span := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
 		span.SetTraceID(trace)
 		span.SetSpanID(pcommon.SpanID{6: byte(i >> 8), 7: byte(i)})

@@ -26,7 +26,7 @@ func assemblyStages() []stage {
 			name: bareStage,
 			make: func(string) pipeline { return pipeline{} },
 			empty: func(m metrics, sent int64) bool {
-				return int64(m["receiver_accepted_spans"]) >= sent
+				return int64(m[acceptedSpans]) >= sent
 			},
 		},
 		{
@@ -56,7 +56,7 @@ func assemblyStages() []stage {
 			make: func(string) pipeline { return pipeline{processors: []component{{id: "groupbytrace"}}} },
 			empty: func(m metrics, sent int64) bool {
 				const p = "processor_groupbytrace_"
-				return int64(m["receiver_accepted_spans"]) >= sent && m[p+"num_traces_in_memory"] == 0 && m[p+"num_events_in_queue"] == 0
+				return int64(m[acceptedSpans]) >= sent && m[p+"num_traces_in_memory"] == 0 && m[p+"num_events_in_queue"] == 0
 			},
 			drops: []string{"processor_groupbytrace_traces_evicted"},
 		},
@@ -72,7 +72,7 @@ func assemblyStages() []stage {
 			},
 			empty: func(m metrics, sent int64) bool {
 				const p = "processor_tail_sampling_"
-				return int64(m["receiver_accepted_spans"]) >= sent &&
+				return int64(m[acceptedSpans]) >= sent &&
 					m[p+"new_trace_id_received"] == m[p+"global_count_traces_sampled"]+m[p+"sampling_trace_dropped_too_early"]
 			},
 			drops: []string{"processor_tail_sampling_sampling_trace_dropped_too_early", "processor_tail_sampling_traces_dropped_too_large"},

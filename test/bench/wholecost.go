@@ -156,10 +156,5 @@ func (b *wholeBench) profileOverlay(ctx context.Context, prefix, name string) (s
 	if b.profiles == "" {
 		return "", nil
 	}
-	port, err := freePortList(ctx, 1)
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(b.profiles, prefix+"."+plainName(name)+".cpu.pprof")
-	return fmt.Sprintf("extensions: {pprof: {endpoint: \"127.0.0.1:%d\", save_to_file: %q}}\nservice: {extensions: [%s, pprof]}\n", port[0], file, productExtensions), nil
+	return profileOverlay(ctx, filepath.Join(b.profiles, prefix+"."+plainName(name)+".cpu.pprof"))
 }

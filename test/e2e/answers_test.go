@@ -1,5 +1,7 @@
 package e2e
 
+import "time"
+
 // What the tests read of the API's answers.
 
 type operationAnswer struct {
@@ -17,6 +19,7 @@ type bottleneckAnswer struct {
 type summaryAnswer struct {
 	TraceID    string            `json:"trace_id"`
 	Entry      operationAnswer   `json:"entry"`
+	Start      time.Time         `json:"start"`
 	DurationNS int64             `json:"duration_ns"`
 	SpanCount  int               `json:"span_count"`
 	ErrorCount int               `json:"error_count"`
@@ -50,9 +53,13 @@ type spanAnswer struct {
 	Operation    string         `json:"operation"`
 	Kind         string         `json:"kind"`
 	Category     string         `json:"category"`
+	StartNS      int64          `json:"start_ns"`
 	DurationNS   int64          `json:"duration_ns"`
 	SelfTimeNS   int64          `json:"self_time_ns"`
 	Attributes   map[string]any `json:"attributes"`
+	Status       struct {
+		Code string `json:"code"`
+	} `json:"status"`
 }
 
 type traceAnswer struct {

@@ -340,3 +340,69 @@ func TestFullPipelineAnswersRetryable(t *testing.T) {
 	_, err = i.get(i.url("HEALTH", "/"), http.StatusOK)
 	require.NoError(t, err)
 }
+
+// hugeWindow is a frame of zstd that declares a window of 512 MiB: magic number, no further header, the window, and the first byte of what it
+// would hold.
+var hugeWindow = []byte{0x28, 0xb5, 0x2f, 0xfd, 0, 19 << 3, 0x08, 0, 0, 0x0a}
+
+// What a request says of its size costs nothing until it is there.
+func TestHostileCompression(t *testing.T) {
+	i := startInstance(t)
+	i.ports["MORE"] = freePorts(t, "MORE")["MORE"]
+	i.source("POST", "", fmt.Sprintf(`{"name": "more", "type": "otlp", "configuration": {"protocols": {"http": {"endpoint": "localhost:%d"}}}}`, i.ports["MORE"]), 201)
+	allocated := func() float64 {
+		metrics, err := i.get(i.url("METRICS", "/metrics"), http.StatusOK)
+		require.NoError(t, err)
+		for line := range strings.Lines(string(metrics)) {
+			if rest, ok := strings.CutPrefix(line, "otelcol_process_runtime_total_alloc_bytes "); ok {
+				value, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
+				require.NoError(t, err)
+				return value
+			}
+		}
+		require.Fail(t, "the process does not say what it has allocated")
+		return 0
+	}
+	const requests, most = 5, 200 << 20
+	for name, test := range map[string]struct{ port, path, contentType string }{
+		"OTLP":           {"OTLP_HTTP", "/v1/traces", protobufType},
+		"Jaeger":         {"JAEGER_HTTP", "/api/traces?format=jaeger.thrift", thriftType},
+		"Zipkin":         {"ZIPKIN", "/api/v2/spans", jsonType},
+		"API":            {"QUERY", "/traces/search", jsonType},
+		"OTLP, a source": {"MORE", "/v1/traces", protobufType},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := allocated()
+			for range requests {
+				require.Equal(t, http.StatusBadRequest, i.post(i.url(test.port, test.path), test.contentType, "zstd", hugeWindow))
+			}
+			require.Less(t, allocated()-before, float64(most))
+		})
+	}
+	for _, port := range []string{"OTLP_GRPC", "JAEGER_GRPC"} {
+		t.Run(port, func(t *testing.T) {
+			protocols := new(http.Protocols)
+			protocols.SetUnencryptedHTTP2(true)
+			client := &http.Client{Transport: &http.Transport{Protocols: protocols}}
+			defer client.CloseIdleConnections()
+			method := map[string]string{
+				"OTLP_GRPC": "/opentelemetry.proto.collector.trace.v1.TraceService/Export", "JAEGER_GRPC": "/jaeger.api_v2.CollectorService/PostSpans",
+			}[port]
+			before := allocated()
+			for range requests {
+				message := append([]byte{1, 0, 0, 0, byte(len(hugeWindow))}, hugeWindow...) // packed, and how long
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, i.url(port, method), bytes.NewReader(message))
+				require.NoError(t, err)
+				request.Header = http.Header{"Content-Type": {"application/grpc"}, "Grpc-Encoding": {"zstd"}, "Te": {"trailers"}}
+				response, err := client.Do(request)
+				require.NoError(t, err)
+				_, err = io.Copy(io.Discard, response.Body)
+				require.NoError(t, err)
+				require.NoError(t, response.Body.Close())
+				status := response.Trailer.Get("Grpc-Status") + response.Header.Get("Grpc-Status")
+				require.Equal(t, strconv.Itoa(int(codes.Internal)), status, response.Trailer)
+			}
+			require.Less(t, allocated()-before, float64(most))
+		})
+	}
+}

@@ -207,7 +207,7 @@ func (i *instance) requireEveryOperation(header http.Header) {
 			operations++
 			t.Run(method+" "+path, func(t *testing.T) {
 				if path == "/traces/live" {
-					i.requireEvents(t, header)
+					i.requireEvents(t, i, header)
 					return
 				}
 				i.requireData(t, method, path, header)
@@ -239,8 +239,8 @@ func (i *instance) requireData(t *testing.T, method, path string, header http.He
 	}
 }
 
-// requireEvents follows what is stored, and sends a trace to be told of.
-func (i *instance) requireEvents(t *testing.T, header http.Header) {
+// requireEvents follows what is stored, and sends a trace to be told of to an instance that uses the same storage.
+func (i *instance) requireEvents(t *testing.T, to *instance, header http.Header) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.url("QUERY", "/traces/live?service=checkout&errors=true"), http.NoBody)
 	require.NoError(t, err)
@@ -259,7 +259,7 @@ func (i *instance) requireEvents(t *testing.T, header http.Header) {
 			span.SetTraceID(pcommon.TraceID{15: 0x11})
 		}
 	}
-	i.send(td, header)
+	to.send(td, header)
 	for lines.Scan() {
 		if data, found := strings.CutPrefix(lines.Text(), "data: "); found {
 			require.Contains(t, data, `"trace_id":"00000000000000000000000000000011"`)

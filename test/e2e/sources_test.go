@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,6 +36,7 @@ type sourceAnswer struct {
 	Enabled   bool   `json:"enabled"`
 	Version   int    `json:"version"`
 	Instances []struct {
+		ID       string   `json:"id"`
 		Health   string   `json:"health"`
 		Error    string   `json:"error"`
 		Version  int      `json:"version"`
@@ -99,15 +101,20 @@ func (s *sender) wait() {
 // verify compares what is stored with what was sent.
 func (s *sender) verify(tracegen string, i *instance) {
 	s.t.Helper()
-	output, err := exec.CommandContext(s.t.Context(), tracegen, "verify", s.truth, "--api", i.url("QUERY", ""), "--timeout", "30s").CombinedOutput()
+	output, err := exec.CommandContext(s.t.Context(), tracegen, "verify", s.truth, "--api", i.url("QUERY", ""), "--timeout", "2m").CombinedOutput()
 	require.NoError(s.t, err, "%s: %s", s.tenant, output)
 }
 
-// TestSources adds an OTLP, a Zipkin and a Kafka source, and changes, breaks, pauses and removes them under load, with a kill -9 in between:
-// nothing that was acknowledged is lost.
 func TestSources(t *testing.T) {
 	tracegen := buildTracegen(t)
 	kafka := testservers.StartKafka(t)
+	t.Run("one instance", func(t *testing.T) { testSources(t, tracegen, kafka) })
+	t.Run("two gateways", func(t *testing.T) { testSourcesOfGateways(t, tracegen, kafka) })
+}
+
+// testSources adds an OTLP, a Zipkin and a Kafka source, and changes, breaks, pauses and removes them under load, with a kill -9 in between:
+// nothing that was acknowledged is lost.
+func testSources(t *testing.T, tracegen string, kafka *testservers.Kafka) {
 	ports := freePorts(t, "OTLP", "ZIPKIN", "RELAY", "MORE")
 	i := newInstance(t)
 	args := []string{
@@ -118,17 +125,14 @@ func TestSources(t *testing.T) {
 	otlp := func(more string) string { return `"configuration": {"protocols": {"grpc": {` + listing + more + `}}}` }
 	i.source("POST", "", `{"name": "shop", "type": "otlp", "tenant": "otlp", "labels": {"team": "red"}, `+otlp("")+`}`, 201)
 	i.source("POST", "", fmt.Sprintf(`{"name": "browsers", "type": "zipkin", "tenant": "zipkin", "configuration": {"endpoint": "localhost:%d"}}`, ports["ZIPKIN"]), 201)
-	topic := func(more string) string {
-		return fmt.Sprintf(`"configuration": {"brokers": [%q], "traces": {"topics": ["spans"]}, "group_id": "tracewright", "initial_offset": "earliest",
-			"message_marking": {"after": true}, "error_backoff": {"enabled": true, "max_elapsed_time": "0s", "initial_interval": "100ms"}%s}`, kafka.Broker, more)
-	}
+	topic := func(more string) string { return ofTopic(kafka, "spans", more) }
 	i.source("POST", "", `{"name": "topic", "type": "kafka", "tenant": "kafka", `+topic("")+`}`, 201)
 
 	const seconds = 9
 	senders := []*sender{
 		startSender(t, tracegen, "otlp", ports["OTLP"], seconds),
 		startSender(t, tracegen, "zipkin", startZipkinRelay(t, ports["ZIPKIN"]), seconds),
-		startSender(t, tracegen, "kafka", startKafkaRelay(t, kafka.Broker, ports["RELAY"]), seconds),
+		startSender(t, tracegen, "kafka", startKafkaRelay(t, kafka.Broker, "spans", ports["RELAY"]), seconds),
 	}
 	seen := func(id string) *sourceAnswer { return i.source("GET", "/"+id, "", 200) }
 	for _, id := range []string{"shop", "browsers", "topic"} {
@@ -197,7 +201,117 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// requireSpans compares the traces of the source's tenant with the truth. Zipkin has times in microseconds, so they are not compared.
+// ofTopic is the configuration of a source that reads a topic and loses nothing.
+func ofTopic(kafka *testservers.Kafka, topic, more string) string {
+	return fmt.Sprintf(`"configuration": {"brokers": [%q], "traces": {"topics": [%q]}, "group_id": "tracewright", "initial_offset": "earliest",
+		"message_marking": {"after": true}, "error_backoff": {"enabled": true, "max_elapsed_time": "0s", "initial_interval": "100ms"}%s}`, kafka.Broker, topic, more)
+}
+
+// testSourcesOfGateways adds sources to one of two gateways on one ClickHouse, changes them at the other, and kills the first under load.
+func testSourcesOfGateways(t *testing.T, tracegen string, kafka *testservers.Kafka) {
+	clickhouse := testservers.StartClickHouse(t)
+	ports := freePorts(t, "OTLP", "RELAY")
+	args := []string{
+		"--set=receivers.trace_sources.allowed_hosts=[127.0.0.1]", "--set=receivers.trace_sources.poll_interval=1s",
+		"--set=processors.trace_assembly.linger=300ms", "--set=service.pipelines.traces.exporters=[clickhouse]",
+		"--config", "yaml:extensions::trace_query::service_map: ''", // no Neo4j
+	}
+	one, other := newInstance(t), newInstance(t)
+	for _, i := range []*instance{one, other} {
+		i.file = "gateway.yaml"
+		i.env = []string{
+			"TRACEWRIGHT_CLICKHOUSE=http://" + clickhouse.HTTP,
+			"TRACEWRIGHT_CLICKHOUSE_USER=" + testservers.ClickHouseUser, "TRACEWRIGHT_CLICKHOUSE_PASSWORD=" + testservers.ClickHousePassword,
+		}
+		i.start(args...)
+	}
+	// both waits until both gateways say that a source does so on two instances.
+	both := func(id string, version int, health ...string) {
+		for _, i := range []*instance{one, other} {
+			i.await(id+" on both", func() error {
+				got, healths := i.source("GET", "/"+id, "", 200), []string{}
+				for _, at := range got.Instances {
+					healths = append(healths, at.Health)
+				}
+				slices.Sort(healths)
+				if got.Version != version || !slices.Equal(healths, health) {
+					return fmt.Errorf("%+v", got)
+				}
+				return nil
+			})
+		}
+	}
+	one.await("the storage", func() error {
+		_, err := one.get(one.url("QUERY", "/traces/sources"), 200)
+		return err
+	})
+
+	// Kafka shares the topic's partitions between both.
+	one.source("POST", "", `{"name": "topic", "type": "kafka", "tenant": "first", `+ofTopic(kafka, "shared", `, "session_timeout": "6s", "heartbeat_interval": "1s"`)+`}`, 201)
+	both("topic", 1, "running", "running")
+	relay := startKafkaRelay(t, kafka.Broker, "shared", ports["RELAY"])
+	first := startSender(t, tracegen, "first", relay, 2)
+	for _, i := range []*instance{one, other} {
+		i.await("spans on both", func() error {
+			got := i.source("GET", "/topic", "", 200)
+			if len(got.Instances) != 2 || got.Instances[0].Spans == 0 || got.Instances[1].Spans == 0 {
+				return fmt.Errorf("%+v", got)
+			}
+			return nil
+		})
+	}
+	first.wait()
+	first.requireSpans(one) // traces that came while partitions were shared out stand in both
+
+	// A change at one is one at the other; who knows an older version is refused.
+	require.Equal(t, 2, other.source("PUT", "/topic", `{"tenant": "shared", "version": 1}`, 200).Version)
+	one.source("PUT", "/topic", `{"labels": {"team": "red"}, "version": 1}`, 409)
+	both("topic", 2, "running", "running")
+	shared := startSender(t, tracegen, "shared", relay, 3)
+	shared.wait()
+	shared.verify(tracegen, one)
+	shared.verify(tracegen, other)
+
+	// Of two on one host one has the port, until it is killed.
+	one.source("PUT", "/topic", `{"tenant": "killed"}`, 200)
+	both("topic", 3, "running", "running")
+	one.source("POST", "", fmt.Sprintf(`{"name": "shop", "type": "otlp", "tenant": "taken", "configuration": {"protocols": {"grpc": {"endpoint": "localhost:%d"}}}}`, ports["OTLP"]), 201)
+	both("shop", 1, "failed", "running")
+	senders := []*sender{startSender(t, tracegen, "killed", relay, 9), startSender(t, tracegen, "taken", ports["OTLP"], 9)}
+	one.await("spans", func() error {
+		for _, id := range []string{"shop", "topic"} {
+			if got := one.source("GET", "/"+id, "", 200); got.Instances[0].Spans == 0 {
+				return fmt.Errorf("%+v", got)
+			}
+		}
+		return nil
+	})
+	one.stop(syscall.SIGKILL)
+	other.await("the port taken over", func() error {
+		if got := other.source("GET", "/shop", "", 200); got.Instances[0].Health != "running" || got.Instances[0].Spans == 0 {
+			return fmt.Errorf("%+v", got)
+		}
+		return nil
+	})
+	for _, s := range senders {
+		s.wait()
+	}
+	one.start(args...) // it has in its journal what it had acknowledged
+	both("topic", 3, "running", "running")
+	for _, s := range senders {
+		s.requireSpans(other)
+	}
+
+	other.requireEvents(t, one, nil) // who follows is told whatever gateway stores it
+	other.source("DELETE", "/shop", "", 204)
+	one.await("removal", func() error {
+		_, err := one.get(one.url("QUERY", "/traces/sources/shop"), 404)
+		return err
+	})
+}
+
+// requireSpans compares the traces of the source's tenant with the truth, but for their times, which Zipkin has in microseconds, and for sums, which
+// count twice what two gateways took because one was killed before it could say so.
 func (s *sender) requireSpans(i *instance) {
 	s.t.Helper()
 	want := make(map[string]int)
@@ -219,7 +333,7 @@ func (s *sender) requireSpans(i *instance) {
 	}
 	require.NoError(s.t, lines.Err())
 	require.NotEmpty(s.t, want)
-	i.await("the spans of Zipkin", func() error {
+	i.await("all spans", func() error {
 		got, cursor := make(map[string]int), ""
 		for {
 			content, err := i.do(http.MethodPost, i.url("QUERY", "/traces/search"), []byte(`{"limit": 1000`+cursor+`}`), 200, http.Header{"X-Tracewright-Tenant": {s.tenant}})
@@ -293,18 +407,18 @@ func startZipkinRelay(t *testing.T, zipkin int) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// startKafkaRelay starts a collector that acknowledges what comes over OTLP when Kafka has it. It returns the port.
-func startKafkaRelay(t *testing.T, broker string, port int) int {
+// startKafkaRelay starts a collector that acknowledges what comes over OTLP when the topic has it. It returns the port.
+func startKafkaRelay(t *testing.T, broker, topic string, port int) int {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "relay.yaml")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
 receivers: {otlp: {protocols: {grpc: {endpoint: "localhost:%d"}}}}
 exporters:
-  kafka: {brokers: [%q], traces: {topic: spans}, producer: {required_acks: all}, sending_queue: {enabled: false}}
+  kafka: {brokers: [%q], traces: {topic: %s}, partition_traces_by_id: true, producer: {required_acks: all}, sending_queue: {enabled: false}}
 service:
   pipelines: {traces: {receivers: [otlp], exporters: [kafka]}}
   telemetry: {metrics: {level: none}}
-`, port, broker), 0o600))
+`, port, broker, topic), 0o600))
 	var logs syncBuffer
 	cmd := exec.CommandContext(context.Background(), binary(t, "tracewright"), "--config", config)
 	cmd.Stdout, cmd.Stderr = &logs, &logs

@@ -10,22 +10,23 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tracewright/tracewright/internal/tracegen/shop"
+	"github.com/tracewright/tracewright/test/playtest"
 )
 
 func minutes(from, to int) url.Values {
 	at := func(minute int) []string {
-		return []string{midnight.Add(time.Duration(minute) * time.Minute).Format(time.RFC3339)}
+		return []string{playtest.Midnight.Add(time.Duration(minute) * time.Minute).Format(time.RFC3339)}
 	}
 	return url.Values{"start": at(from), "end": at(to)}
 }
 
 // Every failure that began in inventory is in some pattern, once; its way leads up to the proxy.
 func TestErrors(t *testing.T) {
-	failing := traffic{options: shop.Options{Seed: 2, Faults: faults(t, "inventory:errors=30%")}, rate: rate, visits: 400}
-	store := stored(t, play(t, 2*time.Minute, failing))
+	failing := playtest.Traffic{Shop: shop.Options{Seed: 2, Faults: faults(t, "inventory:errors=30%")}, Rate: rate, Visits: 400}
+	store := playtest.Stored(t, playtest.Play(t, 2*time.Minute, failing))
 	began, befallen := int64(0), map[string]int64{}
-	model := shop.New(failing.options)
-	for i := range failing.visits {
+	model := shop.New(failing.Shop)
+	for i := range failing.Visits {
 		v := model.Visit(i)
 		below := make(map[int]bool) // spans above a failed one
 		for k := range v.Spans {
@@ -61,7 +62,7 @@ func TestErrors(t *testing.T) {
 	}
 	query := minutes(2, 4)
 	query.Set("service", "inventory")
-	ask(t, store, nil, "/traces/errors", query, &answer)
+	playtest.Ask(t, store, nil, "/traces/errors", query, &answer)
 	require.Equal(t, began, answer.Failures)
 	sum, points, entries := int64(0), int64(0), map[string]int64{}
 	for _, p := range answer.Patterns {
@@ -83,10 +84,27 @@ func TestErrors(t *testing.T) {
 	require.Equal(t, began, points)
 	require.Equal(t, befallen, entries)
 
-	query.Set("start", midnight.Add(3*time.Minute).Format(time.RFC3339))
-	query.Set("end", midnight.Add(5*time.Minute).Format(time.RFC3339))
+	// The same failures by what they did: nobody who needs inventory does without.
+	var did struct {
+		Suffering []struct {
+			Entry       struct{ Operation string }
+			Failures    int64
+			FailedShare float64 `json:"failed_share"`
+			TracesRead  int64   `json:"traces_read"`
+		}
+	}
+	playtest.Ask(t, store, nil, "/traces/dependencies", query, &did)
+	require.Len(t, did.Suffering, len(befallen))
+	for _, s := range did.Suffering {
+		require.Equal(t, befallen[s.Entry.Operation], s.Failures, s.Entry.Operation)
+		require.InDelta(t, 1, s.FailedShare, 0, s.Entry.Operation)
+		require.Positive(t, s.TracesRead)
+	}
+
+	query.Set("start", playtest.Midnight.Add(3*time.Minute).Format(time.RFC3339))
+	query.Set("end", playtest.Midnight.Add(5*time.Minute).Format(time.RFC3339))
 	answer.Patterns = nil
-	ask(t, store, nil, "/traces/errors", query, &answer)
+	playtest.Ask(t, store, nil, "/traces/errors", query, &answer)
 	for _, p := range answer.Patterns {
 		require.NotNil(t, p.New)
 	}
@@ -95,11 +113,11 @@ func TestErrors(t *testing.T) {
 // Requests cost what the time is worth in which spans of the priced service work and their children do not, by the simulation itself.
 func TestCost(t *testing.T) {
 	const price, entry = 0.002, "POST /checkout"
-	stretch := traffic{options: shop.Options{Seed: 6, Mix: map[string]int{entry: 20}}, rate: rate, visits: 200}
-	store := stored(t, play(t, 0, stretch))
+	stretch := playtest.Traffic{Shop: shop.Options{Seed: 6, Mix: map[string]int{entry: 20}}, Rate: rate, Visits: 200}
+	store := playtest.Stored(t, playtest.Play(t, 0, stretch))
 	want, traces := 0.0, 0
-	model := shop.New(stretch.options)
-	for i := range stretch.visits {
+	model := shop.New(stretch.Shop)
+	for i := range stretch.Visits {
 		if v := model.Visit(i); v.Spans[0].Name == entry {
 			traces++
 			want += float64(busy(v, "payment")) / 1e9 * price
@@ -119,7 +137,7 @@ func TestCost(t *testing.T) {
 	}
 	query := minutes(0, 2)
 	query.Set("operation", entry)
-	ask(t, store, map[string]any{
+	playtest.Ask(t, store, map[string]any{
 		"prices": map[string]any{"currency": "EUR", "busy_second": map[string]any{"payment": price}},
 	}, "/traces/performance", query, &answer)
 	require.Len(t, answer.Entries, 1)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tracewright/tracewright/internal/tracegen/shop"
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/test/playtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -29,7 +30,10 @@ type insight struct {
 	SavingFailures                                                     int64    `json:"saving_failures"`
 	TraceIDs                                                           []string `json:"trace_ids"`
 	Others                                                             []string
+	Attribute                                                          attribute
 }
+
+type attribute struct{ Key, Value string }
 
 type insightsAnswer struct{ Insights []insight }
 
@@ -47,13 +51,13 @@ func faults(t *testing.T, texts ...string) (list []shop.Fault) {
 func insightsOf(t *testing.T, store tracestore.Backend, from, to time.Duration, more ...string) []insight {
 	t.Helper()
 	query := url.Values{
-		"start": {midnight.Add(from).Format(time.RFC3339)}, "end": {midnight.Add(to).Format(time.RFC3339)}, "sample_time": {"10s"}, "limit": {"200"},
+		"start": {playtest.Midnight.Add(from).Format(time.RFC3339)}, "end": {playtest.Midnight.Add(to).Format(time.RFC3339)}, "sample_time": {"10s"}, "limit": {"200"},
 	}
 	for i := 0; i < len(more); i += 2 {
 		query.Set(more[i], more[i+1])
 	}
 	var answer insightsAnswer
-	ask(t, store, nil, "/traces/insights", query, &answer)
+	playtest.Ask(t, store, nil, "/traces/insights", query, &answer)
 	for i := range answer.Insights {
 		one := &answer.Insights[i]
 		t.Logf("%s %s %.2f n=%d -%s -%d %s | %s", one.Urgency, one.Kind, one.Confidence, one.Requests, time.Duration(one.SavingNS), one.SavingFailures, one.Title, one.Details)
@@ -73,12 +77,12 @@ func told(all []insight, kind string) (found []insight) {
 
 // Each fault is named first, for what it is, with the service that has it; without one nothing of that kind is said.
 func TestFaults(t *testing.T) {
-	normal := play(t, 0, traffic{options: shop.Options{Seed: 1, Journeys: true}, rate: rate, visits: visits})
-	incident := func(t *testing.T, texts ...string) traffic {
-		return traffic{options: shop.Options{Seed: 2, Journeys: true, Faults: faults(t, texts...)}, rate: rate, visits: visits}
+	normal := playtest.Play(t, 0, playtest.Traffic{Shop: shop.Options{Seed: 1, Journeys: true}, Rate: rate, Visits: visits})
+	incident := func(t *testing.T, texts ...string) playtest.Traffic {
+		return playtest.Traffic{Shop: shop.Options{Seed: 2, Journeys: true, Faults: faults(t, texts...)}, Rate: rate, Visits: visits}
 	}
 	t.Run("nothing is wrong", func(t *testing.T) {
-		all := insightsOf(t, stored(t, normal, play(t, 2*time.Minute, incident(t))), 2*time.Minute, 4*time.Minute)
+		all := insightsOf(t, playtest.Stored(t, normal, playtest.Play(t, 2*time.Minute, incident(t))), 2*time.Minute, 4*time.Minute)
 		for _, i := range all {
 			require.Equal(t, "serial_calls", i.Kind, i.Title) // which the shop does make
 			require.Equal(t, "improvement", i.Urgency, i.Title)
@@ -135,8 +139,8 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			stretch := incident(t, s.faults...)
-			stretch.change, stretch.visits = s.change, max(visits, s.visits)
-			store := stored(t, normal, play(t, 2*time.Minute, stretch))
+			stretch.Change, stretch.Visits = s.change, max(visits, s.visits)
+			store := playtest.Stored(t, normal, playtest.Play(t, 2*time.Minute, stretch))
 			all := insightsOf(t, store, 2*time.Minute, 4*time.Minute)
 			require.NotEmpty(t, all)
 			first := &all[0]
@@ -153,11 +157,11 @@ func TestFaults(t *testing.T) {
 
 // What hides the truth is told, each for what it is, and makes nobody a suspect.
 func TestWhatHides(t *testing.T) {
-	normal := play(t, 0, traffic{options: shop.Options{Seed: 1}, rate: rate, visits: visits})
+	normal := playtest.Play(t, 0, playtest.Traffic{Shop: shop.Options{Seed: 1}, Rate: rate, Visits: visits})
 	changes := []func(td ptrace.Traces){without("tax"), laterOn("orders", 3*time.Second), namePaths}
-	store := stored(t, normal, play(t, 2*time.Minute, traffic{
-		options: shop.Options{Seed: 2, Faults: faults(t, "inventory:context=30%")}, rate: rate, visits: visits,
-		change: func(td ptrace.Traces) {
+	store := playtest.Stored(t, normal, playtest.Play(t, 2*time.Minute, playtest.Traffic{
+		Shop: shop.Options{Seed: 2, Faults: faults(t, "inventory:context=30%")}, Rate: rate, Visits: visits,
+		Change: func(td ptrace.Traces) {
 			for _, change := range changes {
 				change(td)
 			}
@@ -194,18 +198,18 @@ func TestWhatHides(t *testing.T) {
 // payment takes 400 visits a second at most, and gets 60 to 285, of which one in 240 is played: its limit is 1.67 calls a second.
 func TestCapacity(t *testing.T) {
 	const capacity, scale, minutes = 400, 240, 16
-	var day []traffic
+	var day []playtest.Traffic
 	for i := range minutes {
 		load := 60 + 15*float64(i)
-		day = append(day, traffic{
-			options: shop.Options{
+		day = append(day, playtest.Traffic{
+			Shop: shop.Options{
 				Seed: uint64(100 + i), Load: load, Mix: map[string]int{"POST /checkout": 1000},
 				Faults: []shop.Fault{{Service: "payment", Kind: shop.FaultCapacity, Value: capacity}},
 			},
-			rate: load / scale, visits: int(60 * load / scale),
+			Rate: load / scale, Visits: int(60 * load / scale),
 		})
 	}
-	store := stored(t, play(t, 0, day...))
+	store := playtest.Stored(t, playtest.Play(t, 0, day...))
 	var answer struct {
 		Limits []struct {
 			Service, Operation string
@@ -216,7 +220,7 @@ func TestCapacity(t *testing.T) {
 		}
 	}
 	end := minutes * time.Minute
-	ask(t, store, nil, "/traces/performance", url.Values{"start": {midnight.Format(time.RFC3339)}, "end": {midnight.Add(end).Format(time.RFC3339)}}, &answer)
+	playtest.Ask(t, store, nil, "/traces/performance", url.Values{"start": {playtest.Midnight.Format(time.RFC3339)}, "end": {playtest.Midnight.Add(end).Format(time.RFC3339)}}, &answer)
 	require.Len(t, answer.Limits, 1)
 	limit := answer.Limits[0]
 	require.Equal(t, "payment", limit.Service)
@@ -232,10 +236,10 @@ func TestCapacity(t *testing.T) {
 
 // Customers wait for a cart that is slow, on their way to the checkout.
 func TestSlowerJourney(t *testing.T) {
-	stretch := func(seed uint64, texts ...string) traffic {
-		return traffic{options: shop.Options{Seed: seed, Journeys: true, Faults: faults(t, texts...)}, rate: rate, visits: 450}
+	stretch := func(seed uint64, texts ...string) playtest.Traffic {
+		return playtest.Traffic{Shop: shop.Options{Seed: seed, Journeys: true, Faults: faults(t, texts...)}, Rate: rate, Visits: 450}
 	}
-	store := stored(t, play(t, 0, stretch(1)), play(t, 2*time.Minute, stretch(2, "cart:latency=x60")))
+	store := playtest.Stored(t, playtest.Play(t, 0, stretch(1)), playtest.Play(t, 2*time.Minute, stretch(2, "cart:latency=x60")))
 	all := insightsOf(t, store, 2*time.Minute, 4*time.Minute)
 	require.Equal(t, "suspect", all[0].Kind) // the cause before what it does
 	require.Equal(t, "cart", all[0].Service)

@@ -1,15 +1,19 @@
 package propagation
 
 import (
+	"net/url"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.uber.org/goleak"
 
+	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracegen/schedule"
 	"github.com/tracewright/tracewright/internal/tracegen/shop"
+	"github.com/tracewright/tracewright/test/playtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -50,7 +54,7 @@ func TestContextAccuracy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := truth(t, s)
-			got := play(t, s)
+			got := played(t, s)
 			judged, reasons := 0, 0
 			for pair, calls := range want {
 				if calls.made < fewCalls {
@@ -83,9 +87,41 @@ type pair struct{ parent, child string }
 
 type calls struct{ made, lost int }
 
+// edge is what the API says of one.
+type edge struct {
+	Parent, Child    string
+	ContextAccuracy  *float64 `json:"context_accuracy"`
+	UnansweredReason string   `json:"unanswered_reason"`
+}
+
+// played are the edges between services that the API tells of when the traffic has come.
+func played(t *testing.T, s *scenario) map[pair]*edge {
+	store := playtest.Stored(t, playtest.Play(t, 0, playtest.Traffic{Shop: s.options(t), Rate: rate, Visits: visits, Late: s.late, Change: s.filter}))
+	query := url.Values{"start": {playtest.Midnight.Format(time.RFC3339)}, "end": {playtest.Midnight.Add(time.Hour).Format(time.RFC3339)}}
+	var answer struct{ Edges []*edge }
+	playtest.Ask(t, store, nil, "/traces/services", query, &answer)
+	edges := make(map[pair]*edge)
+	for _, e := range answer.Edges {
+		if e.ContextAccuracy != nil {
+			edges[pair{e.Parent, e.Child}] = e
+		}
+	}
+	return edges
+}
+
+// filter takes the missing spans out.
+func (s *scenario) filter(td ptrace.Traces) {
+	for _, rs := range td.ResourceSpans().All() {
+		service := conventions.ServiceName(rs.Resource())
+		for _, ss := range rs.ScopeSpans().All() {
+			ss.Spans().RemoveIf(func(span ptrace.Span) bool { return s.drops(service, span.TraceID()) })
+		}
+	}
+}
+
 // truth counts the calls of each edge, and those that no span of the callee answers.
 func truth(t *testing.T, s *scenario) map[pair]*calls {
-	model := s.shop(t)
+	model := shop.New(s.options(t))
 	edges := make(map[pair]*calls)
 	for i := range visits {
 		v := model.Visit(i)
@@ -115,12 +151,12 @@ func truth(t *testing.T, s *scenario) map[pair]*calls {
 	return edges
 }
 
-func (s *scenario) shop(t *testing.T) *shop.Shop {
+func (s *scenario) options(t *testing.T) shop.Options {
 	var faults []shop.Fault
 	if s.fault != "" {
 		fault, err := shop.ParseFault(s.fault)
 		require.NoError(t, err)
 		faults = append(faults, fault)
 	}
-	return shop.New(shop.Options{Seed: seed, Faults: faults})
+	return shop.Options{Seed: seed, Faults: faults}
 }

@@ -4,8 +4,6 @@ package blastradius
 import (
 	"cmp"
 	"slices"
-
-	"github.com/tracewright/tracewright/internal/analysis/rootcause"
 )
 
 // Entry is an operation by which requests enter.
@@ -60,55 +58,59 @@ func Reached(passed map[Entry]Passed, traces map[Entry]int64) []Reach {
 	return reached
 }
 
+// Failure is one kind of failure that began in the service, in requests of an entry: how often it did, and how many of the Read traces with it
+// failed as a whole.
+type Failure struct {
+	Entry        Entry
+	Count        int64
+	Read, Failed int
+}
+
 // Suffering is what a service's failures did to the requests of an entry.
 type Suffering struct {
 	Entry Entry
-	// Traces passed through the service; in Failing a failure began there; Failed of these failed themselves.
-	Traces, Failing, Failed int
-	// Share is Failed of Failing: 0 where all failures are absorbed.
+	// Failures began in the service, Read traces with them were looked at.
+	Failures int64
+	Read     int
+	// Share is the share of requests with such a failure that failed as a whole, in the mean over all failures of kinds of which a trace was read: 0
+	// where whoever calls does without.
 	Share float64
 }
 
-// Observe looks what became of requests in which a failure began in the service, by entry, the most failed first, of equals by name. At most
-// rootcause.MaxTraces are looked at, the first ones.
-func Observe(traces []rootcause.Trace, service string) []Suffering {
-	found := make(map[Entry]*Suffering)
-	for i := range traces[:min(len(traces), rootcause.MaxTraces)] {
-		t := &traces[i]
-		passes, failing := false, false
-		for k := range t.Calls {
-			if c := &t.Calls[k]; c.Callee.Service == service {
-				passes = true
-				failing = failing || c.Origin
-			}
-		}
-		if !passes {
+// Observe adds kinds of failures up by entry, the entries with the most failed requests first, of equals by name.
+func Observe(failures []Failure) []Suffering {
+	type sum struct {
+		Suffering
+
+		failed, known float64
+	}
+	found := make(map[Entry]*sum)
+	for _, f := range failures {
+		if f.Count <= 0 {
 			continue
 		}
-		entry := Entry{t.Entry.Service, t.Entry.Operation}
-		s := found[entry]
+		s := found[f.Entry]
 		if s == nil {
-			s = &Suffering{Entry: entry}
-			found[entry] = s
+			s = &sum{Suffering: Suffering{Entry: f.Entry}}
+			found[f.Entry] = s
 		}
-		s.Traces++
-		if failing {
-			s.Failing++
-			if t.Failed {
-				s.Failed++
-			}
+		s.Failures += f.Count
+		if f.Read > 0 {
+			s.Read += f.Read
+			s.known += float64(f.Count)
+			s.failed += float64(f.Count) * float64(f.Failed) / float64(f.Read)
 		}
 	}
 	suffering := make([]Suffering, 0, len(found))
 	for _, s := range found {
-		if s.Failing > 0 {
-			s.Share = float64(s.Failed) / float64(s.Failing)
+		if s.known > 0 {
+			s.Share = s.failed / s.known
 		}
-		suffering = append(suffering, *s)
+		suffering = append(suffering, s.Suffering)
 	}
 	slices.SortFunc(suffering, func(a, b Suffering) int {
 		return cmp.Or(
-			cmp.Compare(b.Failed, a.Failed), cmp.Compare(b.Traces, a.Traces),
+			cmp.Compare(b.Share*float64(b.Failures), a.Share*float64(a.Failures)), cmp.Compare(b.Failures, a.Failures),
 			cmp.Compare(a.Entry.Service, b.Entry.Service), cmp.Compare(a.Entry.Operation, b.Entry.Operation),
 		)
 	})

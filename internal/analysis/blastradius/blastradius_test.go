@@ -7,7 +7,6 @@ import (
 
 	"github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/analysis/blastradius"
-	"github.com/tracewright/tracewright/internal/analysis/rootcause"
 	"github.com/tracewright/tracewright/internal/analysis/shoptest"
 	"github.com/tracewright/tracewright/internal/tracegen/shop"
 )
@@ -21,18 +20,15 @@ func TestRadius(t *testing.T) {
 }
 
 func TestObserve(t *testing.T) {
-	entry := rootcause.Operation{Service: "web", Operation: "buy"}
-	call := func(service string, origin bool) rootcause.Call {
-		return rootcause.Call{Callee: rootcause.Operation{Service: service}, Origin: origin}
-	}
-	got := blastradius.Observe([]rootcause.Trace{
-		{Entry: entry, Failed: true, Calls: []rootcause.Call{call("db", true), call("db", false)}},
-		{Entry: entry, Calls: []rootcause.Call{call("db", true)}}, // absorbed
-		{Entry: entry, Failed: true, Calls: []rootcause.Call{call("db", false)}},
-		{Entry: entry, Failed: true, Calls: []rootcause.Call{call("cache", true)}},
-	}, "db")
-	require.Equal(t, []blastradius.Suffering{{blastradius.Entry{Service: "web", Operation: "buy"}, 3, 2, 1, 0.5}}, got)
-	require.Empty(t, blastradius.Observe(nil, "db"))
+	buy, look, browse := blastradius.Entry{Service: "web", Operation: "buy"}, blastradius.Entry{Service: "web", Operation: "look"}, blastradius.Entry{Service: "web"}
+	got := blastradius.Observe([]blastradius.Failure{
+		{look, 40, 4, 0},
+		{buy, 30, 5, 5}, {buy, 90, 3, 1}, // 30 and 30 of 120
+		{buy, 1000, 0, 0}, // of which none could be read
+		{browse, 7, 0, 0}, {browse, -1, 3, 3},
+	})
+	require.Equal(t, []blastradius.Suffering{{buy, 1120, 8, 0.5}, {look, 40, 4, 0}, {browse, 7, 0, 0}}, got)
+	require.Empty(t, blastradius.Observe(nil))
 }
 
 // Who suffers when recommendation fails? It is asked by the home page, the product page and the mobile home, and all of them do without: nobody. When
@@ -40,12 +36,20 @@ func TestObserve(t *testing.T) {
 func TestShop(t *testing.T) {
 	observe := func(service string) map[string]blastradius.Suffering {
 		s := shop.New(shop.Options{Seed: 12, Faults: []shop.Fault{{Service: service, Kind: shop.FaultErrors, Value: 0.5}}})
-		var traces []rootcause.Trace
+		var failures []blastradius.Failure
 		require.NoError(t, shoptest.Traces(s, 0, 400, nil, func(_ *shop.Visit, r *analysis.Result) {
-			traces = append(traces, rootcause.Summarize(r))
+			for i := range r.Spans {
+				if span := &r.Spans[i]; span.Service == service && span.ErrorOrigin {
+					f := blastradius.Failure{Entry: blastradius.Entry{Service: r.EntryService, Operation: r.EntryOperation}, Count: 1, Read: 1}
+					if r.Spans[r.Tree.Entry].Failing {
+						f.Failed = 1
+					}
+					failures = append(failures, f)
+				}
+			}
 		}))
 		by := map[string]blastradius.Suffering{}
-		for _, found := range blastradius.Observe(traces, service) {
+		for _, found := range blastradius.Observe(failures) {
 			by[found.Entry.Operation] = found
 		}
 		return by
@@ -53,7 +57,7 @@ func TestShop(t *testing.T) {
 	spared := observe("recommendation")
 	require.Len(t, spared, 3)
 	for entry, found := range spared {
-		require.Greater(t, found.Failing, 4, entry)
+		require.Greater(t, found.Failures, int64(4), entry)
 		require.InDelta(t, 0, found.Share, 0.1, "%s: the shop's own failures only", entry)
 	}
 	suffering := observe("inventory")

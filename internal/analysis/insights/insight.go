@@ -14,6 +14,7 @@ const (
 	KindVersionRegression      Kind = "version_regression"
 	KindRetryStorm             Kind = "retry_storm"
 	KindSlowerJourney          Kind = "slower_journey"
+	KindOutlierAttribute       Kind = "outlier_attribute"
 	KindCapacityLimit          Kind = "capacity_limit"
 	KindNPlusOne               Kind = "n_plus_one"
 	KindSuspect                Kind = "suspect"
@@ -26,8 +27,8 @@ const (
 
 // Kinds are all of them; of insights that weigh the same the more special one comes first.
 var Kinds = []Kind{
-	KindVersionRegression, KindRetryStorm, KindSlowerJourney, KindCapacityLimit, KindNPlusOne, KindSuspect, KindSerialCalls, KindContextLoss,
-	KindMissingInstrumentation, KindSkewedHost, KindCardinality,
+	KindVersionRegression, KindOutlierAttribute, KindRetryStorm, KindSlowerJourney, KindCapacityLimit, KindNPlusOne, KindSuspect, KindSerialCalls,
+	KindContextLoss, KindMissingInstrumentation, KindSkewedHost, KindCardinality,
 }
 
 // Urgency is what an insight asks of its reader.
@@ -53,6 +54,8 @@ type Insight struct {
 	Service, Operation string
 	// Version is the service's, of a KindVersionRegression.
 	Version string
+	// Attribute is what the requests of a KindOutlierAttribute have in common.
+	Attribute Attribute
 	// Others are the services that have to do with it besides, by name: callers, or what is called.
 	Others []string
 	// Title says what is the case, Advice what to do, both in plain words.
@@ -133,6 +136,9 @@ type Window struct {
 	// Parts are in how many requests of which entry each operation took part, EntryTraces how many there were of each.
 	Parts       []Part
 	EntryTraces map[Operation]int64
+	// EntryDurations are how long the requests of an entry took, by duration. Attributes are what became of those with values of attributes.
+	EntryDurations map[Operation][]Bin
+	Attributes     []AttributeSum
 }
 
 // Part is in how many requests of an entry an operation took part.
@@ -159,7 +165,7 @@ func (w *Window) requests(samples int) int64 {
 func Find(now, before *Window) []Insight {
 	var all []Insight
 	for _, of := range [...]func(now, before *Window) []Insight{
-		VersionRegressions, RetryStorms, SlowerJourneys, CapacityLimits, NPlusOne, Suspects, SerialCalls, ContextLosses, MissingInstrumentation,
+		VersionRegressions, OutlierAttributes, RetryStorms, SlowerJourneys, CapacityLimits, NPlusOne, Suspects, SerialCalls, ContextLosses, MissingInstrumentation,
 		SkewedHosts, Cardinality,
 	} {
 		found := of(now, before)
@@ -204,8 +210,11 @@ func preferSpecial(all []Insight) {
 				continue
 			}
 			special.score = max(special.score, suspect.score)
-			if special.Kind == KindVersionRegression {
+			switch special.Kind {
+			case KindVersionRegression:
 				suspect.Advice = "Its version " + special.Version + " does worse than others, which may be all there is to it: see there. " + suspect.Advice
+			case KindOutlierAttribute:
+				suspect.Advice = "It does worse with " + special.Attribute.String() + ", which may be all there is to it: see there. " + suspect.Advice
 			}
 		}
 	}
@@ -217,6 +226,7 @@ func compare(a, b Insight) int {
 		cmp.Compare(b.score, a.score),
 		cmp.Compare(slices.Index(Kinds, a.Kind), slices.Index(Kinds, b.Kind)),
 		cmp.Compare(a.Service, b.Service), cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Version, b.Version),
+		cmp.Compare(a.Attribute.Key, b.Attribute.Key), cmp.Compare(a.Attribute.Value, b.Attribute.Value),
 	)
 }
 

@@ -1,4 +1,4 @@
-// Package shoptest hands the traces of the simulated shop to tests and measures of the analysis, as they come out of it.
+// Package shoptest hands the traces of the simulated shop to tests and measures, as they come out of the analysis.
 package shoptest
 
 import (
@@ -25,7 +25,7 @@ func Traces(s *shop.Shop, first, count int, start func(visit int) int64, each fu
 		if start != nil {
 			origin += start(i)
 		}
-		td, err := spans(s, v, origin)
+		td, err := spans(s, origin, v)
 		if err != nil {
 			return fmt.Errorf("visit %d: %w", v.Index, err)
 		}
@@ -36,19 +36,21 @@ func Traces(s *shop.Shop, first, count int, start func(visit int) int64, each fu
 	return nil
 }
 
-// spans are a visit's, one resource for each instance.
-func spans(s *shop.Shop, v *shop.Visit, origin int64) (ptrace.Traces, error) {
+// spans are those of visits that begin at once, one resource for each instance.
+func spans(s *shop.Shop, origin int64, visits ...*shop.Visit) (ptrace.Traces, error) {
 	batches := make(map[int]*wire.Batch)
 	var order []*wire.Batch
-	s.Encode(v, 0, func(i int, scope wire.Scope, span *wire.Span) {
-		instance := s.Instance(&v.Spans[i])
-		if batches[instance] == nil {
-			batches[instance] = wire.NewBatch(s.Resource(instance), shop.SchemaURL)
-			order = append(order, batches[instance])
-		}
-		batches[instance].Add(scope, span)
-	})
-	var request []byte
+	for _, v := range visits {
+		s.Encode(v, 0, func(i int, scope wire.Scope, span *wire.Span) {
+			instance := s.Instance(&v.Spans[i])
+			if batches[instance] == nil {
+				batches[instance] = wire.NewBatch(s.Resource(instance), shop.SchemaURL)
+				order = append(order, batches[instance])
+			}
+			batches[instance].Add(scope, span)
+		})
+	}
+	var request []byte // requests add up when they are put behind one another
 	for _, batch := range order {
 		payload := batch.Payload()
 		payload.Move(wire.Mask{}, origin)

@@ -1,6 +1,7 @@
 package neo4jmap
 
 import (
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -44,6 +45,16 @@ func newCall(td ptrace.Traces, now time.Time) *call {
 		c.deltas = append(c.deltas, delta{valid(d.Tenant), int64(d.Minute), validated(d.Topology())})
 	}
 	return c
+}
+
+// tenants are those of the call, sorted.
+func (c *call) tenants() []string {
+	tenants := make([]string, len(c.deltas))
+	for i := range c.deltas {
+		tenants[i] = c.deltas[i].tenant
+	}
+	slices.Sort(tenants)
+	return slices.Compact(tenants)
 }
 
 func validated(t *rollup.Topology) *rollup.Topology {

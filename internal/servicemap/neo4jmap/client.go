@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// retryTime is how long a transaction is repeated that lost a deadlock, or its connection, and retryPause at most how long it waits.
-	// Whoever calls repeats what takes longer, and tells of it meanwhile. The driver itself begins with a pause of a second.
+	// retryTime is how long a transaction is repeated that lost its connection, or a deadlock with what others do in the same database, and
+	// retryPause at most how long it waits. Whoever calls repeats what takes longer, and tells of it meanwhile. The driver itself begins with
+	// a pause of a second.
 	retryTime  = 2 * time.Second
 	retryPause = 100 * time.Millisecond
 	// closeTimeout bounds giving a connection back.
@@ -188,6 +189,8 @@ func (c *client) explain(ctx context.Context, err error) error {
 	case errors.As(last, &refused) && refused.Code == "Neo.ClientError.Database.DatabaseNotFound":
 		return fmt.Errorf("%w: Neo4j at %s has no database %q; check neo4j::database: %w",
 			servicemap.ErrUnavailable, c.config.URI, c.config.Database, err)
+	case errors.As(last, &refused) && (strings.HasPrefix(refused.Code, "Neo.ClientError.Schema.") || refused.Code == "Neo.DatabaseError.Schema.ConstraintCreationFailed"):
+		return fmt.Errorf("%w: Neo4j at %s does not make the schema that is needed; mend what it says: %w", servicemap.ErrUnavailable, c.config.URI, err)
 	case errors.As(last, &lost):
 		return fmt.Errorf("%w: Neo4j at %s cannot be reached; check that it runs, and neo4j::uri: %w", servicemap.ErrUnavailable, c.config.URI, err)
 	}

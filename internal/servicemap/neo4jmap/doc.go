@@ -22,5 +22,5 @@
 // Keys are hashes of fixed length: names may be long, and an index holds keys of limited length. Every key begins with the tenant.
 //
 // A call is written in one transaction together with its id. All numbers are sums, so that calls are written in any order, by any number
-// of writers; no writer remembers anything from one call to the next.
+// of writers; no writer remembers anything from one call to the next. Transactions that change what belongs to one tenant take turns.
 package neo4jmap

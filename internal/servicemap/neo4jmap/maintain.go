@@ -45,16 +45,10 @@ MATCH (n:$LABEL {tenant: $tenant}) WHERE NOT (n)--() WITH n LIMIT $limit
 DELETE n
 RETURN count(*) AS deleted`
 
-	// The relationships are locked before they are read: a writer may be adding to them. Reading is a statement of its own, because this
-	// one may have read their numbers before it had the locks.
-	lockMinutes = `
-MATCH ()-[r:$REL]->() USING INDEX SEEK r:$REL(tenant, width, bucket) WHERE r.tenant = $tenant AND r.width = 1 AND r.bucket < $before WITH r LIMIT $limit
-SET r.folding = true
-RETURN r.key AS key`
 	readMinutes = `
-UNWIND $keys AS key
-MATCH (a)-[r:$REL {key: key}]->(b)
-RETURN a.key AS from, b.key AS to, r.pair AS pair, r.environment AS environment, r.kind AS kind, r.protocol AS protocol,
+MATCH (a)-[r:$REL]->(b) USING INDEX SEEK r:$REL(tenant, width, bucket) WHERE r.tenant = $tenant AND r.width = 1 AND r.bucket < $before
+WITH a, r, b LIMIT $limit
+RETURN r.key AS key, a.key AS from, b.key AS to, r.pair AS pair, r.environment AS environment, r.kind AS kind, r.protocol AS protocol,
   r.bucket AS bucket, r.$FIRST AS first, r.$SECOND AS second`
 	deleteMinutes = `
 UNWIND $keys AS key
@@ -123,28 +117,31 @@ func (w *Writer) expire(ctx context.Context, tenant string, before time.Time) er
 	for _, b := range bucketed {
 		for _, width := range []int64{minute, hour} {
 			statement := strings.ReplaceAll(deleteCounted, "$REL", b.rel)
-			if err := w.delete(ctx, statement, map[string]any{"tenant": tenant, "width": width, "before": minutes(before) - width + 1}); err != nil {
+			if err := w.delete(ctx, statement, map[string]any{"tenant": tenant, "width": width, "before": minutes(before) - width + 1}, tenant); err != nil {
 				return err
 			}
 		}
 	}
-	if err := w.delete(ctx, deletePairs, map[string]any{"tenant": tenant, "seen": before.UTC()}); err != nil {
+	if err := w.delete(ctx, deletePairs, map[string]any{"tenant": tenant, "seen": before.UTC()}, tenant); err != nil {
 		return err
 	}
 	for _, label := range []string{"Entry", "Service"} {
-		if err := w.delete(ctx, strings.ReplaceAll(deleteNodes, "$LABEL", label), map[string]any{"tenant": tenant}); err != nil {
+		if err := w.delete(ctx, strings.ReplaceAll(deleteNodes, "$LABEL", label), map[string]any{"tenant": tenant}, tenant); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// delete repeats a statement until it deletes nothing any more, a transaction each.
-func (w *Writer) delete(ctx context.Context, statement string, parameters map[string]any) error {
+// delete repeats a statement until it deletes nothing any more, a transaction each. What it deletes is the tenants'.
+func (w *Writer) delete(ctx context.Context, statement string, parameters map[string]any, tenants ...string) error {
 	parameters["limit"] = chunk
 	for {
 		deleted := int64(0)
 		if err := w.change(ctx, func(tx *transaction) error {
+			if err := lock(tx, tenants...); err != nil {
+				return err
+			}
 			return tx.run(statement, parameters, func(r record) { deleted = r.number("deleted") })
 		}); err != nil {
 			return err
@@ -168,16 +165,18 @@ func (w *Writer) fold(ctx context.Context, tenant, rel string, before int64) err
 		folded := 0
 		if err := w.change(ctx, func(tx *transaction) error {
 			var keys []string
-			if err := tx.run(of.Replace(lockMinutes), map[string]any{"tenant": tenant, "before": before, "limit": chunk},
-				func(r record) { keys = append(keys, r.text("key")) }); err != nil {
+			hours := make(map[string]*row)
+			if err := lock(tx, tenant); err != nil {
+				return err
+			}
+			if err := tx.run(of.Replace(readMinutes), map[string]any{"tenant": tenant, "before": before, "limit": chunk}, func(r record) {
+				keys = append(keys, r.text("key"))
+				addToHour(hours, tenant, rel, r)
+			}); err != nil {
 				return err
 			}
 			if folded = len(keys); folded == 0 {
 				return nil
-			}
-			hours := make(map[string]*row)
-			if err := tx.run(of.Replace(readMinutes), map[string]any{"keys": keys}, func(r record) { addToHour(hours, tenant, rel, r) }); err != nil {
-				return err
 			}
 			if err := tx.run(of.Replace(deleteMinutes), map[string]any{"keys": keys}, nil); err != nil {
 				return err

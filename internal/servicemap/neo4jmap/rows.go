@@ -29,7 +29,7 @@ func (r *row) bucketKey(rel string) string {
 	return keyOf(r.tenant, rel, r.from, r.to, r.environment, r.childKind, r.protocol, strconv.FormatInt(r.width, 10), strconv.FormatInt(r.bucket, 10))
 }
 
-// rows are what a call writes, each kind sorted by key: transactions that lock in the same order do not lock one another out.
+// rows are what a call writes, each kind sorted by key, so that the same call writes the same.
 type rows struct {
 	services, entries []node
 	counted           map[string][]row // by relationship

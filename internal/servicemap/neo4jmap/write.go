@@ -18,17 +18,12 @@ FOREACH (_ IN CASE WHEN row.kind = 'service' AND s.kind <> 'service' THEN [1] EL
 UNWIND $rows AS row
 MERGE (e:Entry {key: row.key})
 ON CREATE SET e.tenant = row.tenant, e.service = row.name, e.operation = row.operation`
-	// Most relationships of a call are there, since an earlier call of the same minute. The property that is set is read under its lock,
-	// because the same expression reads it. Setting one of a relationship that was deleted since it was found does nothing and does not fail,
-	// so all are looked up again once they are locked: those that are there now stay until the commit.
+	// Most relationships of a call are there, since an earlier call of the same minute.
 	addCounted = `
 UNWIND $rows AS row
 MATCH ()-[r:$REL {key: row.key}]->()
 SET r.$FIRST = r.$FIRST + row.first, r.$SECOND = r.$SECOND + row.second
-WITH collect(row.key) AS keys
-UNWIND keys AS key
-MATCH ()-[r:$REL {key: key}]->()
-RETURN key`
+RETURN row.key AS key`
 	// The names of the relationship, of the label and of the two numbers stand for $REL, $FROM, $FIRST and $SECOND, what is done with a
 	// new relationship for $NEW. What is null is not set. The answer is compared with the number of rows: none is lost silently.
 	mergeCounted = `
@@ -120,12 +115,6 @@ func add(tx *transaction, rel string, list []row) (absent []row, err error) {
 
 // merge makes what is not there, and adds to what is.
 func (r *rows) merge(tx *transaction) error {
-	// Whoever makes nodes and relationships waits here for others that do: they would lock each other's nodes out.
-	for _, tenant := range r.tenants() {
-		if err := tx.run(lockTenant, map[string]any{"tenant": tenant}, nil); err != nil {
-			return err
-		}
-	}
 	for _, nodes := range []struct {
 		statement string
 		list      []node
@@ -148,16 +137,6 @@ func (r *rows) merge(tx *transaction) error {
 	return nil
 }
 
-func (r *rows) tenants() []string {
-	tenants := make(map[string]bool)
-	for _, list := range r.counted {
-		for i := range list {
-			tenants[list[i].tenant] = true
-		}
-	}
-	return sortedKeys(tenants)
-}
-
 func merge(tx *transaction, rel string, list []row) error {
 	for part := range slices.Chunk(list, chunk) {
 		all := make([]map[string]any, len(part))
@@ -169,7 +148,7 @@ func merge(tx *transaction, rel string, list []row) error {
 			return err
 		}
 		if done != int64(len(part)) {
-			return fmt.Errorf("%d of %d rows found their nodes; others are removed at the moment", done, len(part))
+			return fmt.Errorf("%d of %d rows found their nodes; somebody else removes them", done, len(part))
 		}
 	}
 	return nil

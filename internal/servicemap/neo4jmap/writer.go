@@ -41,6 +41,7 @@ type Writer struct {
 	client  *client
 	options Options
 	schema  schema
+	turn    chan struct{} // holds one while a call is written; those that wait for a tenant in Neo4j keep a processor busy there
 
 	calls, repeated, updates, others atomic.Int64
 }
@@ -54,7 +55,7 @@ func NewWriter(ctx context.Context, config *ClientConfig, options Options) (*Wri
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Writer{client: c, options: options}, nil
+	return &Writer{client: c, options: options, turn: make(chan struct{}, 1)}, nil
 }
 
 // Close closes the connections.
@@ -75,6 +76,12 @@ func (w *Writer) WriteCall(ctx context.Context, td ptrace.Traces) error {
 	}
 	if err := w.schema.ensure(ctx, w.client); err != nil {
 		return err
+	}
+	select {
+	case w.turn <- struct{}{}:
+		defer func() { <-w.turn }()
+	case <-ctx.Done():
+		return w.client.explain(ctx, ctx.Err())
 	}
 	var outcome written
 	err := w.client.transaction(ctx, neo4j.AccessModeWrite, func(tx *transaction) (err error) {
@@ -119,6 +126,9 @@ func (w *Writer) write(tx *transaction, c *call) (outcome written, err error) {
 		outcome.repeated = true
 		return outcome, err
 	}
+	if err := lock(tx, c.tenants()...); err != nil {
+		return outcome, err
+	}
 	beyond, err := w.beyond(tx, c)
 	if err != nil {
 		return outcome, err
@@ -134,16 +144,13 @@ UNWIND $keys AS key
 OPTIONAL MATCH (s:Service {key: key})
 WITH key, s WHERE s IS NULL
 RETURN key`
-	lockTenant = `
-MERGE (t:Tenant {name: $tenant})
-SET t.locked = timestamp()`
 	countVirtual = `
 MATCH (s:Service) WHERE s.tenant = $tenant AND s.kind IN ['database', 'queue', 'external']
 RETURN count(s) AS nodes`
 )
 
 // beyond are the keys of the call's virtual peers for which there is no room. Those that are there stay; which ones come first is decided
-// by the order in the call.
+// by the order in the call. The tenants are locked.
 func (w *Writer) beyond(tx *transaction, c *call) (map[string]bool, error) {
 	beyond := make(map[string]bool)
 	peers := c.virtual()
@@ -154,13 +161,6 @@ func (w *Writer) beyond(tx *transaction, c *call) (map[string]bool, error) {
 		}
 		if len(missing) == 0 {
 			continue
-		}
-		// Whoever makes virtual nodes waits here for others that do.
-		if err := tx.run(lockTenant, map[string]any{"tenant": tenant}, nil); err != nil {
-			return nil, err
-		}
-		if missing, err = findMissing(tx, peers[tenant]); err != nil {
-			return nil, err
 		}
 		room := w.options.MaxVirtualNodes
 		if err := tx.run(countVirtual, map[string]any{"tenant": tenant}, func(r record) { room -= int(r.number("nodes")) }); err != nil {

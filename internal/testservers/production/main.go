@@ -52,7 +52,7 @@ func run(ctx context.Context, folder string, command []string) (err error) {
 		defer func() { err = errors.Join(err, server.Stop()) }()
 	}
 	fmt.Printf("\n  ClickHouse  clickhouse://%s, user %s, password %s; HTTP %s\n  Neo4j       %s, user %s, password %s\n  data        %s\n\n",
-		clickhouse.HTTP, testservers.ClickHouseUser, testservers.ClickHousePassword, clickhouse.Native,
+		clickhouse.Native, testservers.ClickHouseUser, testservers.ClickHousePassword, clickhouse.HTTP,
 		neo4j.URI(), testservers.Neo4jUser, testservers.Neo4jPassword, folder)
 	// A signal from the terminal reaches the command too: it ends first, while its servers are there.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), command[0], command[1:]...)

@@ -28,6 +28,11 @@ type anyNode struct {
 
 // append appends the value as an AnyValue message.
 func (w *anyWriter) append(buf []byte, value pcommon.Value) []byte {
+	if value.Type() == pcommon.ValueTypeSlice {
+		if all, ok := appendTexts(buf, value.Slice()); ok {
+			return all
+		}
+	}
 	w.collect(value)
 	w.measure()
 	for i := range w.nodes {
@@ -35,6 +40,24 @@ func (w *anyWriter) append(buf []byte, value pcommon.Value) []byte {
 	}
 	clear(w.nodes)
 	return buf
+}
+
+// appendTexts appends an array of strings, if it is one: most arrays are.
+func appendTexts(buf []byte, list pcommon.Slice) ([]byte, bool) {
+	body := 0
+	for _, v := range list.All() {
+		if v.Type() != pcommon.ValueTypeStr {
+			return buf, false
+		}
+		body += fieldSize(fieldSize(len(v.Str())))
+	}
+	buf = appendTagged(buf, tagAnyArray, body)
+	for _, v := range list.All() {
+		s := v.Str()
+		buf = appendTagged(buf, tagRepeated, fieldSize(len(s)))
+		buf = append(appendTagged(buf, tagAnyString, len(s)), s...)
+	}
+	return buf, true
 }
 
 // collect lists the nodes.

@@ -2,6 +2,8 @@ package block
 
 import (
 	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
 	"syscall"
 	"testing"
 	"time"
@@ -58,6 +60,63 @@ func BenchmarkEncode(b *testing.B) {
 	b.ReportMetric(float64(heads)/float64(spans), "head-B/span")
 	b.ReportMetric(float64(bodies)/float64(spans), "body-B/span")
 	b.ReportMetric(float64(heads+bodies)/float64(spans), "B/span")
+}
+
+// BenchmarkEncodeFresh encodes calls that were decoded and annotated a moment ago, as in a service: their values come for the first time, and
+// what is read of them is in no cache. Collecting garbage is not in the figure.
+func BenchmarkEncodeFresh(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	s := shop.New(shop.Options{Seed: 11})
+	encoder := NewEncoder()
+	var head, body []byte
+	spans, size, used := 0, 0, 0.
+	for n := 0; b.Loop(); n++ {
+		releases := tracetree.Releases(newCall(b, s, 400*n, 400))
+		headers := make([]Header, len(releases))
+		for i := range releases {
+			headers[i] = headerOf(&releases[i])
+		}
+		if n%8 == 0 {
+			runtime.GC()
+		}
+		before := cpu()
+		for i := range releases {
+			if err := encoder.Add(&releases[i], headers[i]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		added := encoder.Spans()
+		head, body = encoder.Encode(head[:0], body[:0])
+		if n >= 4 { // it knows the operations by now
+			used += cpu() - before
+			spans, size = spans+added, size+len(head)+len(body)
+		}
+	}
+	b.ReportMetric(used*1e6/float64(spans), "cpu-s/Mspan")
+	b.ReportMetric(float64(size)/float64(spans), "B/span")
+}
+
+// BenchmarkEncodeWarm encodes a few releases again and again, which are in the processor's caches: what is left are instructions.
+func BenchmarkEncodeWarm(b *testing.B) {
+	releases := tracetree.Releases(newCall(b, shop.New(shop.Options{Seed: 11}), 0, 12))
+	headers := make([]Header, len(releases))
+	for i := range releases {
+		headers[i] = headerOf(&releases[i])
+	}
+	encoder := NewEncoder()
+	spans, before := 0, cpu()
+	for b.Loop() {
+		for range 33 {
+			for i := range releases {
+				if err := encoder.Add(&releases[i], headers[i]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		spans += encoder.Spans()
+		encoder.Encode(nil, nil)
+	}
+	b.ReportMetric((cpu()-before)*1e6/float64(spans), "cpu-s/Mspan")
 }
 
 // TestBytesPerSpan: a block of annotated traces of the shop, of an encoder that has seen some, takes at most 33 bytes a span.

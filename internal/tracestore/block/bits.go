@@ -90,6 +90,14 @@ func (w *bitWriter) classed(classes []byte, v uint64) []byte {
 // classWidth is the number of bits that a number of the class has in the stream of bits.
 func classWidth(class byte) uint { return max(uint(class), 1) - 1 }
 
+// classWidths is what the numbers of the classes, without the bits outside of the mask, have together.
+func classWidths(classes []byte, mask byte) (n uint64) {
+	for _, class := range classes {
+		n += uint64(classWidth(class & mask))
+	}
+	return n
+}
+
 func (r *bitReader) classed(class byte) uint64 {
 	if class < 2 {
 		return uint64(class)

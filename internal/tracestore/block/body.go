@@ -96,14 +96,20 @@ func (b *Body) stream(i int) ([]byte, error) {
 	return data[b.starts[i]:][:n:n], nil
 }
 
+// streamOf is a stream and where it is to be read.
+type streamOf struct {
+	number int
+	to     *byteStream
+}
+
 // byteStreams opens several streams.
-func (b *Body) byteStreams(to map[int]*byteStream) error {
-	for i, s := range to {
-		buf, err := b.stream(i)
+func (b *Body) byteStreams(list []streamOf) error {
+	for _, s := range list {
+		buf, err := b.stream(s.number)
 		if err != nil {
 			return err
 		}
-		*s = byteStream{buf: buf, failed: &b.failed}
+		*s.to = byteStream{buf: buf, failed: &b.failed}
 	}
 	return nil
 }
@@ -113,8 +119,12 @@ func (b *Body) Close() {
 	for i := range b.frames {
 		b.frames[i].close()
 	}
-	if b.buf != nil {
-		giveBuffer(b.buf)
+	giveBuffer(b.buf)
+	if b.tables != nil {
+		b.tables.close()
+	}
+	if b.cursor != nil {
+		b.cursor.close()
 	}
 	b.tables, b.cursor, b.buf = nil, nil, nil
 }

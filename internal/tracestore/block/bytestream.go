@@ -5,44 +5,53 @@ import "encoding/binary"
 // byteStream reads a stream from its front. What is not there reads as zero and sets failed, which the streams of a body share.
 type byteStream struct {
 	buf    []byte
+	at     int // how far it was read; a slice that grows shorter would be a pointer for the garbage collector to see each time
 	failed *bool
 }
 
+// len is the number of bytes that are left, and rest they are.
+func (s *byteStream) len() int { return len(s.buf) - s.at }
+
+func (s *byteStream) rest() []byte { return s.buf[s.at:] }
+
+func (s *byteStream) fail() {
+	*s.failed = true
+	s.at = len(s.buf)
+}
+
 func (s *byteStream) byte() byte {
-	if len(s.buf) == 0 {
+	if s.at >= len(s.buf) {
 		*s.failed = true
 		return 0
 	}
-	b := s.buf[0]
-	s.buf = s.buf[1:]
+	b := s.buf[s.at]
+	s.at++
 	return b
 }
 
 func (s *byteStream) uvarint() uint64 {
-	if len(s.buf) > 0 && s.buf[0] < 0x80 {
-		v := s.buf[0]
-		s.buf = s.buf[1:]
-		return uint64(v)
+	if at := s.at; at < len(s.buf) && s.buf[at] < 0x80 {
+		s.at = at + 1
+		return uint64(s.buf[at])
 	}
-	v, n := binary.Uvarint(s.buf)
+	v, n := binary.Uvarint(s.rest())
 	if n <= 0 {
-		*s.failed = true
-		s.buf = nil
+		s.fail()
 		return 0
 	}
-	s.buf = s.buf[n:]
+	s.at += n
 	return v
 }
 
 // bytes reads n bytes, which are a part of the stream.
 func (s *byteStream) bytes(n uint64) []byte {
-	if n > uint64(len(s.buf)) {
-		*s.failed = true
-		s.buf = nil
+	if n > uint64(s.len()) {
+		s.fail()
 		return nil
 	}
-	b := s.buf[:n:n]
-	s.buf = s.buf[n:]
+	to := s.at + int(n)
+	b := s.buf[s.at:to:to]
+	s.at = to
 	return b
 }
 

@@ -30,8 +30,8 @@ func (k kind) textual() bool {
 	return k == kindString || k == kindAny || k == kindState || k == kindMessage
 }
 
-func kindOf(v pcommon.Value) kind {
-	switch v.Type() {
+func kindOf(t pcommon.ValueType) kind {
+	switch t {
 	case pcommon.ValueTypeStr:
 		return kindString
 	case pcommon.ValueTypeInt:

@@ -29,8 +29,10 @@ type columnReader struct {
 	list     []uint64
 }
 
+// openColumn opens a column, which its owner may close.
 func (b *Body) openColumn(i int, info columnInfo) (*columnReader, error) {
-	c := &columnReader{columnInfo: info, failed: &b.failed}
+	c := columnPool.Get().(*columnReader)
+	c.columnInfo, c.failed = info, &b.failed
 	for k := range c.streams {
 		var err error
 		if c.streams[k], err = b.stream(numStreams + columnStreams*i + k); err != nil {
@@ -39,7 +41,7 @@ func (b *Body) openColumn(i int, info columnInfo) (*columnReader, error) {
 	}
 	c.rewind()
 	if c.kind.textual() {
-		c.dictionary = readTexts(byteStream{c.streams[columnHeap], c.failed})
+		c.dictionary = readTexts(byteStream{buf: c.streams[columnHeap], failed: c.failed}, c.dictionary.spans)
 	} else if len(c.streams[columnCodes]) > 0 {
 		c.readEncoding()
 	}
@@ -50,12 +52,18 @@ func (b *Body) openColumn(i int, info columnInfo) (*columnReader, error) {
 	return c, nil
 }
 
+// close keeps the room for another column.
+func (c *columnReader) close() {
+	*c = columnReader{dictionary: textList{spans: emptied(c.dictionary.spans)}, own: emptied(c.own), list: emptied(c.list)}
+	columnPool.Put(c)
+}
+
 func (c *columnReader) rewind() {
 	c.at, c.lastRelease = 0, -1
-	c.codes = byteStream{c.streams[columnCodes], c.failed}
-	c.templates = byteStream{c.streams[columnTemplates], c.failed}
-	c.whole = byteStream{c.streams[columnWhole], c.failed}
-	c.variables = byteStream{c.streams[columnVariables], c.failed}
+	c.codes = byteStream{buf: c.streams[columnCodes], failed: c.failed}
+	c.templates = byteStream{buf: c.streams[columnTemplates], failed: c.failed}
+	c.whole = byteStream{buf: c.streams[columnWhole], failed: c.failed}
+	c.variables = byteStream{buf: c.streams[columnVariables], failed: c.failed}
 	c.bits = bitReader{buf: c.streams[columnBits], failed: c.failed}
 }
 
@@ -69,7 +77,7 @@ func (c *columnReader) readEncoding() {
 			*c.failed = true
 		}
 	case numbersListed:
-		for range c.codes.count(min(maxListed, len(c.codes.buf))) {
+		for range c.codes.count(min(maxListed, c.codes.len())) {
 			if c.kind == kindDouble {
 				if b := c.codes.bytes(8); b != nil {
 					c.list = append(c.list, binary.LittleEndian.Uint64(b))
@@ -86,7 +94,7 @@ func (c *columnReader) readEncoding() {
 	default:
 		*c.failed = true
 	}
-	c.streams[columnCodes] = c.codes.buf
+	c.streams[columnCodes] = c.codes.rest()
 }
 
 // seek goes to the n-th value.
@@ -104,9 +112,7 @@ func (c *columnReader) seek(n int, templates []templateInfo) {
 	case c.encoding == numbersListed:
 		c.codes.bytes(uint64(skip))
 	case c.encoding == numbersClassed:
-		for _, class := range c.codes.bytes(uint64(skip)) {
-			c.bits.skip(uint64(classWidth(class)))
-		}
+		c.bits.skip(classWidths(c.codes.bytes(uint64(skip)), 0xFF))
 	case c.encoding == numbersDouble:
 		c.codes.bytes(2 * uint64(skip))
 		c.bits.skip(52 * uint64(skip))
@@ -127,13 +133,9 @@ func (c *columnReader) seek(n int, templates []templateInfo) {
 
 func (c *columnReader) skipTexts(n int, templates []templateInfo) {
 	for range n {
-		if len(c.codes.buf) > 0 && c.codes.buf[0] < 0x80 {
-			if c.codes.byte() == codeInline {
-				c.skipInline(templates)
-			}
-			continue
+		if c.codes.uvarint() == codeInline {
+			c.skipInline(templates)
 		}
-		c.codes.uvarint()
 		if *c.failed {
 			return
 		}

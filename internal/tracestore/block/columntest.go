@@ -168,7 +168,7 @@ func (s *scan) list() {
 			if s.t.operations[op].bits&of.bit == 0 {
 				continue
 			}
-			for range counts.count(len(subs.buf) / c.width) {
+			for range counts.count(subs.len() / c.width) {
 				sub := c.operation(&subs, of.record)
 				if sub < 0 {
 					return

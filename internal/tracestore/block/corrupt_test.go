@@ -54,6 +54,8 @@ func readAll(head, body []byte) error {
 		_, err = b.Candidates(nil, c)
 		note(err)
 	}
+	note(b.AttributeKeys(everyRelease, ignoreAttribute))
+	note(b.AttributeValues("session.id", everyRelease, ignoreAttribute))
 	for i := range b.Len() {
 		if _, err := b.Traces(i); err != nil {
 			note(err)
@@ -139,6 +141,10 @@ func readChanged(t testing.TB, b *Body) {
 		}
 		require.LessOrEqual(t, len(otlp), b.limit)
 		_, _ = (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(otlp)
+	}
+	_ = b.AttributeKeys(everyRelease, ignoreAttribute)
+	for _, key := range []string{"session.id", "http.response.status_code", "user_agent.original"} {
+		_ = b.AttributeValues(key, everyRelease, ignoreAttribute)
 	}
 	_, _ = b.Candidates(nil, &tracestore.SpanConditions{
 		MinDuration: 1, Attributes: []tracestore.AttributeCondition{{Key: "session.id", Op: tracestore.OpEqual, Text: "x"}},

@@ -54,33 +54,60 @@ type groupInfo struct {
 	spans       int
 }
 
+// newCursor makes a cursor, which its owner may close.
 func newCursor(b *Body, t *tables) (*cursor, error) {
-	c := &cursor{b: b, t: t, width: operationWidth(b.operations)}
-	c.before = make([]int, len(t.operations))
-	c.ahead, c.needed = make([]int, len(t.columns)), make([]bool, len(t.columns))
-	c.columns = make([]*columnReader, len(t.columns))
+	c := cursorPool.Get().(*cursor)
+	c.b, c.t, c.width = b, t, operationWidth(b.operations)
+	c.before = resize(c.before, len(t.operations))
+	c.ahead, c.needed = resize(c.ahead, len(t.columns)), resize(c.needed, len(t.columns))
+	c.columns = resize(c.columns, len(t.columns))
+	clear(c.columns)
 	return c, c.rewind()
 }
 
-func (c *cursor) rewind() error {
-	err := c.b.byteStreams(map[int]*byteStream{
-		streamGroups: &c.groups, streamGroupSizes: &c.groupSizes, streamParents: &c.parents, streamDropped: &c.dropped, streamCounts: &c.counts, streamLinks: &c.links,
-		streamSpanOps: &c.spanOps, streamSubOps: &c.subOps, streamTraceIDs: &c.traceIDs, streamSpanIDs: &c.spanIDs,
-		streamParentIDs: &c.parentIDs, streamLinkIDs: &c.linkIDs, streamBases: &c.bases, streamGaps: &c.gaps,
-		streamTails: &c.tails, streamEventTimes: &c.eventTimes,
-	})
-	for stream, r := range map[int]*bitReader{
-		streamBaseBits: &c.baseBits, streamGapBits: &c.gapBits, streamTailBits: &c.tailBits, streamEventBits: &c.eventBits,
-	} {
-		buf, e := c.b.stream(stream)
-		if e != nil {
-			err = e
+// close keeps the room for another body.
+func (c *cursor) close() {
+	for _, column := range c.columns {
+		if column != nil {
+			column.close()
 		}
-		*r = bitReader{buf: buf, failed: &c.b.failed}
+	}
+	r := &c.current
+	times := r.times
+	if cap(times.starts) > maxKeptRoom {
+		times = spanTimes{}
+	}
+	*c = cursor{
+		before: emptied(c.before), ahead: emptied(c.ahead), needed: emptied(c.needed), columns: emptied(c.columns),
+		attributes: emptied(c.attributes), stateBuf: emptied(c.stateBuf), messageBuf: emptied(c.messageBuf),
+		current: current{groups: emptied(r.groups), ops: emptied(r.ops), subOps: emptied(r.subOps), times: times},
+	}
+	cursorPool.Put(c)
+}
+
+func (c *cursor) rewind() error {
+	err := c.b.byteStreams([]streamOf{
+		{streamGroups, &c.groups}, {streamGroupSizes, &c.groupSizes}, {streamParents, &c.parents}, {streamDropped, &c.dropped},
+		{streamCounts, &c.counts}, {streamLinks, &c.links}, {streamSpanOps, &c.spanOps}, {streamSubOps, &c.subOps},
+		{streamTraceIDs, &c.traceIDs}, {streamSpanIDs, &c.spanIDs}, {streamParentIDs, &c.parentIDs}, {streamLinkIDs, &c.linkIDs},
+		{streamBases, &c.bases}, {streamGaps, &c.gaps}, {streamTails, &c.tails}, {streamEventTimes, &c.eventTimes},
+	})
+	if err != nil {
+		return err
+	}
+	for _, bits := range []struct {
+		number int
+		to     *bitReader
+	}{{streamBaseBits, &c.baseBits}, {streamGapBits, &c.gapBits}, {streamTailBits, &c.tailBits}, {streamEventBits, &c.eventBits}} {
+		buf, err := c.b.stream(bits.number)
+		if err != nil {
+			return err
+		}
+		*bits.to = bitReader{buf: buf, failed: &c.b.failed}
 	}
 	c.release, c.base = 0, 0
 	clear(c.before)
-	return err
+	return nil
 }
 
 // seek goes before the i-th release.
@@ -122,8 +149,8 @@ func (c *cursor) operation(s *byteStream, want record) int32 {
 func (c *cursor) readGroups() {
 	r := &c.current
 	r.groups, r.spans = r.groups[:0], 0
-	left := len(c.spanIDs.buf) / 8
-	for i := range c.groups.count(len(c.groups.buf)) {
+	left := c.spanIDs.len() / 8
+	for i := range c.groups.count(c.groups.len()) {
 		pair := c.groups.below(len(c.t.pairs))
 		size := c.groupSizes.uvarint()
 		spans := size >> 1
@@ -168,12 +195,8 @@ func (c *cursor) skipTimes(n int) {
 		}
 	}
 	c.parentIDs.bytes(8 * uint64(missing))
-	for _, class := range c.gaps.bytes(uint64(n)) {
-		c.gapBits.skip(uint64(classWidth(class)))
-	}
-	for _, class := range c.tails.bytes(uint64(n)) {
-		c.tailBits.skip(uint64(classWidth(class &^ negative)))
-	}
+	c.gapBits.skip(classWidths(c.gaps.bytes(uint64(n)), 0xFF))
+	c.tailBits.skip(classWidths(c.tails.bytes(uint64(n)), ^byte(negative)))
 }
 
 // skipRecord passes over what belongs to a span with the operation.
@@ -199,7 +222,7 @@ func (c *cursor) skipSubs(bits byte) {
 		if bits&of.bit == 0 {
 			continue
 		}
-		for range c.counts.count(len(c.subOps.buf) / c.width) {
+		for range c.counts.count(c.subOps.len() / c.width) {
 			if of.record == recordEvent {
 				c.eventBits.skip(uint64(classWidth(c.eventTimes.byte())))
 			} else {

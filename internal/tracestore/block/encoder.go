@@ -6,6 +6,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
@@ -38,6 +39,7 @@ type Encoder struct {
 	scopes        map[pcommon.InstrumentationScope]*entity
 	entities      map[entityID]*entity
 	pairs         map[pairID]uint32
+	hangings      []*hanging // by Place
 	largest       int // release
 	bytes         int // of all releases as OTLP
 
@@ -49,11 +51,15 @@ type Encoder struct {
 	shares          shareState
 	selfTime        uint64 // in the record
 	start, duration uint64
+	values          []value // of the record
+	any             anyWriter
+	scratch         []byte
 
 	// What is kept from block to block, until it is too much.
 	texts      texts
 	columns    map[columnID]*column
 	operations map[uint64]*operation
+	guesses    guesses
 	templates  map[string]*text
 	seen       []uint64 // strings of releases, see remembered
 	kept       int      // bytes, about
@@ -102,6 +108,7 @@ func (e *Encoder) forget() {
 	e.texts = texts{}
 	e.columns = make(map[columnID]*column)
 	e.operations = make(map[uint64]*operation)
+	e.guesses = guesses{}
 	e.templates = make(map[string]*text)
 	e.kept = 0
 }
@@ -120,7 +127,11 @@ func (e *Encoder) Bytes() int { return e.bytes }
 func (e *Encoder) Release() {
 	clear(e.resources)
 	clear(e.scopes)
+	clear(e.hangings)
+	e.hangings = e.hangings[:0]
 	e.release.letGo()
+	clear(e.values[:cap(e.values)])
+	e.values, e.scratch = reuse(e.values), reuse(e.scratch)
 }
 
 // Reset throws away what was added since the last block.
@@ -130,6 +141,9 @@ func (e *Encoder) Reset() {
 	}
 	for _, w := range []*bitWriter{&e.gapBits, &e.tailBits, &e.baseBits, &e.eventBits} {
 		w.reset()
+	}
+	for _, c := range e.used {
+		c.last = "" // it may be part of all that was received with it
 	}
 	clear(e.headers) // they may have been given away
 	e.headers, e.spanOps, e.subOps, e.used = e.headers[:0], reuse(e.spanOps), reuse(e.subOps), e.used[:0]
@@ -149,8 +163,8 @@ func (e *Encoder) Reset() {
 }
 
 // Add appends a release to the block; its number in the block is Len before the call. header is taken over. release and its
-// spans are not changed; its resources, scopes and strings must not change before Release, Encode or Reset, until which they are kept. After ErrTooLarge the block is as
-// it was.
+// spans are not changed; its resources, scopes and strings must not change before Release, Encode or Reset, until which they are kept. After an error there is
+// nothing to do with the block but to Reset it.
 func (e *Encoder) Add(release *tracetree.Release, header Header) error {
 	if len(e.headers) == MaxReleases {
 		return fmt.Errorf("%w: the block has %d releases already", ErrTooLarge, MaxReleases)
@@ -158,19 +172,22 @@ func (e *Encoder) Add(release *tracetree.Release, header Header) error {
 	if err := e.collect(release); err != nil {
 		return err
 	}
-	r := &e.release
-	header.Spans, header.Size = len(release.Spans), r.size
-	header.Row.TraceID = release.TraceID
-	e.headers = append(e.headers, header)
-	e.largest = max(e.largest, r.size)
-	e.bytes += r.size
 	e.releaseSeq++
 	e.memory.n = 0
 	e.out[streamTraceIDs] = append(e.out[streamTraceIDs], release.TraceID[:]...)
 	e.putGroups()
 	e.putTree()
 	e.putTimes()
-	e.putRecords(release.TraceID)
+	e.putRecords(release)
+	size := e.release.measure()
+	if size > MaxReleaseBytes {
+		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, size, MaxReleaseBytes)
+	}
+	header.Spans, header.Size = len(release.Spans), size
+	header.Row.TraceID = release.TraceID
+	e.headers = append(e.headers, header)
+	e.largest = max(e.largest, size)
+	e.bytes += size
 	return nil
 }
 
@@ -181,7 +198,7 @@ func (e *Encoder) putGroups() {
 	sizes := e.out[streamGroupSizes]
 	for i := range groups {
 		g := &groups[i]
-		b = binary.AppendUvarint(b, uint64(e.pairNumber(g.resource, g.scope)))
+		b = binary.AppendUvarint(b, uint64(g.pair))
 		size := uint64(g.spans) << 1
 		if g.newResource {
 			size |= 1
@@ -263,53 +280,77 @@ func (e *Encoder) putTimes() {
 const negative = 0x80
 
 // putRecords writes the attributes of spans, events and links.
-func (e *Encoder) putRecords(traceID pcommon.TraceID) {
+func (e *Encoder) putRecords(release *tracetree.Release) {
 	r := &e.release
 	for i := range r.spans {
-		s := &r.spans[i]
-		e.spanOps = append(e.spanOps, e.put(&s.shape, s.service, s.name, &s.values, i))
+		s, span := &r.spans[i], release.Spans[i].Span
+		g := &r.groups[s.group]
+		d := details{span.Attributes(), span.TraceState().AsRaw(), span.Status().Message()}
+		size := s.size(span, d.state, d.message)
+		operation, n := e.put(&s.shape, g.resource.service, s.name, &d, i)
+		e.spanOps = append(e.spanOps, operation)
+		size += n
 		if s.bits&hasDropped != 0 {
-			for _, n := range s.dropped {
-				e.out[streamDropped] = binary.AppendUvarint(e.out[streamDropped], uint64(n))
+			size += e.putDropped(span.DroppedAttributesCount()) + e.putDropped(span.DroppedEventsCount()) + e.putDropped(span.DroppedLinksCount())
+		}
+		if s.bits&hasEvents != 0 {
+			e.out[streamCounts] = binary.AppendUvarint(e.out[streamCounts], uint64(span.Events().Len()))
+			for _, event := range span.Events().All() {
+				size += fieldSize(e.putEvent(event, s.start))
 			}
 		}
-		if n := s.events.len(); n > 0 {
-			e.out[streamCounts] = binary.AppendUvarint(e.out[streamCounts], uint64(n))
-			for k := s.events.from; k < s.events.to; k++ {
-				event := &r.subs[k]
-				e.out[streamEventTimes] = e.eventBits.classed(e.out[streamEventTimes], zigzag(int64(event.time-s.start)))
-				e.putSub(shape{record: recordEvent}, event)
+		if s.bits&hasLinks != 0 {
+			e.out[streamCounts] = binary.AppendUvarint(e.out[streamCounts], uint64(span.Links().Len()))
+			for _, link := range span.Links().All() {
+				size += fieldSize(e.putLink(i, link, release.TraceID))
 			}
 		}
-		if n := s.links.len(); n > 0 {
-			e.out[streamCounts] = binary.AppendUvarint(e.out[streamCounts], uint64(n))
-			for k := s.links.from; k < s.links.to; k++ {
-				link := &r.subs[k]
-				e.putLink(i, link, traceID)
-				e.putSub(shape{record: recordLink, flags: link.flags}, link)
-			}
-		}
+		g.size += fieldSize(size)
 	}
 }
 
-func (e *Encoder) putLink(span int, link *subRecord, traceID pcommon.TraceID) {
-	switch at := e.places.find(link.spanID); {
-	case link.traceID != traceID:
+// putDropped writes a count and answers its size as a field.
+func (e *Encoder) putDropped(n uint32) int {
+	e.out[streamDropped] = binary.AppendUvarint(e.out[streamDropped], uint64(n))
+	return numberSize(uint64(n))
+}
+
+// putEvent writes an event of a span that began at a time, and answers its size.
+func (e *Encoder) putEvent(event ptrace.SpanEvent, start uint64) int {
+	at, name := uint64(event.Timestamp()), event.Name()
+	e.out[streamEventTimes] = e.eventBits.classed(e.out[streamEventTimes], zigzag(int64(at-start)))
+	size := e.putSub(shape{record: recordEvent}, name, &details{attributes: event.Attributes()}, event.DroppedAttributesCount())
+	return size + fixedSize(at) + nonEmptySize(name)
+}
+
+// putLink writes a link of a span, and answers its size.
+func (e *Encoder) putLink(span int, link ptrace.SpanLink, release pcommon.TraceID) int {
+	traceID, id := link.TraceID(), link.SpanID()
+	switch at := e.places.find(binary.BigEndian.Uint64(id[:])); {
+	case traceID != release:
 		e.out[streamLinks] = append(e.out[streamLinks], 0)
-		ids := append(e.out[streamLinkIDs], link.traceID[:]...)
-		e.out[streamLinkIDs] = binary.BigEndian.AppendUint64(ids, link.spanID)
+		e.out[streamLinkIDs] = append(append(e.out[streamLinkIDs], traceID[:]...), id[:]...)
 	case at < 0:
 		e.out[streamLinks] = append(e.out[streamLinks], 1)
-		e.out[streamLinkIDs] = binary.BigEndian.AppendUint64(e.out[streamLinkIDs], link.spanID)
+		e.out[streamLinkIDs] = append(e.out[streamLinkIDs], id[:]...)
 	default:
 		e.out[streamLinks] = binary.AppendUvarint(e.out[streamLinks], zigzag(int64(span-at))+2)
 	}
+	state, flags := link.TraceState().AsRaw(), link.Flags()
+	size := e.putSub(shape{record: recordLink, flags: flags}, "", &details{link.Attributes(), state, ""}, link.DroppedAttributesCount())
+	if flags != 0 {
+		size += 1 + 4
+	}
+	return size + idSize(16, traceID.IsEmpty()) + idSize(8, id.IsEmpty()) + nonEmptySize(state)
 }
 
-func (e *Encoder) putSub(s shape, sub *subRecord) {
-	if sub.dropped > 0 {
+// putSub writes what events and links have in common, and answers its size.
+func (e *Encoder) putSub(s shape, name string, d *details, dropped uint32) (size int) {
+	if dropped > 0 {
 		s.bits = hasDropped
-		e.out[streamDropped] = binary.AppendUvarint(e.out[streamDropped], uint64(sub.dropped))
+		size = e.putDropped(dropped)
 	}
-	e.subOps = append(e.subOps, e.put(&s, nil, sub.name, &sub.values, -1))
+	operation, n := e.put(&s, nil, name, d, -1)
+	e.subOps = append(e.subOps, operation)
+	return size + n
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tracewright/tracewright/internal/codec"
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // entity is a resource or a scope of a block with its schema URL, as OTLP: what pdata does not show of it is kept too.
@@ -23,6 +24,49 @@ type entity struct {
 type entityID struct {
 	otlp, url string
 	scope     bool
+}
+
+// hanging is what spans of one ScopeSpans hang on, and the number of the two entities together in the block.
+type hanging struct {
+	resource, scope *entity
+	pair            uint32
+
+	ofResource    pcommon.Resource
+	ofScope       pcommon.InstrumentationScope
+	url, scopeURL string
+}
+
+// maxPlaces bounds the ScopeSpans of a call of which it is known at once what they are.
+const maxPlaces = 1 << 12
+
+// hanging finds what a span hangs on.
+func (e *Encoder) hanging(span *tracetree.Span) (*hanging, error) {
+	place := int(span.Place)
+	if place < len(e.hangings) {
+		h := e.hangings[place]
+		if h != nil && h.ofResource == span.Resource && h.ofScope == span.Scope && h.url == span.SchemaURL && h.scopeURL == span.ScopeSchemaURL {
+			return h, nil
+		}
+	}
+	resource, err := e.resource(span.Resource, span.SchemaURL)
+	if err != nil {
+		return nil, err
+	}
+	scope, err := e.scope(span.Scope, span.ScopeSchemaURL)
+	if err != nil {
+		return nil, err
+	}
+	h := &hanging{
+		resource: resource, scope: scope, pair: e.pairNumber(resource, scope),
+		ofResource: span.Resource, ofScope: span.Scope, url: span.SchemaURL, scopeURL: span.ScopeSchemaURL,
+	}
+	if place < maxPlaces {
+		if place >= len(e.hangings) {
+			e.hangings = append(e.hangings, make([]*hanging, place+1-len(e.hangings))...)
+		}
+		e.hangings[place] = h
+	}
+	return h, nil
 }
 
 // resource finds the entity of a resource. A resource is looked at once in a block.

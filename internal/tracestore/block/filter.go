@@ -30,7 +30,7 @@ func token(key, value uint64) uint64 { return mix(key+0x9e3779b97f4a7c15) ^ valu
 // valueToken is the token of an attribute. Not all values have one: those of doubles, bytes, arrays and maps are not searched often.
 func valueToken(key string, v pcommon.Value) (uint64, bool) {
 	hash := xxhash.Sum64String(key)
-	switch kindOf(v) {
+	switch kindOf(v.Type()) {
 	case kindString:
 		return token(hash, xxhash.Sum64String(v.Str())), true
 	case kindInt:

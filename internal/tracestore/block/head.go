@@ -42,6 +42,7 @@ func (e *Encoder) appendHead(buf []byte) []byte {
 		// is named by something else than its service.name.
 		e.tokens.add(token(tokenService, xxhash.Sum64String(service)))
 	}
+	e.rows.reset() // it lets go of the strings
 	sections := [headSections][]byte{headKeys: e.frame[:rows], headIDs: e.out[streamTraceIDs], headRows: e.frame[rows:]}
 	e.filter = e.tokens.appendFilter(e.filter[:0])
 	sections[headFilter] = e.filter

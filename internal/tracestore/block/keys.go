@@ -22,7 +22,7 @@ type attributeKey struct {
 }
 
 func resourceKey(key string, v pcommon.Value) attributeKey {
-	k := attributeKey{key: key, kind: kindOf(v), resource: true}
+	k := attributeKey{key: key, kind: kindOf(v.Type()), resource: true}
 	switch k.kind {
 	case kindString, kindBool:
 		k.tokens = true

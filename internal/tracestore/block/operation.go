@@ -2,10 +2,12 @@ package block
 
 import (
 	"encoding/binary"
-	"strings"
+	"math"
 
 	"github.com/cespare/xxhash/v2"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/tracewright/tracewright/internal/attributes"
 	"github.com/tracewright/tracewright/internal/conventions"
 )
 
@@ -57,52 +59,151 @@ type slot struct {
 	key    string
 	s      string // of text
 	number uint64
+	kind   kind
+	varies bool  // the values stand in the column; it never ends
+	around uint8 // what the attribute takes as a field of OTLP beside the bytes of its value, where that does not hang on them; else 0
 	text   *text
 	column *column
-	kind   kind
-	varies bool // the values stand in the column; it never ends
 }
 
 type operation struct {
 	shape
-	service, name *text
-	slots         []slot
 	epoch         uint32
 	number        uint32 // in the block of that epoch
+	service, name *text
+	slots         []slot // of the attributes, then of the trace state and the message that are not empty
+	size          int    // of the attributes that do not vary, as fields of OTLP
 	next          *operation
 }
 
-// value is an attribute as the encoder wants it.
-type value struct {
-	key    string
-	s      string // where the kind is textual
-	number uint64
-	kind   kind
+// details are what a record has besides its shape and name.
+type details struct {
+	attributes     pcommon.Map
+	state, message string
 }
 
-func (o *operation) is(s *shape, service *text, name string, values []value) bool {
-	if o.shape != *s || o.service != service || len(o.slots) != len(values) || o.name.s != name {
+// extra is how many values stand behind the attributes.
+func (d *details) extra() (n int) {
+	if d.state != "" {
+		n++
+	}
+	if d.message != "" {
+		n++
+	}
+	return n
+}
+
+// value is one that does not stand with its operation.
+type value struct {
+	s      string // where the kind is textual
+	number uint64
+	slot   int32
+}
+
+// match says whether a record is of the operation, by what it has in its slots, and lists the values that do not stand with it.
+func (e *Encoder) match(o *operation, d *details) bool {
+	slots := o.slots
+	n := d.attributes.Len()
+	if len(slots) != n+d.extra() {
 		return false
 	}
-	slots := o.slots[:len(values)]
-	for i := range values {
-		v, slot := &values[i], &slots[i]
-		if v.kind != slot.kind || v.key != slot.key {
+	list := e.values[:0]
+	of := attributes.List(d.attributes)
+	slots = slots[:len(of)]
+	for i := range slots {
+		a, slot := &of[i], &slots[i]
+		if a.Key() != slot.key {
 			return false
 		}
+		switch slot.kind {
+		case kindString:
+			if !a.IsStr() {
+				return false
+			}
+			if s := a.Str(); slot.varies || s != slot.s {
+				list = append(list, value{s: s, slot: int32(i)})
+			}
+		case kindInt:
+			if !a.IsInt() {
+				return false
+			}
+			if number := uint64(a.Int()); slot.varies || number != slot.number {
+				list = append(list, value{number: number, slot: int32(i)})
+			}
+		default:
+			if kindOf(a.Type()) != slot.kind {
+				return false
+			}
+			switch slot.kind {
+			case kindBool:
+				if number := number(a.Bool()); slot.varies || number != slot.number {
+					list = append(list, value{number: number, slot: int32(i)})
+				}
+			case kindDouble:
+				list = append(list, value{number: math.Float64bits(a.Double()), slot: int32(i)})
+			case kindAny:
+				e.scratch = e.any.append(e.scratch[:0], a.Value(d.attributes))
+				list = append(list, value{s: string(e.scratch), slot: int32(i)})
+			}
+		}
 	}
+	if at := len(slots); at < len(o.slots) {
+		for _, x := range [...]value{{s: d.state, number: uint64(kindState)}, {s: d.message, number: uint64(kindMessage)}} {
+			if x.s == "" {
+				continue
+			}
+			slot := &o.slots[at]
+			if slot.kind != kind(x.number) {
+				return false
+			}
+			if slot.varies || slot.s != x.s {
+				list = append(list, value{s: x.s, slot: int32(at)})
+			}
+			at++
+		}
+	}
+	e.values = list
 	return true
 }
 
-// operation finds the operation of a record, or begins it.
-func (e *Encoder) operation(s *shape, service *text, name string, keys uint64, values []value) *operation {
-	hash := mix(xxhash.Sum64String(name) ^ s.hash() ^ keys)
+func number(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// guesses are the operations that records were of last, by what is known of a record before its attributes: mostly it is one of them again.
+type guesses [1 << guessBits][2]*operation
+
+const guessBits = 10
+
+// operation finds the operation of a record, or begins it, and lists its values.
+func (e *Encoder) operation(s *shape, service *text, name string, d *details) *operation {
+	hash := mix(xxhash.Sum64String(name) ^ s.hash())
 	if service != nil {
 		hash ^= mix(service.hash)
 	}
+	guess := &e.guesses[spot(hash, len(e.guesses))]
+	for i, o := range guess {
+		if o != nil && o.shape == *s && o.service == service && o.name.s == name && e.match(o, d) {
+			if i > 0 {
+				guess[0], guess[i] = o, guess[0]
+			}
+			return o
+		}
+	}
+	o := e.find(hash, s, service, name, d)
+	guess[0], guess[1] = o, guess[0]
+	return o
+}
+
+// find is operation without a guess.
+func (e *Encoder) find(hash uint64, s *shape, service *text, name string, d *details) *operation {
+	hash = mix(hash ^ d.hash())
 	length := 0
 	for o := e.operations[hash]; o != nil; o = o.next {
-		if o.is(s, service, name, values) {
+		if o.shape == *s && o.service == service && o.name.s == name && e.match(o, d) {
 			return o
 		}
 		if length++; length == maxChain {
@@ -111,31 +212,128 @@ func (e *Encoder) operation(s *shape, service *text, name string, keys uint64, v
 		}
 	}
 	o := &operation{
-		shape: *s, service: service, name: e.texts.intern(name), slots: make([]slot, len(values)), next: e.operations[hash],
+		shape: *s, service: service, name: e.texts.intern(name), slots: make([]slot, 0, d.attributes.Len()+d.extra()), next: e.operations[hash],
 	}
-	for i := range values {
-		v, slot := &values[i], &o.slots[i]
-		slot.column = e.column(v.key, v.kind)
-		slot.kind, slot.key = v.kind, slot.column.key.s
-		if strings.HasPrefix(v.key, conventions.Prefix) {
-			slot.key = v.key // a constant of ours mostly, which is known by its address next time
-		}
-		switch v.kind {
-		case kindInt, kindBool:
-			slot.number, slot.varies = v.number, slot.column.forecast != forecastNone
-		case kindString, kindState, kindMessage:
-			if slot.varies = len(v.s) > maxTemplated; !slot.varies {
-				slot.text = e.texts.intern(v.s)
-				slot.s = slot.text.s
-			}
+	all := attributes.List(d.attributes)
+	for i := range all {
+		a := &all[i]
+		slot := e.slot(a.Key(), kindOf(a.Type()))
+		switch slot.kind {
+		case kindInt:
+			slot.set(uint64(a.Int()))
+		case kindBool:
+			slot.set(number(a.Bool()))
+		case kindString:
+			e.setText(&slot, a.Str())
 		case kindDouble, kindAny:
 			slot.varies = true
 		}
+		o.slots = append(o.slots, slot)
+		o.size += slot.size()
+	}
+	if d.state != "" {
+		o.slots = append(o.slots, e.slot("", kindState))
+		e.setText(&o.slots[len(o.slots)-1], d.state)
+	}
+	if d.message != "" {
+		o.slots = append(o.slots, e.slot("", kindMessage))
+		e.setText(&o.slots[len(o.slots)-1], d.message)
 	}
 	e.operations[hash] = o
-	e.kept += 256 + len(name) + 80*len(values)
+	e.kept += 256 + len(name) + 80*len(o.slots)
+	e.match(o, d)
 	return o
 }
+
+// hash is of what is the same for all records of an operation and cheap to look at: the lengths and kinds of keys.
+func (d *details) hash() (hash uint64) {
+	all := attributes.List(d.attributes)
+	for i := range all {
+		hash = (hash ^ uint64(len(all[i].Key())) ^ uint64(kindOf(all[i].Type()))<<32) * 0x9e3779b97f4a7c15
+	}
+	return hash ^ uint64(d.extra())
+}
+
+func (e *Encoder) slot(key string, k kind) slot {
+	c := e.column(key, k)
+	s := slot{key: ownKey(c.key.s), kind: k, column: c}
+	if len(key) > 0 && len(key) <= smallBody {
+		s.around = smallSize + uint8(len(key))
+	}
+	return s
+}
+
+// ownKey is the key, of annotations on nearly every span as the constant with which trace_analysis writes it: strings at the same address are
+// equal at a glance.
+func ownKey(key string) string {
+	for _, own := range [...]string{
+		conventions.AttrEntryService, conventions.AttrEntryOperation, conventions.AttrParentService, conventions.AttrParentOperation,
+		conventions.AttrCategory, conventions.AttrSelfTime, conventions.AttrCriticalPathTime, conventions.AttrPeerService, conventions.AttrPeerKind,
+	} {
+		if key == own {
+			return own
+		}
+	}
+	return key
+}
+
+// set lets the slot have one number, until another one comes.
+func (s *slot) set(number uint64) { s.number, s.varies = number, s.column.forecast != forecastNone }
+
+// setText lets the slot have one string, until another one comes.
+func (e *Encoder) setText(s *slot, text string) {
+	if s.varies = len(text) > maxTemplated; !s.varies {
+		s.text = e.texts.intern(text)
+		s.s = s.text.s
+	}
+}
+
+// size is that of the attribute as a field of OTLP where it does not vary.
+func (s *slot) size() int {
+	if s.varies {
+		return 0
+	}
+	return s.sizeOf(s.s, s.number)
+}
+
+// sizeOf is that of the attribute as a field of OTLP with a value. States and messages are counted with their spans.
+func (s *slot) sizeOf(text string, number uint64) int {
+	if s.around > 0 {
+		switch {
+		case s.kind == kindString && len(text) <= smallBody:
+			return int(s.around) + 2 + len(text)
+		case s.kind == kindInt:
+			return int(s.around) + 1 + uvarintSize(number)
+		}
+	}
+	return s.anySize(text, number)
+}
+
+func (s *slot) anySize(text string, number uint64) int {
+	body := 0
+	switch s.kind {
+	case kindString:
+		body = fieldSize(len(text))
+	case kindInt:
+		body = 1 + uvarintSize(number)
+	case kindDouble:
+		body = 1 + 8
+	case kindBool:
+		body = 1 + 1
+	case kindAny:
+		body = len(text)
+	case kindState, kindMessage:
+		return 0
+	}
+	return fieldSize(keyValueSize(s.key, body))
+}
+
+// A key and a value of at most smallBody bytes have lengths of one byte all the way out: smallSize is the tags and lengths of the attribute,
+// the key and the value.
+const (
+	smallBody = 60
+	smallSize = 6
+)
 
 func (e *Encoder) column(key string, k kind) *column {
 	id := columnID{key, k}
@@ -149,41 +347,39 @@ func (e *Encoder) column(key string, k kind) *column {
 	return c
 }
 
-// put writes the record's attributes, those that vary to their columns, and returns the number of its operation in the block. span is its
-// place in the release where it is a span.
-func (e *Encoder) put(s *shape, service *text, name string, of *values, span int) uint32 {
-	values := e.release.values[of.from:of.to]
-	o := e.operation(s, service, name, of.hash, values)
+// put writes the record's attributes, those that vary to their columns, and returns the number of its operation in the block and the size
+// of the attributes as fields of OTLP. span is its place in the release where it is a span.
+func (e *Encoder) put(s *shape, service *text, name string, d *details, span int) (number uint32, size int) {
+	o := e.operation(s, service, name, d)
 	e.selfTime, e.shares.path = 0, 0
-	slots := o.slots[:len(values)]
-	for i := range values {
-		v, slot := &values[i], &slots[i]
-		if v.kind == kindEmpty {
-			continue
-		}
+	for i := range e.values {
+		v := &e.values[i]
+		slot := &o.slots[v.slot]
 		if !slot.varies {
-			if slot.text != nil && slot.s == v.s || slot.text == nil && slot.number == v.number {
-				continue
-			}
+			o.size -= slot.size()
 			slot.varies = true
 			o.epoch = 0 // it is another one in this block from here on
 		}
-		if slot.column.epoch != e.epoch {
-			e.columnNumber(slot.column)
+		size += slot.sizeOf(v.s, v.number)
+		c := slot.column
+		if c.epoch != e.epoch {
+			e.columnNumber(c)
 		}
 		switch {
-		case v.kind.textual():
-			e.putString(slot.column, v.s)
-		case slot.column.forecast == forecastShare:
-			e.putShare(slot.column, v.number)
+		case slot.kind.textual():
+			e.putString(c, v.s)
+		case c.forecast == forecastNone:
+			c.numbers = append(c.numbers, v.number)
+		case c.forecast == forecastShare:
+			e.putShare(c, v.number)
 		default:
-			slot.column.numbers = append(slot.column.numbers, v.number-e.foretell(slot.column.forecast, v.number, span))
+			c.numbers = append(c.numbers, v.number-e.foretell(c.forecast, v.number, span))
 		}
 	}
 	if o.epoch != e.epoch {
 		e.define(o)
 	}
-	return o.number
+	return o.number, size + o.size
 }
 
 // foretell is what is expected of a number; actual is what it is, for those that are foretold from it.

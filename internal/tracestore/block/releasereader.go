@@ -113,7 +113,7 @@ func (c *cursor) placeColumns() error {
 			if bits&of.bit == 0 {
 				continue
 			}
-			for range counts.count(len(subs.buf) / c.width) {
+			for range counts.count(subs.len() / c.width) {
 				sub := c.operation(&subs, of.record)
 				if sub < 0 {
 					return fmt.Errorf("%w: events", ErrCorrupt)
@@ -209,7 +209,7 @@ func (c *cursor) appendSpan(buf []byte, i, limit int) []byte {
 	}
 	buf = appendNonZero(buf, tagDropped, dropped[0])
 	if op.bits&hasEvents != 0 {
-		for range c.counts.count(len(c.subOps.buf) / c.width) {
+		for range c.counts.count(c.subOps.len() / c.width) {
 			if buf = c.appendEvent(buf, i, limit); c.b.failed || len(buf) > limit {
 				return buf
 			}
@@ -217,7 +217,7 @@ func (c *cursor) appendSpan(buf []byte, i, limit int) []byte {
 	}
 	buf = appendNonZero(buf, tagDroppedEvents, dropped[1])
 	if op.bits&hasLinks != 0 {
-		for range c.counts.count(len(c.subOps.buf) / c.width) {
+		for range c.counts.count(c.subOps.len() / c.width) {
 			if buf = c.appendLink(buf, i, limit); c.b.failed || len(buf) > limit {
 				return buf
 			}

@@ -36,7 +36,7 @@ func (w *rowWriter) reset() {
 	}
 	clear(w.texts)
 	clear(w.lists)
-	clear(w.services) // they are their maker's
+	clear(w.services)
 	w.services = w.services[:0]
 	w.textBytes, w.listBytes, w.buf = w.textBytes[:0], w.listBytes[:0], w.buf[:0]
 }

@@ -37,6 +37,7 @@ func (b *Body) Candidates(list []int, conditions *tracestore.SpanConditions) ([]
 	if s.cursor, err = newCursor(b, t); err != nil {
 		return list, err
 	}
+	defer s.close()
 	for i := range b.releases {
 		may := s.next()
 		if b.failed || s.err != nil {
@@ -48,6 +49,16 @@ func (b *Body) Candidates(list []int, conditions *tracestore.SpanConditions) ([]
 		}
 	}
 	return list, nil
+}
+
+// close keeps the room for another body.
+func (s *scan) close() {
+	s.cursor.close()
+	for _, test := range s.tests {
+		if test.reader != nil {
+			test.reader.close()
+		}
+	}
 }
 
 // scan is one look for candidates.
@@ -129,7 +140,7 @@ func (s *scan) best() tracestore.Verdict {
 		best = max(best, s.verdicts[op])
 	}
 	if !s.b.failed {
-		c.current.ids = c.spanIDs.buf[:8*c.current.spans]
+		c.current.ids = c.spanIDs.rest()[:8*c.current.spans]
 	}
 	return best
 }
@@ -333,17 +344,25 @@ func (s *scan) resourceAttributes(entity int32) pcommon.Map {
 	if attrs, ok := s.resources[entity]; ok {
 		return attrs
 	}
-	otlp := s.t.entities[entity].otlp
-	resource := append(appendTagged(nil, tagResource, len(otlp)), otlp...)
-	td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(append(appendTagged(nil, tagRepeated, len(resource)), resource...))
+	attrs, err := s.t.resourceAttributes(entity)
 	if err != nil {
-		s.err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+		s.err = err
 		return pcommon.NewMap()
 	}
-	attrs := td.ResourceSpans().At(0).Resource().Attributes()
 	if s.resources == nil {
 		s.resources = make(map[int32]pcommon.Map)
 	}
 	s.resources[entity] = attrs
 	return attrs
+}
+
+// resourceAttributes are those of an entity that is a resource. The error is ErrCorrupt.
+func (t *tables) resourceAttributes(entity int32) (pcommon.Map, error) {
+	otlp := t.entities[entity].otlp
+	resource := append(appendTagged(nil, tagResource, len(otlp)), otlp...)
+	td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(append(appendTagged(nil, tagRepeated, len(resource)), resource...))
+	if err != nil {
+		return pcommon.Map{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return td.ResourceSpans().At(0).Resource().Attributes(), nil
 }

@@ -148,7 +148,7 @@ func (t *spanTimes) computeSelf() {
 		t.covered[i] = t.starts[i]
 		t.byStart = append(t.byStart, int32(i))
 	}
-	slices.SortStableFunc(t.byStart, func(a, b int32) int { return cmp.Compare(t.starts[a], t.starts[b]) })
+	t.sortByStart()
 	for _, i := range t.byStart {
 		parent := t.parents[i]
 		if parent == noParent || !t.waits(parent, i) {
@@ -159,6 +159,23 @@ func (t *spanTimes) computeSelf() {
 			t.self[parent] -= int64(to - from)
 			t.covered[parent] = to
 		}
+	}
+}
+
+// sortByStart sorts byStart, of equals by their places.
+func (t *spanTimes) sortByStart() {
+	list, starts := t.byStart, t.starts
+	if len(list) > 48 {
+		slices.SortFunc(list, func(a, b int32) int { return cmp.Or(cmp.Compare(starts[a], starts[b]), cmp.Compare(a, b)) })
+		return
+	}
+	for i := 1; i < len(list); i++ {
+		moved := list[i]
+		at := i
+		for ; at > 0 && starts[list[at-1]] > starts[moved]; at-- {
+			list[at] = list[at-1]
+		}
+		list[at] = moved
 	}
 }
 

@@ -1,6 +1,9 @@
 package block
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // tables are what the spans of a body refer to. They hold hardly a pointer: a body is mostly opened for a single trace.
 type tables struct {
@@ -24,12 +27,12 @@ type textSpan struct{ from, to int }
 
 func (l *textList) at(i int32) []byte { return l.data[l.spans[i].from:l.spans[i].to] }
 
-func readTexts(s byteStream) textList {
-	l := textList{data: s.buf, spans: make([]textSpan, 0, len(s.buf)/16)}
-	for len(s.buf) > 0 {
+// readTexts reads a stream of strings, into the room of spans.
+func readTexts(s byteStream, spans []textSpan) textList {
+	l := textList{data: s.buf, spans: slices.Grow(spans[:0], len(s.buf)/16)}
+	for s.len() > 0 {
 		n := len(s.text())
-		to := len(l.data) - len(s.buf)
-		l.spans = append(l.spans, textSpan{to - n, to})
+		l.spans = append(l.spans, textSpan{s.at - n, s.at})
 	}
 	return l
 }
@@ -70,14 +73,15 @@ func (b *Body) readTables() (*tables, error) {
 		return b.tables, nil
 	}
 	var texts, templates, entities, columns, operations, pairs byteStream
-	err := b.byteStreams(map[int]*byteStream{
-		streamTexts: &texts, streamTemplates: &templates, streamEntities: &entities, streamColumns: &columns, streamOperations: &operations,
-		streamPairs: &pairs,
+	err := b.byteStreams([]streamOf{
+		{streamTexts, &texts}, {streamTemplates, &templates}, {streamEntities, &entities}, {streamColumns, &columns},
+		{streamOperations, &operations}, {streamPairs, &pairs},
 	})
 	if err != nil {
 		return nil, err
 	}
-	t := &tables{texts: readTexts(texts), columns: make([]columnInfo, b.numColumns)}
+	t := tablesPool.Get().(*tables)
+	t.texts, t.columns = readTexts(texts, t.texts.spans), resize(t.columns, b.numColumns)
 	for i := range t.columns {
 		c := &t.columns[i]
 		c.key = t.texts.pick(&columns)
@@ -86,19 +90,19 @@ func (b *Body) readTables() (*tables, error) {
 			b.failed = true
 		}
 	}
-	for len(entities.buf) > 0 {
+	for entities.len() > 0 {
 		t.entities = append(t.entities, entityInfo{url: entities.text(), otlp: entities.text()})
 	}
-	for len(pairs.buf) > 0 && !b.failed {
+	for pairs.len() > 0 && !b.failed {
 		t.pairs = append(t.pairs, pairInfo{int32(pairs.below(len(t.entities))), int32(pairs.below(len(t.entities)))})
 	}
-	for len(templates.buf) > 0 {
+	for templates.len() > 0 {
 		info, ok := readTemplate(templates.text())
 		b.failed = b.failed || !ok
 		t.templates = append(t.templates, info)
 	}
 	t.readOperations(&operations, b.operations)
-	if b.failed || len(operations.buf) > 0 || len(columns.buf) > 0 {
+	if b.failed || operations.len() > 0 || columns.len() > 0 {
 		b.failed = false
 		return nil, fmt.Errorf("%w: tables", ErrCorrupt)
 	}
@@ -106,15 +110,24 @@ func (b *Body) readTables() (*tables, error) {
 	return t, nil
 }
 
+// close keeps the room for another body.
+func (t *tables) close() {
+	*t = tables{
+		texts: textList{spans: emptied(t.texts.spans)}, columns: emptied(t.columns), operations: emptied(t.operations), slots: emptied(t.slots),
+		varying: emptied(t.varying), entities: emptied(t.entities), pairs: emptied(t.pairs), templates: emptied(t.templates),
+	}
+	tablesPool.Put(t)
+}
+
 func (t *tables) readOperations(s *byteStream, n int) {
-	if n > len(s.buf) {
+	if n > s.len() {
 		*s.failed = true
 	}
 	if *s.failed {
 		return
 	}
-	t.operations = make([]operationInfo, n)
-	t.slots, t.varying = make([]slotInfo, 0, len(s.buf)/2), make([]int32, 0, len(s.buf)/4)
+	t.operations = resize(t.operations, n)
+	t.slots, t.varying = slices.Grow(t.slots, s.len()/2), slices.Grow(t.varying, s.len()/4)
 	for i := range t.operations {
 		t.readOperation(&t.operations[i], s)
 		if *s.failed {
@@ -124,6 +137,7 @@ func (t *tables) readOperations(s *byteStream, n int) {
 }
 
 func (t *tables) readOperation(o *operationInfo, s *byteStream) {
+	*o = operationInfo{}
 	o.record, o.bits = record(s.byte()), s.byte()
 	o.kind, o.status, o.flags = uint32(s.uvarint()), uint32(s.uvarint()), uint32(s.uvarint())
 	if o.record >= recordEnd || o.bits&^allBits != 0 {
@@ -135,7 +149,8 @@ func (t *tables) readOperation(o *operationInfo, s *byteStream) {
 	o.name = t.texts.pick(s)
 	o.slots.from, o.varying.from = int32(len(t.slots)), int32(len(t.varying))
 	var odd [2]bool
-	for range s.count(len(s.buf)) {
+	n := s.count(s.len())
+	for range n {
 		at := s.below(2 * len(t.columns))
 		if *s.failed {
 			return

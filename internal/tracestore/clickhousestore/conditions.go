@@ -1,6 +1,7 @@
 package clickhousestore
 
 import (
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -117,16 +118,33 @@ func (c *compiler) conditions(where *tracestore.Conditions) predicate {
 		list = append(list, c.conditions(&where.And[i]))
 	}
 	if len(where.Or) > 0 {
-		branches := make([]predicate, len(where.Or))
-		for i := range where.Or {
-			branches[i] = c.conditions(&where.Or[i])
-		}
-		list = append(list, anyOf(branches))
+		list = append(list, c.anyConditions(where.Or))
 	}
 	if where.Not != nil {
 		list = append(list, c.conditions(where.Not).not())
 	}
 	return allOf(list)
+}
+
+// anyConditions holds where one does. Those that ask for a span of one kind or another are one question for a span: there may be
+// hundreds, and each would read the spans.
+func (c *compiler) anyConditions(list []tracestore.Conditions) predicate {
+	var branches []predicate
+	var span tracestore.SpanConditions
+	for i := range list {
+		of := &list[i]
+		rest := *of
+		rest.Span = tracestore.SpanConditions{}
+		if _, ok := c.byRow(&of.Span); ok || !reflect.ValueOf(rest).IsZero() {
+			branches = append(branches, c.conditions(of))
+		} else {
+			span.Or = append(span.Or, of.Span)
+		}
+	}
+	if len(span.Or) > 0 {
+		branches = append(branches, c.someSpan(&span))
+	}
+	return anyOf(branches)
 }
 
 // someSpan is whether everything holds on one of the trace's spans.

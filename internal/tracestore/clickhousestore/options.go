@@ -38,7 +38,8 @@ type Options struct {
 	// block. nil is allowed.
 	OnHealth func(error)
 
-	upTo int // see Schema
+	upTo         int           // see Schema
+	tailInterval time.Duration // by default the constant; tests wait less
 }
 
 // Limits bound one query in the server. What is 0 has the default.
@@ -70,6 +71,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Limits.MaxTime == 0 {
 		o.Limits.MaxTime = DefaultMaxTime
+	}
+	if o.tailInterval == 0 {
+		o.tailInterval = tailInterval
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()

@@ -153,8 +153,11 @@ func (s *Schema) render(m *migration, text string) error {
 			}
 			return "TTL " + s.ttl(column)
 		},
-		"span":          func(key string) string { return lookedUp("SpanAttributes", key) },
-		"resource":      func(key string) string { return lookedUp("ResourceAttributes", key) },
+		"span":     func(key string) string { return lookedUp("SpanAttributes", key) },
+		"resource": func(key string) string { return lookedUp("ResourceAttributes", key) },
+		"entry": func(key string) string {
+			return fmt.Sprintf("if(has(SpanKeys, '%[1]s'), SpanValues[indexOf(SpanKeys, '%[1]s')], ResourceValues[indexOf(ResourceKeys, '%[1]s')])", key)
+		},
 		"on_cluster":    s.onCluster,
 		"deduplication": s.deduplication,
 	}).Parse(text)

@@ -160,6 +160,8 @@ func TestWithoutSchema(t *testing.T) {
 	store, err := Open(options)
 	require.NoError(t, err)
 	require.ErrorContains(t, <-health, options.Database)
+	_, err = store.Sources(t.Context())
+	require.ErrorIs(t, err, tracestore.ErrClosed, "it is starting")
 	require.NoError(t, store.Close())
 	require.ErrorIs(t, store.Ready(t.Context()), tracestore.ErrClosed)
 }

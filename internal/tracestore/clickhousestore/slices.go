@@ -63,7 +63,7 @@ func (r *search) findQuarters(behind *tracestore.Position) ([]quarter, error) {
 		r.store.table("trace_quarters") + " AS r WHERE Tenant = " + values.text(r.tenant) +
 		" AND Quarter >= toDateTime(" + values.bind("UInt32", strconv.FormatInt(min(max(0, low/1e9-900), 1<<32-1), 10)) + ", 'UTC') GROUP BY Quarter, Apart)" +
 		" GROUP BY Quarter HAVING max(" + last + " >= " + values.int(low) +
-		" AND least(Earliest, " + released + " + " + values.int(int64(time.Hour)) + ") <= " + values.int(high) + ") ORDER BY Quarter DESC"
+		" AND least(Earliest, " + released + " + " + values.int(int64(time.Hour)) + ") <= " + values.int(high) + ") ORDER BY Quarter DESC" + oneThread
 	rows, err := r.store.query(r.ctx, text, values)
 	if err != nil {
 		return nil, fmt.Errorf("find quarters: %w", err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -17,6 +18,7 @@ import (
 
 // storedTrace is a trace as it is stored.
 type storedTrace struct {
+	id pcommon.TraceID
 	// releasedAt is when its first release was made, Unix nanoseconds.
 	releasedAt int64
 	// releases stand in the order version, part, time of writing.
@@ -115,49 +117,96 @@ func traceIDOf(text string) (id pcommon.TraceID) {
 
 // readTraces reads whole traces. Those that are not there are not in the answer.
 func (s *Store) readTraces(ctx context.Context, tenant string, ids []pcommon.TraceID) (map[pcommon.TraceID]*storedTrace, error) {
-	values := parameters{}
-	of := "Tenant = " + values.text(tenant) + " AND Id IN " + values.ids(ids)
-	if len(ids) == 1 {
-		of = "Tenant = " + values.text(tenant) + " AND Id = " + values.id(ids[0])
-	}
-	text := "SELECT " + spanColumns + " FROM " + s.table("otel_traces") + " WHERE " + of +
-		" AND ReleasedAt IN (SELECT ReleasedAt FROM " + s.table("trace_times") + " WHERE " + of + ") ORDER BY Id, _block_number, _block_offset"
-	rows, err := s.query(ctx, text, values)
-	if err != nil {
-		return nil, fmt.Errorf("read spans: %w", err)
-	}
-	defer rows.Close()
 	traces := make(map[pcommon.TraceID]*storedTrace)
-	var release *releaseBuilder
-	for rows.Next() {
-		row := new(spanRow) // its texts and lists are kept
-		if err := row.scan(rows); err != nil {
-			return nil, fmt.Errorf("read spans: %w", s.failed(ctx, err))
+	for trace, err := range s.traces(ctx, tenant, ids) {
+		if err != nil {
+			return nil, err
 		}
-		id := pcommon.TraceID([]byte(row.id))
-		if release == nil || release.id != id || release.call != row.call || release.releasedAt != row.releasedAt {
-			release = &releaseBuilder{id: id, call: row.call, releasedAt: row.releasedAt, td: ptrace.NewTraces()}
-			if traces[id] == nil {
-				traces[id] = &storedTrace{releasedAt: row.releasedAt}
-			}
-			traces[id].releases = append(traces[id].releases, release.td)
-			traces[id].releasedAt = min(traces[id].releasedAt, row.releasedAt)
-		}
-		release.add(row)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read spans: %w", s.failed(ctx, err))
-	}
-	for _, trace := range traces {
-		trace.sort()
+		traces[trace.id] = trace
 	}
 	return traces, nil
 }
 
-// sort orders the releases, which stand in the order of writing, by version and part.
-func (t *storedTrace) sort() {
+// traces yields what readTraces reads, one trace after the other.
+func (s *Store) traces(ctx context.Context, tenant string, ids []pcommon.TraceID) iter.Seq2[*storedTrace, error] {
+	return func(yield func(*storedTrace, error) bool) {
+		values := parameters{}
+		where, order := "Tenant = "+values.text(tenant)+" AND ", "Id, _block_number, _block_offset"
+		if len(ids) == 1 {
+			where += "Id = " + values.id(ids[0])
+			order += oneThread // for a granule or two
+		} else {
+			where += "Id IN " + values.ids(ids)
+		}
+		where += " AND ReleasedAt IN (SELECT ReleasedAt FROM " + s.table("trace_times") + " WHERE " + where + ")"
+		var trace *storedTrace
+		for release, err := range s.releases(ctx, where, order, values) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if trace == nil || trace.id != release.id {
+				if trace != nil && !yield(trace.sorted(), nil) {
+					return
+				}
+				trace = &storedTrace{id: release.id, releasedAt: release.releasedAt}
+			}
+			trace.releases = append(trace.releases, release.td)
+			trace.releasedAt = min(trace.releasedAt, release.releasedAt)
+		}
+		if trace != nil {
+			yield(trace.sorted(), nil)
+		}
+	}
+}
+
+// storedRelease is what a call has brought of a trace.
+type storedRelease struct {
+	id         pcommon.TraceID
+	call       uint64 // numbers calls of a partition in the order of writing
+	releasedAt int64
+	td         ptrace.Traces
+}
+
+// releases yields the releases of the spans for which a condition holds, in an order that keeps those of a release together. An error ends it.
+func (s *Store) releases(ctx context.Context, where, order string, values parameters) iter.Seq2[*storedRelease, error] {
+	return func(yield func(*storedRelease, error) bool) {
+		rows, err := s.query(ctx, "SELECT "+spanColumns+" FROM "+s.table("otel_traces")+" WHERE "+where+" ORDER BY "+order, values)
+		if err != nil {
+			yield(nil, fmt.Errorf("read spans: %w", err))
+			return
+		}
+		defer rows.Close()
+		var release *releaseBuilder
+		for rows.Next() {
+			row := new(spanRow) // its texts and lists are kept
+			if err := row.scan(rows); err != nil {
+				yield(nil, fmt.Errorf("read spans: %w", s.failed(ctx, err)))
+				return
+			}
+			id := pcommon.TraceID([]byte(row.id))
+			if release == nil || release.id != id || release.call != row.call || release.releasedAt != row.releasedAt {
+				if release != nil && !yield(&release.storedRelease, nil) {
+					return
+				}
+				release = &releaseBuilder{storedRelease: storedRelease{id: id, call: row.call, releasedAt: row.releasedAt, td: ptrace.NewTraces()}}
+			}
+			release.add(row)
+		}
+		if err := rows.Err(); err != nil {
+			yield(nil, fmt.Errorf("read spans: %w", s.failed(ctx, err)))
+			return
+		}
+		if release != nil {
+			yield(&release.storedRelease, nil)
+		}
+	}
+}
+
+// sorted orders the releases, which stand in the order of writing, by version and part.
+func (t *storedTrace) sorted() *storedTrace {
 	if len(t.releases) < 2 {
-		return
+		return t
 	}
 	type assembled struct {
 		tracetree.Assembly
@@ -173,16 +222,14 @@ func (t *storedTrace) sort() {
 	for i := range list {
 		t.releases[i] = list[i].td
 	}
+	return t
 }
 
 // releaseBuilder puts the spans of a release together, which share resources and scopes.
 type releaseBuilder struct {
-	id         pcommon.TraceID
-	call       uint64
-	releasedAt int64
-	td         ptrace.Traces
-	resources  map[string]ptrace.ResourceSpans
-	scopes     map[string]ptrace.ScopeSpans // by resource, name and version
+	storedRelease
+	resources map[string]ptrace.ResourceSpans
+	scopes    map[string]ptrace.ScopeSpans // by resource, name and version
 }
 
 func (b *releaseBuilder) add(row *spanRow) {

@@ -12,13 +12,20 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
 // parameters are the values of a statement. They travel beside its text and never in it.
 type parameters clickhouse.Parameters
 
-// bind adds a value and answers what stands for it in the text.
+// bind adds a value, once, and answers what stands for it in the text. Over HTTP a server takes at most 1,000 values (http_max_fields).
 func (p parameters) bind(typ, value string) string {
+	for name, bound := range p {
+		if bound == value {
+			return "{" + name + ":" + typ + "}"
+		}
+	}
 	name := "p" + strconv.Itoa(len(p))
 	p[name] = value
 	return "{" + name + ":" + typ + "}"
@@ -80,6 +87,9 @@ func listed(list []time.Time, number func(time.Time) int64) string {
 // quarterOf is the quarter of an hour by which rows stand.
 func quarterOf(moment time.Time) time.Time { return moment.UTC().Truncate(15 * time.Minute) }
 
+// oneThread ends a statement that reads so little that threads would only wait for one another.
+const oneThread = " SETTINGS max_threads = 1"
+
 // query asks the server, within the limits and until the context ends.
 func (s *Store) query(ctx context.Context, text string, values parameters) (driver.Rows, error) {
 	rows, err := s.db.Query(s.limited(ctx, values), text)
@@ -103,17 +113,22 @@ func (s *Store) limited(ctx context.Context, values parameters) context.Context 
 	}))
 }
 
-// failed says what an error of a query is: the end of the context, or of the store, where that is the reason.
+// failed says what an error of a query is: the end of the context, or of the store, where that is the reason, or that its schema has not been there yet.
 func (s *Store) failed(ctx context.Context, err error) error {
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, errors.Is(err, tracestore.ErrClosed):
+		return err
 	case s.ctx.Err() != nil:
-		return s.closed(err)
+		return errors.Join(tracestore.ErrClosed, err)
 	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
 		return fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
-	return err
+	select {
+	case <-s.ready:
+		return err
+	default:
+		return errors.Join(tracestore.ErrClosed, err)
+	}
 }
 
 // Codes of the server's errors.

@@ -2,7 +2,6 @@ package clickhousestore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -19,15 +18,16 @@ import (
 type Store struct {
 	rollup.Reader // answers aggregates; it is rollups
 
-	options Options
-	schema  Schema
-	db      driver.Conn
+	options  Options
+	schema   Schema
+	db       driver.Conn
+	followed followed
 
 	ready chan struct{} // closed when the schema has been there once
 
 	ctx    context.Context // ends when the store closes
 	cancel context.CancelFunc
-	keeper sync.WaitGroup // the goroutine that looks after the schema and the connection
+	keeper sync.WaitGroup // the goroutines that look after the schema and the connection, and that tell tails
 }
 
 var _ tracestore.Backend = (*Store)(nil)
@@ -42,7 +42,8 @@ func Open(options Options) (*Store, error) {
 			Database: options.Database, Variant: options.Variant, Cluster: options.Cluster, Retention: options.Retention,
 			upTo: options.upTo,
 		},
-		ready: make(chan struct{}),
+		ready:    make(chan struct{}),
+		followed: followed{turn: make(chan struct{}, 1)},
 	}
 	if err := s.schema.Check(); err != nil {
 		return nil, err
@@ -60,9 +61,10 @@ func Open(options Options) (*Store, error) {
 	return s, nil
 }
 
-// Close ends queries that run and closes the connections.
+// Close ends queries that run, and tails, and closes the connections.
 func (s *Store) Close() error {
 	s.cancel()
+	s.endTails()
 	s.keeper.Wait()
 	return s.db.Close()
 }
@@ -156,11 +158,3 @@ func (s *Store) ping(ctx context.Context) error {
 
 // table is the name of one of the store's tables in a statement.
 func (s *Store) table(name string) string { return quoted(s.schema.Database) + "." + quoted(name) }
-
-// closed replaces the error of a query that the closing of the store has ended.
-func (s *Store) closed(err error) error {
-	if err != nil && s.ctx.Err() != nil {
-		return errors.Join(tracestore.ErrClosed, err)
-	}
-	return err
-}

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/storetest"
 )
 
@@ -44,7 +45,7 @@ func (b backend) WriteCall(ctx context.Context, td ptrace.Traces) error {
 func openBackend(upTo int) storetest.Open {
 	return func(t *testing.T, settings storetest.Settings) storetest.Store {
 		options := testOptions(t)
-		options.upTo = upTo
+		options.upTo, options.tailInterval = upTo, 50*time.Millisecond
 		store := openStore(t, options)
 		// The suite's clock stands, and the server's does not: its tables keep everything.
 		store.options.Retention = settings.Retention
@@ -58,3 +59,11 @@ func TestTraces(t *testing.T) { storetest.RunTraces(t, openBackend(2), losses...
 func TestCatalogue(t *testing.T) { storetest.RunCatalogue(t, openBackend(0), losses...) }
 
 func TestAggregates(t *testing.T) { storetest.RunAggregates(t, openBackend(0), losses...) }
+
+func TestSources(t *testing.T) {
+	storetest.RunSources(t, func(t *testing.T) (tracestore.SourceKeeper, func() tracestore.SourceKeeper) {
+		options := testOptions(t)
+		open := func() tracestore.SourceKeeper { return openStore(t, options) }
+		return open(), open
+	})
+}

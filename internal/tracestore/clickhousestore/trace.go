@@ -45,6 +45,26 @@ func (s *Store) readTrace(ctx context.Context, tenant string, id pcommon.TraceID
 	return traces[id], nil
 }
 
+// Traces implements tracestore.TracesReader.
+func (s *Store) Traces(ctx context.Context, tenant string, ids []pcommon.TraceID) iter.Seq2[tracestore.StoredRelease, error] {
+	return func(yield func(tracestore.StoredRelease, error) bool) {
+		if len(ids) == 0 {
+			return
+		}
+		for trace, err := range s.traces(ctx, tenant, ids) {
+			if err != nil {
+				yield(tracestore.StoredRelease{}, err)
+				return
+			}
+			for _, td := range trace.releases {
+				if !yield(tracestore.StoredRelease{ID: trace.id, Release: td}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // releaseTimes are when the releases of the trace were made; the error is ErrNotFound where there are none.
 func (s *Store) releaseTimes(ctx context.Context, tenant string, id pcommon.TraceID) ([]time.Time, error) {
 	values := parameters{}

@@ -24,7 +24,7 @@ import (
 type Store struct {
 	rollup.Reader // answers aggregates; it is answer
 	tracestore.SourceReportTable
-	tracestore.Tails
+	tails tracestore.Tails
 
 	retention time.Duration
 	now       func() time.Time
@@ -85,10 +85,18 @@ func (s *Store) WriteCall(ctx context.Context, td ptrace.Traces) error {
 		sums.Add(explained[i], s.releaseTime(&releases[i])) // may read the hour before
 	}
 	if s.addCall(td, releases, explained, &sums) {
-		s.Tell(releases, tracerow.Told)
+		s.tails.Tell(releases, tracerow.Told)
 	}
 	return nil
 }
+
+// Tail implements tracestore.Tailer.
+func (s *Store) Tail(_ context.Context, tenant string, where *tracestore.Conditions, size int) (*tracestore.Tail, error) {
+	return s.tails.Tail(tenant, where, size), nil
+}
+
+// Close ends the tails.
+func (s *Store) Close() { s.tails.Close() }
 
 // addCall says whether the call is new.
 func (s *Store) addCall(td ptrace.Traces, releases []tracetree.Release, explained []*tracetree.Release, sums *rollup.Call) bool {

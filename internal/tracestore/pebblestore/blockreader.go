@@ -25,7 +25,7 @@ type blockReader struct {
 type readBlock struct {
 	at       partition
 	sequence uint64
-	body     *block.Body    // nil: not asked for
+	body     *storedBody    // nil: not asked for
 	headers  []block.Header // likewise
 }
 

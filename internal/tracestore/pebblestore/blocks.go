@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -15,7 +16,7 @@ import (
 // openedBlock is both halves of a block.
 type openedBlock struct {
 	head *block.Head
-	body *block.Body
+	body *storedBody
 }
 
 func (b *openedBlock) close() { b.body.Close() }
@@ -40,13 +41,36 @@ func readHead(reader pebble.Reader, at partition, sequence uint64) (*block.Head,
 	return block.OpenHead(value)
 }
 
-func readBody(reader pebble.Reader, at partition, sequence uint64) (*block.Body, error) {
-	value, err := getCopy(reader, at.sequenceKey(kindBody, sequence))
+// storedBody is a body and what keeps its bytes where they are.
+type storedBody struct {
+	*block.Body
+	value io.Closer
+}
+
+// Close gives back what both hold.
+func (b *storedBody) Close() {
+	b.Body.Close()
+	_ = b.value.Close() // it was read without an error
+}
+
+// readBody opens a body that must be there, where Pebble has it: it is large, and mostly read for a single trace.
+func readBody(reader pebble.Reader, at partition, sequence uint64) (*storedBody, error) {
+	key := at.sequenceKey(kindBody, sequence)
+	value, closer, err := reader.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, missing(key)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return block.OpenBody(value)
+	body, err := block.OpenBody(value)
+	if err != nil {
+		return nil, errors.Join(err, closer.Close())
+	}
+	return &storedBody{body, closer}, nil
 }
+
+func missing(key []byte) error { return fmt.Errorf("%w: key %x is missing", errCorrupt, key) }
 
 // getCopy reads a value that must be there.
 func getCopy(reader pebble.Reader, key []byte) (value []byte, err error) {
@@ -55,7 +79,7 @@ func getCopy(reader pebble.Reader, key []byte) (value []byte, err error) {
 		return nil
 	})
 	if err == nil && !found {
-		err = fmt.Errorf("%w: key %x is missing", errCorrupt, key)
+		err = missing(key)
 	}
 	return value, err
 }

@@ -27,7 +27,8 @@ func (s *Store) Trace(ctx context.Context, tenant string, id pcommon.TraceID) it
 	}
 }
 
-// Traces implements tracestore.TracesReader. Traces stand in blocks by their release, so each block is opened once for all of its traces that are wanted.
+// Traces implements tracestore.TracesReader. Traces stand in blocks by their release, so each block is opened once for all of its traces that are wanted,
+// and read from its front.
 func (s *Store) Traces(ctx context.Context, tenant string, ids []pcommon.TraceID) iter.Seq2[tracestore.StoredRelease, error] {
 	return func(yield func(tracestore.StoredRelease, error) bool) {
 		if err := s.enter(); err != nil {
@@ -71,7 +72,8 @@ func (s *Store) yieldTraces(
 		}
 	}
 	slices.SortStableFunc(all, func(a, b found) int {
-		return cmp.Or(cmp.Compare(a.refs[0].at.day, b.refs[0].at.day), cmp.Compare(a.refs[0].sequence, b.refs[0].sequence))
+		x, y := &a.refs[0], &b.refs[0]
+		return cmp.Or(cmp.Compare(x.at.day, y.at.day), cmp.Compare(x.sequence, y.sequence), cmp.Compare(x.number, y.number))
 	})
 	reader := blockReader{reader: snapshot}
 	defer reader.close()

@@ -44,7 +44,7 @@ type rewrittenRelease struct {
 	from   place
 	rank   rank
 	header *block.Header
-	body   *block.Body
+	body   *storedBody
 	joined bool
 	// to is where it goes, where it is not dropped.
 	to      place
@@ -86,7 +86,7 @@ func (w *rewrite) run() error {
 }
 
 // read opens the inputs and lists their releases, without those that were deleted.
-func (w *rewrite) read() (bodies []*block.Body, err error) {
+func (w *rewrite) read() (bodies []*storedBody, err error) {
 	snapshot := w.store.db.NewSnapshot()
 	defer func() { _ = snapshot.Close() }() // fails only if closed before
 	w.through = make(map[uint64]uint64, len(w.inputs))

@@ -133,7 +133,7 @@ func (r *search) page() (tracestore.SearchPage, error) {
 	all, err := w.each(func(c *candidate) (bool, error) {
 		if len(page.Traces) == r.query.Limit {
 			more++
-			return r.decides, nil // go on only for the sake of the count
+			return false, nil
 		}
 		matches, err := r.settle(c)
 		if err != nil {
@@ -145,6 +145,11 @@ func (r *search) page() (tracestore.SearchPage, error) {
 		last = &c.at
 		return true, nil
 	})
+	if err == nil && more > 0 && r.decides {
+		var counted int
+		counted, err = w.count()
+		more, all = more+counted, err == nil
+	}
 	limited := errors.Is(err, errLimit)
 	if err = errors.Join(err, w.close()); err != nil && !limited {
 		return tracestore.SearchPage{}, err

@@ -14,12 +14,10 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/analysis/shoptest"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracegen/shop"
-	"github.com/tracewright/tracewright/internal/tracegen/wire"
 	"github.com/tracewright/tracewright/internal/tracestore"
-	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
 // shopTraffic makes calls of the generator's traces as trace_assembly and trace_analysis hand them on.
@@ -30,49 +28,16 @@ type shopTraffic struct {
 
 func newShopTraffic() *shopTraffic { return &shopTraffic{shop: shop.New(shop.Options{Seed: 7})} }
 
-// call makes the next call, of about so many spans: one ResourceSpans for each instance.
+// call makes the next call, of about so many spans.
 func (s *shopTraffic) call(t testing.TB, releasedAt time.Time, spans int) ptrace.Traces {
 	t.Helper()
-	batches := map[int]*wire.Batch{}
-	var order []int
+	var visits []*shop.Visit
 	for n := 0; n < spans; s.visits++ {
-		v := s.shop.Visit(s.visits)
-		n += len(v.Spans)
-		s.shop.Encode(v, 0, func(i int, scope wire.Scope, span *wire.Span) {
-			instance := s.shop.Instance(&v.Spans[i])
-			if batches[instance] == nil {
-				batches[instance] = wire.NewBatch(s.shop.Resource(instance), shop.SchemaURL)
-				order = append(order, instance)
-			}
-			batches[instance].Add(scope, span)
-		})
+		visits = append(visits, s.shop.Visit(s.visits))
+		n += len(visits[len(visits)-1].Spans)
 	}
-	var request []byte // requests add up when they are put behind one another
-	for _, instance := range order {
-		payload := batches[instance].Payload()
-		payload.Move(wire.Mask{}, releasedAt.Add(-5*time.Second).UnixNano())
-		request = append(request, payload.Bytes()...)
-	}
-	td, err := new(ptrace.ProtoUnmarshaler).UnmarshalTraces(request)
+	td, err := shoptest.Call(s.shop, releasedAt, visits...)
 	require.NoError(t, err)
-	for _, rs := range td.ResourceSpans().All() {
-		rs.Resource().Attributes().PutInt(conventions.AttrReleasedAt, releasedAt.UnixNano())
-	}
-	for _, release := range tracetree.Releases(td) {
-		root := release.Spans[0].Attributes()
-		for _, span := range release.Spans {
-			if span.ParentSpanID().IsEmpty() {
-				root = span.Attributes()
-				break
-			}
-		}
-		root.PutInt(conventions.AttrVersion, 1)
-		root.PutStr(conventions.AttrOutcome, conventions.OutcomeComplete)
-	}
-	releases := tracetree.Releases(td)
-	for i := range releases {
-		analysis.Annotate(&releases[i], analysis.Analyze(&releases[i]))
-	}
 	return td
 }
 

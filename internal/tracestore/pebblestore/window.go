@@ -1,7 +1,6 @@
 package pebblestore
 
 import (
-	"container/heap"
 	"errors"
 	"math"
 	"slices"
@@ -40,15 +39,40 @@ type candidate struct {
 // candidates is a heap, the newest on top.
 type candidates []candidate
 
-func (c candidates) Len() int           { return len(c) }
-func (c candidates) Less(i, j int) bool { return c[i].at.Compare(&c[j].at) < 0 }
-func (c candidates) Swap(i, j int)      { c[i], c[j] = c[j], c[i] }
-func (c *candidates) Push(x any)        { *c = append(*c, x.(candidate)) }
-func (c *candidates) Pop() any {
-	last := (*c)[len(*c)-1]
-	(*c)[len(*c)-1] = candidate{}
-	*c = (*c)[:len(*c)-1]
-	return last
+func (c candidates) less(i, j int) bool { return c[i].at.Compare(&c[j].at) < 0 }
+
+// push and pop are those of container/heap, which would make an object of each.
+func (c *candidates) push(added *candidate) {
+	*c = append(*c, *added)
+	h := *c
+	for i := len(h) - 1; i > 0; {
+		above := (i - 1) / 2
+		if !h.less(i, above) {
+			return
+		}
+		h[i], h[above] = h[above], h[i]
+		i = above
+	}
+}
+
+func (c *candidates) pop() candidate {
+	h := *c
+	top, n := h[0], len(h)-1
+	h[0], h[n] = h[n], candidate{}
+	h = h[:n]
+	for i := 0; 2*i+1 < n; {
+		below := 2*i + 1
+		if below+1 < n && h.less(below+1, below) {
+			below++
+		}
+		if !h.less(below, i) {
+			break
+		}
+		h[i], h[below] = h[below], h[i]
+		i = below
+	}
+	*c = h
+	return top
 }
 
 // maxCandidates is how many wait for older blocks to be opened, about. The oldest of more are given up, and their blocks opened again
@@ -79,6 +103,8 @@ type windowBlock struct {
 	sequence uint64
 	// next comes before all of its releases that are to be looked at yet, or is the first of them.
 	next tracestore.Position
+	// releases is how many there are where all of them are in the range, else 0.
+	releases int
 	// opened is set where the block was open before.
 	opened *openedSearchBlock
 }
@@ -87,7 +113,7 @@ type windowBlock struct {
 type openedSearchBlock struct {
 	at       partition
 	sequence uint64
-	body     *block.Body
+	body     *storedBody
 	// excluded are the releases that certainly do not match, once the body was asked.
 	asked    bool
 	excluded []bool
@@ -109,7 +135,7 @@ func (r *search) openWindow(rows searchRange) (*window, error) {
 	w.joined = openMerged(r.snapshot, days, &rows)
 	for _, c := range r.openRows {
 		if c != nil && c.verdict != tracestore.No && rows.has(&c.at) {
-			heap.Push(&w.heap, *c)
+			w.heap.push(c)
 		}
 	}
 	return w, nil
@@ -137,8 +163,11 @@ func (w *window) listBlocks(at partition) error {
 			return nil
 		}
 		if first, last := v.times(retention); first <= w.rows.newest && last >= w.rows.oldest {
-			next := tracestore.Position{Time: min(last, w.rows.newest), TraceID: lastTraceID}
-			w.blocks = append(w.blocks, windowBlock{at: at, sequence: sequence, next: next})
+			b := windowBlock{at: at, sequence: sequence, next: tracestore.Position{Time: min(last, w.rows.newest), TraceID: lastTraceID}}
+			if first >= w.rows.oldest && last <= w.rows.newest && (w.rows.after == nil || last < w.rows.after.Time) {
+				b.releases = int(v.releases)
+			}
+			w.blocks = append(w.blocks, b)
 		}
 		return nil
 	})
@@ -204,7 +233,7 @@ func (w *window) pop() (*candidate, error) {
 		if len(w.heap) == 0 {
 			return nil, nil
 		}
-		c := heap.Pop(&w.heap).(candidate)
+		c := w.heap.pop()
 		return &c, nil
 	}
 }
@@ -241,10 +270,34 @@ var lastTraceID = func() (id pcommon.TraceID) {
 
 // open adds a block's candidates to the heap.
 func (w *window) open(b windowBlock) error {
+	if b.opened == nil {
+		b.opened = &openedSearchBlock{at: b.at, sequence: b.sequence}
+	}
+	var found candidates
+	rows, err := w.read(&b, func(c *candidate) { found = append(found, *c) })
+	if err != nil {
+		return err
+	}
+	if len(found) < rows/2 {
+		found.detach()
+	}
+	if len(w.heap)+len(found) > w.run.waiting {
+		w.giveUp(found)
+		return nil
+	}
+	for i := range found {
+		w.heap.push(&found[i])
+	}
+	return nil
+}
+
+// read calls f for the block's candidates, in their order, and answers how many rows there are: none in a block that cannot be read, or that
+// certainly holds no candidate.
+func (w *window) read(b *windowBlock, f func(c *candidate)) (rows int, err error) {
 	r := w.run
 	head, err := readHead(r.snapshot, b.at, b.sequence)
 	if err == nil && !r.mayHold(head) {
-		return nil
+		return 0, nil
 	}
 	var headers []block.Header
 	if err == nil {
@@ -256,15 +309,11 @@ func (w *window) open(b windowBlock) error {
 	}
 	if isCorrupt(err) {
 		r.store.corruptBlock(b.at, b.sequence, err)
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if b.opened == nil {
-		b.opened = &openedSearchBlock{at: b.at, sequence: b.sequence}
-	}
-	var found candidates
 	for i := range headers {
 		if len(marked) > 0 && int(marked[0]) == i {
 			marked = marked[1:]
@@ -276,20 +325,10 @@ func (w *window) open(b windowBlock) error {
 			continue
 		}
 		if verdict := h.Row.Judge(r.filter); verdict != tracestore.No {
-			found = append(found, candidate{at: at, row: &h.Row, verdict: verdict, block: b.opened, number: i})
+			f(&candidate{at: at, row: &h.Row, verdict: verdict, block: b.opened, number: i})
 		}
 	}
-	if len(found) < len(headers)/2 {
-		found.detach()
-	}
-	if len(w.heap)+len(found) > r.waiting {
-		w.giveUp(found)
-		return nil
-	}
-	for _, c := range found {
-		heap.Push(&w.heap, c)
-	}
-	return nil
+	return len(headers), nil
 }
 
 // giveUp adds candidates to the heap, of which it then keeps the newest only. The blocks of the others are to be opened again.

@@ -90,8 +90,8 @@ func (s *Store) lockWriter(ctx context.Context) error {
 func (s *Store) unlockWriter() { <-s.writer }
 
 // Tail implements tracestore.Tailer.
-func (s *Store) Tail(tenant string, where *tracestore.Conditions, size int) *tracestore.Tail {
-	return s.tails.Tail(tenant, where, size)
+func (s *Store) Tail(_ context.Context, tenant string, where *tracestore.Conditions, size int) (*tracestore.Tail, error) {
+	return s.tails.Tail(tenant, where, size), nil
 }
 
 // commit hands the call to Pebble and returns what to wait for, nil where the call is durable already. known says that it was handed

@@ -47,6 +47,7 @@ func (a *Answer) Merge(encoded []byte) error {
 	if err != nil {
 		return err
 	}
+	v.bare = a.query.NoDurations
 	filter := a.filter(v)
 	names := translator{from: v.strings, to: &a.sums.strings}
 	if a.table == Contexts {
@@ -54,14 +55,9 @@ func (a *Answer) Merge(encoded []byte) error {
 		return nil
 	}
 	into := &a.sums.tables[a.table]
-	v.visit(Of(a.table), func(t Table, k *key, r *row) {
+	v.visit(Of(a.table), filter.match, func(t Table, k *key, r *row) {
 		if k == nil {
-			if !filter.set {
-				into.beyond().merge(r)
-			}
-			return
-		}
-		if !filter.match(k) {
+			into.beyond().merge(r)
 			return
 		}
 		own := *k
@@ -111,7 +107,11 @@ func (v *value) find(s string) int64 {
 	return absent
 }
 
+// match says whether a series is asked for. Of "other" nobody knows whose it is.
 func (f *filter) match(k *key) bool {
+	if k == nil {
+		return !f.set
+	}
 	if f.environment != anyone && f.environment != int64(k[colEnvironment]) {
 		return false
 	}

@@ -111,3 +111,26 @@ func BenchmarkCall(b *testing.B) {
 		perSpan(b)
 	})
 }
+
+// BenchmarkAnswer adds up the operations of an hour, of all services and of one.
+func BenchmarkAnswer(b *testing.B) {
+	td := shopCall()
+	call := rollup.Call{}
+	for i, releases := 0, tracetree.Releases(td); i < len(releases); i++ {
+		call.Add(&releases[i], int64(time.Hour))
+	}
+	value := call.Deltas()[0].Sums.Append(nil, rollup.Of(rollup.Operations))
+	for _, service := range []string{"", "service-1"} {
+		b.Run("service="+service, func(b *testing.B) {
+			for b.Loop() {
+				answer := rollup.NewAnswer(rollup.Operations, &tracestore.AggregateQuery{Service: service})
+				for range 60 {
+					if err := answer.Merge(value); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(len(value)), "bytes/minute")
+		})
+	}
+}

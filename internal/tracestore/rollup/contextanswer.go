@@ -31,11 +31,10 @@ func newContextMinute(a *Answer) *contextMinute {
 // have been there, and hosts change hands.
 func (a *Answer) mergeContexts(v *value, filter *filter, names *translator) {
 	m := newContextMinute(a)
-	v.visit(Of(Contexts), func(t Table, k *key, r *row) {
-		if k != nil && filter.match(k) {
-			own := names.key(t, k)
-			m.add(&own, r)
-		}
+	matches := func(k *key) bool { return k != nil && filter.match(k) }
+	v.visit(Of(Contexts), matches, func(t Table, k *key, r *row) {
+		own := names.key(t, k)
+		m.add(&own, r)
 	}, nil)
 	m.finish()
 }

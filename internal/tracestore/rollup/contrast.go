@@ -18,8 +18,8 @@ type Contrast struct {
 // contrast is the row of a value, or that of "other" where there are too many values.
 func (s *Sums) contrast(k *key) *row {
 	t := &s.tables[Contrasts]
-	if i, known := t.index[*k]; known {
-		return &t.rows[i]
+	if at, known := t.find(k); known {
+		return &t.rows[at]
 	}
 	if len(t.keys) >= t.limit {
 		return t.beyond()

@@ -16,10 +16,17 @@ var ErrValue = errors.New("rollup value is not of this format")
 // are valid during the call.
 type visitor func(t Table, k *key, r *row)
 
+// chooser says which series a visitor is to receive; likewise.
+type chooser func(k *key) bool
+
+func every(*key) bool { return true }
+
 // value is an encoded value whose strings were read.
 type value struct {
 	strings  [][]byte // by number - 1
 	sections []byte
+	// bare says that durations are passed over.
+	bare bool
 }
 
 // open reads a value and checks all of it, so that what is wrong somewhere has no effect anywhere. The encoded bytes must stay
@@ -31,15 +38,15 @@ func open(encoded []byte) (*value, error) {
 	}
 	v := &value{strings: d.strings()}
 	v.sections = d.Bytes(d.Len())
-	if d.Failed() || !v.visit(AllTables, nil, nil) {
+	if d.Failed() || !v.visit(AllTables, nil, nil, nil) {
 		return nil, ErrValue
 	}
 	return v, nil
 }
 
-// visit calls f for the series of the tables, and beyond for the tables that counted something in their "other", where the value
+// visit calls f for the series of the tables that it is to receive, and beyond for the tables that counted something in their "other", where the value
 // says so. Both may be nil. It says whether the value could be read.
-func (v *value) visit(tables Tables, f visitor, beyond func(t Table, count uint64)) bool {
+func (v *value) visit(tables Tables, choose chooser, f visitor, beyond func(t Table, count uint64)) bool {
 	d := newDecoder(v.sections)
 	for d.Len() > 0 && !d.Failed() {
 		t := Table(d.Byte())
@@ -50,7 +57,7 @@ func (v *value) visit(tables Tables, f visitor, beyond func(t Table, count uint6
 		case t == others:
 			body.others(beyond)
 		case tables.has(t):
-			body.section(t, uint32(len(v.strings)), f)
+			body.section(v, t, choose, f)
 		default:
 			continue
 		}
@@ -66,23 +73,30 @@ type decoder struct{ *codec.Reader }
 
 func newDecoder(buf []byte) decoder { return decoder{codec.NewReader(buf)} }
 
-func (d *decoder) section(t Table, strings uint32, f visitor) {
+func (d *decoder) section(v *value, t Table, choose chooser, f visitor) {
 	var k key
 	var r row
-	if d.flag() {
-		d.row(t, &r)
-		if f != nil && !d.Failed() {
-			f(t, nil, &r)
+	durations := &r.durations
+	if v.bare {
+		durations = nil
+	}
+	give := func(k *key) {
+		if f == nil || !choose(k) {
+			d.pass(t)
+			return
 		}
+		if d.row(t, &r, durations); !d.Failed() {
+			f(t, k, &r)
+		}
+	}
+	if d.flag() {
+		give(nil)
 	}
 	for n := d.Uvarint(); n > 0 && !d.Failed(); n-- {
 		for i := range k[:shapes[t].columns] {
-			k[i] = d.below(strings + 1)
+			k[i] = d.below(uint32(len(v.strings)) + 1)
 		}
-		d.row(t, &r)
-		if f != nil && !d.Failed() {
-			f(t, &k, &r)
-		}
+		give(&k)
 	}
 }
 
@@ -94,30 +108,49 @@ func (d *decoder) others(beyond func(t Table, count uint64)) {
 	}
 }
 
-// row reads into r, whose memory it uses again.
-func (d *decoder) row(t Table, r *row) {
+// row reads into r, whose memory it uses again, and its durations into durations, if that is not nil.
+func (d *decoder) row(t Table, r *row, durations *sketch) {
 	for i := range r.numbers[:shapes[t].numbers] {
 		r.numbers[i] = d.Uvarint()
 	}
 	if shapes[t].durations {
-		d.durations(&r.durations)
+		d.durations(durations)
 	}
 	if shapes[t].occurrences {
 		d.occurrences(r.happened())
 	}
 }
 
+// pass passes over a row, and fails where row would.
+func (d *decoder) pass(t Table) {
+	for range shapes[t].numbers {
+		d.Uvarint()
+	}
+	if shapes[t].durations {
+		d.durations(nil)
+	}
+	if shapes[t].occurrences {
+		d.occurrences(new(occurrences))
+	}
+}
+
+// durations reads into s, or passes over them where it is nil.
 func (d *decoder) durations(s *sketch) {
-	s.zeros, s.bins = d.Uvarint(), s.bins[:0]
+	zeros, n := d.Uvarint(), d.Count(2)
+	if s != nil {
+		s.zeros, s.bins = zeros, s.bins[:0]
+	}
 	last := uint32(0)
-	for n := d.Uvarint(); n > 0 && !d.Failed(); n-- {
+	for i := range n {
 		distance, count := d.below(maxIndex+1-last), d.Uvarint()
-		if distance == 0 && len(s.bins) > 0 || count == 0 {
+		if distance == 0 && i > 0 || count == 0 { // as after a failure
 			d.Fail()
 			return
 		}
 		last += distance
-		s.bins = append(s.bins, bin{last, count})
+		if s != nil {
+			s.bins = append(s.bins, bin{last, count})
+		}
 	}
 }
 

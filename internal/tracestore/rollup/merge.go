@@ -8,7 +8,7 @@ func (s *Sums) Merge(encoded []byte, tables Tables) error {
 		return err
 	}
 	names := translator{from: v.strings, to: &s.strings}
-	v.visit(tables, func(t Table, k *key, r *row) {
+	v.visit(tables, every, func(t Table, k *key, r *row) {
 		if k == nil {
 			s.tables[t].beyond().merge(r)
 			return

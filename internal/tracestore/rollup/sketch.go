@@ -68,31 +68,35 @@ func (s *sketch) add(duration int64) {
 	}
 }
 
-// merge adds a sketch, which stays as it is.
+// merge adds a sketch, which stays as it is. Minutes of one series have mostly the same bins.
 func (s *sketch) merge(from *sketch) {
 	s.zeros = sum(s.zeros, from.zeros)
-	i, j := len(s.bins)-1, len(from.bins)-1
 	added := 0
-	for a, b := i, j; b >= 0; {
+	for i, j := len(s.bins)-1, len(from.bins)-1; j >= 0; {
 		switch {
-		case a >= 0 && s.bins[a].index > from.bins[b].index:
-			a--
-		case a >= 0 && s.bins[a].index == from.bins[b].index:
-			a, b = a-1, b-1
+		case i >= 0 && s.bins[i].index > from.bins[j].index:
+			i--
+		case i >= 0 && s.bins[i].index == from.bins[j].index:
+			s.bins[i].count = sum(s.bins[i].count, from.bins[j].count)
+			i, j = i-1, j-1
 		default:
-			added, b = added+1, b-1
+			added, j = added+1, j-1
 		}
 	}
+	if added == 0 {
+		return
+	}
 	// From the back, so that what is there moves once.
+	i, j := len(s.bins)-1, len(from.bins)-1
 	s.bins = slices.Grow(s.bins, added)[:len(s.bins)+added]
 	for to := len(s.bins) - 1; j >= 0; to-- {
 		switch {
-		case i >= 0 && s.bins[i].index > from.bins[j].index:
+		case i >= 0 && s.bins[i].index >= from.bins[j].index:
+			if s.bins[i].index == from.bins[j].index { // which was added
+				j--
+			}
 			s.bins[to] = s.bins[i]
 			i--
-		case i >= 0 && s.bins[i].index == from.bins[j].index:
-			s.bins[to] = bin{s.bins[i].index, sum(s.bins[i].count, from.bins[j].count)}
-			i, j = i-1, j-1
 		default:
 			s.bins[to] = from.bins[j]
 			j--

@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracewright/tracewright/internal/attributes"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
@@ -36,50 +37,53 @@ type annotations struct {
 // read reads the annotations of a span in a single pass.
 func (a *annotations) read(attrs pcommon.Map) {
 	*a = annotations{}
-	for key, value := range attrs.All() {
+	list := attributes.List(attrs)
+	for i := range list {
+		x := &list[i]
+		key := x.Key()
 		if len(key) <= len(conventions.Prefix) || key[0] != conventions.Prefix[0] || !strings.HasPrefix(key, conventions.Prefix) {
-			if key != "" && protocolKeys[key[0]] { // few are
-				a.protocol.Read(key, value)
+			if key != "" && protocolKeys[key[0]] && x.IsStr() { // few are
+				a.protocol.Text(key, x.Str())
 			}
 			continue
 		}
 		switch key {
 		case conventions.AttrService:
-			a.service = text(value)
+			a.service = textOf(x)
 		case conventions.AttrOperation:
-			a.operation = text(value)
+			a.operation = textOf(x)
 		case conventions.AttrEntryService:
-			a.entry.Service = text(value)
+			a.entry.Service = textOf(x)
 		case conventions.AttrEntryOperation:
-			a.entry.Operation = text(value)
+			a.entry.Operation = textOf(x)
 		case conventions.AttrParentService:
-			a.parent.Service = text(value)
+			a.parent.Service = textOf(x)
 		case conventions.AttrParentOperation:
-			a.parent.Operation = text(value)
+			a.parent.Operation = textOf(x)
 		case conventions.AttrPeerService:
-			a.peer = text(value)
+			a.peer = textOf(x)
 		case conventions.AttrPeerKind:
-			a.peerKind = text(value)
+			a.peerKind = textOf(x)
 		case conventions.AttrSelfTime:
-			a.selfTime = number(value)
+			a.selfTime = numberOf(x)
 		case conventions.AttrCriticalPathTime:
-			a.pathTime = number(value)
+			a.pathTime = numberOf(x)
 		case conventions.AttrErrorOrigin:
-			a.errorOrigin = isTrue(value)
+			a.errorOrigin = isTrue(x.Value(attrs))
 		case conventions.AttrErrorFingerprint:
-			a.fingerprint = text(value)
+			a.fingerprint = textOf(x)
 		case conventions.AttrViolations:
-			a.readViolations(value)
+			a.readViolations(x.Value(attrs))
 		case conventions.AttrWeight:
-			a.excess = excess(value)
+			a.excess = excess(x.Value(attrs))
 		case conventions.AttrSpanCount:
 			a.summary = true
 		case conventions.AttrCategory: // on every span, in no sum
 		case conventions.AttrOrphan:
-			a.orphan = isTrue(value)
+			a.orphan = isTrue(x.Value(attrs))
 		default:
 			if repairKeys[key[len(conventions.Prefix)]] {
-				a.repairs = a.repairs.read(key, value)
+				a.repairs = a.repairs.read(key, x.Value(attrs))
 			}
 		}
 	}
@@ -95,6 +99,20 @@ var repairKeys = func() (letters [256]bool) {
 	}
 	return letters
 }()
+
+func textOf(a *attributes.Attribute) string {
+	if a.IsStr() {
+		return a.Str()
+	}
+	return ""
+}
+
+func numberOf(a *attributes.Attribute) uint64 {
+	if a.IsInt() {
+		return uint64(max(0, a.Int()))
+	}
+	return 0
+}
 
 func text(value pcommon.Value) string {
 	if value.Type() == pcommon.ValueTypeStr {

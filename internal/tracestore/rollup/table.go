@@ -3,6 +3,7 @@ package rollup
 import (
 	"iter"
 	"math"
+	"math/rand/v2"
 	"strings"
 )
 
@@ -162,25 +163,51 @@ func sum(a, b uint64) uint64 {
 // table is the series of one rollup, in the order in which they came.
 type table struct {
 	limit int
-	index map[key]int32
+	index []int32 // places of keys + 1: open addressing, a power of two
 	keys  []key
 	rows  []row
 	other *row // what went beyond the limit; nil for nothing
 }
 
+// spread is odd and not known to senders, so that they cannot choose what falls together.
+var spread = rand.Uint64() | 1
+
+// slot is where a key stands in the index, or is to stand.
+func (t *table) slot(k *key) int {
+	h := (uint64(k[0]) | uint64(k[1])<<32) * 0x9e3779b97f4a7c15
+	h = (h ^ h>>32 ^ uint64(k[2]) ^ uint64(k[3])<<32) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>32 ^ uint64(k[4]) ^ uint64(k[5])<<32) * 0x94d049bb133111eb
+	h = (h ^ h>>32 ^ uint64(k[6])) * spread
+	mask := len(t.index) - 1
+	for i := int(h>>32) & mask; ; i = (i + 1) & mask {
+		if at := t.index[i]; at == 0 || t.keys[at-1] == *k {
+			return i
+		}
+	}
+}
+
+// find finds a series.
+func (t *table) find(k *key) (at int, known bool) {
+	if len(t.index) == 0 {
+		return 0, false
+	}
+	at = int(t.index[t.slot(k)]) - 1
+	return at, at >= 0
+}
+
 // at finds the row of a series, a new one where there is room, else that of "other". It is valid until the next call.
 func (t *table) at(k *key) *row {
-	if i, ok := t.index[*k]; ok {
-		return &t.rows[i]
-	}
-	if len(t.keys) >= t.limit {
-		return t.beyond()
-	}
-	if t.index == nil {
-		t.index = make(map[key]int32)
+	if at, known := t.find(k); known {
+		return &t.rows[at]
 	}
 	n := len(t.keys)
-	t.index[*k] = int32(n)
+	if n >= t.limit {
+		return t.beyond()
+	}
+	if 2*n >= len(t.index) {
+		t.grow()
+	}
+	t.index[t.slot(k)] = int32(n + 1)
 	t.keys = append(t.keys, *k)
 	if n == cap(t.rows) {
 		t.rows = append(t.rows, row{})
@@ -189,6 +216,13 @@ func (t *table) at(k *key) *row {
 	t.rows = t.rows[:n+1]
 	t.rows[n].reset()
 	return &t.rows[n]
+}
+
+func (t *table) grow() {
+	t.index = make([]int32, max(16, 2*len(t.index)))
+	for i := range t.keys {
+		t.index[t.slot(&t.keys[i])] = int32(i + 1)
+	}
 }
 
 // reset empties the table, which keeps its memory.
@@ -209,21 +243,28 @@ func (t *table) beyond() *row {
 type dictionary struct {
 	ids  map[string]uint32
 	list []string // by number - 1
+	// recent are the numbers that were asked for last, by what is at hand of a string.
+	recent [256]uint32
 }
 
 func (d *dictionary) id(s string) uint32 {
 	if s == "" {
 		return 0
 	}
-	if id, ok := d.ids[s]; ok {
+	recent := &d.recent[uint8(len(s))*31^s[len(s)-1]*7^s[len(s)/2]]
+	if id := *recent; id != 0 && d.list[id-1] == s {
 		return id
 	}
-	if d.ids == nil {
-		d.ids = make(map[string]uint32)
+	id, ok := d.ids[s]
+	if !ok {
+		if d.ids == nil {
+			d.ids = make(map[string]uint32)
+		}
+		d.list = append(d.list, s)
+		id = uint32(len(d.list))
+		d.ids[s] = id
 	}
-	d.list = append(d.list, s)
-	id := uint32(len(d.list))
-	d.ids[s] = id
+	*recent = id
 	return id
 }
 
@@ -248,6 +289,7 @@ func (d *dictionary) reset() {
 	clear(d.ids)
 	clear(d.list) // lets go of the strings
 	d.list = d.list[:0]
+	d.recent = [256]uint32{}
 }
 
 func (d *dictionary) text(id uint32) string {

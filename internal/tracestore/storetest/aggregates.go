@@ -136,6 +136,13 @@ func testOperations(t *testing.T, store Store) {
 		{Operation: takeOperation, Kind: "server", Calls: 2, Errors: 1, Weight: 2, SelfTime: int64(60 * ms), CriticalPathTime: int64(10 * ms)},
 		{Operation: readOperation, Kind: "client", Calls: 1, Errors: 1, Weight: 1, SelfTime: int64(20 * ms), CriticalPathTime: int64(20 * ms)},
 	}, list)
+	bare := bothMinutes()
+	bare.NoDurations = true
+	without := collect(t, store.Operations(t.Context(), "", bare))
+	for i := range without {
+		without[i].Durations = nil // it may be there
+	}
+	require.ElementsMatch(t, list, without)
 
 	list = collect(t, store.Operations(t.Context(), "other tenant", bothMinutes()))
 	require.Len(t, list, 1)

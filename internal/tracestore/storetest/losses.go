@@ -47,6 +47,15 @@ type lossy struct {
 	losses Losses
 }
 
+// part is a part of the contract that not every backend has.
+func part[T any](store Store) (T, bool) {
+	if l, ok := store.(lossy); ok {
+		store = l.Store
+	}
+	p, ok := store.(T)
+	return p, ok
+}
+
 func lossesOf(store any) Losses {
 	if l, ok := store.(lossy); ok {
 		return l.losses

@@ -22,6 +22,7 @@ type OpenSources func(t *testing.T) (keeper tracestore.SourceKeeper, reopen func
 func RunSources(t *testing.T, open OpenSources) {
 	t.Run("changes follow one another", func(t *testing.T) { testSourceVersions(t, open) })
 	t.Run("of changes at a time one counts", func(t *testing.T) { testSourceRace(t, open) })
+	t.Run("a change and a removal at a time", func(t *testing.T) { testSourceRemovalRace(t, open) })
 	t.Run("reports of instances", func(t *testing.T) { testSourceReports(t, open) })
 	t.Run("a context that has ended", func(t *testing.T) { testSourceContexts(t, open) })
 }
@@ -51,13 +52,15 @@ func testSourceVersions(t *testing.T, open OpenSources) {
 	require.ErrorIs(t, put(record("b", 2, "late")), tracestore.ErrSourceVersion)
 	require.NoError(t, put(record("a", 1, "")))
 	require.NoError(t, put(record("ab", 1, "begins like another")))
+	odd := record("c\x00'`\\\"\xff ?", 1, "\x00\xff'")
+	require.NoError(t, put(odd))
 
 	for range 2 {
 		listed := listSources(t, keeper)
-		require.Len(t, listed, 3)
+		require.Len(t, listed, 4)
 		require.Empty(t, listed[0].Value)
 		listed[0].Value = nil
-		require.Equal(t, []tracestore.SourceRecord{{Name: "a", Version: 1}, record("ab", 1, "begins like another"), record("b", 2, "two")}, listed)
+		require.Equal(t, []tracestore.SourceRecord{{Name: "a", Version: 1}, record("ab", 1, "begins like another"), record("b", 2, "two"), odd}, listed)
 		keeper = reopen()
 	}
 
@@ -68,7 +71,7 @@ func testSourceVersions(t *testing.T, open OpenSources) {
 	require.ErrorIs(t, drop("b", 2), tracestore.ErrSourceVersion)
 	require.ErrorIs(t, put(record("b", 3, "of what is gone")), tracestore.ErrSourceVersion)
 	keeper = reopen()
-	require.Len(t, listSources(t, keeper), 2)
+	require.Len(t, listSources(t, keeper), 3)
 	require.NoError(t, put(record("b", 1, "anew")))
 	require.Equal(t, record("b", 1, "anew"), listSources(t, keeper)[2])
 }
@@ -92,6 +95,38 @@ func testSourceRace(t *testing.T, open OpenSources) {
 		wg.Wait()
 		require.Equal(t, int64(1), won.Load())
 		require.Equal(t, version, listSources(t, keeper)[0].Version)
+	}
+}
+
+// testSourceRemovalRace: some change a source and some remove it, over and over, longer than any storage remembers single changes.
+func testSourceRemovalRace(t *testing.T, open OpenSources) {
+	keeper, _ := open(t)
+	for range 20 {
+		require.NoError(t, keeper.PutSource(t.Context(), tracestore.SourceRecord{Name: "s", Version: 1}))
+		var wg sync.WaitGroup
+		var changed, removed atomic.Int64
+		for i := range 4 {
+			wg.Go(func() {
+				var err error
+				won := &changed
+				if i%2 == 0 {
+					err = keeper.PutSource(t.Context(), tracestore.SourceRecord{Name: "s", Version: 2})
+				} else {
+					err, won = keeper.DeleteSource(t.Context(), "s", 1), &removed
+				}
+				if err == nil {
+					won.Add(1)
+				} else {
+					assert.ErrorIs(t, err, tracestore.ErrSourceVersion)
+				}
+			})
+		}
+		wg.Wait()
+		require.Equal(t, int64(1), changed.Load()+removed.Load())
+		require.Len(t, listSources(t, keeper), int(changed.Load()))
+		if changed.Load() == 1 {
+			require.NoError(t, keeper.DeleteSource(t.Context(), "s", 2))
+		}
 	}
 }
 

@@ -277,12 +277,12 @@ func testNotFound(t *testing.T, store Store) {
 
 // What a storage reads together is what it reads one by one.
 func testTracesTogether(t *testing.T, store Store) {
-	together, ok := store.(tracestore.TracesReader)
+	together, ok := part[tracestore.TracesReader](store)
 	if !ok {
 		return // it reads one by one
 	}
 	random := newTraffic(3)
-	for range 60 {
+	for range often(store, 60, 15) {
 		write(t, store, random.call())
 	}
 	for trace := range byte(5) {

@@ -3,11 +3,13 @@ package tracerow
 import (
 	"encoding/hex"
 	"slices"
+	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/attributes"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracetree"
@@ -80,41 +82,96 @@ func annotated(release *tracetree.Release) (pcommon.Map, bool) {
 				continue
 			}
 			attrs := span.Attributes()
-			if _, ok := attrs.Get(conventions.AttrSpanCount); ok {
-				return attrs, conventions.Int(attrs, conventions.AttrSpanCount) == int64(len(release.Spans))
+			if count := find(attributes.List(attrs), conventions.AttrSpanCount); count != nil {
+				return attrs, integer(count) == int64(len(release.Spans))
 			}
 		}
 	}
 	return pcommon.Map{}, false
 }
 
-func readSummary(release *tracetree.Release, root pcommon.Map) tracestore.Summary {
-	summary := tracestore.Summary{
-		TraceID:        release.TraceID,
-		Entry:          tracestore.Operation{Service: conventions.Str(root, conventions.AttrEntryService), Operation: conventions.Str(root, conventions.AttrEntryOperation)},
-		Start:          conventions.Int(root, conventions.AttrStart),
-		Duration:       conventions.Int(root, conventions.AttrDuration),
-		SpanCount:      int(conventions.Int(root, conventions.AttrSpanCount)),
-		ErrorCount:     int(conventions.Int(root, conventions.AttrErrorCount)),
-		MissingParents: int(conventions.Int(root, conventions.AttrMissingParents)),
-		Outcome:        release.Outcome,
-		Version:        release.Version,
-	}
-	if v, ok := root.Get(conventions.AttrServices); ok && v.Type() == pcommon.ValueTypeSlice {
-		for _, service := range v.Slice().All() {
-			summary.Services = append(summary.Services, service.AsString())
+// find is the first attribute of a key, nil where there is none.
+func find(list []attributes.Attribute, key string) *attributes.Attribute {
+	for i := range list {
+		if list[i].Key() == key {
+			return &list[i]
 		}
-		slices.Sort(summary.Services) // as written already, unless somebody else wrote it
 	}
-	if id, err := hex.DecodeString(conventions.Str(root, conventions.AttrBottleneckSpanID)); err == nil && len(id) == len(pcommon.SpanID{}) {
-		summary.Bottleneck = &tracestore.Bottleneck{
-			SpanID:    pcommon.SpanID(id),
-			Service:   conventions.Str(root, conventions.AttrBottleneckService),
-			Operation: conventions.Str(root, conventions.AttrBottleneckOperation),
-			Share:     doubleAttr(root, conventions.AttrBottleneckShare),
+	return nil
+}
+
+func text(a *attributes.Attribute) string {
+	if a.IsStr() {
+		return a.Str()
+	}
+	return ""
+}
+
+func integer(a *attributes.Attribute) int64 {
+	if a.IsInt() {
+		return a.Int()
+	}
+	return 0
+}
+
+func readSummary(release *tracetree.Release, root pcommon.Map) tracestore.Summary {
+	summary := tracestore.Summary{TraceID: release.TraceID, Outcome: release.Outcome, Version: release.Version}
+	var bottleneck tracestore.Bottleneck
+	id := ""
+	list := attributes.List(root)
+	for i := len(list) - 1; i >= 0; i-- { // of a key that repeats the first counts, as for pcommon.Map.Get
+		a := &list[i]
+		if !strings.HasPrefix(a.Key(), conventions.Prefix) {
+			continue
+		}
+		switch a.Key() {
+		case conventions.AttrEntryService:
+			summary.Entry.Service = text(a)
+		case conventions.AttrEntryOperation:
+			summary.Entry.Operation = text(a)
+		case conventions.AttrStart:
+			summary.Start = integer(a)
+		case conventions.AttrDuration:
+			summary.Duration = integer(a)
+		case conventions.AttrSpanCount:
+			summary.SpanCount = int(integer(a))
+		case conventions.AttrErrorCount:
+			summary.ErrorCount = int(integer(a))
+		case conventions.AttrMissingParents:
+			summary.MissingParents = int(integer(a))
+		case conventions.AttrServices:
+			summary.Services = readServices(a.Value(root))
+		case conventions.AttrBottleneckSpanID:
+			id = text(a)
+		case conventions.AttrBottleneckService:
+			bottleneck.Service = text(a)
+		case conventions.AttrBottleneckOperation:
+			bottleneck.Operation = text(a)
+		case conventions.AttrBottleneckShare:
+			bottleneck.Share = 0
+			if a.Type() == pcommon.ValueTypeDouble {
+				bottleneck.Share = a.Double()
+			}
+		}
+	}
+	if len(id) == 2*len(bottleneck.SpanID) {
+		if _, err := hex.Decode(bottleneck.SpanID[:], []byte(id)); err == nil {
+			summary.Bottleneck = &bottleneck
 		}
 	}
 	return summary
+}
+
+func readServices(v pcommon.Value) []string {
+	if v.Type() != pcommon.ValueTypeSlice || v.Slice().Len() == 0 {
+		return nil
+	}
+	services := make([]string, 0, v.Slice().Len())
+	for _, service := range v.Slice().All() {
+		services = append(services, service.AsString())
+	}
+	slices.Sort(services) // as written already, unless somebody else wrote it
+	return services
 }
 
 func summarize(release *tracetree.Release) tracestore.Summary {
@@ -140,11 +197,4 @@ func summarize(release *tracetree.Release) tracestore.Summary {
 		}
 	}
 	return summary
-}
-
-func doubleAttr(attrs pcommon.Map, key string) float64 {
-	if v, ok := attrs.Get(key); ok && v.Type() == pcommon.ValueTypeDouble {
-		return v.Double()
-	}
-	return 0
 }

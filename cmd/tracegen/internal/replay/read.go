@@ -12,6 +12,8 @@ import (
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/translator/zipkin/zipkinv2"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/jaegerjson"
 )
 
 // Read yields the traces of a file, value by value: memory is bound by the largest JSON value of its top level, or by an OTLP protobuf as a
@@ -90,8 +92,8 @@ func parse(value json.RawMessage) (ptrace.Traces, error) {
 		return parseZipkin(value)
 	}
 	var members struct {
-		ResourceSpans json.RawMessage `json:"resourceSpans"`
-		Data          []jaegerTrace   `json:"data"`
+		ResourceSpans json.RawMessage    `json:"resourceSpans"`
+		Data          []jaegerjson.Trace `json:"data"`
 	}
 	// Of a file that is none of these the members have other types: what is said then names all formats.
 	if err := json.Unmarshal(value, &members); err != nil {
@@ -103,11 +105,11 @@ func parse(value json.RawMessage) (ptrace.Traces, error) {
 	case members.Data != nil:
 		return fromJaeger(members.Data)
 	}
-	var one jaegerTrace
+	var one jaegerjson.Trace
 	if err := json.Unmarshal(value, &one); err != nil || one.Spans == nil {
 		return ptrace.Traces{}, errors.Join(errUnknown, err)
 	}
-	return fromJaeger([]jaegerTrace{one})
+	return fromJaeger([]jaegerjson.Trace{one})
 }
 
 var errUnknown = errors.New("neither OTLP (resourceSpans), nor Jaeger (data, or spans and processes), nor Zipkin (a list of spans)")

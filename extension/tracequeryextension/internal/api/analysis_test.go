@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -320,6 +321,33 @@ func TestInsightsAnswer(t *testing.T) {
 	require.Len(t, other.Notes, 2)
 	require.Contains(t, other.Notes[0], "baseline has no requests")
 	require.Contains(t, other.Notes[1], "Only 0 of 1 traces")
+
+	// A zone that fails: rollups know, and the search is asked for traces that show it.
+	zone := func(name string, errors int64) tracestore.ContrastAggregate {
+		return tracestore.ContrastAggregate{
+			Entry: operationNamed("web", "GET /"), Service: "web", Key: "cloud.availability_zone", Value: name, Traces: 100, Errors: errors,
+		}
+	}
+	var asked *tracestore.SearchQuery
+	h = testHandler(&fakeStorage{
+		operations: []tracestore.OperationAggregate{operationOf("web", "GET /", "server", 200, 51)},
+		entries:    []tracestore.EntryAggregate{{Operation: operationNamed("web", "GET /"), Traces: 200}},
+		contrasts:  []tracestore.ContrastAggregate{zone("a", 1), zone("b", 50)},
+		search: func(_ context.Context, _ string, query *tracestore.SearchQuery) (tracestore.SearchPage, error) {
+			asked = query
+			return tracestore.SearchPage{}, nil
+		},
+	})
+	outliers := answerTo[openapi.InsightsAnswer](t, h, "/traces/insights?start=2026-01-02T11:30:00Z&kind=outlier_attribute").Insights
+	require.Len(t, outliers, 1)
+	require.Equal(t, &openapi.InsightAttribute{Key: "cloud.availability_zone", Value: "b"}, outliers[0].Attribute)
+	require.EqualValues(t, 49, *outliers[0].SavingFailures)
+	require.Equal(t, []tracestore.Conditions{
+		{Span: tracestore.SpanConditions{Service: "web", Attributes: []tracestore.AttributeCondition{
+			{Scope: tracestore.ScopeAny, Key: "cloud.availability_zone", Op: tracestore.OpEqual, Text: "b"},
+		}}},
+		{Trace: tracestore.TraceConditions{Entry: operationNamed("web", "GET /"), Errors: tracestore.CountRange{Min: 1}}},
+	}, asked.Where.And)
 
 	// A service that is not called by its name: rollups alone know, and no trace is there to show it.
 	h = testHandler(&fakeStorage{

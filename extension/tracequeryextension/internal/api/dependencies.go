@@ -5,6 +5,7 @@ import (
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
+	"github.com/tracewright/tracewright/internal/analysis/insights"
 	"github.com/tracewright/tracewright/internal/analysis/servicegraph"
 	"github.com/tracewright/tracewright/internal/servicemap"
 )
@@ -65,6 +66,15 @@ func newDependenciesAnswer(asked *query.DependenciesQuery, found *query.Dependen
 			Entry:  openapi.Operation{Service: reach.Entry.Service, Operation: reach.Entry.Operation},
 			Traces: reach.Traces, AtLeast: reach.AtLeast, AtMost: reach.AtMost,
 		})
+	}
+	for _, s := range found.Suffering {
+		suffering := openapi.Suffering{
+			Entry: openapi.Operation{Service: s.Entry.Service, Operation: s.Entry.Operation}, Failures: s.Failures, TracesRead: int64(s.Read),
+		}
+		if s.Read > 0 {
+			suffering.FailedShare = new(legible(insights.UnitShare, min(1, s.Share)))
+		}
+		answer.Suffering = append(answer.Suffering, suffering)
 	}
 	if found.Neighbours != nil {
 		answer.Callers, answer.Callees = newNeighbours(found.Neighbours.Callers), newNeighbours(found.Neighbours.Callees)

@@ -427,7 +427,7 @@ func askToFollow(t *testing.T, ask func(h http.Handler, requests ...*http.Reques
 	store := memstore.New(time.Hour, time.Now)
 	s.Service.Storage = func() (tracestore.Backend, error) { return store, nil }
 	for range query.MaxTenantTails {
-		tail, err := s.Service.Tail("", &tracestore.Conditions{})
+		tail, err := s.Service.Tail(t.Context(), "", &tracestore.Conditions{})
 		require.NoError(t, err)
 		defer tail.Close()
 	}

@@ -90,6 +90,9 @@ func newInsight(i *insights.Insight, window *openapi.Window) openapi.Insight {
 		TraceIds: append([]openapi.TraceID{}, i.TraceIDs...), Entries: make([]openapi.InsightEntry, 0, len(i.Entries)),
 		Details: detailsOf(i, window),
 	}
+	if i.Attribute != (insights.Attribute{}) {
+		answer.Attribute = &openapi.InsightAttribute{Key: i.Attribute.Key, Value: i.Attribute.Value}
+	}
 	for _, f := range i.Evidence {
 		figure := openapi.Figure{Name: f.Name, Unit: openapi.FigureUnit(f.Unit), Now: legible(f.Unit, f.Now)}
 		if f.Before != nil {
@@ -134,7 +137,7 @@ func detailsOf(i *insights.Insight, window *openapi.Window) string {
 	case insights.KindCapacityLimit:
 		path = "/traces/performance"
 		values.Del("service") // that of an entry, there
-	case insights.KindNPlusOne, insights.KindSerialCalls, insights.KindSkewedHost:
+	case insights.KindNPlusOne, insights.KindSerialCalls, insights.KindSkewedHost, insights.KindOutlierAttribute:
 		if len(i.TraceIDs) > 0 {
 			return "/traces/" + i.TraceIDs[0]
 		}

@@ -37,6 +37,7 @@ type fakeStorage struct {
 	entries      []tracestore.EntryAggregate
 	parts        []tracestore.EntryOperationAggregate
 	contexts     []tracestore.ContextAggregate
+	contrasts    []tracestore.ContrastAggregate
 	failures     func(query *tracestore.AggregateQuery) []tracestore.ErrorAggregate
 	completeness tracestore.Completeness
 	// asked is the last question about aggregates.
@@ -76,6 +77,10 @@ func (s *fakeStorage) Errors(_ context.Context, _ string, query *tracestore.Aggr
 		return every[tracestore.ErrorAggregate](nil)
 	}
 	return every(s.failures(query))
+}
+
+func (s *fakeStorage) Contrasts(context.Context, string, *tracestore.AggregateQuery) iter.Seq2[tracestore.ContrastAggregate, error] {
+	return every(s.contrasts)
 }
 
 func (s *fakeStorage) Completeness(context.Context, string, *tracestore.AggregateQuery) (tracestore.Completeness, error) {

@@ -30,7 +30,7 @@ func (h *handler) TailTraces(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	tail, err := h.Service.Tail(tenant, where)
+	tail, err := h.Service.Tail(r.Context(), tenant, where)
 	var tooMany *query.TooManyTailsError
 	switch {
 	case errors.As(err, &tooMany):

@@ -213,7 +213,7 @@ func TestTailsAreBounded(t *testing.T) {
 	s.Service.Storage = func() (tracestore.Backend, error) { return store, nil }
 	h = NewHandler(s)
 	tail := func(tenant string) *query.Tail {
-		tail, err := s.Service.Tail(tenant, &tracestore.Conditions{})
+		tail, err := s.Service.Tail(t.Context(), tenant, &tracestore.Conditions{})
 		require.NoError(t, err)
 		return tail
 	}

@@ -36,6 +36,10 @@ func (w *windows) EntryOperations(
 	return sequence(w.parts, w.fail == "parts", func(*tracestore.EntryOperationAggregate) bool { return true })
 }
 
+func (w *windows) Contrasts(context.Context, string, *tracestore.AggregateQuery) iter.Seq2[tracestore.ContrastAggregate, error] {
+	return sequence(nil, w.fail == "contrasts", func(*tracestore.ContrastAggregate) bool { return true })
+}
+
 func entryOf(name string, traces int64, outcomes map[string]int64) tracestore.EntryAggregate {
 	return tracestore.EntryAggregate{Operation: tracestore.Operation{Service: "web", Operation: name}, Traces: traces, Outcomes: outcomes}
 }
@@ -93,7 +97,7 @@ func TestAnalysisOfABrokenStorage(t *testing.T) {
 		_, err := s.Dependencies(t.Context(), "", &DependenciesQuery{Window: window})
 		require.ErrorIs(t, err, errBroken, fail)
 	}
-	for _, fail := range []string{"operations", "entries", "parts", "contexts", "completeness"} {
+	for _, fail := range []string{"operations", "entries", "parts", "contrasts", "contexts", "completeness"} {
 		w := &windows{}
 		w.fail = fail
 		_, err := service(storage{AggregateReader: w}).Insights(t.Context(), "", &InsightsQuery{Window: window, Limit: 1})

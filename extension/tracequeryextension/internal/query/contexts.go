@@ -81,7 +81,7 @@ func (c *contexts) read(ctx context.Context, reader tracestore.Reader, tenant st
 		return nil
 	}
 	byOperation := *query
-	byOperation.ByOperation = true
+	byOperation.ByOperation, byOperation.NoDurations = true, true
 	for edge, err := range reader.Edges(ctx, tenant, &byOperation) {
 		if err != nil {
 			return err

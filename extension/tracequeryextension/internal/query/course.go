@@ -20,13 +20,15 @@ func newCourse(window *tracestore.AggregateQuery) *course {
 	return &course{window: window, parts: steps(window), of: make(map[tracestore.Operation][]capacity.Minute)}
 }
 
-// read reads the operations of each part, and hands each to also.
+// read reads the operations of each part, and hands each to also, without durations.
 func (c *course) read(
 	ctx context.Context, reader tracestore.AggregateReader, tenant string, also func(part int, o *tracestore.OperationAggregate),
 ) error {
 	for i := range c.parts {
 		seconds := c.seconds(i)
-		for o, err := range reader.Operations(ctx, tenant, &c.parts[i]) {
+		part := c.parts[i]
+		part.NoDurations = true
+		for o, err := range reader.Operations(ctx, tenant, &part) {
 			if err != nil {
 				return err
 			}

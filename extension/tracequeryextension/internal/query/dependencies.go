@@ -36,6 +36,8 @@ type Dependencies struct {
 	Truncated bool
 	// Radius are the entries that the asked service's failure reaches.
 	Radius []blastradius.Reach
+	// Suffering is what the asked service's failures of the window did to requests.
+	Suffering []blastradius.Suffering
 	// Neighbours are the asked service's; nil without one. A host that is not known to be a service stands there by its name.
 	Neighbours *servicemap.Neighbours
 	// Ways are the shortest first; WaysTruncated says that not all were looked for.
@@ -90,6 +92,9 @@ func (s *Service) readDependencies(ctx context.Context, tenant string, asked *De
 		return nil, err
 	}
 	if d.Neighbours, err = graph.Neighbours(ctx, tenant, graphWindow(&all), asked.Window.Service, asked.Depth); err != nil {
+		return nil, err
+	}
+	if d.Suffering, err = readSuffering(ctx, reader, tenant, &asked.Window); err != nil {
 		return nil, err
 	}
 	return d, ctx.Err()

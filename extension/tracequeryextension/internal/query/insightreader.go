@@ -29,13 +29,16 @@ type insightReader struct {
 // readWindow reads what rollups know.
 func readWindow(ctx context.Context, reader tracestore.Reader, tenant string, window *tracestore.AggregateQuery, entry string) (insightReader, error) {
 	r := insightReader{reader: reader, tenant: tenant, window: *window}
-	r.EntryTraces = make(map[insights.Operation]int64)
+	r.EntryTraces, r.EntryDurations = make(map[insights.Operation]int64), make(map[insights.Operation][]insights.Bin)
 	whole := int64(0)
-	for e, err := range reader.Entries(ctx, tenant, window) {
+	counts := *window
+	counts.NoDurations = true
+	for e, err := range reader.Entries(ctx, tenant, &counts) {
 		if err != nil {
 			return r, err
 		}
 		r.EntryTraces[insights.Operation(e.Operation)] += e.Traces
+		r.EntryDurations[insights.Operation(e.Operation)] = bins(e.Durations)
 		if entry == "" || entry == e.Operation.Operation {
 			r.Traces += e.Traces
 			whole += e.Traces - e.Outcomes[conventions.OutcomePart] - e.Outcomes[conventions.OutcomeInterim]
@@ -53,6 +56,15 @@ func readWindow(ctx context.Context, reader tracestore.Reader, tenant string, wi
 	}
 	if whole > 0 {
 		r.MeanTime = waited / float64(whole)
+	}
+	for c, err := range reader.Contrasts(ctx, tenant, window) {
+		if err != nil {
+			return r, err
+		}
+		r.Attributes = append(r.Attributes, insights.AttributeSum{
+			Entry: insights.Operation(c.Entry), Service: c.Service, Key: c.Key, Value: c.Value,
+			Traces: c.Traces, Errors: c.Errors, Slow: c.Slow, Judged: c.Judged,
+		})
 	}
 	known := newContexts()
 	byVersion := *window
@@ -74,6 +86,19 @@ func readWindow(ctx context.Context, reader tracestore.Reader, tenant string, wi
 		r.OtherShare = float64(r.completeness.Other) / float64(r.completeness.Spans)
 	}
 	return r, err
+}
+
+// bins are those of a distribution, sorted.
+func bins(durations tracestore.Durations) (list []insights.Bin) {
+	if durations == nil {
+		return nil
+	}
+	durations.ForEach(func(ns, n float64) (stop bool) {
+		list = append(list, insights.Bin{NS: ns, Count: n})
+		return false
+	})
+	slices.SortFunc(list, func(a, b insights.Bin) int { return cmp.Compare(a.NS, b.NS) })
+	return list
 }
 
 func newOperationSum(o *tracestore.OperationAggregate) insights.OperationSum {
@@ -215,7 +240,7 @@ func (r *insightReader) findTraces(ctx context.Context, found []insights.Insight
 		}
 		finds++
 		where := inEnvironment(r.window.Environment)
-		where.And = []tracestore.Conditions{{Span: spanOf(i)}}
+		where.And = append([]tracestore.Conditions{{Span: spanOf(i)}}, outlierOf(i)...)
 		page, err := r.reader.Search(ctx, r.tenant, &tracestore.SearchQuery{
 			Start: r.window.Start, End: r.window.End, Where: where, Limit: 3, Deadline: time.Now().Add(max(minFindTime, sampleTime/10)),
 		})
@@ -241,9 +266,27 @@ func spanOf(i *insights.Insight) tracestore.SpanConditions {
 			span.Errors = new(true)
 		}
 	}
+	if i.Kind == insights.KindOutlierAttribute {
+		span.Attributes = []tracestore.AttributeCondition{
+			{Scope: tracestore.ScopeAny, Key: i.Attribute.Key, Op: tracestore.OpEqual, Text: i.Attribute.Value},
+		}
+	}
 	if i.Kind == insights.KindVersionRegression && i.SavedTime > 0 && len(i.Evidence) > 0 && i.Evidence[0].Unit == insights.UnitNS {
 		span.MinDuration = time.Duration(i.Evidence[0].Now)
 		span.Errors = nil
 	}
 	return span
+}
+
+// outlierOf is what else a trace has that shows an outlier: the entry, and that it failed or was slow.
+func outlierOf(i *insights.Insight) []tracestore.Conditions {
+	if i.Kind != insights.KindOutlierAttribute || len(i.Entries) == 0 {
+		return nil
+	}
+	worst := tracestore.Conditions{Trace: tracestore.TraceConditions{Errors: tracestore.CountRange{Min: 1}}}
+	if at := slices.IndexFunc(i.Evidence, func(f insights.Figure) bool { return f.Unit == insights.UnitNS }); at == 1 {
+		worst = tracestore.Conditions{Trace: tracestore.TraceConditions{MinDuration: time.Duration(i.Evidence[at].Now)}}
+	}
+	worst.Trace.Entry = tracestore.Operation(i.Entries[0].Operation)
+	return []tracestore.Conditions{worst}
 }

@@ -23,7 +23,7 @@ func (m *ServiceMap) Around(focus string, depth int) *ServiceMap {
 		}
 		frontier = next
 	}
-	around := &ServiceMap{Completeness: m.Completeness}
+	around := &ServiceMap{Start: m.Start, End: m.End, Completeness: m.Completeness}
 	for i := range m.Nodes {
 		if within[m.Nodes[i].Name] {
 			around.Nodes = append(around.Nodes, m.Nodes[i])

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -12,7 +13,10 @@ import (
 
 // mapOf has a node for each letter and an edge for each pair.
 func mapOf(pairs ...string) *ServiceMap {
-	m := &ServiceMap{Completeness: tracestore.Completeness{Spans: 7}}
+	m := &ServiceMap{
+		Start: time.Unix(60, 0), End: time.Unix(120, 0),
+		Completeness: tracestore.Completeness{Spans: 7},
+	}
 	known := map[string]bool{}
 	for _, pair := range pairs {
 		for _, name := range []string{pair[:1], pair[1:]} {
@@ -58,7 +62,9 @@ func TestAround(t *testing.T) {
 		require.Equal(t, test.nodes, nodes, "%s %d", test.focus, test.depth)
 		require.Equal(t, test.edges, edges, "%s %d", test.focus, test.depth)
 	}
-	require.EqualValues(t, 7, m.Around("a", 1).Completeness.Spans)
+	around := m.Around("a", 1)
+	require.EqualValues(t, 7, around.Completeness.Spans)
+	require.Equal(t, []time.Time{m.Start, m.End}, []time.Time{around.Start, around.End}, "rates are by the window")
 }
 
 // A deeper neighbourhood holds the one before; each node of it has a neighbour in it, and as deep as there are nodes nothing more comes.

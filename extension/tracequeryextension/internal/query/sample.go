@@ -19,7 +19,7 @@ import (
 const (
 	// maxSampled is how many traces of a window are read at most.
 	maxSampled = 10_000
-	// sampleCost is how long one takes to read, about: as many are looked for as the time allows.
+	// sampleCost is how long one takes to read, about: as many are looked for as the time allows to all readers.
 	sampleCost = 400 * time.Microsecond
 	// minPlaces and maxPlaces are at how many places of the window traces are looked for, where it has more than are read.
 	minPlaces, maxPlaces = 16, 256
@@ -29,7 +29,7 @@ const (
 	maxSampledBytes = 16 << 20
 	// sampleGroup is how many traces are read together, of those that stand side by side.
 	sampleGroup = 16
-	// maxReaders is how many groups are looked for and read at a time.
+	// maxReaders is how many groups are looked for and read at a time at most.
 	maxReaders = 4
 )
 
@@ -69,6 +69,7 @@ func countParts(
 ) (parts []windowPart, err error) {
 	for _, step := range steps(window) {
 		part := windowPart{start: step.Start, end: step.End}
+		step.NoDurations = true
 		for e, err := range reader.Entries(ctx, tenant, &step) {
 			if err != nil {
 				return nil, err
@@ -91,7 +92,7 @@ func (s *sampling) draw(ctx context.Context, room func(n int), read func(place i
 	for _, part := range s.parts {
 		s.info.All += part.traces
 	}
-	wanted := int(min(maxSampled, max(1, time.Until(s.until)/sampleCost)))
+	wanted := int(min(maxSampled, max(1, time.Until(s.until)*time.Duration(readers())/sampleCost)))
 	if s.info.All > int64(wanted) {
 		return s.drawPlaces(ctx, wanted, room, read)
 	}
@@ -163,6 +164,9 @@ func spread(n int) []int {
 	return order
 }
 
+// readers is how many groups are looked for and read at a time.
+func readers() int { return min(maxReaders, runtime.GOMAXPROCS(0)) }
+
 // work does n things, several at a time, until the time is over or one fails.
 func (s *sampling) work(ctx context.Context, n int, do func(i int) error) error {
 	var (
@@ -171,7 +175,7 @@ func (s *sampling) work(ctx context.Context, n int, do func(i int) error) error 
 		mu      sync.Mutex // guards failed
 		failed  error
 	)
-	for range min(maxReaders, runtime.GOMAXPROCS(0), n) {
+	for range min(readers(), n) {
 		workers.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				if s.over(ctx) {

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -45,8 +46,9 @@ func (t *Tail) Close() {
 	t.close()
 }
 
-// Tail follows what is stored of a tenant from now on and meets the conditions. Errors: ErrNoTail, *TooManyTailsError, tracestore.ErrClosed.
-func (s *Service) Tail(tenant string, where *tracestore.Conditions) (*Tail, error) {
+// Tail follows what is stored of a tenant from now on and meets the conditions. Errors: ErrNoTail, *TooManyTailsError, tracestore.ErrClosed, and those of
+// a storage that cannot be asked.
+func (s *Service) Tail(ctx context.Context, tenant string, where *tracestore.Conditions) (*Tail, error) {
 	storage, err := s.Storage()
 	if err != nil {
 		return nil, fmt.Errorf("follow the storage: %w", err)
@@ -58,7 +60,14 @@ func (s *Service) Tail(tenant string, where *tracestore.Conditions) (*Tail, erro
 	if err := s.tails.add(tenant); err != nil {
 		return nil, err
 	}
-	return &Tail{tailer.Tail(tenant, where, tailRows), sync.OnceFunc(func() { s.tails.remove(tenant) })}, nil
+	ctx, cancel := context.WithTimeout(ctx, s.Timeout)
+	defer cancel()
+	tail, err := tailer.Tail(ctx, tenant, where, tailRows)
+	if err != nil {
+		s.tails.remove(tenant)
+		return nil, fmt.Errorf("follow the storage: %w", err)
+	}
+	return &Tail{tail, sync.OnceFunc(func() { s.tails.remove(tenant) })}, nil
 }
 
 // tailCount counts tails. The zero value is ready.

@@ -12,8 +12,9 @@ import (
 const (
 	// minUsualCalls is how many calls say what is usual.
 	minUsualCalls = 30
-	// maxUsual bounds what is remembered.
-	maxUsual = 256
+	// maxUsualMinutes and maxUsualSeries bound what is remembered: some MiB.
+	maxUsualMinutes = 2000
+	maxUsualSeries  = 50_000
 	// usualTimeout bounds the reading: a trace is worth more than what is usual.
 	usualTimeout = 250 * time.Millisecond
 )
@@ -26,22 +27,23 @@ var usualMinutes = [][]int64{
 	{1, 2, 3, 4},
 }
 
-// usual knows what the operations of services take themselves. The zero value is ready.
+// usual knows what the operations of services take themselves, minute by minute: traces that are looked at one after the other are mostly of the same
+// hours. The zero value is ready.
 type usual struct {
-	mu   sync.Mutex // guards sums
-	sums map[usualKey]map[operationKind]usualSum
+	mu     sync.Mutex // guards what follows
+	sums   map[usualKey]map[operationKind]usualSum
+	series int // in all of sums
 }
 
-// usualKey names the operations of a service in a group of minutes before one.
+// usualKey names a minute.
 type usualKey struct {
-	tenant, service string
-	minute          int64 // Unix
-	group           int
+	tenant string
+	minute int64 // Unix
 }
 
 type operationKind struct {
-	operation string
-	kind      tracestore.SpanKind
+	tracestore.Operation
+	kind tracestore.SpanKind
 }
 
 type usualSum struct{ calls, selfTime int64 }
@@ -60,16 +62,20 @@ func (s *Service) usualSelfTime(ctx context.Context, tenant string, trace *Trace
 	ctx, cancel := context.WithTimeout(ctx, usualTimeout)
 	defer cancel()
 	span := &trace.Analysis.Spans[i]
-	of := operationKind{span.Operation, strings.ToLower(trace.Analysis.Tree.Nodes[i].Kind().String())}
-	at := usualKey{tenant: tenant, service: span.Service, minute: time.Unix(0, trace.Release.ReleasedAt).Truncate(time.Minute).Unix()}
+	of := operationKind{
+		tracestore.Operation{Service: span.Service, Operation: span.Operation}, strings.ToLower(trace.Analysis.Tree.Nodes[i].Kind().String()),
+	}
+	released := time.Unix(0, trace.Release.ReleasedAt).Truncate(time.Minute).Unix()
 	var total usualSum
-	for at.group = range usualMinutes {
-		sums, err := s.usual.of(ctx, reader, at)
-		if err != nil {
-			return 0 // the trace is answered without
+	for _, minutes := range usualMinutes {
+		for _, before := range minutes {
+			sum, err := s.usual.of(ctx, reader, usualKey{tenant, released - 60*before}, of)
+			if err != nil {
+				return 0 // the trace is answered without
+			}
+			total.calls += sum.calls
+			total.selfTime += sum.selfTime
 		}
-		total.calls += sums[of].calls
-		total.selfTime += sums[of].selfTime
 		if total.calls >= minUsualCalls {
 			return total.selfTime / total.calls
 		}
@@ -77,35 +83,40 @@ func (s *Service) usualSelfTime(ctx context.Context, tenant string, trace *Trace
 	return 0
 }
 
-// of reads what is not remembered.
-func (u *usual) of(ctx context.Context, reader tracestore.Reader, at usualKey) (map[operationKind]usualSum, error) {
+// of is what the operation took in a minute, which is read unless it is remembered.
+func (u *usual) of(ctx context.Context, reader tracestore.Reader, at usualKey, of operationKind) (usualSum, error) {
 	u.mu.Lock()
 	sums, known := u.sums[at]
 	u.mu.Unlock()
 	if known {
-		return sums, nil
+		return sums[of], nil
 	}
 	sums = make(map[operationKind]usualSum)
-	for _, before := range usualMinutes[at.group] {
-		start := time.Unix(at.minute-60*before, 0)
-		query := tracestore.AggregateQuery{Start: start, End: start.Add(time.Minute), Service: at.service}
-		for o, err := range reader.Operations(ctx, at.tenant, &query) {
-			if err != nil {
-				return nil, err
-			}
-			of := operationKind{o.Operation.Operation, o.Kind}
-			sum := sums[of]
-			sums[of] = usualSum{sum.calls + o.Calls, sum.selfTime + o.SelfTime}
+	start := time.Unix(at.minute, 0)
+	query := tracestore.AggregateQuery{Start: start, End: start.Add(time.Minute), NoDurations: true}
+	for o, err := range reader.Operations(ctx, at.tenant, &query) {
+		if err != nil {
+			return usualSum{}, err
 		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
+		operation := operationKind{o.Operation, o.Kind}
+		sum := sums[operation]
+		sums[operation] = usualSum{sum.calls + o.Calls, sum.selfTime + o.SelfTime}
 	}
+	if err := ctx.Err(); err != nil {
+		return usualSum{}, err
+	}
+	u.put(at, sums)
+	return sums[of], nil
+}
+
+func (u *usual) put(at usualKey, sums map[operationKind]usualSum) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.sums) >= maxUsual || u.sums == nil {
-		u.sums = make(map[usualKey]map[operationKind]usualSum)
+	if u.series >= maxUsualSeries || len(u.sums) >= maxUsualMinutes || u.sums == nil {
+		u.sums, u.series = make(map[usualKey]map[operationKind]usualSum), 0
+	}
+	if _, known := u.sums[at]; !known {
+		u.series += len(sums)
 	}
 	u.sums[at] = sums
-	return sums, nil
 }

@@ -571,8 +571,7 @@ WITH
     arrayJoin(arrayPushFront(
         arrayDistinct(arrayConcat(
             arrayMap(of -> (of.1, 'service.version'::LowCardinality(String), of.2), Versions),
-            arrayFilter(of -> of.3 != '', arrayMap(key -> (Root.2, key,
-                if(has(Root.5, key), (Root.6)[indexOf(Root.5, key)], (Root.8)[indexOf(Root.7, key)])), EntryKeys)))),
+            arrayFilter(of -> of.3 != '', arrayMap((key, value) -> (Root.2, key, value), EntryKeys, Root.5)))),
         (''::LowCardinality(String), ''::LowCardinality(String), Outcome))) AS Of
 SELECT
     Tenant, Minute, Root.1 AS Environment, Of.2 AS Key, Root.2 AS EntryService, Root.3 AS EntryOperation, Of.1 AS Service, Of.3 AS Value,
@@ -585,8 +584,12 @@ FROM (
         max(Version) AS LastVersion, max(Part) AS LastPart, anyIf(s.Outcome, Version != 0) AS Outcome,
         groupUniqArrayIf((Service, ServiceVersion), ServiceVersion != '') AS Versions,
         countIf(Candidate) AS Candidates,
-        argMinIf((Environment, EntryService, EntryOperation, Duration, SpanKeys, SpanValues, ResourceKeys, ResourceValues),
-            (ParentSpanId != '', Started, SpanId), Candidate) AS Root
+        -- The values of EntryKeys: all attributes would be copied into each row that comes of the trace.
+        argMinIf((Environment, EntryService, EntryOperation, Duration, [
+            if(has(SpanKeys, 'http.response.status_code'), SpanValues[indexOf(SpanKeys, 'http.response.status_code')], ResourceValues[indexOf(ResourceKeys, 'http.response.status_code')]),
+            if(has(SpanKeys, 'k8s.node.name'), SpanValues[indexOf(SpanKeys, 'k8s.node.name')], ResourceValues[indexOf(ResourceKeys, 'k8s.node.name')]),
+            if(has(SpanKeys, 'cloud.availability_zone'), SpanValues[indexOf(SpanKeys, 'cloud.availability_zone')], ResourceValues[indexOf(ResourceKeys, 'cloud.availability_zone')]),
+            if(has(SpanKeys, 'user.tier'), SpanValues[indexOf(SpanKeys, 'user.tier')], ResourceValues[indexOf(ResourceKeys, 'user.tier')])]), (ParentSpanId != '', Started, SpanId), Candidate) AS Root
     FROM `tracewright`.`rollup_spans` AS s
     GROUP BY Tenant, Minute, Id
 )
@@ -679,3 +682,31 @@ FROM (
 );
 
 INSERT INTO `tracewright`.`tracewright_migrations` (Number, Name) VALUES (4, '0004_catalogue');
+
+-- 0005_sources
+
+-- Sources of traces that were added at run time, as a log of changes: the last change of a name says what stands under it. Changes of a name are
+-- numbered, without gaps, and a change is inserted under a token made of name and number: of two that make the same change at the same
+-- time, the table drops the second as a repetition of the first. The last 16 changes of a name are kept, so that whoever made one finds out
+-- whether it is his.
+CREATE TABLE IF NOT EXISTS `tracewright`.`trace_sources` ON CLUSTER `main` (
+    Name String,
+    Change Int64,
+    Writer String, -- of the change, a random name
+    Version Int64, -- 0 where nothing stands under the name any more
+    Value String,
+    ChangedAt DateTime('UTC') DEFAULT now()
+) ENGINE = ReplicatedReplacingMergeTree(Change)
+ORDER BY (Name, Change % 16)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, replicated_deduplication_window = 100000, replicated_deduplication_window_seconds = 86400;
+
+-- What each instance says of the sources that it runs; the last counts.
+CREATE TABLE IF NOT EXISTS `tracewright`.`trace_source_reports` ON CLUSTER `main` (
+    Instance String,
+    At DateTime64(9, 'UTC'),
+    Value String
+) ENGINE = ReplicatedReplacingMergeTree(At)
+ORDER BY Instance
+TTL toDateTime(At) + toIntervalHour(1);
+
+INSERT INTO `tracewright`.`tracewright_migrations` (Number, Name) VALUES (5, '0005_sources');

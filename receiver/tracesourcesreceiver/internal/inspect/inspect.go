@@ -70,18 +70,22 @@ func Walk(configuration any, visit func(*Place)) {
 	walker{visit: visit}.value(reflect.ValueOf(configuration), position{})
 }
 
-// HTTPServers are those in a configuration, a pointer to a struct. They can be changed.
-func HTTPServers(configuration any) (found []*confighttp.ServerConfig) {
+// Sections are those of type T in a configuration, a pointer to a struct. They can be changed.
+func Sections[T any](configuration any) (found []*T) {
 	walker{
-		visit:  func(*Place) {},
-		server: func(s *confighttp.ServerConfig) { found = append(found, s) },
+		visit: func(*Place) {},
+		each: func(v reflect.Value) {
+			if section, ok := v.Addr().Interface().(*T); ok {
+				found = append(found, section)
+			}
+		},
 	}.value(reflect.ValueOf(configuration), position{})
 	return found
 }
 
 type walker struct {
-	visit  func(*Place)
-	server func(*confighttp.ServerConfig) // nil: nobody asks
+	visit func(*Place)
+	each  func(reflect.Value) // is called with structs that can be changed; nil: nobody asks
 }
 
 // position is where a value stands.
@@ -146,8 +150,8 @@ func (w walker) section(v reflect.Value, at position) {
 	case servers[typ], clients[typ]:
 		at.section = typ
 	}
-	if v.Type() == httpServer && v.CanAddr() && w.server != nil {
-		w.server(v.Addr().Interface().(*confighttp.ServerConfig))
+	if w.each != nil && v.CanAddr() && v.CanInterface() {
+		w.each(v)
 	}
 	for i := range v.NumField() {
 		field := v.Type().Field(i)

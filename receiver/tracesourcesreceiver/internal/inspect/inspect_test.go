@@ -65,7 +65,7 @@ func TestWalk(t *testing.T) {
 		"more.list[0].ca_file": File, "more.list[0].host": Dial,
 	}, kinds)
 	require.Equal(t, "changed", c.HTTP.Get().TLS.Get().CertFile)
-	require.Equal(t, []*confighttp.ServerConfig{c.HTTP.Get()}, HTTPServers(c))
+	require.Equal(t, []*confighttp.ServerConfig{c.HTTP.Get()}, Sections[confighttp.ServerConfig](c))
 }
 
 // A value that holds itself ends the walk all the same.
@@ -77,4 +77,37 @@ func TestWalkEnds(t *testing.T) {
 		Any any `mapstructure:"any"`
 	}{loop}, func(*Place) { n++ })
 	require.Positive(t, n)
+}
+
+func TestUnknownKeys(t *testing.T) {
+	type object = map[string]any
+	type squashed struct {
+		confighttp.ServerConfig `mapstructure:",squash"`
+		Path                    string `mapstructure:"path"`
+	}
+	type open struct {
+		confighttp.ServerConfig `mapstructure:",squash"`
+		Rest                    map[string]any `mapstructure:",remain"`
+	}
+	type all struct {
+		One  configoptional.Optional[squashed] `mapstructure:"one"`
+		List []*squashed                       `mapstructure:"list"`
+		Map  map[string]squashed               `mapstructure:"map"`
+		Open open                              `mapstructure:"open"`
+		Any  any                               `mapstructure:"any"`
+		GRPC configgrpc.ServerConfig           `mapstructure:"grpc"`
+	}
+	good := object{
+		"endpoint": "localhost:1", "path": "/", "tls": object{"cert_file": "a"}, "cors": object{"allowed_origins": []any{"b"}}, "max_request_body_size": 1,
+		"keepalive": object{"idle_timeout": "1s"}, "middlewares": []any{object{"id": "c"}}, "compression_algorithms": []any{""}, "read_timeout": "1s",
+	}
+	bad := object{"endpont": "localhost:1", "path": "/"}
+	require.Empty(t, UnknownKeys(&all{}, object{
+		"one": good, "list": []any{good}, "map": object{"a": good}, "open": bad, "any": bad, "grpc": object{"is told by the decoder": 1}, "this too": 1,
+	}))
+	require.Equal(t, []string{"list[1].endpont", "map.a.endpont", "one.endpont"}, UnknownKeys(&all{}, object{
+		"one": bad, "list": []any{good, bad}, "map": object{"a": bad},
+	}))
+	require.Equal(t, []string{"endpont"}, UnknownKeys(&squashed{}, bad))
+	require.Empty(t, UnknownKeys(&all{}, object{"one": "no section", "list": 5, "map": nil}))
 }

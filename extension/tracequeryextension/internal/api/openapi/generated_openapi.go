@@ -123,6 +123,7 @@ const (
 	InsightKindContextLoss            InsightKind = "context_loss"
 	InsightKindMissingInstrumentation InsightKind = "missing_instrumentation"
 	InsightKindNPlusOne               InsightKind = "n_plus_one"
+	InsightKindOutlierAttribute       InsightKind = "outlier_attribute"
 	InsightKindRetryStorm             InsightKind = "retry_storm"
 	InsightKindSerialCalls            InsightKind = "serial_calls"
 	InsightKindSkewedHost             InsightKind = "skewed_host"
@@ -462,6 +463,10 @@ type DependenciesAnswer struct {
 	// BlastRadius Where `service` is given, the entries whose requests pass through it, those with the most first; left out where there are none. What sends
 	// no spans has none.
 	BlastRadius []Reach `json:"blast_radius,omitempty"`
+
+	// Suffering Where `service` is given, what failures that began in it in the window did to requests, by entry, those with the most failed requests first; left out
+	// where there are none. `blast_radius` is who would suffer, this is who did.
+	Suffering []Suffering `json:"suffering,omitempty"`
 
 	// Callers Where `service` is given, the services from which calls reach it, the nearest first; left out where there are none. Services and hosts stand
 	// here by the name under which they are called.
@@ -882,7 +887,8 @@ type HealthAnswerStatus string
 
 // Insight defines model for Insight.
 type Insight struct {
-	// Kind `version_regression`: a version of a service does worse than others. `retry_storm`: calls are made again and again because they fail. `slower_journey`:
+	// Kind `version_regression`: a version of a service does worse than others. `outlier_attribute`: so do requests with a value of an attribute: a host, a zone.
+	// `retry_storm`: calls are made again and again because they fail. `slower_journey`:
 	// customers wait longer, give up or fail more often on their way. `capacity_limit`: an operation becomes slower the more it is called. `n_plus_one`: calls
 	// one by one where one could do. `suspect`: a service is to blame for what became worse. `serial_calls`: calls one after the other that could run side by side.
 	// `context_loss`: a service has no span for calls that it gets. `missing_instrumentation`: a service sends no spans at all. `skewed_host`: a clock is off.
@@ -907,6 +913,9 @@ type Insight struct {
 
 	// Version The service's, of a `version_regression`.
 	Version *string `json:"version,omitempty"`
+
+	// Attribute What the requests of an `outlier_attribute` have in common, on spans of the service or its resource; left out for other kinds.
+	Attribute *InsightAttribute `json:"attribute,omitempty"`
 
 	// Others Services that have to do with it besides: callers, or what is called. Left out where there are none.
 	Others []string `json:"others,omitempty"`
@@ -936,6 +945,12 @@ type Insight struct {
 	Details string `json:"details"`
 }
 
+// InsightAttribute What the requests of an `outlier_attribute` have in common, on spans of the service or its resource; left out for other kinds.
+type InsightAttribute struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
 // InsightEntry defines model for InsightEntry.
 type InsightEntry struct {
 	Service   string `json:"service"`
@@ -945,7 +960,8 @@ type InsightEntry struct {
 	Share *float64 `json:"share,omitempty"`
 }
 
-// InsightKind `version_regression`: a version of a service does worse than others. `retry_storm`: calls are made again and again because they fail. `slower_journey`:
+// InsightKind `version_regression`: a version of a service does worse than others. `outlier_attribute`: so do requests with a value of an attribute: a host, a zone.
+// `retry_storm`: calls are made again and again because they fail. `slower_journey`:
 // customers wait longer, give up or fail more often on their way. `capacity_limit`: an operation becomes slower the more it is called. `n_plus_one`: calls
 // one by one where one could do. `suspect`: a service is to blame for what became worse. `serial_calls`: calls one after the other that could run side by side.
 // `context_loss`: a service has no span for calls that it gets. `missing_instrumentation`: a service sends no spans at all. `skewed_host`: a clock is off.
@@ -1650,6 +1666,19 @@ type Structure struct {
 
 // StructureRelation defines model for Structure.Relation.
 type StructureRelation string
+
+// Suffering defines model for Suffering.
+type Suffering struct {
+	Entry Operation `json:"entry"`
+
+	// Failures Failures that began in the service, in requests of the entry.
+	Failures int64 `json:"failures"`
+
+	// FailedShare Share of the requests with such a failure that failed as a whole: 0 where callers do without. As traces say that were read, up to five of each kind
+	// of failure, each kind by how often it happened; left out where none could be read.
+	FailedShare *float64 `json:"failed_share,omitempty"`
+	TracesRead  int64    `json:"traces_read"`
+}
 
 // Total The number of matching traces; a lower bound unless exact.
 type Total struct {

@@ -84,12 +84,14 @@ func TestMembersStandInTheOrderOfTheDocument(t *testing.T) {
 		ErrorPoint{},
 		InsightsAnswer{},
 		Insight{},
+		InsightAttribute{},
 		Figure{},
 		InsightEntry{},
 		DependenciesAnswer{},
 		Dependency{},
 		SinglePoint{},
 		Reach{},
+		Suffering{},
 	} {
 		typ := reflect.TypeOf(value)
 		var want, got []string

@@ -1,0 +1,396 @@
+package otlpwire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"unsafe"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// Decoder makes pdata of spans that were found regular. What pdata makes with an allocation for each string, value and list is cut
+// from slabs here, and strings are parts of the spans' bytes: they keep these alive, and a span the slab that it stands in. A slab is never
+// used again, so whoever is handed the spans may keep and change them, as any pdata.
+//
+// The zero value is ready. It is not safe for concurrent use.
+type Decoder struct {
+	// Spare is for how many more attributes each span has room.
+	Spare int
+
+	spans    slab[spanMemory]
+	events   slab[eventMemory]
+	links    slab[linkMemory]
+	pairs    slab[keyValue]
+	texts    slab[textMemory]
+	integers slab[intMemory]
+	doubles  slab[doubleMemory]
+	booleans slab[boolMemory]
+	arrays   slab[arrayMemory]
+	values   slab[anyValue]
+}
+
+// Reset begins new slabs. One that is not full keeps alive whatever stands in it: who decodes one batch after the other resets
+// in between.
+func (d *Decoder) Reset() { *d = Decoder{Spare: d.Spare} }
+
+// Slabs grow from leastSlabBytes to slabBytes, so that few spans take little.
+const (
+	leastSlabBytes = 1 << 10
+	slabBytes      = 128 << 10
+)
+
+// slab is memory that is cut from the front.
+type slab[T any] struct {
+	free []T
+	size int // of the last slab, in bytes
+}
+
+// take cuts n values with room for spare more.
+func (s *slab[T]) take(n, spare int) []T {
+	if len(s.free) < n+spare && !s.grow(n+spare) {
+		return make([]T, n, n+spare)
+	}
+	cut := s.free[: n : n+spare]
+	s.free = s.free[n+spare:]
+	return cut
+}
+
+// grow begins a slab, if the n values that are wanted are few for it.
+func (s *slab[T]) grow(n int) bool {
+	var one T
+	s.size = min(max(leastSlabBytes, 2*s.size), slabBytes)
+	values := s.size / int(unsafe.Sizeof(one))
+	if n > values/2 {
+		return false
+	}
+	s.free = make([]T, values)
+	return true
+}
+
+func (s *slab[T]) one() *T {
+	if len(s.free) == 0 && !s.grow(1) {
+		return new(T)
+	}
+	first := &s.free[0]
+	s.free = s.free[1:]
+	return first
+}
+
+// Decode fills to, which must be empty, with spans, each of which is the bytes of a Span message that was found regular. The bytes must
+// not change any more.
+func (d *Decoder) Decode(spans []string, to ptrace.SpanSlice) error {
+	if pdataTypes == nil {
+		to.EnsureCapacity(len(spans))
+		for _, raw := range spans {
+			if err := decodeOne(raw, to.AppendEmpty()); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	list := make([]*spanMemory, len(spans))
+	*(*wrapper[[]*spanMemory])(unsafe.Pointer(&to)).orig = list
+	for i := range list {
+		list[i] = d.spans.one()
+	}
+	for i, raw := range spans {
+		if !d.span(raw, list[i]) {
+			*list[i] = spanMemory{}
+			if err := decodeOne(raw, to.At(i)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// decodeOne has pdata decode.
+func decodeOne(raw string, to ptrace.Span) error {
+	var unmarshaler ptrace.ProtoUnmarshaler
+	td, err := unmarshaler.UnmarshalTraces(Request("", "", raw))
+	if err != nil {
+		return fmt.Errorf("decode a span: %w", err)
+	}
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, span := range ss.Spans().All() {
+				span.MoveTo(to)
+			}
+		}
+	}
+	return nil
+}
+
+// lists counts the lists of a span.
+func lists(span string) (attributes, events, links int) {
+	for pos := 0; pos < len(span); {
+		tag := span[pos]
+		pos++
+		switch tag & 7 {
+		case lenType:
+			_, pos = field(span, pos, len(span))
+			switch tag {
+			case attributeTag:
+				attributes++
+			case eventTag:
+				events++
+			case linkTag:
+				links++
+			}
+		case varintType:
+			_, pos = uvarint(span, pos, len(span))
+		case i64Type:
+			pos += 8
+		default: // flags
+			pos += 5
+		}
+	}
+	return attributes, events, links
+}
+
+// span decodes a span. It says whether it has nothing but what is decoded here: no maps and bytes as values, no lists in lists.
+func (d *Decoder) span(raw string, to *spanMemory) bool {
+	attributes, events, links := lists(raw)
+	to.Attributes = d.pairs.take(attributes, d.Spare)
+	if events > 0 {
+		to.Events = make([]*eventMemory, 0, events)
+	}
+	if links > 0 {
+		to.Links = make([]*linkMemory, 0, links)
+	}
+	attribute := 0
+	for pos := 0; pos < len(raw); {
+		tag := raw[pos]
+		pos++
+		switch tag & 7 {
+		case lenType:
+			from, next := field(raw, pos, len(raw))
+			pos = next
+			switch tag {
+			case attributeTag:
+				if !d.attribute(raw, from, next, &to.Attributes[attribute]) {
+					return false
+				}
+				attribute++
+			case traceIDTag:
+				copy(to.TraceId[:], raw[from:next])
+			case spanIDTag:
+				copy(to.SpanId[:], raw[from:next])
+			case parentTag:
+				copy(to.ParentSpanId[:], raw[from:next])
+			case traceStateTag:
+				to.TraceState = raw[from:next]
+			case nameTag:
+				to.Name = raw[from:next]
+			case statusTag:
+				readStatus(raw, from, next, &to.Status)
+			case eventTag:
+				event := d.events.one()
+				to.Events = append(to.Events, event)
+				if !d.event(raw[from:next], event) {
+					return false
+				}
+			case linkTag:
+				link := d.links.one()
+				to.Links = append(to.Links, link)
+				if !d.link(raw[from:next], link) {
+					return false
+				}
+			}
+		case varintType:
+			var n uint64
+			n, pos = uvarint(raw, pos, len(raw))
+			switch tag {
+			case kindTag:
+				to.Kind = int32(n)
+			case droppedAttrsTag:
+				to.DroppedAttributesCount = uint32(n)
+			case droppedEventsTag:
+				to.DroppedEventsCount = uint32(n)
+			case droppedLinksTag:
+				to.DroppedLinksCount = uint32(n)
+			}
+		case i64Type:
+			if tag == startTag {
+				to.StartTimeUnixNano = fixed64(raw, pos)
+			} else {
+				to.EndTimeUnixNano = fixed64(raw, pos)
+			}
+			pos += 8
+		default:
+			to.Flags = fixed32(raw, pos+1)
+			pos += 5
+		}
+	}
+	return true
+}
+
+func readStatus(raw string, pos, end int, to *statusMemory) {
+	for pos < end {
+		tag := raw[pos]
+		if tag == statusMessageTag {
+			from, next := field(raw, pos+1, end)
+			to.Message, pos = raw[from:next], next
+			continue
+		}
+		n, next := uvarint(raw, pos+1, end)
+		to.Code, pos = int32(n), next
+	}
+}
+
+// attributeCount counts the attributes of an event or a link.
+func attributeCount(raw string, tag byte) (n int) {
+	walk(raw, func(t byte, _, _ int) bool {
+		if t == tag {
+			n++
+		}
+		return true
+	})
+	return n
+}
+
+// walk calls each with the fields of an event or a link: where the value stands.
+func walk(raw string, each func(tag byte, from, to int) bool) bool {
+	for pos := 0; pos < len(raw); {
+		tag := raw[pos]
+		from, to := pos+1, 0
+		switch tag & 7 {
+		case lenType:
+			from, to = field(raw, from, len(raw))
+		case varintType:
+			_, to = uvarint(raw, from, len(raw))
+		case i64Type:
+			to = from + 8
+		default:
+			to = from + 4
+		}
+		if !each(tag, from, to) {
+			return false
+		}
+		pos = to
+	}
+	return true
+}
+
+func (d *Decoder) event(raw string, to *eventMemory) bool {
+	to.Attributes = d.pairs.take(attributeCount(raw, eventAttributeTag), 0)
+	attribute := 0
+	return walk(raw, func(tag byte, from, end int) bool {
+		switch tag {
+		case eventTimeTag:
+			to.TimeUnixNano = fixed64(raw, from)
+		case eventNameTag:
+			to.Name = raw[from:end]
+		case eventDroppedTag:
+			n, _ := uvarint(raw, from, end)
+			to.DroppedAttributesCount = uint32(n)
+		case eventAttributeTag:
+			attribute++
+			return d.attribute(raw, from, end, &to.Attributes[attribute-1])
+		}
+		return true
+	})
+}
+
+func (d *Decoder) link(raw string, to *linkMemory) bool {
+	to.Attributes = d.pairs.take(attributeCount(raw, linkAttributeTag), 0)
+	attribute := 0
+	return walk(raw, func(tag byte, from, end int) bool {
+		switch tag {
+		case linkTraceIDTag:
+			copy(to.TraceId[:], raw[from:end])
+		case linkSpanIDTag:
+			copy(to.SpanId[:], raw[from:end])
+		case linkStateTag:
+			to.TraceState = raw[from:end]
+		case linkDroppedTag:
+			n, _ := uvarint(raw, from, end)
+			to.DroppedAttributesCount = uint32(n)
+		case linkFlagsTag:
+			to.Flags = fixed32(raw, from)
+		case linkAttributeTag:
+			attribute++
+			return d.attribute(raw, from, end, &to.Attributes[attribute-1])
+		}
+		return true
+	})
+}
+
+// attribute decodes a KeyValue.
+func (d *Decoder) attribute(raw string, pos, end int, to *keyValue) bool {
+	for pos < end {
+		tag := raw[pos]
+		if tag != keyTag && tag != valueTag {
+			return false
+		}
+		from, next := field(raw, pos+1, end)
+		if tag == keyTag {
+			to.Key = raw[from:next]
+		} else if from < next && !d.value(raw, from, next, &to.Value) {
+			return false
+		}
+		pos = next
+	}
+	return true
+}
+
+// value decodes an AnyValue that is not empty.
+func (d *Decoder) value(raw string, pos, end int, to *anyValue) bool {
+	held := (*box)(unsafe.Pointer(&to.Value))
+	switch raw[pos] {
+	case textTag:
+		from, next := field(raw, pos+1, end)
+		v := d.texts.one()
+		v.StringValue = raw[from:next]
+		*held = box{pdataTypes.text, unsafe.Pointer(v)}
+	case intTag:
+		n, _ := uvarint(raw, pos+1, end)
+		v := d.integers.one()
+		v.IntValue = int64(n)
+		*held = box{pdataTypes.integer, unsafe.Pointer(v)}
+	case boolTag:
+		n, _ := uvarint(raw, pos+1, end)
+		v := d.booleans.one()
+		v.BoolValue = n != 0
+		*held = box{pdataTypes.boolean, unsafe.Pointer(v)}
+	case doubleTag:
+		v := d.doubles.one()
+		v.DoubleValue = math.Float64frombits(fixed64(raw, pos+1))
+		*held = box{pdataTypes.double, unsafe.Pointer(v)}
+	case arrayTag:
+		from, next := field(raw, pos+1, end)
+		v := d.arrays.one()
+		v.ArrayValue = new(arrayValue)
+		*held = box{pdataTypes.array, unsafe.Pointer(v)}
+		return d.array(raw, from, next, v.ArrayValue)
+	default:
+		return false
+	}
+	return true
+}
+
+// array decodes an ArrayValue. It says whether its values are plain ones.
+func (d *Decoder) array(raw string, pos, end int, to *arrayValue) bool {
+	n := 0
+	for at := pos; at < end; n++ {
+		var from int
+		if from, at = field(raw, at+1, end); from < at && raw[from] == arrayTag {
+			return false // nothing here recurses
+		}
+	}
+	to.Values = d.values.take(n, 0)
+	for i := range to.Values {
+		from, next := field(raw, pos+1, end)
+		if from < next && !d.value(raw, from, next, &to.Values[i]) {
+			return false
+		}
+		pos = next
+	}
+	return true
+}
+
+// fixed32 reads four bytes, which are there.
+func fixed32(s string, pos int) uint32 {
+	return binary.LittleEndian.Uint32(unsafe.Slice(unsafe.StringData(s[pos:pos+4]), 4))
+}

@@ -1,0 +1,122 @@
+package otlpwire
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// decoder is one that cuts spans from slabs, used again and again.
+var decoder = Decoder{Spare: 2}
+
+// checkDecoded holds what the Decoder makes of a span against what pdata made of it, also when both are changed.
+func checkDecoded(t *testing.T, span ptrace.Span, raw string) {
+	got, want := ptrace.NewTraces(), ptrace.NewTraces()
+	spans := got.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
+	require.NoError(t, decoder.Decode([]string{raw, raw, raw}, spans))
+	first := want.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	span.CopyTo(first)
+	change(first)
+	for range 2 {
+		span.CopyTo(want.ResourceSpans().At(0).ScopeSpans().At(0).Spans().AppendEmpty())
+	}
+	change(spans.At(0))
+	require.Equal(t, marshal(t, want), marshal(t, got))
+}
+
+// change changes a span in ways that reach beyond what it has.
+func change(span ptrace.Span) {
+	span.SetName("changed")
+	for key, v := range span.Attributes().All() {
+		if v.Type() == pcommon.ValueTypeStr {
+			v.SetStr("changed " + key)
+		}
+	}
+	for i := range 5 {
+		span.Attributes().PutInt(fmt.Sprint("added ", i), int64(i))
+	}
+	span.Events().AppendEmpty().Attributes().PutStr("added", "too")
+	span.Links().AppendEmpty()
+}
+
+// TestLayout fails where pdata has spans in memory otherwise than layout.go says: everything works, but slower.
+func TestLayout(t *testing.T) { require.NotNil(t, pdataTypes) }
+
+func TestDecodeByPdata(t *testing.T) {
+	known := pdataTypes
+	t.Cleanup(func() { pdataTypes = known })
+	pdataTypes = nil
+	check(t, marshal(t, everything()))
+}
+
+// TestDecodeManySpans crosses the ends of slabs, and looks at all spans after the last one is decoded.
+func TestDecodeManySpans(t *testing.T) {
+	td := ptrace.NewTraces()
+	spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
+	var raw []string
+	for n := range 20_000 {
+		span := spans.AppendEmpty()
+		fillSpan(span, byte(n))
+		if n%2 == 0 { // nothing that pdata decodes
+			span.Attributes().RemoveIf(func(_ string, v pcommon.Value) bool { return v.Type() > pcommon.ValueTypeBool })
+			span.Links().RemoveIf(func(ptrace.SpanLink) bool { return true })
+			span.Events().RemoveIf(func(ptrace.SpanEvent) bool { return true })
+		}
+		for i := range n % 50 {
+			span.Attributes().PutStr(fmt.Sprint("key ", i), fmt.Sprint("value ", n))
+		}
+	}
+	request := marshal(t, td)
+	c := &collector{request: request}
+	require.NoError(t, new(Scanner).Scan(request, c))
+	for _, s := range c.spans {
+		raw = append(raw, request[s.At:s.End])
+	}
+	got := ptrace.NewTraces()
+	require.NoError(t, decoder.Decode(raw, got.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()))
+	require.Equal(t, request == marshal(t, got), true)
+}
+
+func BenchmarkDecode(b *testing.B) {
+	td := ptrace.NewTraces()
+	spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
+	for n := range 1000 {
+		span := spans.AppendEmpty()
+		fillSpan(span, byte(n))
+		span.Attributes().RemoveIf(func(_ string, v pcommon.Value) bool { return v.Type() > pcommon.ValueTypeBool })
+		span.Links().RemoveIf(func(ptrace.SpanLink) bool { return true })
+		span.Events().RemoveIf(func(ptrace.SpanEvent) bool { return true })
+		for i := range 8 {
+			span.Attributes().PutStr(fmt.Sprint("some.attribute.", i), fmt.Sprint("value ", i*n))
+		}
+	}
+	request := marshal(b, td)
+	c := &collector{request: request}
+	require.NoError(b, new(Scanner).Scan(request, c))
+	var raw []string
+	for _, s := range c.spans {
+		raw = append(raw, request[s.At:s.End])
+	}
+	report := func(b *testing.B, n int) {
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*len(raw)), "ns/span")
+	}
+	b.Run("slabs", func(b *testing.B) {
+		b.ReportAllocs()
+		decoder := Decoder{Spare: 8}
+		for b.Loop() {
+			require.NoError(b, decoder.Decode(raw, ptrace.NewSpanSlice()))
+		}
+		report(b, b.N)
+	})
+	b.Run("pdata", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, err := unmarshal([]byte(request))
+			require.NoError(b, err)
+		}
+		report(b, b.N)
+	})
+}
