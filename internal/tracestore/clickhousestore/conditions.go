@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -63,6 +64,8 @@ type compiler struct {
 	sums bool
 	// withoutRegex leaves regular expressions to the filter.
 	withoutRegex bool
+	// sets are the conditions that all of whole says on spans, as sets of traces: who reads rows asks for them first, and once.
+	sets []string
 }
 
 // ofSums weakens a predicate to what is certain of a trace of several releases.
@@ -71,6 +74,38 @@ func (c *compiler) ofSums(p predicate) predicate {
 		p.under = "0"
 	}
 	return p
+}
+
+// all compiles the whole of a query's conditions; what its sets say is left out of the predicate.
+func (c *compiler) all(where *tracestore.Conditions) predicate {
+	rest := *where
+	rest.Span = tracestore.SpanConditions{}
+	list := []predicate{c.setOf(&where.Span)}
+	rest.And = nil
+	for i := range where.And {
+		list = append(list, c.all(&where.And[i]))
+	}
+	return allOf(append(list, c.conditions(&rest)))
+}
+
+// setOf adds what holds on some span to the sets, if the row does not know it, and answers what is left to say.
+func (c *compiler) setOf(conditions *tracestore.SpanConditions) predicate {
+	if p, ok := c.byRow(conditions); ok {
+		return c.ofSums(p)
+	}
+	if c.sums {
+		return predicate{"1", "0"} // the sets are those of the rows that are whole
+	}
+	holds := c.span(conditions)
+	switch {
+	case holds.over == "0":
+		return never
+	case holds.exact():
+		c.sets = append(c.sets, "Id IN ("+c.spans(holds.over)+")")
+		return always
+	}
+	c.sets = append(c.sets, "Id IN ("+c.spans(holds.over)+")")
+	return predicate{"1", "0"}
 }
 
 func (c *compiler) conditions(where *tracestore.Conditions) predicate {
@@ -246,7 +281,8 @@ func spanKind(kind ptrace.SpanKind) predicate {
 
 // Expressions of the indexes of otel_traces.
 const (
-	spanPairs     = "arrayMap((k, v) -> cityHash64(k, v), mapKeys(SpanAttributes), mapValues(SpanAttributes))"
+	spanPairs = "arrayFilter((h, k) -> NOT startsWith(k, 'tracewright.'), " +
+		"arrayMap((k, v) -> cityHash64(k, v), mapKeys(SpanAttributes), mapValues(SpanAttributes)), mapKeys(SpanAttributes))"
 	resourcePairs = "arrayMap((k, v) -> cityHash64(k, v), mapKeys(ResourceAttributes), mapValues(ResourceAttributes))"
 )
 
@@ -272,7 +308,7 @@ func (c *compiler) attribute(condition *tracestore.AttributeCondition) predicate
 	case tracestore.OpNotExists:
 		return exactly("NOT " + there)
 	case tracestore.OpEqual:
-		if condition.Key == "" {
+		if condition.Key == "" || strings.HasPrefix(condition.Key, conventions.Prefix) { // which the indexes do not hold
 			return p
 		}
 		return allOf([]predicate{p, exactly(pairHint(condition.Scope, key, c.values.text(condition.Text)))})

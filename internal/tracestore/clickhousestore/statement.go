@@ -87,6 +87,9 @@ func listed(list []time.Time, number func(time.Time) int64) string {
 // quarterOf is the quarter of an hour by which rows stand.
 func quarterOf(moment time.Time) time.Time { return moment.UTC().Truncate(15 * time.Minute) }
 
+// oneThread ends a statement that reads so little that threads would only wait for one another.
+const oneThread = " SETTINGS max_threads = 1"
+
 // query asks the server, within the limits and until the context ends.
 func (s *Store) query(ctx context.Context, text string, values parameters) (driver.Rows, error) {
 	rows, err := s.db.Query(s.limited(ctx, values), text)

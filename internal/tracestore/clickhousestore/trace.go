@@ -2,7 +2,6 @@ package clickhousestore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -36,11 +35,7 @@ func (s *Store) Trace(ctx context.Context, tenant string, id pcommon.TraceID) it
 }
 
 func (s *Store) readTrace(ctx context.Context, tenant string, id pcommon.TraceID) (*storedTrace, error) {
-	times, err := s.releaseTimes(ctx, tenant, id)
-	if err != nil {
-		return nil, err
-	}
-	traces, err := s.readTraces(ctx, tenant, []pcommon.TraceID{id}, quartersOf(times))
+	traces, err := s.readTraces(ctx, tenant, []pcommon.TraceID{id})
 	if err != nil {
 		return nil, err
 	}
@@ -53,15 +48,10 @@ func (s *Store) readTrace(ctx context.Context, tenant string, id pcommon.TraceID
 // Traces implements tracestore.TracesReader.
 func (s *Store) Traces(ctx context.Context, tenant string, ids []pcommon.TraceID) iter.Seq2[tracestore.StoredRelease, error] {
 	return func(yield func(tracestore.StoredRelease, error) bool) {
-		times, err := s.releaseTimes(ctx, tenant, ids...)
-		if errors.Is(err, tracestore.ErrNotFound) {
+		if len(ids) == 0 {
 			return
 		}
-		if err != nil {
-			yield(tracestore.StoredRelease{}, err)
-			return
-		}
-		for trace, err := range s.traces(ctx, tenant, ids, quartersOf(times)) {
+		for trace, err := range s.traces(ctx, tenant, ids) {
 			if err != nil {
 				yield(tracestore.StoredRelease{}, err)
 				return
@@ -75,11 +65,11 @@ func (s *Store) Traces(ctx context.Context, tenant string, ids []pcommon.TraceID
 	}
 }
 
-// releaseTimes are when the releases of the traces were made; the error is ErrNotFound where there are none.
-func (s *Store) releaseTimes(ctx context.Context, tenant string, ids ...pcommon.TraceID) ([]time.Time, error) {
+// releaseTimes are when the releases of the trace were made; the error is ErrNotFound where there are none.
+func (s *Store) releaseTimes(ctx context.Context, tenant string, id pcommon.TraceID) ([]time.Time, error) {
 	values := parameters{}
 	rows, err := s.query(ctx, "SELECT DISTINCT toUnixTimestamp64Nano(ReleasedAt) FROM "+s.table("trace_times")+
-		" WHERE Tenant = "+values.text(tenant)+" AND Id IN "+values.ids(ids), values)
+		" WHERE Tenant = "+values.text(tenant)+" AND Id = "+values.id(id), values)
 	if err != nil {
 		return nil, fmt.Errorf("find trace: %w", err)
 	}

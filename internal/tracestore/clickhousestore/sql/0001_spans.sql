@@ -1,8 +1,9 @@
 -- The spans. The first columns are those that the clickhouse exporter of the OpenTelemetry Collector writes (v0.161, without JSON);
 -- the others follow from them, and whoever writes the first ones writes all.
 --
--- Rows stand by quarter of an hour of their release and, within it, by trace: what is asked for lately is near, and a trace is read in
--- one piece. Partitions and retention go by the time of release too, because a span's own times may be anything.
+-- Rows stand by their release and, within it, by trace: the newest are read first and alone, and a trace is read in one piece. Partitions
+-- and retention go by the time of release too, because a span's own times may be anything. Small granules cost 3 bytes a span: a trace is
+-- read as fast as all of its granule.
 --
 -- Values of attributes repeat so much that a dictionary of them halves the table. What follows from other columns by simple arithmetic is
 -- not stored (ALIAS); views and indexes use it like any other column.
@@ -37,11 +38,11 @@ CREATE TABLE IF NOT EXISTS {{table "otel_traces"}} {{on_cluster}} (
     ) CODEC(ZSTD(1)),
 
     -- What the annotations say, and times as numbers. Times that an Int64 of nanoseconds cannot hold count as 0.
-    Tenant LowCardinality(String) MATERIALIZED ResourceAttributes['tracewright.tenant'] CODEC(ZSTD(1)),
+    Tenant LowCardinality(String) MATERIALIZED {{resource "tracewright.tenant"}} CODEC(ZSTD(1)),
     -- Spans that no trace_assembly released count as released when they are inserted.
     ReleasedAt DateTime64(9, 'UTC') MATERIALIZED fromUnixTimestamp64Nano(
-        if(toInt64OrZero(ResourceAttributes['tracewright.released_at']) > 0,
-            toInt64OrZero(ResourceAttributes['tracewright.released_at']), toUnixTimestamp64Nano(now64(9))), 'UTC') CODEC(Delta, ZSTD(1)),
+        if(toInt64OrZero({{resource "tracewright.released_at"}}) > 0,
+            toInt64OrZero({{resource "tracewright.released_at"}}), toUnixTimestamp64Nano(now64(9))), 'UTC') CODEC(Delta, ZSTD(1)),
     Id FixedString(16) MATERIALIZED toFixedString(substring(unhex(TraceId), 1, 16), 16) CODEC(ZSTD(1)),
     StartTime Int64 ALIAS greatest(toUnixTimestamp64Nano(Timestamp), 0),
     EndTime Int64 ALIAS greatest(reinterpretAsInt64(reinterpretAsUInt64(toUnixTimestamp64Nano(Timestamp)) + Duration), 0),
@@ -50,34 +51,36 @@ CREATE TABLE IF NOT EXISTS {{table "otel_traces"}} {{on_cluster}} (
     Failed Bool ALIAS StatusCode = 'Error',
     Sender LowCardinality(String) ALIAS if(ServiceName = '', 'unknown_service', ServiceName),
     Service LowCardinality(String) MATERIALIZED
-        coalesce(nullIf(SpanAttributes['tracewright.service'], ''), nullIf(ServiceName, ''), 'unknown_service') CODEC(ZSTD(1)),
+        coalesce(nullIf({{span "tracewright.service"}}, ''), nullIf(ServiceName, ''), 'unknown_service') CODEC(ZSTD(1)),
     Operation LowCardinality(String) MATERIALIZED
-        if(SpanAttributes['tracewright.operation'] = '', SpanName, SpanAttributes['tracewright.operation']) CODEC(ZSTD(1)),
-    EntryService LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.entry.service'] CODEC(ZSTD(1)),
-    EntryOperation LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.entry.operation'] CODEC(ZSTD(1)),
-    Category LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.category'] CODEC(ZSTD(1)),
+        if({{span "tracewright.operation"}} = '', SpanName, {{span "tracewright.operation"}}) CODEC(ZSTD(1)),
+    EntryService LowCardinality(String) MATERIALIZED {{span "tracewright.entry.service"}} CODEC(ZSTD(1)),
+    EntryOperation LowCardinality(String) MATERIALIZED {{span "tracewright.entry.operation"}} CODEC(ZSTD(1)),
+    Category LowCardinality(String) MATERIALIZED {{span "tracewright.category"}} CODEC(ZSTD(1)),
     -- Not 0 on the span that speaks for its release.
-    SummarySpans UInt64 MATERIALIZED toUInt64OrZero(SpanAttributes['tracewright.span_count']) CODEC(ZSTD(1)),
-    Version UInt32 MATERIALIZED toUInt32OrZero(SpanAttributes['tracewright.assembly.version']) CODEC(ZSTD(1)),
-    Part UInt32 MATERIALIZED toUInt32OrZero(SpanAttributes['tracewright.assembly.part']) CODEC(ZSTD(1)),
-    Outcome LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.assembly.outcome'] CODEC(ZSTD(1)),
+    SummarySpans UInt64 MATERIALIZED toUInt64OrZero({{span "tracewright.span_count"}}) CODEC(ZSTD(1)),
+    Version UInt32 MATERIALIZED toUInt32OrZero({{span "tracewright.assembly.version"}}) CODEC(ZSTD(1)),
+    Part UInt32 MATERIALIZED toUInt32OrZero({{span "tracewright.assembly.part"}}) CODEC(ZSTD(1)),
+    Outcome LowCardinality(String) MATERIALIZED {{span "tracewright.assembly.outcome"}} CODEC(ZSTD(1)),
     -- 0 where there is none, and where it is no number that fits.
-    HttpStatusCode UInt16 MATERIALIZED toUInt16OrZero(SpanAttributes['http.response.status_code']) CODEC(ZSTD(1)),
+    HttpStatusCode UInt16 MATERIALIZED toUInt16OrZero({{span "http.response.status_code"}}) CODEC(ZSTD(1)),
     -- Of which insert the span is, by the query's id; see repeats.go.
     Insert UInt64 MATERIALIZED sipHash64(initialQueryID()) CODEC(ZSTD(1)),
 
-    INDEX span_attributes arrayMap((k, v) -> cityHash64(k, v), mapKeys(SpanAttributes), mapValues(SpanAttributes))
-        TYPE bloom_filter(0.05) GRANULARITY 1,
+    -- Annotations are left out: their numbers, of which each span has others, would be most of the filter.
+    INDEX span_attributes arrayFilter((h, k) -> NOT startsWith(k, 'tracewright.'),
+        arrayMap((k, v) -> cityHash64(k, v), mapKeys(SpanAttributes), mapValues(SpanAttributes)), mapKeys(SpanAttributes))
+        TYPE bloom_filter(0.05) GRANULARITY 8,
     INDEX resource_attributes arrayMap((k, v) -> cityHash64(k, v), mapKeys(ResourceAttributes), mapValues(ResourceAttributes))
-        TYPE bloom_filter(0.05) GRANULARITY 1,
-    INDEX service Service TYPE set(100) GRANULARITY 1,
-    INDEX operation Operation TYPE bloom_filter(0.05) GRANULARITY 1,
-    INDEX duration SpanDuration TYPE minmax GRANULARITY 1
+        TYPE bloom_filter(0.05) GRANULARITY 8,
+    INDEX service Service TYPE set(100) GRANULARITY 8,
+    INDEX operation Operation TYPE bloom_filter(0.05) GRANULARITY 8,
+    INDEX duration SpanDuration TYPE minmax GRANULARITY 8
 ) ENGINE = {{engine "MergeTree"}}
 PARTITION BY toDate(ReleasedAt)
-ORDER BY (Tenant, toStartOfFifteenMinutes(ReleasedAt), Id)
+ORDER BY (Tenant, ReleasedAt, Id)
 {{ttl "otel_traces" "ReleasedAt"}}
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, enable_block_number_column = 1, enable_block_offset_column = 1{{replicated_deduplication}};
+SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, enable_block_number_column = 1, enable_block_offset_column = 1{{replicated_deduplication}};
 
 {{if repeats}}
 -- Who sends an insert again, because it may have been cut, sends it to the first of these, and then to the second one: what is in
@@ -91,15 +94,19 @@ CREATE TABLE IF NOT EXISTS {{table "otel_traces_missing"}} {{on_cluster}} AS {{t
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "otel_traces_repeated_rows"}} {{on_cluster}} TO {{table "otel_traces_again"}} AS
 SELECT * FROM {{table "otel_traces_repeated"}}
 WHERE 0 < (SELECT count() FROM {{table "otel_traces"}} WHERE Insert = sipHash64(initialQueryID())
-    AND (Tenant, toStartOfFifteenMinutes(ReleasedAt)) IN (SELECT Tenant, toStartOfFifteenMinutes(ReleasedAt) FROM {{table "otel_traces_repeated"}}));
+    AND Tenant IN (SELECT Tenant FROM {{table "otel_traces_repeated"}})
+    AND ReleasedAt >= (SELECT min(if({{resource "tracewright.released_at"}} = '', ReleasedAt - toIntervalMinute(15), ReleasedAt)) FROM {{table "otel_traces_repeated"}})
+    AND ReleasedAt <= (SELECT max(ReleasedAt) FROM {{table "otel_traces_repeated"}}));
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "otel_traces_missing_rows"}} {{on_cluster}} TO {{table "otel_traces"}} AS
 SELECT * FROM {{table "otel_traces_missing"}}
 WHERE 0 = (SELECT count() FROM {{table "otel_traces"}} WHERE Insert = sipHash64(initialQueryID())
-    AND (Tenant, toStartOfFifteenMinutes(ReleasedAt)) IN (SELECT Tenant, toStartOfFifteenMinutes(ReleasedAt) FROM {{table "otel_traces_missing"}}));
+    AND Tenant IN (SELECT Tenant FROM {{table "otel_traces_missing"}})
+    AND ReleasedAt >= (SELECT min(if({{resource "tracewright.released_at"}} = '', ReleasedAt - toIntervalMinute(15), ReleasedAt)) FROM {{table "otel_traces_missing"}})
+    AND ReleasedAt <= (SELECT max(ReleasedAt) FROM {{table "otel_traces_missing"}}));
 {{end}}
 
--- When the releases of a trace were made: where its spans and its row are.
+-- When the releases of a trace were made: where its spans and its row are. What fills it stands beside the rows of traces.
 CREATE TABLE IF NOT EXISTS {{table "trace_times"}} {{on_cluster}} (
     Tenant LowCardinality(String) CODEC(ZSTD(1)),
     Id FixedString(16) CODEC(NONE),
@@ -109,6 +116,3 @@ PARTITION BY toDate(ReleasedAt)
 ORDER BY (Tenant, Id)
 {{ttl "trace_times" "ReleasedAt"}}
 SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1{{replicated_deduplication}};
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "trace_times_view"}} {{on_cluster}} TO {{table "trace_times"}} AS
-SELECT Tenant, Id, ReleasedAt FROM {{table "otel_traces"}} GROUP BY Tenant, Id, ReleasedAt;

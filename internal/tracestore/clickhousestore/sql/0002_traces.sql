@@ -37,7 +37,33 @@ ORDER BY (Tenant, Quarter, Id)
 {{ttl "traces" "Quarter"}}
 SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1{{replicated_deduplication}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "traces_view"}} {{on_cluster}} TO {{table "traces"}} AS
+-- Each release as it is inserted, for the tables of traces: nothing is kept here.
+CREATE TABLE IF NOT EXISTS {{table "trace_releases"}} {{on_cluster}} (
+    Tenant LowCardinality(String),
+    Quarter DateTime('UTC'),
+    Id FixedString(16),
+    FirstReleasedAt DateTime64(9, 'UTC'),
+    LastReleasedAt DateTime64(9, 'UTC'),
+    Releases UInt64,
+    Unexplained UInt64,
+    Version UInt32,
+    Outcome Tuple(UInt8, UInt32, UInt32, Int64, String),
+    Entry Tuple(UInt8, Int64, String, String),
+    Start Int64,
+    End Int64,
+    LongestSpan Int64,
+    Spans UInt64,
+    Errors UInt64,
+    MissingParents UInt64,
+    Kinds UInt8,
+    Failed UInt8,
+    Fine UInt8,
+    Services Array(String),
+    Senders Array(String),
+    Bottleneck Tuple(Float64, String, String, String)
+) ENGINE = Null;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "trace_releases_view"}} {{on_cluster}} TO {{table "trace_releases"}} AS
 SELECT
     Tenant, toStartOfFifteenMinutes(ReleasedAt) AS Quarter, Id, ReleasedAt AS FirstReleasedAt, ReleasedAt AS LastReleasedAt,
     1 AS Releases,
@@ -67,7 +93,40 @@ FROM (
         if(FirstStart = 0, 9223372036854775807, FirstStart) AS EarliestStart,
         max(EndTime) AS LatestEnd, max(SpanDuration) AS LongestSpan, countIf(t.Failed) AS FailedSpans,
         groupBitOr(transform(SpanKind, ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'], [1, 2, 4, 8, 16, 32]::Array(UInt8), 1::UInt8)) AS Kinds,
-        groupUniqArray(Service) AS Services, groupUniqArray(Sender) AS SenderNames
+        groupUniqArray(Service) AS Services, groupUniqArrayIf(Sender, Sender != Service) AS SenderNames
     FROM {{table "otel_traces"}} AS t
     GROUP BY Tenant, ReleasedAt, Id
 );
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "traces_view"}} {{on_cluster}} TO {{table "traces"}} AS
+SELECT * FROM {{table "trace_releases"}};
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "trace_times_view"}} {{on_cluster}} TO {{table "trace_times"}} AS
+SELECT Tenant, Id, FirstReleasedAt AS ReleasedAt FROM {{table "trace_releases"}};
+
+-- The times of the traces that were released in a quarter of an hour: where a search looks. Those whose clock is far off, Apart, stand by
+-- themselves, so that one sender does not have every window look at every quarter.
+CREATE TABLE IF NOT EXISTS {{table "trace_quarters"}} {{on_cluster}} (
+    Tenant LowCardinality(String) CODEC(ZSTD(1)),
+    Quarter DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    Apart UInt8 CODEC(ZSTD(1)), -- 1 where traces started more than an hour before their release, 2 more than a day, 3 behind it
+    Earliest SimpleAggregateFunction(min, Int64) CODEC(Delta, ZSTD(1)), -- start, Unix nanoseconds
+    Latest SimpleAggregateFunction(max, Int64) CODEC(Delta, ZSTD(1)),
+    -- How long behind its release a trace started at most, nanoseconds: rarely above 0.
+    Ahead SimpleAggregateFunction(max, Int64) CODEC(Delta, ZSTD(1)),
+    Spans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1)){{inserts}}
+) ENGINE = {{engine "AggregatingMergeTree"}}
+PARTITION BY toDate(Quarter)
+ORDER BY (Tenant, Quarter, Apart)
+{{ttl "trace_quarters" "Quarter"}}
+SETTINGS ttl_only_drop_parts = 1{{replicated_deduplication}};
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "trace_quarters_view"}} {{on_cluster}} TO {{table "trace_quarters"}} AS
+WITH
+    if(Start = 9223372036854775807, 0, Start) AS Given,
+    toUnixTimestamp64Nano(FirstReleasedAt) AS Released
+SELECT
+    Tenant, Quarter, multiIf(Given > Released, 3, Released - Given > 86400000000000, 2, Released - Given > 3600000000000, 1, 0)::UInt8 AS Apart,
+    min(Given) AS Earliest, max(Given) AS Latest, max(least(Given - Released, 3600000000000)) AS Ahead, sum(t.Spans) AS Spans
+FROM {{table "trace_releases"}} AS t
+GROUP BY Tenant, Quarter, Apart;

@@ -326,8 +326,7 @@ WITH
     arrayJoin(arrayPushFront(
         arrayDistinct(arrayConcat(
             arrayMap(of -> (of.1, 'service.version'::LowCardinality(String), of.2), Versions),
-            arrayFilter(of -> of.3 != '', arrayMap(key -> (Root.2, key,
-                if(has(Root.5, key), (Root.6)[indexOf(Root.5, key)], (Root.8)[indexOf(Root.7, key)])), EntryKeys)))),
+            arrayFilter(of -> of.3 != '', arrayMap((key, value) -> (Root.2, key, value), EntryKeys, Root.5)))),
         (''::LowCardinality(String), ''::LowCardinality(String), Outcome))) AS Of
 SELECT
     Tenant, Minute, Root.1 AS Environment, Of.2 AS Key, Root.2 AS EntryService, Root.3 AS EntryOperation, Of.1 AS Service, Of.3 AS Value,
@@ -340,8 +339,12 @@ FROM (
         max(Version) AS LastVersion, max(Part) AS LastPart, anyIf(s.Outcome, Version != 0) AS Outcome,
         groupUniqArrayIf((Service, ServiceVersion), ServiceVersion != '') AS Versions,
         countIf(Candidate) AS Candidates,
-        argMinIf((Environment, EntryService, EntryOperation, Duration, SpanKeys, SpanValues, ResourceKeys, ResourceValues),
-            (ParentSpanId != '', Started, SpanId), Candidate) AS Root
+        -- The values of EntryKeys: all attributes would be copied into each row that comes of the trace.
+        argMinIf((Environment, EntryService, EntryOperation, Duration, [
+            {{entry "http.response.status_code"}},
+            {{entry "k8s.node.name"}},
+            {{entry "cloud.availability_zone"}},
+            {{entry "user.tier"}}]), (ParentSpanId != '', Started, SpanId), Candidate) AS Root
     FROM {{table "rollup_spans"}} AS s
     GROUP BY Tenant, Minute, Id
 )

@@ -12,8 +12,9 @@ ORDER BY Number;
 -- The spans. The first columns are those that the clickhouse exporter of the OpenTelemetry Collector writes (v0.161, without JSON);
 -- the others follow from them, and whoever writes the first ones writes all.
 --
--- Rows stand by quarter of an hour of their release and, within it, by trace: what is asked for lately is near, and a trace is read in
--- one piece. Partitions and retention go by the time of release too, because a span's own times may be anything.
+-- Rows stand by their release and, within it, by trace: the newest are read first and alone, and a trace is read in one piece. Partitions
+-- and retention go by the time of release too, because a span's own times may be anything. Small granules cost 3 bytes a span: a trace is
+-- read as fast as all of its granule.
 --
 -- Values of attributes repeat so much that a dictionary of them halves the table. What follows from other columns by simple arithmetic is
 -- not stored (ALIAS); views and indexes use it like any other column.
@@ -48,11 +49,11 @@ CREATE TABLE IF NOT EXISTS `tracewright`.`otel_traces` ON CLUSTER `main` (
     ) CODEC(ZSTD(1)),
 
     -- What the annotations say, and times as numbers. Times that an Int64 of nanoseconds cannot hold count as 0.
-    Tenant LowCardinality(String) MATERIALIZED ResourceAttributes['tracewright.tenant'] CODEC(ZSTD(1)),
+    Tenant LowCardinality(String) MATERIALIZED mapValues(ResourceAttributes)[indexOf(mapKeys(ResourceAttributes), 'tracewright.tenant')] CODEC(ZSTD(1)),
     -- Spans that no trace_assembly released count as released when they are inserted.
     ReleasedAt DateTime64(9, 'UTC') MATERIALIZED fromUnixTimestamp64Nano(
-        if(toInt64OrZero(ResourceAttributes['tracewright.released_at']) > 0,
-            toInt64OrZero(ResourceAttributes['tracewright.released_at']), toUnixTimestamp64Nano(now64(9))), 'UTC') CODEC(Delta, ZSTD(1)),
+        if(toInt64OrZero(mapValues(ResourceAttributes)[indexOf(mapKeys(ResourceAttributes), 'tracewright.released_at')]) > 0,
+            toInt64OrZero(mapValues(ResourceAttributes)[indexOf(mapKeys(ResourceAttributes), 'tracewright.released_at')]), toUnixTimestamp64Nano(now64(9))), 'UTC') CODEC(Delta, ZSTD(1)),
     Id FixedString(16) MATERIALIZED toFixedString(substring(unhex(TraceId), 1, 16), 16) CODEC(ZSTD(1)),
     StartTime Int64 ALIAS greatest(toUnixTimestamp64Nano(Timestamp), 0),
     EndTime Int64 ALIAS greatest(reinterpretAsInt64(reinterpretAsUInt64(toUnixTimestamp64Nano(Timestamp)) + Duration), 0),
@@ -61,38 +62,40 @@ CREATE TABLE IF NOT EXISTS `tracewright`.`otel_traces` ON CLUSTER `main` (
     Failed Bool ALIAS StatusCode = 'Error',
     Sender LowCardinality(String) ALIAS if(ServiceName = '', 'unknown_service', ServiceName),
     Service LowCardinality(String) MATERIALIZED
-        coalesce(nullIf(SpanAttributes['tracewright.service'], ''), nullIf(ServiceName, ''), 'unknown_service') CODEC(ZSTD(1)),
+        coalesce(nullIf(mapValues(SpanAttributes)[indexOf(mapKeys(SpanAttributes), 'tracewright.service')], ''), nullIf(ServiceName, ''), 'unknown_service') CODEC(ZSTD(1)),
     Operation LowCardinality(String) MATERIALIZED
-        if(SpanAttributes['tracewright.operation'] = '', SpanName, SpanAttributes['tracewright.operation']) CODEC(ZSTD(1)),
-    EntryService LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.entry.service'] CODEC(ZSTD(1)),
-    EntryOperation LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.entry.operation'] CODEC(ZSTD(1)),
-    Category LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.category'] CODEC(ZSTD(1)),
+        if(mapValues(SpanAttributes)[indexOf(mapKeys(SpanAttributes), 'tracewright.operation')] = '', SpanName, mapValues(SpanAttributes)[indexOf(mapKeys(SpanAttributes), 'tracewright.operation')]) CODEC(ZSTD(1)),
+    EntryService LowCardinality(String) MATERIALIZED mapValues(SpanAttributes)[indexOf(mapKeys(SpanAttributes), 'tracewright.entry.service')] CODEC(ZSTD(1)),
+    EntryOperation LowCardinality(String) MATERIALIZED mapValues(SpanAttributes)[indexOf(mapKeys(SpanAttributes), 'tracewright.entry.operation')] CODEC(ZSTD(1)),
+    Category LowCardinality(String) MATERIALIZED mapValues(SpanAttributes)[indexOf(mapKeys(SpanAttributes), 'tracewright.category')] CODEC(ZSTD(1)),
     -- Not 0 on the span that speaks for its release.
-    SummarySpans UInt64 MATERIALIZED toUInt64OrZero(SpanAttributes['tracewright.span_count']) CODEC(ZSTD(1)),
-    Version UInt32 MATERIALIZED toUInt32OrZero(SpanAttributes['tracewright.assembly.version']) CODEC(ZSTD(1)),
-    Part UInt32 MATERIALIZED toUInt32OrZero(SpanAttributes['tracewright.assembly.part']) CODEC(ZSTD(1)),
-    Outcome LowCardinality(String) MATERIALIZED SpanAttributes['tracewright.assembly.outcome'] CODEC(ZSTD(1)),
+    SummarySpans UInt64 MATERIALIZED toUInt64OrZero(mapValues(SpanAttributes)[indexOf(mapKeys(SpanAttributes), 'tracewright.span_count')]) CODEC(ZSTD(1)),
+    Version UInt32 MATERIALIZED toUInt32OrZero(mapValues(SpanAttributes)[indexOf(mapKeys(SpanAttributes), 'tracewright.assembly.version')]) CODEC(ZSTD(1)),
+    Part UInt32 MATERIALIZED toUInt32OrZero(mapValues(SpanAttributes)[indexOf(mapKeys(SpanAttributes), 'tracewright.assembly.part')]) CODEC(ZSTD(1)),
+    Outcome LowCardinality(String) MATERIALIZED mapValues(SpanAttributes)[indexOf(mapKeys(SpanAttributes), 'tracewright.assembly.outcome')] CODEC(ZSTD(1)),
     -- 0 where there is none, and where it is no number that fits.
-    HttpStatusCode UInt16 MATERIALIZED toUInt16OrZero(SpanAttributes['http.response.status_code']) CODEC(ZSTD(1)),
+    HttpStatusCode UInt16 MATERIALIZED toUInt16OrZero(mapValues(SpanAttributes)[indexOf(mapKeys(SpanAttributes), 'http.response.status_code')]) CODEC(ZSTD(1)),
     -- Of which insert the span is, by the query's id; see repeats.go.
     Insert UInt64 MATERIALIZED sipHash64(initialQueryID()) CODEC(ZSTD(1)),
 
-    INDEX span_attributes arrayMap((k, v) -> cityHash64(k, v), mapKeys(SpanAttributes), mapValues(SpanAttributes))
-        TYPE bloom_filter(0.05) GRANULARITY 1,
+    -- Annotations are left out: their numbers, of which each span has others, would be most of the filter.
+    INDEX span_attributes arrayFilter((h, k) -> NOT startsWith(k, 'tracewright.'),
+        arrayMap((k, v) -> cityHash64(k, v), mapKeys(SpanAttributes), mapValues(SpanAttributes)), mapKeys(SpanAttributes))
+        TYPE bloom_filter(0.05) GRANULARITY 8,
     INDEX resource_attributes arrayMap((k, v) -> cityHash64(k, v), mapKeys(ResourceAttributes), mapValues(ResourceAttributes))
-        TYPE bloom_filter(0.05) GRANULARITY 1,
-    INDEX service Service TYPE set(100) GRANULARITY 1,
-    INDEX operation Operation TYPE bloom_filter(0.05) GRANULARITY 1,
-    INDEX duration SpanDuration TYPE minmax GRANULARITY 1
+        TYPE bloom_filter(0.05) GRANULARITY 8,
+    INDEX service Service TYPE set(100) GRANULARITY 8,
+    INDEX operation Operation TYPE bloom_filter(0.05) GRANULARITY 8,
+    INDEX duration SpanDuration TYPE minmax GRANULARITY 8
 ) ENGINE = ReplicatedMergeTree
 PARTITION BY toDate(ReleasedAt)
-ORDER BY (Tenant, toStartOfFifteenMinutes(ReleasedAt), Id)
+ORDER BY (Tenant, ReleasedAt, Id)
 TTL toDateTime(ReleasedAt) + toIntervalSecond(2592000)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, enable_block_number_column = 1, enable_block_offset_column = 1, replicated_deduplication_window = 100000, replicated_deduplication_window_seconds = 86400;
+SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, enable_block_number_column = 1, enable_block_offset_column = 1, replicated_deduplication_window = 100000, replicated_deduplication_window_seconds = 86400;
 
 
 
--- When the releases of a trace were made: where its spans and its row are.
+-- When the releases of a trace were made: where its spans and its row are. What fills it stands beside the rows of traces.
 CREATE TABLE IF NOT EXISTS `tracewright`.`trace_times` ON CLUSTER `main` (
     Tenant LowCardinality(String) CODEC(ZSTD(1)),
     Id FixedString(16) CODEC(NONE),
@@ -102,9 +105,6 @@ PARTITION BY toDate(ReleasedAt)
 ORDER BY (Tenant, Id)
 TTL toDateTime(ReleasedAt) + toIntervalSecond(2592000)
 SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, replicated_deduplication_window = 100000, replicated_deduplication_window_seconds = 86400;
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`trace_times_view` ON CLUSTER `main` TO `tracewright`.`trace_times` AS
-SELECT Tenant, Id, ReleasedAt FROM `tracewright`.`otel_traces` GROUP BY Tenant, Id, ReleasedAt;
 
 INSERT INTO `tracewright`.`tracewright_migrations` (Number, Name) VALUES (1, '0001_spans');
 
@@ -149,7 +149,33 @@ ORDER BY (Tenant, Quarter, Id)
 TTL toDateTime(Quarter) + toIntervalSecond(2592000)
 SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, replicated_deduplication_window = 100000, replicated_deduplication_window_seconds = 86400;
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`traces_view` ON CLUSTER `main` TO `tracewright`.`traces` AS
+-- Each release as it is inserted, for the tables of traces: nothing is kept here.
+CREATE TABLE IF NOT EXISTS `tracewright`.`trace_releases` ON CLUSTER `main` (
+    Tenant LowCardinality(String),
+    Quarter DateTime('UTC'),
+    Id FixedString(16),
+    FirstReleasedAt DateTime64(9, 'UTC'),
+    LastReleasedAt DateTime64(9, 'UTC'),
+    Releases UInt64,
+    Unexplained UInt64,
+    Version UInt32,
+    Outcome Tuple(UInt8, UInt32, UInt32, Int64, String),
+    Entry Tuple(UInt8, Int64, String, String),
+    Start Int64,
+    End Int64,
+    LongestSpan Int64,
+    Spans UInt64,
+    Errors UInt64,
+    MissingParents UInt64,
+    Kinds UInt8,
+    Failed UInt8,
+    Fine UInt8,
+    Services Array(String),
+    Senders Array(String),
+    Bottleneck Tuple(Float64, String, String, String)
+) ENGINE = Null;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`trace_releases_view` ON CLUSTER `main` TO `tracewright`.`trace_releases` AS
 SELECT
     Tenant, toStartOfFifteenMinutes(ReleasedAt) AS Quarter, Id, ReleasedAt AS FirstReleasedAt, ReleasedAt AS LastReleasedAt,
     1 AS Releases,
@@ -179,10 +205,43 @@ FROM (
         if(FirstStart = 0, 9223372036854775807, FirstStart) AS EarliestStart,
         max(EndTime) AS LatestEnd, max(SpanDuration) AS LongestSpan, countIf(t.Failed) AS FailedSpans,
         groupBitOr(transform(SpanKind, ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'], [1, 2, 4, 8, 16, 32]::Array(UInt8), 1::UInt8)) AS Kinds,
-        groupUniqArray(Service) AS Services, groupUniqArray(Sender) AS SenderNames
+        groupUniqArray(Service) AS Services, groupUniqArrayIf(Sender, Sender != Service) AS SenderNames
     FROM `tracewright`.`otel_traces` AS t
     GROUP BY Tenant, ReleasedAt, Id
 );
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`traces_view` ON CLUSTER `main` TO `tracewright`.`traces` AS
+SELECT * FROM `tracewright`.`trace_releases`;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`trace_times_view` ON CLUSTER `main` TO `tracewright`.`trace_times` AS
+SELECT Tenant, Id, FirstReleasedAt AS ReleasedAt FROM `tracewright`.`trace_releases`;
+
+-- The times of the traces that were released in a quarter of an hour: where a search looks. Those whose clock is far off, Apart, stand by
+-- themselves, so that one sender does not have every window look at every quarter.
+CREATE TABLE IF NOT EXISTS `tracewright`.`trace_quarters` ON CLUSTER `main` (
+    Tenant LowCardinality(String) CODEC(ZSTD(1)),
+    Quarter DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    Apart UInt8 CODEC(ZSTD(1)), -- 1 where traces started more than an hour before their release, 2 more than a day, 3 behind it
+    Earliest SimpleAggregateFunction(min, Int64) CODEC(Delta, ZSTD(1)), -- start, Unix nanoseconds
+    Latest SimpleAggregateFunction(max, Int64) CODEC(Delta, ZSTD(1)),
+    -- How long behind its release a trace started at most, nanoseconds: rarely above 0.
+    Ahead SimpleAggregateFunction(max, Int64) CODEC(Delta, ZSTD(1)),
+    Spans SimpleAggregateFunction(sum, UInt64) CODEC(T64, ZSTD(1))
+) ENGINE = ReplicatedAggregatingMergeTree
+PARTITION BY toDate(Quarter)
+ORDER BY (Tenant, Quarter, Apart)
+TTL toDateTime(Quarter) + toIntervalSecond(2592000)
+SETTINGS ttl_only_drop_parts = 1, replicated_deduplication_window = 100000, replicated_deduplication_window_seconds = 86400;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`trace_quarters_view` ON CLUSTER `main` TO `tracewright`.`trace_quarters` AS
+WITH
+    if(Start = 9223372036854775807, 0, Start) AS Given,
+    toUnixTimestamp64Nano(FirstReleasedAt) AS Released
+SELECT
+    Tenant, Quarter, multiIf(Given > Released, 3, Released - Given > 86400000000000, 2, Released - Given > 3600000000000, 1, 0)::UInt8 AS Apart,
+    min(Given) AS Earliest, max(Given) AS Latest, max(least(Given - Released, 3600000000000)) AS Ahead, sum(t.Spans) AS Spans
+FROM `tracewright`.`trace_releases` AS t
+GROUP BY Tenant, Quarter, Apart;
 
 INSERT INTO `tracewright`.`tracewright_migrations` (Number, Name) VALUES (2, '0002_traces');
 
@@ -516,8 +575,7 @@ WITH
     arrayJoin(arrayPushFront(
         arrayDistinct(arrayConcat(
             arrayMap(of -> (of.1, 'service.version'::LowCardinality(String), of.2), Versions),
-            arrayFilter(of -> of.3 != '', arrayMap(key -> (Root.2, key,
-                if(has(Root.5, key), (Root.6)[indexOf(Root.5, key)], (Root.8)[indexOf(Root.7, key)])), EntryKeys)))),
+            arrayFilter(of -> of.3 != '', arrayMap((key, value) -> (Root.2, key, value), EntryKeys, Root.5)))),
         (''::LowCardinality(String), ''::LowCardinality(String), Outcome))) AS Of
 SELECT
     Tenant, Minute, Root.1 AS Environment, Of.2 AS Key, Root.2 AS EntryService, Root.3 AS EntryOperation, Of.1 AS Service, Of.3 AS Value,
@@ -530,8 +588,12 @@ FROM (
         max(Version) AS LastVersion, max(Part) AS LastPart, anyIf(s.Outcome, Version != 0) AS Outcome,
         groupUniqArrayIf((Service, ServiceVersion), ServiceVersion != '') AS Versions,
         countIf(Candidate) AS Candidates,
-        argMinIf((Environment, EntryService, EntryOperation, Duration, SpanKeys, SpanValues, ResourceKeys, ResourceValues),
-            (ParentSpanId != '', Started, SpanId), Candidate) AS Root
+        -- The values of EntryKeys: all attributes would be copied into each row that comes of the trace.
+        argMinIf((Environment, EntryService, EntryOperation, Duration, [
+            if(has(SpanKeys, 'http.response.status_code'), SpanValues[indexOf(SpanKeys, 'http.response.status_code')], ResourceValues[indexOf(ResourceKeys, 'http.response.status_code')]),
+            if(has(SpanKeys, 'k8s.node.name'), SpanValues[indexOf(SpanKeys, 'k8s.node.name')], ResourceValues[indexOf(ResourceKeys, 'k8s.node.name')]),
+            if(has(SpanKeys, 'cloud.availability_zone'), SpanValues[indexOf(SpanKeys, 'cloud.availability_zone')], ResourceValues[indexOf(ResourceKeys, 'cloud.availability_zone')]),
+            if(has(SpanKeys, 'user.tier'), SpanValues[indexOf(SpanKeys, 'user.tier')], ResourceValues[indexOf(ResourceKeys, 'user.tier')])]), (ParentSpanId != '', Started, SpanId), Candidate) AS Root
     FROM `tracewright`.`rollup_spans` AS s
     GROUP BY Tenant, Minute, Id
 )

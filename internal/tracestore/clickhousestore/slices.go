@@ -1,0 +1,159 @@
+package clickhousestore
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+// A search by recency reads the newest releases of its window, and further back as it needs to. What it has read, a slice, is known to hold all
+// matches from a moment on (final): no trace starts long behind its release, and trace_quarters knows how long at most.
+
+// quarter is a quarter of an hour in which traces of the window were released.
+type quarter struct {
+	at time.Time
+	// ahead is how long behind its release a trace of the quarter started at most, nanoseconds; 0 where none did.
+	ahead int64
+	spans uint64
+}
+
+const (
+	firstSlice = 200_000 // spans
+	// widening is how much larger a slice is than the one before it, at least, and where that held no match.
+	widening, blindWidening = 4, 64
+	// overlap is how far before a slice rows are read: two gateways with a piece each of one trace do not release it at once.
+	overlap = time.Hour
+)
+
+// slice is what is read of the window.
+type slice struct {
+	quarters []quarter // the newest first
+	// from is the first release of which spans are read; the zero time where all are.
+	from time.Time
+	// spans is how many are read, about.
+	spans uint64
+	// final is the search time from which on nothing is missing, Unix nanoseconds.
+	final int64
+}
+
+// whole says whether the slice is all of the window.
+func (s *slice) whole() bool { return s.from.IsZero() }
+
+// findQuarters lists the quarters of an hour in which releases were made that start in the window, or not far from it, the newest first.
+// Behind a cursor nothing is wanted of later ones.
+func (r *search) findQuarters(behind *tracestore.Position) ([]quarter, error) {
+	if !r.query.Start.Before(r.query.End) {
+		return nil, nil
+	}
+	values := parameters{}
+	low, high := r.window(apart)
+	if behind != nil && r.query.Order == tracestore.OrderRecency {
+		high = min(high, behind.Time+min(apart, math.MaxInt64-behind.Time))
+	}
+	// A start that is far from its release counts as one that is less so, see tracestore.SearchTime.
+	released := "toInt64(toUnixTimestamp(Quarter)) * 1000000000"
+	last := "Latest"
+	if retention := r.store.options.Retention; retention > 0 {
+		last = "greatest(Latest, " + released + " + " + values.int(int64(15*time.Minute-retention)) + ")"
+	}
+	text := "SELECT Quarter, greatest(max(MostAhead), 0), sum(Sum) FROM (SELECT Quarter, min(r.Earliest) AS Earliest, max(r.Latest) AS Latest, max(r.Ahead) AS MostAhead, sum(r.Spans) AS Sum FROM " +
+		r.store.table("trace_quarters") + " AS r WHERE Tenant = " + values.text(r.tenant) +
+		" AND Quarter >= toDateTime(" + values.bind("UInt32", strconv.FormatInt(min(max(0, low/1e9-900), 1<<32-1), 10)) + ", 'UTC') GROUP BY Quarter, Apart)" +
+		" GROUP BY Quarter HAVING max(" + last + " >= " + values.int(low) +
+		" AND least(Earliest, " + released + " + " + values.int(int64(time.Hour)) + ") <= " + values.int(high) + ") ORDER BY Quarter DESC" + oneThread
+	rows, err := r.store.query(r.ctx, text, values)
+	if err != nil {
+		return nil, fmt.Errorf("find quarters: %w", err)
+	}
+	defer rows.Close()
+	var quarters []quarter
+	for rows.Next() {
+		var q quarter
+		if err := rows.Scan(&q.at, &q.ahead, &q.spans); err != nil {
+			return nil, fmt.Errorf("find quarters: %w", err)
+		}
+		quarters = append(quarters, q)
+	}
+	return quarters, rows.Err()
+}
+
+// sliceOf is the newest part of the window with some number of spans; all of it where no order by recency lets a search end early.
+func (r *search) sliceOf(spans uint64) slice {
+	all := slice{quarters: r.quarters, final: math.MinInt64}
+	if r.query.Order != tracestore.OrderRecency {
+		return all
+	}
+	for i := range r.quarters {
+		q := &r.quarters[i]
+		if all.spans+q.spans < spans {
+			all.spans += q.spans
+			continue
+		}
+		part := time.Duration(float64(15*time.Minute) * float64(spans-all.spans) / float64(max(q.spans, 1)))
+		s := slice{from: q.at.Add(15*time.Minute - part), spans: spans}
+		ahead := int64(0)
+		for k := range r.quarters[i:] {
+			ahead = max(ahead, r.quarters[i+k].ahead)
+		}
+		s.final = s.from.UnixNano() + ahead
+		for k := range r.quarters {
+			if at := r.quarters[k].at; at.Before(s.from.Add(-overlap - 15*time.Minute)) {
+				break
+			}
+			s.quarters = r.quarters[:k+1]
+		}
+		return s
+	}
+	return all
+}
+
+// wider is a larger slice, after some matches were found.
+func (r *search) wider(matches int) slice {
+	factor := uint64(blindWidening)
+	if matches > 0 {
+		factor = max(widening, uint64(2*r.query.Limit/matches))
+	}
+	return r.sliceOf(r.slice.spans * factor)
+}
+
+func timesOf(quarters []quarter) []time.Time {
+	list := make([]time.Time, len(quarters))
+	for i := range quarters {
+		list[i] = quarters[i].at
+	}
+	return list
+}
+
+// releasedIn is the condition that a row of otel_traces stands in the slice.
+func (s *slice) releasedIn(values parameters) string {
+	first, last := s.quarters[len(s.quarters)-1].at, s.quarters[0].at
+	text := "ReleasedAt < " + values.moment(last.Add(15*time.Minute).UnixNano()) + " AND ReleasedAt >= "
+	if first.Before(s.from) {
+		first = s.from
+	}
+	text += values.moment(first.UnixNano())
+	if !s.gapless() {
+		text += " AND toStartOfFifteenMinutes(ReleasedAt) IN " + values.quarters(timesOf(s.quarters))
+	}
+	return text
+}
+
+// quartersIn is the condition that a row of traces stands in the slice, or shortly before it.
+func (s *slice) quartersIn(values parameters) string {
+	if !s.gapless() {
+		return "Quarter IN " + values.quarters(timesOf(s.quarters))
+	}
+	first, last := s.quarters[len(s.quarters)-1].at, s.quarters[0].at
+	bound := func(at time.Time) string {
+		return "toDateTime(" + values.bind("UInt32", strconv.FormatInt(at.Unix(), 10)) + ", 'UTC')"
+	}
+	return "Quarter BETWEEN " + bound(first) + " AND " + bound(last)
+}
+
+func (s *slice) gapless() bool {
+	first, last := s.quarters[len(s.quarters)-1].at, s.quarters[0].at
+	return last.Sub(first) == time.Duration(len(s.quarters)-1)*15*time.Minute
+}
