@@ -23,7 +23,7 @@ const defaultTimeout = time.Minute
 // Config is the exporter's configuration.
 type Config struct {
 	// Endpoint is where the server is: clickhouse://host:9000, or tcp, http or https, with parameters of the connection behind a question mark.
-	// Required.
+	// Only with the replicated variant it may be several, with commas between them. Required.
 	Endpoint string `mapstructure:"endpoint"`
 	// Database holds the tables, which trace_store makes there. Default tracewright.
 	Database string `mapstructure:"database"`
@@ -68,6 +68,8 @@ func (c *Config) Validate() error {
 	if c.Endpoint == "" {
 		errs = append(errs, errors.New("endpoint: is empty; name a server, for example clickhouse://localhost:9000"))
 	} else if err := clickhousestore.CheckEndpoint(c.Endpoint); err != nil {
+		errs = append(errs, fmt.Errorf("endpoint: %w", err))
+	} else if err := clickhousestore.CheckWritten(c.Endpoint, c.Variant); err != nil {
 		errs = append(errs, fmt.Errorf("endpoint: %w", err))
 	} else if err := c.inserting(clickhousestore.Table).Validate(); err != nil {
 		errs = append(errs, err)

@@ -88,6 +88,12 @@ func TestValidate(t *testing.T) {
 			map[string]any{"endpoint": "clickhouse://h:9000?dial_timeout=soon"},
 			"endpoint: clickhouse [dsn parse]: dial timeout: time: invalid duration \"soon\"",
 		},
+		"servers": {
+			map[string]any{"endpoint": "clickhouse://a:9000,b:9000"},
+			"endpoint: names 2 servers, which have not the same in them: a call that is repeated to another one would count twice; " +
+				"name one, or use the variant replicated",
+		},
+		"replicas": {map[string]any{"endpoint": "clickhouse://a:9000,b:9000", "variant": "replicated"}, ""},
 		"batch": {
 			map[string]any{"endpoint": endpoint, "sending_queue": map[string]any{"batch": map[string]any{"flush_timeout": "1s", "sizer": "items"}}},
 			"sending_queue::batch: would merge and split calls, which must stay as they are; remove it",

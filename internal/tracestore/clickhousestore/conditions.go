@@ -2,6 +2,7 @@ package clickhousestore
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -279,12 +280,21 @@ func spanKind(kind ptrace.SpanKind) predicate {
 	return never
 }
 
-// Expressions of the indexes of otel_traces.
-const (
-	spanPairs = "arrayFilter((h, k) -> NOT startsWith(k, 'tracewright.'), " +
-		"arrayMap((k, v) -> cityHash64(k, v), mapKeys(SpanAttributes), mapValues(SpanAttributes)), mapKeys(SpanAttributes))"
-	resourcePairs = "arrayMap((k, v) -> cityHash64(k, v), mapKeys(ResourceAttributes), mapValues(ResourceAttributes))"
-)
+// resourcePairs is the expression of the index of resources.
+const resourcePairs = "arrayMap((k, v) -> cityHash64(k, v), mapKeys(ResourceAttributes), mapValues(ResourceAttributes))"
+
+// unsearched are keys whose values are not in AttributePairs, beside those of annotations: nearly every span has others.
+var unsearched = []string{"network.peer.port", "net.sock.peer.port", "client.port", "thread.id"}
+
+// searchedKey is the condition that AttributePairs and AttributeKeys hold a key.
+func searchedKey(key string) string {
+	return "NOT (startsWith(" + key + ", '" + conventions.Prefix + "') OR " + key + " IN ('" + strings.Join(unsearched, "', '") + "'))"
+}
+
+// isSearched says whether they hold this one. Of an empty key see keyIn.
+func isSearched(key string) bool {
+	return key != "" && !strings.HasPrefix(key, conventions.Prefix) && !slices.Contains(unsearched, key)
+}
 
 // attribute compares as AttributeCondition does: on the span, or where the key is not there on its resource.
 func (c *compiler) attribute(condition *tracestore.AttributeCondition) predicate {
@@ -295,8 +305,11 @@ func (c *compiler) attribute(condition *tracestore.AttributeCondition) predicate
 		compared = func(string) predicate { return predicate{"1", "0"} }
 	}
 	spans := allOf([]predicate{exactly(onSpan), compared("SpanAttributes[" + key + "]")})
+	if isSearched(condition.Key) && condition.Op == tracestore.OpEqual {
+		spans = exactly("has(AttributePairs, cityHash64(" + key + ", " + c.values.text(condition.Text) + "))")
+	}
 	resources := allOf([]predicate{exactly(onResource), compared("ResourceAttributes[" + key + "]")})
-	p := anyOf([]predicate{spans, allOf([]predicate{exactly("NOT " + onSpan), resources})})
+	p := anyOf([]predicate{spans, allOf([]predicate{resources, exactly("NOT " + onSpan)})})
 	there := "(" + onSpan + " OR " + onResource + ")"
 	switch condition.Scope {
 	case tracestore.ScopeSpan:
@@ -304,13 +317,12 @@ func (c *compiler) attribute(condition *tracestore.AttributeCondition) predicate
 	case tracestore.ScopeResource:
 		p, there = resources, onResource
 	}
-	switch condition.Op {
-	case tracestore.OpNotExists:
+	switch {
+	case condition.Op == tracestore.OpNotExists:
 		return exactly("NOT " + there)
-	case tracestore.OpEqual:
-		if condition.Key == "" || strings.HasPrefix(condition.Key, conventions.Prefix) { // which the indexes do not hold
-			return p
-		}
+	case condition.Op != tracestore.OpEqual, condition.Key == "", condition.Scope == tracestore.ScopeSpan:
+		return p
+	case condition.Scope == tracestore.ScopeResource, isSearched(condition.Key):
 		return allOf([]predicate{p, exactly(pairHint(condition.Scope, key, c.values.text(condition.Text)))})
 	}
 	return p
@@ -367,18 +379,18 @@ func (c *compiler) keyIn(attributes, key string) string {
 	if key == "" {
 		return "arrayExists(k -> empty(k), mapKeys(" + attributes + "))"
 	}
+	if attributes == "SpanAttributes" && isSearched(key) {
+		return "has(AttributeKeys, cityHash64(" + c.values.text(key) + "))"
+	}
 	return "has(mapKeys(" + attributes + "), " + c.values.text(key) + ")"
 }
 
 // pairHint lets the indexes pass over what holds the pair nowhere. It costs nothing for a row.
 func pairHint(scope tracestore.AttributeScope, key, text string) string {
 	pair := "cityHash64(" + key + ", " + text + ")"
-	var list []string
+	hint := "has(" + resourcePairs + ", " + pair + ")"
 	if scope != tracestore.ScopeResource {
-		list = append(list, "has("+spanPairs+", "+pair+")")
+		hint = "has(AttributePairs, " + pair + ") OR " + hint
 	}
-	if scope != tracestore.ScopeSpan {
-		list = append(list, "has("+resourcePairs+", "+pair+")")
-	}
-	return "indexHint(" + strings.Join(list, " OR ") + ")"
+	return "indexHint(" + hint + ")"
 }

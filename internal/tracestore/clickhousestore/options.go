@@ -90,6 +90,16 @@ func CheckEndpoint(endpoint string) error {
 	return err
 }
 
+// CheckWritten says what is wrong with an endpoint to which calls are written, beside what CheckEndpoint says.
+func CheckWritten(endpoint string, variant Variant) error {
+	client, err := clickhouse.ParseDSN(endpoint)
+	if err == nil && len(client.Addr) > 1 && variant != VariantReplicated {
+		return fmt.Errorf("names %d servers, which have not the same in them: a call that is repeated to another one would count twice; "+
+			"name one, or use the variant %s", len(client.Addr), VariantReplicated)
+	}
+	return nil
+}
+
 // client makes the client's options. The database need not exist yet, so it is named in every statement and not in the connection.
 func (o *Options) client() (*clickhouse.Options, error) {
 	client, err := clickhouse.ParseDSN(o.Endpoint)

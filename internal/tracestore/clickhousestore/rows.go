@@ -29,6 +29,16 @@ const rowColumns = `Id, toUnixTimestamp64Nano(min(FirstReleasedAt)) AS released,
 // there was none. Other rows are sums, which are right as long as no span stands in two releases and no clock is off.
 const wholeRow = "(releases = 1 AND unexplained = 0 AND version <= 1)"
 
+// partColumns name the same of each part by itself. It is all of the row where wholePart holds.
+const (
+	partColumns = `toUnixTimestamp64Nano(FirstReleasedAt) AS released, Releases AS releases, Unexplained AS unexplained,
+    Version AS version, Outcome AS outcome, Entry AS entry,
+    if(Start = 9223372036854775807, 0, Start) AS start, End - start AS lasting, LongestSpan AS longest,
+    Spans AS spans, Errors AS errors, MissingParents AS missing, Kinds AS kinds,
+    Failed AS failed, Fine AS fine, Services AS services, Senders AS senders, Bottleneck AS bottleneck`
+	wholePart = "(" + wholeRow + " AND count() OVER (PARTITION BY Id) = 1)"
+)
+
 // place is where a trace stands in a search.
 type place struct {
 	tracestore.Position

@@ -164,6 +164,7 @@ func (s *Schema) render(m *migration, text string) error {
 		},
 		"span":     func(key string) string { return lookedUp("SpanAttributes", key) },
 		"resource": func(key string) string { return lookedUp("ResourceAttributes", key) },
+		"searched": searchedKey,
 		"entry": func(key string) string {
 			return fmt.Sprintf("if(has(SpanKeys, '%[1]s'), SpanValues[indexOf(SpanKeys, '%[1]s')], ResourceValues[indexOf(ResourceKeys, '%[1]s')])", key)
 		},

@@ -3,6 +3,7 @@ package clickhousestore
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,7 +22,7 @@ type quarter struct {
 }
 
 const (
-	firstSlice = 200_000 // spans
+	firstSlice = 25_000 // spans
 	// widening is how much larger a slice is than the one before it, at least, and where that held no match.
 	widening, blindWidening = 4, 64
 	// overlap is how far before a slice rows are read: two gateways with a piece each of one trace do not release it at once.
@@ -53,30 +54,52 @@ func (r *search) findQuarters(behind *tracestore.Position) ([]quarter, error) {
 	if behind != nil && r.query.Order == tracestore.OrderRecency {
 		high = min(high, behind.Time+min(apart, math.MaxInt64-behind.Time))
 	}
-	// A start that is far from its release counts as one that is less so, see tracestore.SearchTime.
-	released := "toInt64(toUnixTimestamp(Quarter)) * 1000000000"
-	last := "Latest"
-	if retention := r.store.options.Retention; retention > 0 {
-		last = "greatest(Latest, " + released + " + " + values.int(int64(15*time.Minute-retention)) + ")"
-	}
-	text := "SELECT Quarter, greatest(max(MostAhead), 0), sum(Sum) FROM (SELECT Quarter, min(r.Earliest) AS Earliest, max(r.Latest) AS Latest, max(r.Ahead) AS MostAhead, sum(r.Spans) AS Sum FROM " +
-		r.store.table("trace_quarters") + " AS r WHERE Tenant = " + values.text(r.tenant) +
-		" AND Quarter >= toDateTime(" + values.bind("UInt32", strconv.FormatInt(min(max(0, low/1e9-900), 1<<32-1), 10)) + ", 'UTC') GROUP BY Quarter, Apart)" +
-		" GROUP BY Quarter HAVING max(" + last + " >= " + values.int(low) +
-		" AND least(Earliest, " + released + " + " + values.int(int64(time.Hour)) + ") <= " + values.int(high) + ") ORDER BY Quarter DESC" + oneThread
-	rows, err := r.store.query(r.ctx, text, values)
+	rows, err := r.store.query(r.ctx, "SELECT Quarter, Apart, Earliest, Latest, Ahead, Spans FROM "+r.store.table("trace_quarters")+
+		" WHERE Tenant = "+values.text(r.tenant)+" AND Quarter >= toDateTime("+
+		values.bind("UInt32", strconv.FormatInt(min(max(0, low/1e9-900), 1<<32-1), 10))+", 'UTC')"+oneThread, values)
 	if err != nil {
 		return nil, fmt.Errorf("find quarters: %w", err)
 	}
 	defer rows.Close()
-	var quarters []quarter
+	// Sums of rows that are not merged yet.
+	type times struct{ earliest, latest int64 }
+	starts := make(map[time.Time]map[uint8]times)
+	byTime := make(map[time.Time]*quarter)
 	for rows.Next() {
-		var q quarter
-		if err := rows.Scan(&q.at, &q.ahead, &q.spans); err != nil {
+		var (
+			q     quarter
+			apart uint8
+			of    times
+		)
+		if err := rows.Scan(&q.at, &apart, &of.earliest, &of.latest, &q.ahead, &q.spans); err != nil {
 			return nil, fmt.Errorf("find quarters: %w", err)
 		}
-		quarters = append(quarters, q)
+		sum := byTime[q.at]
+		if sum == nil {
+			sum = &quarter{at: q.at}
+			byTime[q.at], starts[q.at] = sum, make(map[uint8]times)
+		}
+		sum.ahead, sum.spans = max(sum.ahead, q.ahead), sum.spans+q.spans
+		if known, ok := starts[q.at][apart]; ok {
+			of = times{min(of.earliest, known.earliest), max(of.latest, known.latest)}
+		}
+		starts[q.at][apart] = of
 	}
+	var quarters []quarter
+	for at, q := range byTime {
+		// A start that is far from its release counts as one that is less so, see tracestore.SearchTime.
+		earliest, latest := at.Add(time.Hour).UnixNano(), int64(math.MinInt64)
+		if retention := r.store.options.Retention; retention > 0 {
+			latest = at.Add(15*time.Minute - retention).UnixNano()
+		}
+		for _, of := range starts[at] {
+			if max(of.latest, latest) >= low && min(of.earliest, earliest) <= high {
+				quarters = append(quarters, *q)
+				break
+			}
+		}
+	}
+	slices.SortFunc(quarters, func(a, b quarter) int { return b.at.Compare(a.at) })
 	return quarters, rows.Err()
 }
 

@@ -16,6 +16,9 @@ import (
 
 var _ tracestore.SourceKeeper = (*Store)(nil)
 
+// maxLostChanges is how many numbers of changes are tried, each but the last lost by a kill.
+const maxLostChanges = 16
+
 // sourcesTimeout bounds what is done about sources, which is little.
 const sourcesTimeout = 10 * time.Second
 
@@ -57,6 +60,9 @@ func (s *Store) DeleteSource(ctx context.Context, name string, version int64) er
 //
 // ClickHouse has nothing that compares and sets, but a table drops an insert under a token that it knows, on all its replicas. So of those who make a
 // change at the same time the first has made it, and the row says who that is.
+//
+// A server that was killed between token and row has the one without the other. A single server writes both under one lock, so that nobody else can
+// be the reason, and the next number is taken.
 func (s *Store) changeSource(ctx context.Context, version int64, record *tracestore.SourceRecord) error {
 	ctx, cancel := context.WithTimeout(ctx, sourcesTimeout)
 	defer cancel()
@@ -66,13 +72,16 @@ func (s *Store) changeSource(ctx context.Context, version int64, record *tracest
 	}
 	var writers []string
 	writer := rand.Text()
-	if err == nil {
+	for change := last + 1; err == nil && len(writers) == 0 && change <= last+maxLostChanges; change++ {
 		err = s.insert(ctx, clickhouse.Settings{
-			"insert_deduplicate": 1, "insert_deduplication_token": fmt.Sprintf("%d %x", last+1, record.Name),
-		}, "trace_sources", "Name, Change, Writer, Version, Value", record.Name, last+1, writer, record.Version, string(record.Value))
-	}
-	if err == nil {
-		writers, err = s.sourceWriters(ctx, record.Name, last+1)
+			"insert_deduplicate": 1, "insert_deduplication_token": fmt.Sprintf("%d %x", change, record.Name),
+		}, "trace_sources", "Name, Change, Writer, Version, Value", record.Name, change, writer, record.Version, string(record.Value))
+		if err == nil {
+			writers, err = s.sourceWriters(ctx, record.Name, change)
+		}
+		if s.schema.Variant != VariantPlain {
+			break // another server may have it
+		}
 	}
 	switch {
 	case err == nil && len(writers) == 0:

@@ -1,5 +1,5 @@
 -- Sources of traces that were added at run time, as a log of changes: the last change of a name says what stands under it. Changes of a name are
--- numbered, without gaps, and a change is inserted under a token made of name and number: of two that make the same change at the same
+-- numbered, and a change is inserted under a token made of name and number: of two that make the same change at the same
 -- time, the table drops the second as a repetition of the first. The last 16 changes of a name are kept, so that whoever made one finds out
 -- whether it is his.
 CREATE TABLE IF NOT EXISTS {{table "trace_sources"}} {{on_cluster}} (
