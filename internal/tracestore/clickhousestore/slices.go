@@ -61,7 +61,7 @@ func (r *search) findQuarters(behind *tracestore.Position) ([]quarter, error) {
 		return nil, fmt.Errorf("find quarters: %w", err)
 	}
 	defer rows.Close()
-	// Sums of rows that are not merged yet.
+	// Rows of a quarter that are not merged yet are put together here: the server would plan that for longer than it ran it.
 	type times struct{ earliest, latest int64 }
 	starts := make(map[time.Time]map[uint8]times)
 	byTime := make(map[time.Time]*quarter)
@@ -115,8 +115,10 @@ func (r *search) sliceOf(spans uint64) slice {
 			all.spans += q.spans
 			continue
 		}
-		part := time.Duration(float64(15*time.Minute) * float64(spans-all.spans) / float64(max(q.spans, 1)))
-		s := slice{from: q.at.Add(15*time.Minute - part), spans: spans}
+		// The quarter that runs is as long as it has lasted.
+		length := min(15*time.Minute, max(time.Since(q.at), time.Second))
+		part := time.Duration(float64(length) * float64(spans-all.spans) / float64(max(q.spans, 1)))
+		s := slice{from: q.at.Add(length - part), spans: spans}
 		ahead := int64(0)
 		for k := range r.quarters[i:] {
 			ahead = max(ahead, r.quarters[i+k].ahead)
