@@ -25,7 +25,7 @@ const (
 // ClickHouse is a server of ClickHouse 26.7.
 //
 // It is the real server but for this: over the native protocol a login that fails, and a connection that is reset (a client that is killed, or
-// gives a query up), end the process; over HTTP they do not. It knows no ON CLUSTER and no Keeper, and has no query log.
+// gives a query up), end the process; over HTTP they do not. It knows no ON CLUSTER and no Keeper, and keeps no query log unless it is told to.
 type ClickHouse struct {
 	Process
 	// Native and HTTP are where it listens, as host:port.
