@@ -99,11 +99,14 @@ var importRules = []importRule{
 	{"internal/componenthealth", nil, "what components say of themselves, and who watches them reads"},
 	{"internal/tenant", nil, "one rule, used by what takes spans and what answers"},
 	{"internal/tracesources", nil, "the contract between what runs sources and the API that changes them knows neither"},
+	{"internal/recovering", nil, "it knows servers, not what they are asked"},
 	{"internal/policy", nil, "rules about the tree"},
 	{"internal/testservers", nil, "servers of others, which know nothing of the product"},
+	{"receiver/awsxrayreceiver", nil, "a guard before the collector's receiver"},
+	{"receiver/skywalkingreceiver", []string{"internal/recovering"}, "the collector's receiver, guarded"},
 	{
 		"receiver/tracesourcesreceiver",
-		[]string{"internal/tenant", "internal/tracesources", "internal/tracestore"},
+		[]string{"internal/recovering", "internal/tenant", "internal/tracesources", "internal/tracestore"},
 		"it runs receivers, and keeps what it runs in the storage's contract; of spans it knows who sent them",
 	},
 	{
