@@ -26,7 +26,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/tracewright/tracewright/internal/testservers"
@@ -77,7 +76,7 @@ type sender struct {
 	tenant string
 	truth  string
 	cmd    *exec.Cmd
-	output syncBuffer
+	output testservers.Output
 }
 
 // startSender sends for some seconds to a receiver of OTLP, and repeats what is not taken.
@@ -104,8 +103,7 @@ func (s *sender) wait() {
 // verify compares what is stored with what was sent.
 func (s *sender) verify(tracegen string, i *instance) {
 	s.t.Helper()
-	output, err := exec.CommandContext(s.t.Context(), tracegen, "verify", s.truth, "--api", i.url("QUERY", ""), "--timeout", "2m").CombinedOutput()
-	require.NoError(s.t, err, "%s: %s", s.tenant, output)
+	verify(s.t, tracegen, s.truth, i.url("QUERY", ""), "--timeout", "2m")
 }
 
 func TestSources(t *testing.T) {
@@ -218,12 +216,10 @@ func testSourcesOfGateways(t *testing.T, tracegen string, kafka *testservers.Kaf
 	// Beside sources that move from one to the other, a topic of which each keeps its partitions. It is there when they start: a span that
 	// is rejected has made it.
 	steadyRelay := startKafkaRelay(t, kafka.Broker, "steady", ports["STEADY"])
-	conn, err := grpc.NewClient(net.JoinHostPort("127.0.0.1", strconv.Itoa(steadyRelay)), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	require.NoError(t, err)
-	defer conn.Close()
 	rejected := ptrace.NewTraces()
 	rejected.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
-	_, err = ptraceotlp.NewGRPCClient(conn).Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(rejected))
+	relayed := dial(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(steadyRelay)))
+	_, err := ptraceotlp.NewGRPCClient(relayed).Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(rejected))
 	require.NoError(t, err)
 	args := func(i *instance) []string {
 		name := "one"
@@ -453,7 +449,7 @@ service:
   pipelines: {traces: {receivers: [otlp], exporters: [kafka]}}
   telemetry: {metrics: {level: none}}
 `, port, broker, topic), 0o600))
-	var logs syncBuffer
+	var logs testservers.Output
 	cmd := exec.CommandContext(context.Background(), binary(t, "tracewright"), "--config", config)
 	cmd.Stdout, cmd.Stderr = &logs, &logs
 	require.NoError(t, cmd.Start())
