@@ -11,6 +11,7 @@ require (
 	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/ebitengine/purego v0.11.3
 	github.com/getkin/kin-openapi v0.152.0
+	github.com/google/pprof v0.0.0-20261105003125-4bf881d7fb0b
 	github.com/jaegertracing/jaeger-idl v0.11.4
 	github.com/json-iterator/go v1.1.12
 	github.com/klauspost/compress v1.20.3
