@@ -1,4 +1,5 @@
-// Package hostextension finds among the collector's extensions the one that has what another component names in its configuration.
+// Package hostextension finds among the collector's extensions the one that has what another component names in its configuration, and adds
+// some for one component.
 package hostextension
 
 import (

@@ -101,10 +101,11 @@ var importRules = []importRule{
 	{"internal/tenant", nil, "one rule, used by what takes spans and what answers"},
 	{"internal/tracesources", nil, "the contract between what runs sources and the API that changes them knows neither"},
 	{"internal/hostextension", nil, "it knows the collector's extensions, not what they have"},
-	{"internal/recovering", nil, "it knows servers, not what they are asked"},
+	{"internal/recovering", []string{"internal/hostextension"}, "it knows servers, not what they are asked"},
 	{"internal/policy", nil, "rules about the tree"},
 	{"internal/testservers", nil, "servers of others, which know nothing of the product"},
 	{"receiver/awsxrayreceiver", nil, "a guard before the collector's receiver"},
+	{"receiver/kafkareceiver", []string{"internal/hostextension", "internal/otlpwire"}, "the collector's receiver, guarded"},
 	{"receiver/skywalkingreceiver", []string{"internal/recovering"}, "the collector's receiver, guarded"},
 	{
 		"receiver/tracesourcesreceiver",

@@ -4,11 +4,9 @@ package recovering
 
 import (
 	"context"
-	"maps"
 	"runtime/debug"
 
 	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/config/configgrpc"
 	"go.opentelemetry.io/collector/config/configmiddleware"
 	"go.opentelemetry.io/collector/extension/extensionmiddleware"
@@ -16,6 +14,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/tracewright/tracewright/internal/hostextension"
 )
 
 // id is by what servers find the middleware among the extensions of a Host. No extension has it.
@@ -26,31 +26,10 @@ func Guard(server *configgrpc.ServerConfig) {
 	server.Middlewares = append(server.Middlewares, configmiddleware.Config{ID: id})
 }
 
-// host is the collector's, and has the middleware besides.
-type host struct {
-	component.Host
-	middleware *middleware
-}
-
-var _ componentstatus.Reporter = (*host)(nil)
-
 // Host is the collector's host for a receiver whose servers Guard has seen. Panics are logged.
 func Host(collector component.Host, logger *zap.Logger) component.Host {
-	return &host{Host: collector, middleware: &middleware{logger: logger}}
+	return hostextension.With(collector, map[component.ID]component.Component{id: &middleware{logger: logger}})
 }
-
-// GetExtensions implements component.Host: the collector's, and the middleware.
-func (h *host) GetExtensions() map[component.ID]component.Component {
-	extensions := maps.Clone(h.Host.GetExtensions())
-	if extensions == nil {
-		extensions = make(map[component.ID]component.Component)
-	}
-	extensions[id] = h.middleware
-	return extensions
-}
-
-// Report implements componentstatus.Reporter.
-func (h *host) Report(event *componentstatus.Event) { componentstatus.ReportStatus(h.Host, event) }
 
 // middleware answers a request over gRPC on which its receiver panics.
 type middleware struct {

@@ -205,7 +205,7 @@ func testSources(t *testing.T, tracegen string, kafka *testservers.Kafka) {
 // ofTopic is the configuration of a source that reads a topic and loses nothing.
 func ofTopic(kafka *testservers.Kafka, topic, more string) string {
 	return fmt.Sprintf(`"configuration": {"brokers": [%q], "traces": {"topics": [%q]}, "group_id": "tracewright", "initial_offset": "earliest",
-		"message_marking": {"after": true}, "error_backoff": {"enabled": true, "max_elapsed_time": "0s", "initial_interval": "100ms"}%s}`, kafka.Broker, topic, more)
+		"message_marking": {"after": true, "on_permanent_error": true}, "error_backoff": {"enabled": true, "max_elapsed_time": "0s", "initial_interval": "100ms"}%s}`, kafka.Broker, topic, more)
 }
 
 // testSourcesOfGateways adds sources to one of two gateways on one ClickHouse, changes them at the other, and kills the first under load.
@@ -231,7 +231,7 @@ func testSourcesOfGateways(t *testing.T, tracegen string, kafka *testservers.Kaf
 			"--set=processors.trace_assembly.linger=300ms", "--set=service.pipelines.traces.exporters=[trace_clickhouse]",
 			"--config", "yaml:extensions::trace_query::service_map: ''", // no Neo4j
 			"--config", fmt.Sprintf(`yaml:receivers: {kafka: {brokers: [%q], traces: {topics: [steady]}, group_id: steady, group_instance_id: %s, session_timeout: 2m,
-				initial_offset: earliest, message_marking: {after: true}, autocommit: {interval: 1m}, error_backoff: {enabled: true, max_elapsed_time: 0s}}}`, kafka.Broker, name),
+				initial_offset: earliest, message_marking: {after: true, on_permanent_error: true}, autocommit: {interval: 1m}, error_backoff: {enabled: true, max_elapsed_time: 0s}}}`, kafka.Broker, name),
 			"--set=service.pipelines.traces.receivers=[otlp, kafka, trace_sources]",
 		}
 	}
