@@ -162,11 +162,11 @@ func (e *Encoder) putString(c *column, s string) {
 
 // remembered says whether the string was seen in an earlier release, and remembers it if not. It may err, in both ways.
 func (e *Encoder) remembered(c *column, hash uint64) bool {
-	slot := &e.seen[mix(hash^c.key.hash)%uint64(len(e.seen))]
-	if *slot>>32 == hash>>32 && uint32(*slot) != e.releaseSeq {
+	slot, release := &e.seen[mix(hash^c.key.hash)%seenStrings], uint16(e.releaseSeq)
+	if *slot>>16 == uint32(hash>>48) && uint16(*slot) != release {
 		return true
 	}
-	*slot = hash>>32<<32 | uint64(e.releaseSeq)
+	*slot = uint32(hash>>48<<16) | uint32(release)
 	return false
 }
 

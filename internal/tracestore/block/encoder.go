@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracewright/tracewright/internal/attributes"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
@@ -51,7 +52,7 @@ type Encoder struct {
 	shares          shareState
 	selfTime        uint64 // in the record
 	start, duration uint64
-	values          []value // of the record
+	others          []int32 // of the record, see match
 	any             anyWriter
 	scratch         []byte
 
@@ -61,7 +62,7 @@ type Encoder struct {
 	operations map[uint64]*operation
 	guesses    guesses
 	templates  map[string]*text
-	seen       []uint64 // strings of releases, see remembered
+	seen       []uint32 // strings of releases, see remembered
 	kept       int      // bytes, about
 
 	templater  templater
@@ -96,7 +97,7 @@ const (
 func NewEncoder() *Encoder {
 	e := &Encoder{
 		zstd: newCompressor(), epoch: 1, resources: make(map[pcommon.Resource]*entity), scopes: make(map[pcommon.InstrumentationScope]*entity),
-		entities: make(map[entityID]*entity), pairs: make(map[pairID]uint32), seen: make([]uint64, seenStrings),
+		entities: make(map[entityID]*entity), pairs: make(map[pairID]uint32), seen: make([]uint32, seenStrings),
 	}
 	e.templater.place = e.places.find
 	e.forget()
@@ -130,8 +131,7 @@ func (e *Encoder) Release() {
 	clear(e.hangings)
 	e.hangings = e.hangings[:0]
 	e.release.letGo()
-	clear(e.values[:cap(e.values)])
-	e.values, e.scratch = reuse(e.values), reuse(e.scratch)
+	e.scratch = reuse(e.scratch)
 }
 
 // Reset throws away what was added since the last block.
@@ -283,6 +283,9 @@ const negative = 0x80
 func (e *Encoder) putRecords(release *tracetree.Release) {
 	r := &e.release
 	for i := range r.spans {
+		if i+1 < len(r.spans) {
+			attributes.PrefetchValues(release.Spans[i+1].Attributes())
+		}
 		s, span := &r.spans[i], release.Spans[i].Span
 		g := &r.groups[s.group]
 		d := details{span.Attributes(), span.TraceState().AsRaw(), span.Status().Message()}

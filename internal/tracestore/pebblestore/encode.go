@@ -105,8 +105,11 @@ func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, e
 	}
 	for _, group := range groups {
 		var b *encodedBlock
-		for _, i := range group.releases {
+		for k, i := range group.releases {
 			release := &releases[i]
+			if k+1 < len(group.releases) {
+				releases[group.releases[k+1]].Prefetch()
+			}
 			if len(groups) == 1 {
 				release.ReadAssembly()
 				id.Add(release)
