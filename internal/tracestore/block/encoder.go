@@ -26,6 +26,8 @@ type Encoder struct {
 	baseBits      bitWriter
 	eventBits     bitWriter
 	spanOps       []uint32
+	defined       []*operation // by number
+	added         int          // spans of the release that was added last
 	subOps        []uint32
 	used          []*column
 	epoch         uint32 // of the block
@@ -147,6 +149,8 @@ func (e *Encoder) Reset() {
 	}
 	clear(e.headers) // they may have been given away
 	e.headers, e.spanOps, e.subOps, e.used = e.headers[:0], reuse(e.spanOps), reuse(e.subOps), e.used[:0]
+	clear(e.defined)
+	e.defined, e.added = reuse(e.defined), 0
 	e.frame, e.frames, e.definition = reuse(e.frame), reuse(e.frames), reuse(e.definition)
 	e.epoch++
 	e.numTexts, e.numTemplates, e.numEntities, e.numOperations = 0, 0, 0, 0
@@ -184,12 +188,23 @@ func (e *Encoder) Add(release *tracetree.Release, header Header) error {
 		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, size, MaxReleaseBytes)
 	}
 	header.Spans, header.Size = len(release.Spans), size
+	e.added = len(release.Spans)
 	header.Row.TraceID = release.TraceID
 	e.headers = append(e.headers, header)
 	e.largest = max(e.largest, size)
 	e.bytes += size
 	return nil
 }
+
+// Block tells the blocks of an encoder apart. Numbers of operations are those of one block.
+func (e *Encoder) Block() uint32 { return e.epoch }
+
+// Operations are the numbers of the operations of the spans of the release that was added last. Spans of one operation have the same name and kind,
+// and attributes with the same keys and types in the same places, with the same values but in those that Varying lists.
+func (e *Encoder) Operations() []uint32 { return e.spanOps[len(e.spanOps)-e.added:] }
+
+// Varying are the places of the attributes of an operation in which values differ, ascending; not all of them need be attributes.
+func (e *Encoder) Varying(operation uint32) []int32 { return e.defined[operation].varying }
 
 // putGroups writes the resources and scopes.
 func (e *Encoder) putGroups() {

@@ -451,6 +451,7 @@ func (e *Encoder) columnNumber(c *column) uint64 {
 func (e *Encoder) define(o *operation) {
 	o.epoch, o.number = e.epoch, e.numOperations
 	e.numOperations++
+	e.defined = append(e.defined, o)
 	b := append(e.definition[:0], byte(o.record), o.bits)
 	b = binary.AppendUvarint(b, uint64(o.kind))
 	b = binary.AppendUvarint(b, uint64(o.status))

@@ -123,7 +123,11 @@ func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, e
 				call.done()
 				return nil, err
 			}
-			call.sums.Add(explained, group.at.clamp(releasedAt))
+			var alike rollup.Alike
+			if explained == release { // else others are written than are counted
+				alike = encoder
+			}
+			call.sums.AddAlike(explained, group.at.clamp(releasedAt), alike)
 			call.spans += len(release.Spans)
 			runtime.Gosched()
 			if encoder.Spans() >= cutSpans || encoder.Bytes() >= cutBytes || encoder.Len() == block.MaxReleases {
