@@ -92,7 +92,7 @@ const (
 	// maxKept bounds what an encoder keeps, in bytes.
 	maxKept = 16 << 20
 	// seenStrings is the number of strings that an encoder remembers as seen once.
-	seenStrings = 1 << 16
+	seenStrings = 1 << 15
 )
 
 // NewEncoder makes an empty encoder.

@@ -33,7 +33,9 @@ type deltaKey struct {
 
 // Add adds a release that trace_analysis has annotated (tracerow.Explained). releasedAt is its time of release, Unix
 // nanoseconds. The release is not changed; its strings are kept.
-func (c *Call) Add(release *tracetree.Release, releasedAt int64) { c.AddAlike(release, releasedAt, nil) }
+func (c *Call) Add(release *tracetree.Release, releasedAt int64) {
+	c.AddAlike(release, releasedAt, nil)
+}
 
 // AddAlike is Add for who knows which spans are alike; nil is allowed. It adds the same in less time.
 func (c *Call) AddAlike(release *tracetree.Release, releasedAt int64, alike Alike) {

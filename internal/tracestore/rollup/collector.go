@@ -24,6 +24,7 @@ type collector struct {
 	release   uint32 // counts them
 	finished  bool
 	patterns  patterns
+	durations durationLog
 
 	// Of the release that is being added.
 	seen       []int            // places in described
@@ -40,9 +41,8 @@ type collector struct {
 	operation uint32
 	failed    bool
 	duration  int64
-	// durationBin is that of the duration, once it is binned.
-	durationBin uint32
-	binned      bool
+	bin       uint32 // of the duration, once it is binned
+	binned    bool
 
 	last remembered
 }
@@ -88,7 +88,7 @@ func (c *collector) reset() {
 	c.patterns.reset()
 	*c = collector{
 		Delta: Delta{Sums: c.Sums}, resources: c.resources, described: c.described[:0], seen: c.seen[:0], answered: c.answered[:0], contraster: c.contraster,
-		patterns: c.patterns,
+		patterns: c.patterns, durations: durationLog{entries: c.durations.entries[:0], sorted: c.durations.sorted},
 	}
 }
 
@@ -148,6 +148,7 @@ func (c *collector) finish() {
 		return
 	}
 	c.finished = true
+	c.durations.flush(c.Sums)
 	c.deriveContexts()
 	c.writeContrasts()
 }
@@ -254,18 +255,26 @@ func (c *collector) addOperation() {
 	if c.read.excess > 0 {
 		r.numbers[numExcess] = sum(r.numbers[numExcess], c.read.excess)
 	}
-	r.durations.count(c.bin())
+	c.countDuration(r, 0)
 }
 
 // row is that of a series of a table other than Contrasts.
 func (c *collector) row(t Table, k *key) *row { return c.Sums.tables[t].near(k, &c.pattern.rows[t]) }
 
-// bin is that of the span's duration.
-func (c *collector) bin() uint32 {
+// countDuration adds the span's duration to the row that it was counted in last of a table, which has a number in loggedTables.
+func (c *collector) countDuration(r *row, table int) {
 	if !c.binned {
-		c.durationBin, c.binned = binOf(c.duration), true
+		c.bin, c.binned = binOf(c.duration), true
 	}
-	return c.durationBin
+	place := int(c.pattern.rows[loggedTables[table]]) - 1
+	if place < 0 || c.bin == noBin { // "other" has no place
+		r.durations.count(c.bin)
+		return
+	}
+	c.durations.add(table, place, c.bin)
+	if len(c.durations.entries) == maxLog {
+		c.durations.flush(c.Sums)
+	}
 }
 
 // protocol is how the span calls or is called.
@@ -310,7 +319,7 @@ func (c *collector) addEdges() {
 func (c *collector) addCall(k *key) *row {
 	r := c.row(Edges, k)
 	c.count(r)
-	r.durations.count(c.bin())
+	c.countDuration(r, 1)
 	return r
 }
 

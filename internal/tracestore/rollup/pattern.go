@@ -77,10 +77,11 @@ const (
 type name struct {
 	text   string
 	number uint32
+	fixed  bool // there is no other one
 }
 
 func (n *name) id(c *collector, text string) uint32 {
-	if n.number == 0 || n.text != text {
+	if n.number == 0 || !n.fixed && n.text != text {
 		n.text, n.number = text, c.id(text)
 	}
 	return n.number
@@ -103,6 +104,20 @@ func (p *pattern) read(span *tracetree.Span) {
 func (p *pattern) learn(span *tracetree.Span, varying []int32) {
 	p.state = patternKnown
 	list := attributes.List(span.Attributes())
+	names := [...]struct {
+		*name
+		key string
+	}{
+		{&p.service, conventions.AttrService},
+		{&p.operation, conventions.AttrOperation},
+		{&p.parent, conventions.AttrParentService},
+		{&p.parentOperation, conventions.AttrParentOperation},
+		{&p.peer, conventions.AttrPeerService},
+		{&p.peerKind, conventions.AttrPeerKind},
+	}
+	for _, n := range names {
+		n.fixed = true
+	}
 	for i := range list {
 		varies := slices.Contains(varying, int32(i))
 		switch key := list[i].Key(); wayToRead(key) {
@@ -111,6 +126,9 @@ func (p *pattern) learn(span *tracetree.Span, varying []int32) {
 		case readEach:
 			if varies {
 				p.places = append(p.places, int32(i))
+				for _, n := range names {
+					n.fixed = n.fixed && n.key != key
+				}
 			}
 		case readWhole:
 			p.state = patternWhole
@@ -139,6 +157,9 @@ const (
 
 // wayToRead says what annotations.readOne does with an attribute.
 func wayToRead(key string) readWay {
+	if key == "" || !readKeys[key[0]] {
+		return readNever
+	}
 	switch key {
 	case conventions.AttrService, conventions.AttrOperation, conventions.AttrEntryService, conventions.AttrEntryOperation,
 		conventions.AttrParentService, conventions.AttrParentOperation, conventions.AttrPeerService, conventions.AttrPeerKind,
@@ -150,11 +171,13 @@ func wayToRead(key string) readWay {
 	case conventions.AttrViolations:
 		return readWhole
 	}
-	if slices.Contains(conventions.Repairs, key) {
+	switch {
+	case key[0] != conventions.Prefix[0]:
+		if conventions.NamesProtocol(key) {
+			return readProtocol
+		}
+	case len(key) > len(conventions.Prefix) && repairKeys[key[len(conventions.Prefix)]] && slices.Contains(conventions.Repairs, key):
 		return readWhole
-	}
-	if conventions.NamesProtocol(key) {
-		return readProtocol
 	}
 	return readNever
 }
