@@ -57,6 +57,9 @@ func (d *Decoder) Decode(spans []string, to ptrace.SpanSlice) error {
 		list[i] = d.spans.One()
 	}
 	for i, raw := range spans {
+		if i+1 < len(spans) {
+			pdatalayout.PrefetchText(spans[i+1])
+		}
 		if !d.span(raw, list[i]) {
 			*list[i] = pdatalayout.Span{}
 			if err := decodeOne(raw, to.At(i)); err != nil {

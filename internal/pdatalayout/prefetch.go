@@ -7,6 +7,16 @@ import "unsafe"
 
 const cacheLine = 64
 
+// maxPrefetchedText bounds what is fetched of a string.
+const maxPrefetchedText = 2 << 10
+
+// PrefetchText fetches a string, the beginning of a long one.
+func PrefetchText(s string) {
+	if n := min(len(s), maxPrefetchedText); n > 0 {
+		prefetchLines(unsafe.Pointer(unsafe.StringData(s)), (n+cacheLine-1)/cacheLine)
+	}
+}
+
 // PrefetchList fetches attributes.
 func PrefetchList(list []Attribute) {
 	if len(list) > 0 {

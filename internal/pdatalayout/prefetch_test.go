@@ -1,6 +1,7 @@
 package pdatalayout
 
 import (
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -18,6 +19,7 @@ func TestPrefetch(t *testing.T) {
 		if n > 3 {
 			list[3].Key, list[2].Value.Value = "key", &Text{StringValue: "text"}
 		}
+		PrefetchText(strings.Repeat("text", n*n))
 		PrefetchList(list)
 		PrefetchValues(list)
 	}
