@@ -57,8 +57,8 @@ func (d *Decoder) Decode(spans []string, to ptrace.SpanSlice) error {
 		list[i] = d.spans.One()
 	}
 	for i, raw := range spans {
-		if i+1 < len(spans) {
-			pdatalayout.PrefetchText(spans[i+1])
+		if i+2 < len(spans) {
+			pdatalayout.PrefetchText(spans[i+2])
 		}
 		if !d.span(raw, list[i]) {
 			*list[i] = pdatalayout.Span{}

@@ -28,6 +28,7 @@ type Encoder struct {
 	spanOps       []uint32
 	defined       []*operation // by number
 	added         int          // spans of the release that was added last
+	block         uint32       // counts them
 	subOps        []uint32
 	used          []*column
 	epoch         uint32 // of the block
@@ -153,6 +154,7 @@ func (e *Encoder) Reset() {
 	e.defined, e.added = reuse(e.defined), 0
 	e.frame, e.frames, e.definition = reuse(e.frame), reuse(e.frames), reuse(e.definition)
 	e.epoch++
+	e.block++
 	e.numTexts, e.numTemplates, e.numEntities, e.numOperations = 0, 0, 0, 0
 	e.base, e.largest, e.bytes = 0, 0, 0
 	e.tokens.reset()
@@ -197,7 +199,7 @@ func (e *Encoder) Add(release *tracetree.Release, header Header) error {
 }
 
 // Block tells the blocks of an encoder apart. Numbers of operations are those of one block.
-func (e *Encoder) Block() uint32 { return e.epoch }
+func (e *Encoder) Block() uint32 { return e.block }
 
 // Operations are the numbers of the operations of the spans of the release that was added last. Spans of one operation have the same name and kind,
 // and attributes with the same keys and types in the same places, with the same values but in those that Varying lists.

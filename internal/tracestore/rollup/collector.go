@@ -105,7 +105,7 @@ func (c *collector) add(release *tracetree.Release, alike Alike) {
 		}
 		c.read = &c.pattern.of
 		c.pattern.read(c.span)
-		if operations != nil && c.pattern.state == patternNew {
+		if c.pattern.state == patternNew && c.pattern != &c.patterns.none {
 			c.pattern.learn(c.span, alike.Varying(operations[i]))
 		}
 		c.describe()

@@ -19,6 +19,12 @@ type Alike interface {
 	Varying(operation uint32) []int32
 }
 
+const (
+	// maxPatterns bounds the patterns that are known at a time, and maxPatternAttributes the attributes of their spans.
+	maxPatterns          = 1 << 12
+	maxPatternAttributes = 128
+)
+
 // patterns are what the spans of a call have in common, by the numbers of Alike.
 type patterns struct {
 	list  []pattern
@@ -39,6 +45,9 @@ func (p *patterns) begin(alike Alike) []uint32 {
 }
 
 func (p *patterns) at(number uint32) *pattern {
+	if number >= maxPatterns {
+		return &p.none
+	}
 	for int(number) >= len(p.list) {
 		p.list = slices.Grow(p.list, 1)[:len(p.list)+1]
 	}
@@ -102,8 +111,12 @@ func (p *pattern) read(span *tracetree.Span) {
 
 // learn looks at the first span of the pattern, which has been read.
 func (p *pattern) learn(span *tracetree.Span, varying []int32) {
-	p.state = patternKnown
 	list := attributes.List(span.Attributes())
+	if len(list) > maxPatternAttributes {
+		p.state = patternWhole
+		return
+	}
+	p.state = patternKnown
 	names := [...]struct {
 		*name
 		key string

@@ -22,6 +22,7 @@ import (
 // compared is an Alike that has compared all spans of a call.
 type compared struct {
 	block    uint32
+	offset   uint32 // of the numbers
 	numbers  map[string]uint32
 	firsts   []pcommon.Map
 	varying  [][]int32
@@ -68,14 +69,14 @@ func (c *compared) number(span ptrace.Span) uint32 {
 func (c *compared) of(release *tracetree.Release) *compared {
 	c.released = c.released[:0]
 	for i := range release.Spans {
-		c.released = append(c.released, c.number(release.Spans[i].Span))
+		c.released = append(c.released, c.offset+c.number(release.Spans[i].Span))
 	}
 	return c
 }
 
 func (c *compared) Block() uint32                    { return c.block }
 func (c *compared) Operations() []uint32             { return c.released }
-func (c *compared) Varying(operation uint32) []int32 { return c.varying[operation] }
+func (c *compared) Varying(operation uint32) []int32 { return c.varying[operation-c.offset] }
 
 // muddle writes what senders and earlier stages may write, some of it twice.
 func muddle(rng *rand.Rand, td ptrace.Traces) {
@@ -116,7 +117,7 @@ func muddle(rng *rand.Rand, td ptrace.Traces) {
 func TestAlike(t *testing.T) {
 	contrast := &rollup.Contrast{Attributes: tracestore.DefaultContrastAttributes()}
 	plain, used := rollup.Call{Contrast: contrast}, rollup.Call{Contrast: contrast}
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		td := shopCall()
 		if seed > 0 {
@@ -124,6 +125,9 @@ func TestAlike(t *testing.T) {
 		}
 		releases := tracetree.Releases(td)
 		alike := compare(releases)
+		if seed == 3 {
+			alike.offset = 4000 // more than there are patterns for
+		}
 		for i := range releases {
 			releasedAt := int64(time.Hour) + int64(i%2)*int64(time.Minute)
 			if i%100 == 99 {
