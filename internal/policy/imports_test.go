@@ -44,7 +44,7 @@ var importRules = []importRule{
 	{
 		"internal/tracestore/block",
 		[]string{
-			"internal/attributes", "internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore",
+			"internal/attributes", "internal/codec", "internal/conventions", "internal/otlpwire", "internal/tracetree", "internal/tracestore",
 			"internal/tracestore/tracerow",
 		},
 		"the format of spans on disk knows no database and analyses nothing",
