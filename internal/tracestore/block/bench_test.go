@@ -205,8 +205,8 @@ func BenchmarkHead(b *testing.B) {
 	})
 }
 
-// BenchmarkCandidates opens a block and looks for candidates.
-func BenchmarkCandidates(b *testing.B) {
+// BenchmarkJudge opens a block and asks it for spans.
+func BenchmarkJudge(b *testing.B) {
 	_, body, releases := benchBlock(b)
 	span := releases[3].Spans[0]
 	for i := range releases[3].Spans {
@@ -227,13 +227,18 @@ func BenchmarkCandidates(b *testing.B) {
 			for b.Loop() {
 				block, err := OpenBody(body)
 				require.NoError(b, err)
-				list, err := block.Candidates(nil, &c)
-				require.NoError(b, err)
-				found = len(list)
+				verdicts := judged(b, block, &c)
+				require.NoError(b, block.Settle(verdicts, &c))
+				found = 0
+				for _, v := range verdicts {
+					if v != tracestore.No {
+						found++
+					}
+				}
 				block.Close()
 			}
 			b.ReportMetric((cpu()-before)*1e3/float64(b.N), "cpu-ms/op")
-			b.ReportMetric(float64(found), "candidates")
+			b.ReportMetric(float64(found), "found")
 		})
 	}
 }

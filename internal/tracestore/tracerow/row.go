@@ -27,6 +27,16 @@ type Row struct {
 	LongestSpan int64
 }
 
+// Clone is a copy that shares nothing that is ever changed.
+func (r *Row) Clone() *Row {
+	row := *r
+	if r.Bottleneck != nil {
+		bottleneck := *r.Bottleneck
+		row.Bottleneck = &bottleneck
+	}
+	return &row
+}
+
 // unknownKinds is the bit of all kinds that the protocol does not know yet.
 const unknownKinds = 1 << 7
 
@@ -75,11 +85,20 @@ func (r *Row) AddAlias(service string) {
 }
 
 // Judge says what the row says of the conditions (tracestore.Filter.Judge).
-func (r *Row) Judge(filter *tracestore.Filter) tracestore.Verdict {
+func (r *Row) Judge(filter *tracestore.Filter) tracestore.Verdict { return r.JudgeWith(filter, nil) }
+
+// JudgeWith is Judge with what somebody else knows of those of the filter's tokens that the row does not: whether they may occur.
+func (r *Row) JudgeWith(filter *tracestore.Filter, may func(token int) bool) tracestore.Verdict {
 	tokens := filter.Tokens()
 	return filter.Judge(&tracestore.Facts{
 		Row: &r.Summary, LongestSpan: &r.LongestSpan,
-		Token: func(i int) tracestore.Verdict { return r.has(&tokens[i]) },
+		Token: func(i int) tracestore.Verdict {
+			verdict := r.has(&tokens[i])
+			if verdict == tracestore.Maybe && may != nil && !may(i) {
+				return tracestore.No
+			}
+			return verdict
+		},
 	})
 }
 
