@@ -194,6 +194,16 @@ func BenchmarkHead(b *testing.B) {
 			require.Len(b, headers, len(releases))
 		}
 	})
+	b.Run("each header", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			h, err := OpenHead(head)
+			require.NoError(b, err)
+			n := 0
+			require.NoError(b, h.EachHeader(func(int, *Header) { n++ }))
+			require.Equal(b, len(releases), n)
+		}
+	})
 	b.Run("filter", func(b *testing.B) {
 		b.ReportAllocs()
 		query := &tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{{Key: "user.id", Op: tracestore.OpEqual, Text: "nobody"}}}
