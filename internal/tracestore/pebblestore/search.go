@@ -1,10 +1,10 @@
 package pebblestore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -17,6 +17,9 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
+
+// yieldEvery is how long a search keeps a processor at a time, about.
+const yieldEvery = time.Millisecond
 
 // errLimit ends a search that has looked long enough.
 var errLimit = errors.New("limit of the search reached")
@@ -115,6 +118,7 @@ type search struct {
 
 	rows     int // that may still be looked at
 	deadline time.Time
+	yielded  time.Time
 	waiting  int // how many candidates may wait for older blocks, about
 }
 
@@ -224,79 +228,22 @@ func (r *search) spend() error {
 	return r.interrupted()
 }
 
-// interrupted says why the search ends here, nil where it goes on.
+// interrupted says why the search ends here, nil where it goes on. It lets others run, now and then: writers wait for processors that searches keep.
 func (r *search) interrupted() error {
+	now := time.Now()
+	if now.Sub(r.yielded) > yieldEvery {
+		r.yielded = now
+		runtime.Gosched()
+	}
 	switch {
 	case r.ctx.Err() != nil:
 		return r.ctx.Err()
 	case r.store.ctx.Err() != nil:
 		return tracestore.ErrClosed
-	case time.Now().After(r.deadline):
+	case now.After(r.deadline):
 		return errLimit
 	}
 	return nil
-}
-
-// maxOpenRows is how many rows a search makes for itself.
-const maxOpenRows = 1000
-
-// openSnapshot opens a view of the store, which the caller closes, and sees to it that every trace of several releases has its row. It
-// waits for the rows that are open; those that writers open meanwhile it makes itself. stale says that some are missing, because there
-// are too many or the time is over.
-func (r *search) openSnapshot() (stale bool, err error) {
-	ctx, cancel := context.WithDeadline(r.ctx, r.deadline)
-	defer cancel()
-	_ = r.store.finishJoins(ctx) // what it leaves undone, makeOpenRows sees
-	r.days = r.store.partitions.of(tenantPrefix(r.tenant))
-	r.snapshot = r.store.db.NewSnapshot()
-	stale, err = r.makeOpenRows()
-	if err != nil {
-		return false, errors.Join(err, r.snapshot.Close())
-	}
-	return stale, nil
-}
-
-// makeOpenRows makes the rows that are open in the snapshot, and says whether some are left.
-func (r *search) makeOpenRows() (stale bool, err error) {
-	lower, _ := openJoinSpan()
-	lower = append(lower, tenantPrefix(r.tenant)...)
-	upper := append(bytes.Clone(lower), bytes.Repeat([]byte{0xFF}, 17)...) // a trace id has a byte less
-	r.openRows = make(map[pcommon.TraceID]*candidate)
-	reader := blockReader{reader: r.snapshot}
-	defer reader.close()
-	err = scan(r.snapshot, lower, upper, func(encoded []byte, _ func() ([]byte, error)) error {
-		key, err := decodeOpenJoin(encoded)
-		if err != nil {
-			return err
-		}
-		if len(r.openRows) == maxOpenRows {
-			return errLimit
-		}
-		if err := r.interrupted(); err != nil {
-			return err
-		}
-		made, err := openRow(r.ctx, &reader, r.days, key)
-		switch {
-		case isCorrupt(err):
-			r.store.corrupt(key.id, err) // the row that is there stays
-			return nil
-		case err != nil:
-			return err
-		case made.kept: // it rests, and is answered as it is
-			return nil
-		case made.row == nil:
-			r.openRows[key.id] = nil
-			return nil
-		}
-		r.openRows[key.id] = &candidate{row: made.row, verdict: made.row.Judge(r.filter), at: tracestore.Position{
-			Time: tracestore.SearchTime(made.row.Start, made.first.releasedAt, r.store.options.Retention), TraceID: key.id,
-		}}
-		return nil
-	})
-	if errors.Is(err, errLimit) {
-		return true, nil
-	}
-	return false, err
 }
 
 // partitions are those that can hold a trace of the window: a search time is at most an hour behind its release.
@@ -350,12 +297,7 @@ func (r *search) mayHold(head *block.Head) bool {
 		}
 	}
 	tokens := r.filter.Tokens()
-	return r.filter.Judge(&tracestore.Facts{Token: func(i int) tracestore.Verdict {
-		if head.MayHold(tokens[i]) {
-			return tracestore.Maybe
-		}
-		return tracestore.No
-	}}) != tracestore.No
+	return r.filter.Judge(&tracestore.Facts{Token: maybe(func(i int) bool { return head.MayHold(tokens[i]) })}) != tracestore.No
 }
 
 // settle says whether the trace matches, by its spans where the row leaves it open. A trace that cannot be read does not match.

@@ -1,10 +1,13 @@
 package pebblestore
 
 import (
+	"slices"
+
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
@@ -45,7 +48,7 @@ func (r *search) verifyJoined(c *candidate) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	may, err := r.headsMayHold(c, list)
+	may, err := r.headsMayHold(c.row, list)
 	if err != nil || !may {
 		return false, err
 	}
@@ -64,8 +67,8 @@ func (r *search) verifyJoined(c *candidate) (bool, error) {
 	return r.filter.Match(&c.row.Summary, joined.Spans), nil
 }
 
-// headsMayHold says whether the trace may match by what its row and the heads of its blocks say together.
-func (r *search) headsMayHold(c *candidate, list []ref) (bool, error) {
+// headsMayHold says whether a trace may match by what its row, nil where that is not known, and the heads of its blocks say together.
+func (r *search) headsMayHold(row *tracerow.Row, list []ref) (bool, error) {
 	heads := make([]*headFacts, len(list))
 	for i := range list {
 		var err error
@@ -73,27 +76,34 @@ func (r *search) headsMayHold(c *candidate, list []ref) (bool, error) {
 			return false, err
 		}
 	}
-	verdict := c.row.JudgeWith(r.filter, func(token int) bool {
-		for _, h := range heads {
-			if h.tokens[token] {
-				return true
-			}
-		}
-		return false
-	})
+	may := func(token int) bool {
+		return slices.ContainsFunc(heads, func(h *headFacts) bool { return h.tokens[token] })
+	}
+	verdict := tracestore.No
+	if row != nil {
+		verdict = row.JudgeWith(r.filter, may)
+	} else {
+		verdict = r.filter.Judge(&tracestore.Facts{Token: maybe(may)})
+	}
 	if verdict == tracestore.No {
 		return false, nil
 	}
 	for i, conditions := range r.conjuncts {
-		may := asksOfReleasedAt(conditions)
-		for _, h := range heads {
-			may = may || h.conjuncts[i]
-		}
-		if !may {
+		if !asksOfReleasedAt(conditions) && !slices.ContainsFunc(heads, func(h *headFacts) bool { return h.conjuncts[i] }) {
 			return false, nil
 		}
 	}
 	return true, nil
+}
+
+// maybe is a verdict on tokens that may occur or certainly do not.
+func maybe(may func(token int) bool) func(token int) tracestore.Verdict {
+	return func(token int) tracestore.Verdict {
+		if may(token) {
+			return tracestore.Maybe
+		}
+		return tracestore.No
+	}
 }
 
 // asksOfReleasedAt says whether the conditions ask for the time of release, which joining writes on all resources: it may be that of another block.
