@@ -3,7 +3,6 @@ package pebblestore
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -140,9 +139,7 @@ func (r *aggregation) unfolded(at partition, first, last uint32) (minutes []uint
 	return slices.Compact(minutes), err
 }
 
-// interrupted says why adding up ends here, nil where it goes on. It lets others run: it is called for each minute.
 func (r *aggregation) interrupted() error {
-	runtime.Gosched()
 	if r.store.ctx.Err() != nil {
 		return tracestore.ErrClosed
 	}

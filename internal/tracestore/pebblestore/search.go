@@ -19,7 +19,7 @@ import (
 )
 
 // yieldEvery is how long a search keeps a processor at a time, about.
-const yieldEvery = time.Millisecond
+const yieldEvery = 2 * time.Millisecond
 
 // errLimit ends a search that has looked long enough.
 var errLimit = errors.New("limit of the search reached")
