@@ -93,11 +93,11 @@ bench-kill: build
 bench-arrival:
 	@TRACEWRIGHT_ARRIVAL_DURATION=5m go test -count 1 -v -timeout 30m -run '^TestPatterns$$' ./test/arrival
 
-# Prints figure, target, PASS or FAIL, writes them to docs/performance.md, keeps the profiles of one round in .cache/profiles, and fails where
-# a target is missed. BENCH_FLAGS: see go run ./test/bench whole --help.
+# Prints figure, target, PASS or FAIL, writes them to docs/performance.md, keeps the profiles of one more round in .cache/profiles, with where
+# they say that time goes in .cache/where.txt, and fails where a target is missed. BENCH_FLAGS: see go run ./test/bench whole --help.
 bench: build
 	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o bin/tracegen ./cmd/tracegen
-	go run ./test/bench whole --only cost --rounds 1 --profile .cache/profiles >/dev/null || true
+	go run ./test/bench whole --only cost --rounds 1 --profile .cache/profiles >.cache/where.txt || true
 	go run ./test/bench whole --record docs/performance.md $(BENCH_FLAGS)
 
 # The cost of this revision beside that of BASE, in turns. BENCH_FLAGS: see go run ./test/bench compare --help.

@@ -2,8 +2,11 @@ package rawspansextension
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
+	"strings"
 
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
@@ -17,16 +20,18 @@ type codec struct {
 	traceRequest reflect.Type
 }
 
-// decoder is what the collector's requests are.
-type decoder interface{ UnmarshalProto([]byte) error }
+var errCodec = errors.New("the collector's gRPC codec is not what raw_spans was made for; remove it from middlewares")
 
 func newCodec() (*codec, error) {
 	standard := encoding.GetCodecV2("proto")
 	request, err := traceRequestType()
-	if err == nil && standard == nil {
-		err = errCodec
+	if err != nil {
+		return nil, err
 	}
-	return &codec{standard, request}, err
+	if standard == nil {
+		return nil, errCodec
+	}
+	return &codec{standard, request}, nil
 }
 
 // Unmarshal makes a request of what came.
@@ -34,16 +39,35 @@ func (c *codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if reflect.TypeOf(v) != c.traceRequest {
 		return c.CodecV2.Unmarshal(data, v)
 	}
-	return rawspans.Decode(data.Len(), func(request []byte) { data.CopyTo(request) }, v.(decoder).UnmarshalProto)
+	var request strings.Builder // its memory is not cleared first
+	request.Grow(data.Len())
+	for _, part := range data {
+		request.Write(part.ReadOnlyData())
+	}
+	return rawspans.Decode(request.String(), v.(rawspans.Decoder))
 }
 
-var errCodec = errors.New("the collector's gRPC codec is not what raw_spans was made for; remove it from middlewares")
-
-// traceRequestType is the type of trace requests, which pdata does not export: it is what an ExportRequest refers to.
-func traceRequestType() (reflect.Type, error) {
+// traceRequestType is the type of trace requests, which pdata does not export: it is what an ExportRequest refers to. It fails where
+// rawspans cannot make a placeholder of one.
+func traceRequestType() (request reflect.Type, err error) {
 	field, ok := reflect.TypeFor[ptraceotlp.ExportRequest]().FieldByName("orig")
-	if !ok || !field.Type.Implements(reflect.TypeFor[decoder]()) {
+	if !ok || field.Type.Kind() != reflect.Pointer {
 		return nil, errCodec
 	}
-	return field.Type, nil
+	to, ok := reflect.New(field.Type.Elem()).Interface().(rawspans.Decoder)
+	if !ok {
+		return nil, errCodec
+	}
+	td := ptrace.NewTraces()
+	td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	sample, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if missing := recover(); missing != nil {
+			err = fmt.Errorf("%w: %v", errCodec, missing)
+		}
+	}()
+	return field.Type, rawspans.Decode(string(sample), to)
 }

@@ -3,6 +3,7 @@ package rawspansextension
 import (
 	"context"
 	"net"
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,7 +14,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
 	"github.com/tracewright/tracewright/internal/rawspans"
@@ -113,3 +116,48 @@ type noiseCodec struct{}
 func (noiseCodec) Marshal(v any) ([]byte, error) { return []byte(v.(noise)), nil }
 func (noiseCodec) Unmarshal([]byte, any) error   { return nil }
 func (noiseCodec) Name() string                  { return "proto" }
+
+// TestSpansAreTakenOut takes one away from a placeholder, whose spans are all the same one.
+func TestSpansAreTakenOut(t *testing.T) {
+	requests := make([]ptrace.Traces, 2)
+	for i := range requests {
+		requests[i] = decoded(t, protobufOf(t, shop(3)))
+	}
+	seen := 0
+	requests[0].ResourceSpans().At(0).ScopeSpans().At(0).Spans().RemoveIf(func(ptrace.Span) bool {
+		seen++
+		return seen == 1
+	})
+	_, err := rawspans.Unwrap(requests[0])
+	require.Error(t, err)
+	_, err = rawspans.Unwrap(requests[1])
+	require.NoError(t, err, "another request's are its own")
+}
+
+// decoded is what a server reads of a request, which comes in two parts.
+func decoded(tb testing.TB, request []byte) ptrace.Traces {
+	c, err := newCodec()
+	require.NoError(tb, err)
+	r := ptraceotlp.NewExportRequest()
+	orig := reflect.ValueOf(&r).Elem().FieldByName("orig")
+	to := reflect.NewAt(orig.Type(), orig.Addr().UnsafePointer()).Elem().Interface()
+	require.NoError(tb, c.Unmarshal(mem.BufferSlice{mem.SliceBuffer(request[:len(request)/2]), mem.SliceBuffer(request[len(request)/2:])}, to))
+	return r.Traces()
+}
+
+// BenchmarkUnmarshal reads requests of 8,192 spans; its baseline is the collector's codec, which decodes them.
+func BenchmarkUnmarshal(b *testing.B) {
+	c, err := newCodec()
+	require.NoError(b, err)
+	data, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(shop(8192))
+	require.NoError(b, err)
+	parts := mem.BufferSlice{mem.SliceBuffer(data)}
+	for name, codec := range map[string]encoding.CodecV2{"raw": c, "decoded": c.CodecV2} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				require.NoError(b, codec.Unmarshal(parts, reflect.New(c.traceRequest.Elem()).Interface()))
+			}
+		})
+	}
+}

@@ -6,8 +6,7 @@ package rawspans
 import (
 	"crypto/rand"
 	"errors"
-	"slices"
-	"sync"
+	"reflect"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -17,98 +16,73 @@ import (
 // key is the attribute's. It differs from start to start, so that no sender can write it.
 var key = "tracewright.raw." + rand.Text()
 
-// Tags of the placeholder's messages; it is written by hand because the request need not be copied once more then.
-const (
-	lengthBytes = 5 // that a length is written with: it is known only when what follows is written
+// maxRequest is the size of the largest request that a placeholder is made of.
+const maxRequest = 1 << 30
 
-	resourceSpansTag = 0x0a
-	resourceTag      = 0x0a
-	attributeTag     = 0x0a
-	keyTag           = 0x0a
-	valueTag         = 0x12
-	textTag          = 0x0a
-	scopeSpansTag    = 0x12
-	spanTag          = 0x12
-)
-
-// keyField is the attribute's key as it is written.
-var keyField = append([]byte{keyTag, byte(len(key))}, key...)
-
-// headBytes is the place before the request in a placeholder.
-var headBytes = 5*(1+lengthBytes) + len(keyField)
-
-// room is what a placeholder for a request of so many bytes takes, nearly always.
-func room(size int) int { return headBytes + size + size/32 + 64 }
-
-// buffers are those of placeholders.
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
-
-// maxPooled is the largest that is kept.
-const maxPooled = 1 << 20
-
-// Decode has decode make of a request what it makes of a placeholder for it, as OTLP protobuf: of the request itself where its frame is
-// broken, or unusual, or it has no span. write writes the request of size bytes; decode must not keep what it is given.
-func Decode(size int, write func(request []byte), decode func(data []byte) error) error {
-	pooled := buffers.Get().(*[]byte)
-	buf := slices.Grow((*pooled)[:0], room(size))[:headBytes+size]
-	write(buf[headBytes:])
-	data := buf[headBytes:]
-	placeholder, ok := wrap(buf)
-	if ok {
-		data, buf = placeholder, placeholder
+// one is a placeholder for a request of one span, without the request, as OTLP protobuf.
+var one = func() []byte {
+	data, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(placeholder("", 1))
+	if err != nil {
+		panic(err) // it has one attribute and one empty span
 	}
-	err := decode(data)
-	if cap(buf) <= maxPooled {
-		*pooled = buf
-		buffers.Put(pooled)
-	}
-	return err
-}
+	return data
+}()
 
-// Replace is a placeholder for a request, which it copies; the request itself where Decode would not make one of it.
-func Replace(request []byte) []byte {
-	buf := make([]byte, headBytes+len(request), room(len(request)))
-	copy(buf[headBytes:], request)
-	if placeholder, ok := wrap(buf); ok {
-		return placeholder
-	}
-	return request
-}
-
-// wrap writes a placeholder around the request that stands behind its head.
-func wrap(buf []byte) (placeholder []byte, ok bool) {
-	request := len(buf) - headBytes
-	spans, ok := otlpwire.Count(otlpwire.String(buf[headBytes:]))
-	if !ok || spans == 0 || request > 1<<30 {
-		return nil, false
-	}
-	head := buf[:0]
-	scope := 2 * spans
-	text := request
-	value := 1 + lengthBytes + text
-	pair := len(keyField) + 1 + lengthBytes + value
-	resource := 1 + lengthBytes + pair
-	head = appendLength(head, resourceSpansTag, 1+lengthBytes+resource+1+lengthBytes+scope)
-	head = appendLength(head, resourceTag, resource)
-	head = appendLength(head, attributeTag, pair)
-	head = append(head, keyField...)
-	head = appendLength(head, valueTag, value)
-	appendLength(head, textTag, text)
-	buf = appendLength(buf, scopeSpansTag, scope)
+func placeholder(request string, spans int) ptrace.Traces {
+	td := ptrace.NewTraces()
+	rs := td.ResourceSpans().AppendEmpty()
+	rs.Resource().Attributes().PutStr(key, request)
+	ss := rs.ScopeSpans().AppendEmpty()
 	for range spans {
-		buf = append(buf, spanTag, 0)
+		ss.Spans().AppendEmpty()
 	}
-	return buf, true
+	return td
 }
 
-// appendLength writes a tag and a length, which takes lengthBytes whatever it is.
-func appendLength(buf []byte, tag byte, n int) []byte {
-	buf = append(buf, tag)
-	for range lengthBytes - 1 {
-		buf = append(buf, byte(n)|0x80)
-		n >>= 7
+// Replace is a placeholder for a request, as OTLP protobuf; the request itself where its frame is broken, or unusual, or it has no span.
+func Replace(request []byte) []byte {
+	spans, ok := count(otlpwire.String(request))
+	if !ok {
+		return request
 	}
-	return append(buf, byte(n))
+	data, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(placeholder(otlpwire.String(request), spans))
+	if err != nil {
+		return request
+	}
+	return data
+}
+
+// Decoder is what the collector's trace requests are.
+type Decoder interface{ UnmarshalProto(data []byte) error }
+
+// Decode makes of a request what to decodes of what Replace makes of it, but copies neither the request, which it keeps, nor the empty span:
+// all spans of the placeholder are the same one. to is the collector's trace request, whose type pdata does not export; its fields are found
+// by reflection, and it panics where one is missing.
+func Decode(request string, to Decoder) error {
+	spans, ok := count(request)
+	if !ok {
+		return to.UnmarshalProto(otlpwire.Bytes(request))
+	}
+	if err := to.UnmarshalProto(one); err != nil {
+		return err
+	}
+	rs := reflect.ValueOf(to).Elem().FieldByName("ResourceSpans").Index(0).Elem()
+	value := rs.FieldByName("Resource").FieldByName("Attributes").Index(0).FieldByName("Value").FieldByName("Value")
+	value.Elem().Elem().FieldByName("StringValue").SetString(request)
+	list := rs.FieldByName("ScopeSpans").Index(0).Elem().FieldByName("Spans")
+	same := reflect.MakeSlice(list.Type(), spans, spans)
+	reflect.Copy(same, list)
+	for done := 1; done < spans; done *= 2 {
+		reflect.Copy(same.Slice(done, spans), same.Slice(0, done))
+	}
+	list.Set(same)
+	return nil
+}
+
+// count is the number of spans in a request; ok says whether a placeholder is made of it.
+func count(request string) (spans int, ok bool) {
+	spans, ok = otlpwire.Count(request)
+	return spans, ok && spans > 0 && len(request) <= maxRequest
 }
 
 var errChanged = errors.New("the spans of a request that is handed on as it came were changed on the way: " +

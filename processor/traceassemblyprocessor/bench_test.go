@@ -106,12 +106,10 @@ func BenchmarkAssembly(b *testing.B) {
 		return td
 	}
 	raw := func(i int) ptrace.Traces {
-		var td ptrace.Traces
-		size := len(requests[i%len(requests)].request)
-		require.NoError(b, rawspans.Decode(size, func(to []byte) { request(i, to) }, func(data []byte) (err error) {
-			td, err = unmarshaler.UnmarshalTraces(data)
-			return err
-		}))
+		data := make([]byte, len(requests[i%len(requests)].request))
+		request(i, data)
+		td, err := unmarshaler.UnmarshalTraces(rawspans.Replace(data))
+		require.NoError(b, err)
 		return td
 	}
 	b.Run("decode alone", func(b *testing.B) {

@@ -18,11 +18,9 @@ import (
 )
 
 // asItCame is the placeholder of a request.
-func asItCame(t *testing.T, request string) (td ptrace.Traces) {
-	require.NoError(t, rawspans.Decode(len(request), func(to []byte) { copy(to, request) }, func(data []byte) (err error) {
-		td, err = unmarshaler.UnmarshalTraces(data)
-		return err
-	}))
+func asItCame(t *testing.T, request string) ptrace.Traces {
+	td, err := unmarshaler.UnmarshalTraces(rawspans.Replace([]byte(request)))
+	require.NoError(t, err)
 	return td
 }
 

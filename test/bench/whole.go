@@ -29,7 +29,7 @@ func (o *wholeOptions) flags() *flag.FlagSet {
 	f.StringVar(&o.tracegen, "tracegen", "bin/tracegen", "the built traffic generator")
 	f.StringVar(&o.config, "config", "config/tracewright.yaml", "the product's configuration")
 	f.StringVar(&o.folder, "folder", ".cache/bench", "where runs keep their data: on the kind of disk that is measured")
-	f.StringVar(&o.profiles, "profile", "", "keep a CPU profile of every run in this folder; the figures then include what that costs")
+	f.StringVar(&o.profiles, "profile", "", "keep a CPU profile of every run in this folder, and print where the last stage spent its time; the figures then include what that costs")
 	f.StringVar(&o.record, "record", "", "write the figures to this document, between its lines <!-- figures --> and <!-- end of figures -->")
 	f.StringVar(&o.only, "only", "cost,tails,hold", "which of the measurements to make")
 	f.IntVar(&o.spans, "spans", 2_000_000, "how many a run of cost is sent, about")

@@ -41,14 +41,15 @@ func wholeStages() []wholeStage {
 	}
 }
 
-// cost runs the stages in turns, so that what else the machine does meets all alike, and verifies what the last of them stored.
+// cost runs the stages in turns, so that what else the machine does meets all alike, and verifies what the last of them stored; not where
+// profiles are kept, which would be of the reading too.
 func (b *wholeBench) cost(ctx context.Context) ([]measure, error) {
 	stages := wholeStages()
 	readings := make([][]reading, len(stages))
 	var wrong measure
 	for round := range b.rounds {
 		for i := range stages {
-			verified := i == len(stages)-1 && round == b.rounds-1
+			verified := i == len(stages)-1 && round == b.rounds-1 && b.profiles == ""
 			r, bad, err := b.costOnce(ctx, &stages[i], "whole", round, verified)
 			if err != nil {
 				return nil, fmt.Errorf("stage %q: %w", stages[i].name, err)
@@ -79,19 +80,23 @@ func (b *wholeBench) cost(ctx context.Context) ([]measure, error) {
 	var table bytes.Buffer
 	printTable(&table, rows)
 	b.printf("%s", table.String())
-	return []measure{
-		{
-			name: "CPU of the whole default pipeline", figure: medianOf(readings[len(stages)-1], reading.cpuPerMillion), target: maxWholeCost, digits: 2,
-			unit: "CPU s per million spans, until nothing works any more",
-		},
-		wrong,
-	}, nil
+	measures := []measure{{
+		name: "CPU of the whole default pipeline", figure: medianOf(readings[len(stages)-1], reading.cpuPerMillion), target: maxWholeCost, digits: 2,
+		unit: "CPU s per million spans, until nothing works any more",
+	}}
+	if b.profiles != "" {
+		last := len(stages) - 1
+		return measures, where(b.profileFile("whole", b.rounds-1, stages[last].name), readings[last][b.rounds-1].spans)
+	}
+	return append(measures, wrong), nil
 }
 
 func (b *wholeBench) costOnce(ctx context.Context, s *wholeStage, build string, round int, verified bool) (r reading, wrong measure, err error) {
-	profile, err := b.profileOverlay(ctx, fmt.Sprintf("%s.%d", build, round+1), s.name)
-	if err != nil {
-		return r, wrong, err
+	profile := "" // which is an overlay that changes nothing
+	if b.profiles != "" {
+		if profile, err = profileOverlay(ctx, b.profileFile(build, round, s.name)); err != nil {
+			return r, wrong, err
+		}
 	}
 	err = b.with(ctx, []string{s.overlay, profile}, func(c *collector, folder string) error {
 		load := b.load(b.spans/spansPerTrace, 0)
@@ -151,10 +156,7 @@ func (b *wholeBench) verify(ctx context.Context, c *collector, truth string) (me
 	return m, nil
 }
 
-// profileOverlay lets a run keep a CPU profile, named after what runs; it is empty where no profiles are kept.
-func (b *wholeBench) profileOverlay(ctx context.Context, prefix, name string) (string, error) {
-	if b.profiles == "" {
-		return "", nil
-	}
-	return profileOverlay(ctx, filepath.Join(b.profiles, prefix+"."+plainName(name)+".cpu.pprof"))
+// profileFile is where the CPU profile of a run is kept.
+func (b *wholeBench) profileFile(build string, round int, stage string) string {
+	return filepath.Join(b.profiles, fmt.Sprintf("%s.%d.%s.cpu.pprof", build, round+1, plainName(stage)))
 }

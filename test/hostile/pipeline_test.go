@@ -160,7 +160,7 @@ func start(t testing.TB, c component.Component, h component.Host) {
 // asItCame is what the OTLP receiver makes of a body with raw_spans, as config/tracewright.yaml has it.
 func asItCame(body []byte) (ptrace.Traces, error) {
 	request := ptraceotlp.NewExportRequest()
-	err := rawspans.Decode(len(body), func(to []byte) { copy(to, body) }, request.UnmarshalProto)
+	err := request.UnmarshalProto(rawspans.Replace(body))
 	return request.Traces(), err
 }
 
