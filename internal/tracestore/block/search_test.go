@@ -259,8 +259,12 @@ func TestPairs(t *testing.T) {
 			service, operation string
 			status             ptrace.StatusCode
 		}{
-			{"cart", "get", ptrace.StatusCodeOk}, {"cart", "get", ptrace.StatusCodeUnset}, {"cart", "put", ptrace.StatusCodeError},
-			{"cart", "put", ptrace.StatusCodeError}, {"user", "get", ptrace.StatusCodeUnset}, {"user", "log in", ptrace.StatusCodeUnset},
+			{"cart", "get", ptrace.StatusCodeOk},
+			{"cart", "get", ptrace.StatusCodeUnset},
+			{"cart", "put", ptrace.StatusCodeError},
+			{"cart", "put", ptrace.StatusCodeError},
+			{"user", "get", ptrace.StatusCodeUnset},
+			{"user", "log in", ptrace.StatusCodeUnset},
 		} {
 			rs := td.ResourceSpans().AppendEmpty()
 			rs.Resource().Attributes().PutStr("service.name", span.service)

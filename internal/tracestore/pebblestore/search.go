@@ -54,6 +54,7 @@ func (s *Store) newSearch(ctx context.Context, tenant string, query *tracestore.
 		window:      searchRange{newest: unixNano(query.End.Add(-1)), oldest: unixNano(query.Start)},
 		rows:        s.options.MaxSearchTraces,
 		deadline:    time.Now().Add(s.options.MaxSearchTime),
+		yielded:     time.Now(),
 		waiting:     maxCandidates,
 	}
 	if !query.Deadline.IsZero() && query.Deadline.Before(run.deadline) {
