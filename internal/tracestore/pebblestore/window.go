@@ -273,10 +273,13 @@ func (w *window) open(b windowBlock) error {
 	if b.opened == nil {
 		b.opened = &openedSearchBlock{at: b.at, sequence: b.sequence}
 	}
-	var found candidates
+	var (
+		found candidates
+		kept  keptRows
+	)
 	rows, err := w.read(&b, func(c *candidate) {
 		found = append(found, *c)
-		found[len(found)-1].row = c.row.Clone()
+		found[len(found)-1].row = kept.keep(c.row)
 	})
 	if err != nil {
 		return err
@@ -295,6 +298,26 @@ func (w *window) open(b windowBlock) error {
 		w.heap.push(&found[i])
 	}
 	return nil
+}
+
+// keptRows are copies of rows, some together, so that there is not an object for each, and one that is needed for long does not keep all of its block.
+type keptRows struct {
+	rows        []tracerow.Row
+	bottlenecks []tracestore.Bottleneck
+}
+
+func (k *keptRows) keep(row *tracerow.Row) *tracerow.Row {
+	const together = 32
+	if len(k.rows) == cap(k.rows) {
+		k.rows, k.bottlenecks = make([]tracerow.Row, 0, together), make([]tracestore.Bottleneck, 0, together)
+	}
+	k.rows = append(k.rows, *row)
+	kept := &k.rows[len(k.rows)-1]
+	if row.Bottleneck != nil {
+		k.bottlenecks = append(k.bottlenecks, *row.Bottleneck)
+		kept.Bottleneck = &k.bottlenecks[len(k.bottlenecks)-1]
+	}
+	return kept
 }
 
 // read calls f for the block's candidates, in their order, whose rows are valid during the call, and answers how many rows there are: none in a block that cannot be read, or that

@@ -27,16 +27,6 @@ type Row struct {
 	LongestSpan int64
 }
 
-// Clone is a copy that shares nothing that is ever changed.
-func (r *Row) Clone() *Row {
-	row := *r
-	if r.Bottleneck != nil {
-		bottleneck := *r.Bottleneck
-		row.Bottleneck = &bottleneck
-	}
-	return &row
-}
-
 // unknownKinds is the bit of all kinds that the protocol does not know yet.
 const unknownKinds = 1 << 7
 
