@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumererror"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/tracewright/tracewright/internal/servicemap"
 	"github.com/tracewright/tracewright/internal/servicemap/servicemaptest"
@@ -48,7 +47,7 @@ func testSameMinute(t *testing.T, server *testservers.Neo4j) {
 			td := f.Call(t, "minute", "production", released, 10)
 			calls = append(calls, func() {
 				for range 2 { // and each call comes twice
-					g.consume(t, td)
+					g.Consume(t, td)
 				}
 			})
 		}
@@ -56,31 +55,16 @@ func testSameMinute(t *testing.T, server *testservers.Neo4j) {
 			for _, call := range calls {
 				call()
 			}
-			require.NoError(t, g.failure())
+			require.NoError(t, g.Failure())
 			// On a slow machine an answer may come too late, and its call is repeated once more.
-			require.GreaterOrEqual(t, int64(5), numberOf(t, g, "exporter_service_map_calls"))
-			require.EqualValues(t, 10, numberOf(t, g, "exporter_service_map_calls")+numberOf(t, g, "exporter_service_map_repeated_calls"))
-			require.Greater(t, numberOf(t, g, "exporter_service_map_updates"), int64(100))
-			require.EqualValues(t, 0, numberOf(t, g, "exporter_service_map_failing"))
+			require.GreaterOrEqual(t, int64(5), g.Number(t, "service_map_calls"))
+			require.EqualValues(t, 10, g.Number(t, "service_map_calls")+g.Number(t, "service_map_repeated_calls"))
+			require.Greater(t, g.Number(t, "service_map_updates"), int64(100))
+			require.EqualValues(t, 0, g.Number(t, "service_map_failing"))
 		})
 	}
 	wait.Wait()
 	requireTruth(t, server, &f.Truth, "minute")
-}
-
-// numberOf is the value of one of ours.
-func numberOf(t *testing.T, g *gateway, name string) int64 {
-	t.Helper()
-	m, err := g.telemetry.GetMetric("otelcol_" + name)
-	require.NoError(t, err)
-	switch data := m.Data.(type) {
-	case metricdata.Sum[int64]:
-		return data.DataPoints[0].Value
-	case metricdata.Gauge[int64]:
-		return data.DataPoints[0].Value
-	}
-	t.Fatalf("%s is a %T", name, m.Data)
-	return 0
 }
 
 // testCommitCut: the server commits, and its answer is lost. The call comes again and counts once.
@@ -88,14 +72,14 @@ func testCommitCut(t *testing.T, server *testservers.Neo4j) {
 	p := startProxy(t, server.Bolt)
 	g := startGateway(t, p.uri(), "", nil)
 	f := servicemaptest.NewTraffic(2)
-	g.consume(t, f.Call(t, "cut", "production", released, 5))
+	g.Consume(t, f.Call(t, "cut", "production", released, 5))
 	for n := range int64(3) {
 		p.armed.Store(true)
-		g.consume(t, f.Call(t, "cut", "production", released, 5))
+		g.Consume(t, f.Call(t, "cut", "production", released, 5))
 		require.EqualValues(t, n+1, p.dropped.Load())
-		require.Equal(t, n+1, numberOf(t, g, "exporter_service_map_repeated_calls"))
+		require.Equal(t, n+1, g.Number(t, "service_map_repeated_calls"))
 	}
-	require.NoError(t, g.failure())
+	require.NoError(t, g.Failure())
 	requireTruth(t, server, &f.Truth, "cut")
 }
 
@@ -106,7 +90,7 @@ func testFullQueue(t *testing.T, server *testservers.Neo4j) {
 		c.Timeout.Timeout = time.Second
 	})
 	f := servicemaptest.NewTraffic(3)
-	g.consume(t, f.Call(t, "full", "production", released, 5))
+	g.Consume(t, f.Call(t, "full", "production", released, 5))
 	requireTruth(t, server, &f.Truth, "full")
 	require.NoError(t, server.Pause())
 	taken, refused := 0, error(nil)
@@ -121,11 +105,11 @@ func testFullQueue(t *testing.T, server *testservers.Neo4j) {
 	}
 	require.Error(t, refused)
 	require.False(t, consumererror.IsPermanent(refused), "the sender sends again: %v", refused)
-	require.Eventually(t, func() bool { return g.failure() != nil }, patience, 20*time.Millisecond)
-	require.EqualValues(t, 1, numberOf(t, g, "exporter_service_map_failing"))
+	require.Eventually(t, func() bool { return g.Failure() != nil }, patience, 20*time.Millisecond)
+	require.EqualValues(t, 1, g.Number(t, "service_map_failing"))
 	require.NoError(t, server.Resume())
 	requireTruth(t, server, &f.Truth, "full")
-	require.Eventually(t, func() bool { return g.failure() == nil }, patience, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return g.Failure() == nil }, patience, 20*time.Millisecond)
 }
 
 const (
@@ -145,7 +129,7 @@ func TestGateway(t *testing.T) {
 	g := startGateway(t, uri, folder, nil)
 	f := servicemaptest.NewTraffic(4)
 	for n := range 100_000 {
-		g.consume(t, f.Call(t, "killed", "production", released, childVisits))
+		g.Consume(t, f.Call(t, "killed", "production", released, childVisits))
 		fmt.Printf("taken %d\n", n+1)
 	}
 }
@@ -182,8 +166,8 @@ func testKilledGateway(t *testing.T, server *testservers.Neo4j) {
 	for range taken + 1 {
 		longer.Call(t, "killed", "production", released, childVisits)
 	}
-	require.Eventually(t, func() bool { return numberOf(t, g, "exporter_queue_size") == 0 }, patience, 20*time.Millisecond)
-	g.stop(t)
+	require.Eventually(t, func() bool { return g.Number(t, "queue_size") == 0 }, patience, 20*time.Millisecond)
+	g.Stop(t)
 	truth := &f.Truth
 	if entered(t, server, "killed") > int64(taken*childVisits) {
 		truth = &longer.Truth
@@ -200,16 +184,16 @@ func testKilledServer(t *testing.T, server *testservers.Neo4j) {
 		if n == 20 {
 			require.NoError(t, server.Kill())
 		}
-		g.consume(t, f.Call(t, "away", "production", released, 5))
+		g.Consume(t, f.Call(t, "away", "production", released, 5))
 	}
-	require.Eventually(t, func() bool { return g.failure() != nil }, patience, 20*time.Millisecond)
-	require.ErrorIs(t, g.failure(), servicemap.ErrUnavailable)
-	require.ErrorContains(t, g.failure(), "Neo4j at "+server.URI()+" cannot be reached; check that it runs, and neo4j::uri")
+	require.Eventually(t, func() bool { return g.Failure() != nil }, patience, 20*time.Millisecond)
+	require.ErrorIs(t, g.Failure(), servicemap.ErrUnavailable)
+	require.ErrorContains(t, g.Failure(), "Neo4j at "+server.URI()+" cannot be reached; check that it runs, and neo4j::uri")
 
 	second := startGateway(t, server.URI(), t.TempDir(), nil)
-	require.Eventually(t, func() bool { return second.failure() != nil }, patience, 20*time.Millisecond, "it says so before anything is sent")
+	require.Eventually(t, func() bool { return second.Failure() != nil }, patience, 20*time.Millisecond, "it says so before anything is sent")
 	for range 5 {
-		second.consume(t, f.Call(t, "away", "production", released, 5))
+		second.Consume(t, f.Call(t, "away", "production", released, 5))
 	}
 	// A gateway without a queue and with a limit gives up, and says so to the sender.
 	limited := startGateway(t, server.URI(), "", func(c *Config) { c.Retry.MaxElapsedTime = time.Second })
@@ -219,7 +203,7 @@ func testKilledServer(t *testing.T, server *testservers.Neo4j) {
 
 	require.NoError(t, server.Start(t.Context()))
 	requireTruth(t, server, &f.Truth, "away")
-	require.Eventually(t, func() bool { return g.failure() == nil && second.failure() == nil }, patience, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return g.Failure() == nil && second.Failure() == nil }, patience, 20*time.Millisecond)
 }
 
 // testWrongPassword: it is said, and the queue keeps what came.
@@ -231,14 +215,14 @@ func testWrongPassword(t *testing.T, server *testservers.Neo4j) {
 		c.Retry.InitialInterval = time.Second
 	})
 	for range 3 {
-		g.consume(t, f.Call(t, "password", "production", released, 5))
+		g.Consume(t, f.Call(t, "password", "production", released, 5))
 	}
-	require.Eventually(t, func() bool { return g.failure() != nil }, patience, 20*time.Millisecond)
-	require.ErrorContains(t, g.failure(), `refuses the user "neo4j"; check neo4j::username and neo4j::password`)
-	require.NotContains(t, g.failure().Error(), "mistyped")
-	g.stop(t)
+	require.Eventually(t, func() bool { return g.Failure() != nil }, patience, 20*time.Millisecond)
+	require.ErrorContains(t, g.Failure(), `refuses the user "neo4j"; check neo4j::username and neo4j::password`)
+	require.NotContains(t, g.Failure().Error(), "mistyped")
+	g.Stop(t)
 
 	g = startGateway(t, server.URI(), folder, nil)
 	requireTruth(t, server, &f.Truth, "password")
-	require.Eventually(t, func() bool { return g.failure() == nil }, patience, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return g.Failure() == nil }, patience, 20*time.Millisecond)
 }

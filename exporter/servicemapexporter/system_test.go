@@ -9,18 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/component/componentstatus"
-	"go.opentelemetry.io/collector/component/componenttest"
-	"go.opentelemetry.io/collector/exporter"
-	"go.opentelemetry.io/collector/exporter/exportertest"
-	"go.opentelemetry.io/collector/extension"
-	"go.opentelemetry.io/collector/extension/extensiontest"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/tracewright/tracewright/exporter/servicemapexporter/internal/metadata"
+	"github.com/tracewright/tracewright/internal/callexport/callexporttest"
 	"github.com/tracewright/tracewright/internal/servicemap"
 	"github.com/tracewright/tracewright/internal/servicemap/neo4jmap"
 	"github.com/tracewright/tracewright/internal/servicemap/servicemaptest"
@@ -30,99 +21,22 @@ import (
 // patience is how long the slowest machine may take for anything.
 const patience = 1 * time.Minute
 
-// host is a collector with a file_storage extension, which records what is reported.
-type host struct {
-	component.Host
-	extensions map[component.ID]component.Component
-
-	mu     sync.Mutex // guards events
-	events []*componentstatus.Event
-}
-
-func (h *host) GetExtensions() map[component.ID]component.Component { return h.extensions }
-
-func (h *host) Report(event *componentstatus.Event) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.events = append(h.events, event)
-}
-
-// failure is what the last event says; nil for none, or that all is well.
-func (h *host) failure() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.events) == 0 {
-		return nil
-	}
-	return h.events[len(h.events)-1].Err()
-}
-
-// gateway is an exporter that runs.
-type gateway struct {
-	exporter.Traces
-	*host
-	telemetry *componenttest.Telemetry
-	storage   extension.Extension
-	stopped   bool
-}
-
 // startGateway starts an exporter whose queue is in the folder; none where it is empty.
-func startGateway(t *testing.T, uri, folder string, change func(*Config)) *gateway {
+func startGateway(t *testing.T, uri, folder string, change func(*Config)) *callexporttest.Gateway {
 	t.Helper()
 	config := createDefaultConfig().(*Config)
 	config.Neo4j.URI, config.Neo4j.Username, config.Neo4j.Password = uri, testservers.Neo4jUser, testservers.Neo4jPassword
 	config.Neo4j.ConnectTimeout = time.Second
 	config.Timeout.Timeout = 5 * time.Second
 	config.Retry.InitialInterval, config.Retry.MaxInterval = 50*time.Millisecond, 500*time.Millisecond
-	g := &gateway{host: &host{Host: componenttest.NewNopHost()}, telemetry: componenttest.NewTelemetry()}
 	if folder != "" {
-		g.storage = startStorage(t, folder)
-		id := component.MustNewID("file_storage")
-		g.extensions = map[component.ID]component.Component{id: g.storage}
-		queue := config.Queue.GetOrInsertDefault()
-		queue.StorageID, queue.NumConsumers = &id, 4
+		callexporttest.KeepQueue(&config.Queue, 4)
 	}
 	if change != nil {
 		change(config)
 	}
 	require.NoError(t, config.Validate())
-	set := exportertest.NewNopSettings(metadata.Type)
-	set.ID = component.NewID(metadata.Type) // what a queue is found by again
-	set.TelemetrySettings = g.telemetry.NewTelemetrySettings()
-	exp, err := NewFactory().CreateTraces(t.Context(), set, config)
-	require.NoError(t, err)
-	g.Traces = exp
-	require.NoError(t, exp.Start(t.Context(), g.host), "Neo4j may be in any state")
-	t.Cleanup(func() { g.stop(t) })
-	return g
-}
-
-func startStorage(t *testing.T, folder string) extension.Extension {
-	factory := filestorage.NewFactory()
-	config := factory.CreateDefaultConfig().(*filestorage.Config)
-	config.Directory, config.FSync = folder, true
-	storage, err := factory.Create(t.Context(), extensiontest.NewNopSettings(factory.Type()), config)
-	require.NoError(t, err)
-	require.NoError(t, storage.Start(t.Context(), componenttest.NewNopHost()))
-	return storage
-}
-
-func (g *gateway) stop(t *testing.T) {
-	if g.stopped {
-		return
-	}
-	g.stopped = true
-	ctx := context.WithoutCancel(t.Context())
-	require.NoError(t, g.Shutdown(ctx))
-	if g.storage != nil {
-		require.NoError(t, g.storage.Shutdown(ctx))
-	}
-	require.NoError(t, g.telemetry.Shutdown(ctx))
-}
-
-func (g *gateway) consume(t *testing.T, td ptrace.Traces) {
-	t.Helper()
-	require.NoError(t, g.ConsumeTraces(t.Context(), td))
+	return callexporttest.Start(t, NewFactory(), config, folder)
 }
 
 // released is when the tests' calls are.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumererror"
+
+	"github.com/tracewright/tracewright/internal/callexport/callexporttest"
 )
 
 // TestFaults lets things go wrong between gateways and one real server. After each, every span that was taken is stored and counted once. The
@@ -39,10 +41,10 @@ func testSameMinute(t *testing.T, s *server) {
 		g := startGateway(t, s.HTTP, "", nil)
 		wait.Go(func() {
 			for range 3 {
-				g.consume(t, call("minute", 10))
+				g.Consume(t, call("minute", 10))
 			}
-			require.EqualValues(t, 0, g.numberOf(t, "repeated_calls"))
-			require.EqualValues(t, 0, g.numberOf(t, "failing"))
+			require.EqualValues(t, 0, g.Number(t, "trace_clickhouse_repeated_calls"))
+			require.EqualValues(t, 0, g.Number(t, "trace_clickhouse_failing"))
 		})
 	}
 	wait.Wait()
@@ -57,8 +59,8 @@ func testRepeated(t *testing.T, s *server) {
 		if i == 0 {
 			td = call("again", 10)
 		}
-		g.consume(t, td)
-		require.Equal(t, i, g.numberOf(t, "repeated_calls"))
+		g.Consume(t, td)
+		require.Equal(t, i, g.Number(t, "trace_clickhouse_repeated_calls"))
 		s.requireCounted(t, "again", 10)
 	}
 }
@@ -67,17 +69,17 @@ func testRepeated(t *testing.T, s *server) {
 func testCut(t *testing.T, s *server) {
 	p := startProxy(t, s)
 	g := startGateway(t, p.address(), "", nil)
-	g.consume(t, call("cut", 10))
+	g.Consume(t, call("cut", 10))
 	p.cut.Store(2)
-	g.consume(t, call("cut", 10))
+	g.Consume(t, call("cut", 10))
 	require.Negative(t, p.cut.Load())
 	p.lose.Store(1)
-	g.consume(t, call("cut", 10))
+	g.Consume(t, call("cut", 10))
 	p.lose.Store(3) // also of repetitions
-	g.consume(t, call("cut", 10))
+	g.Consume(t, call("cut", 10))
 	require.Negative(t, p.lose.Load())
-	require.Positive(t, g.numberOf(t, "repeated_calls"))
-	require.NoError(t, g.failure())
+	require.Positive(t, g.Number(t, "trace_clickhouse_repeated_calls"))
+	require.NoError(t, g.Failure())
 	s.requireCounted(t, "cut", 40)
 }
 
@@ -85,14 +87,14 @@ func testCut(t *testing.T, s *server) {
 func testFailingView(t *testing.T, s *server) {
 	g := startGateway(t, s.HTTP, t.TempDir(), nil)
 	s.ask(t, "RENAME TABLE rollup_edges TO rollup_edges_away")
-	g.consume(t, call("view", 10))
-	require.Eventually(t, func() bool { return g.numberOf(t, "repeated_calls") > 1 }, patience, 50*time.Millisecond)
-	require.ErrorContains(t, g.failure(), "rollup_edges")
-	require.EqualValues(t, 1, g.numberOf(t, "failing"))
+	g.Consume(t, call("view", 10))
+	require.Eventually(t, func() bool { return g.Number(t, "trace_clickhouse_repeated_calls") > 1 }, patience, 50*time.Millisecond)
+	require.ErrorContains(t, g.Failure(), "rollup_edges")
+	require.EqualValues(t, 1, g.Number(t, "trace_clickhouse_failing"))
 	s.ask(t, "RENAME TABLE rollup_edges_away TO rollup_edges")
 	s.requireCounted(t, "view", 10)
-	require.Eventually(t, func() bool { return g.failure() == nil }, patience, 50*time.Millisecond)
-	require.EqualValues(t, 0, g.numberOf(t, "failing"))
+	require.Eventually(t, func() bool { return g.Failure() == nil }, patience, 50*time.Millisecond)
+	require.EqualValues(t, 0, g.Number(t, "trace_clickhouse_failing"))
 }
 
 // testFullQueue: a server that does not answer holds the senders back once the queue is full. What it was sent meanwhile it does when it goes
@@ -110,11 +112,11 @@ func testFullQueue(t *testing.T, s *server) {
 		require.LessOrEqual(t, taken, 5, "the queue takes more than it holds")
 	}
 	require.False(t, consumererror.IsPermanent(refused), "the sender sends again: %v", refused)
-	require.Eventually(t, func() bool { return g.numberOf(t, "repeated_calls") > 0 }, patience, 50*time.Millisecond)
-	require.EqualValues(t, 1, g.numberOf(t, "failing"))
+	require.Eventually(t, func() bool { return g.Number(t, "trace_clickhouse_repeated_calls") > 0 }, patience, 50*time.Millisecond)
+	require.EqualValues(t, 1, g.Number(t, "trace_clickhouse_failing"))
 	require.NoError(t, s.Resume())
 	s.requireCounted(t, "full", 10*taken)
-	require.Eventually(t, func() bool { return g.failure() == nil }, patience, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return g.Failure() == nil }, patience, 50*time.Millisecond)
 }
 
 // testDown: a queue keeps what comes for as long as it takes. Where there is none, the sender is told after a while, and sends again.
@@ -122,15 +124,15 @@ func testDown(t *testing.T, s *server) {
 	queued := startGateway(t, s.HTTP, t.TempDir(), nil)
 	waiting := startGateway(t, s.HTTP, "", func(c *Config) { c.Retry.MaxElapsedTime = 300 * time.Millisecond })
 	require.NoError(t, s.Stop())
-	queued.consume(t, call("down", 10))
+	queued.Consume(t, call("down", 10))
 	kept := call("down", 10)
 	err := waiting.ConsumeTraces(t.Context(), kept)
 	require.ErrorContains(t, err, "refused")
 	require.False(t, consumererror.IsPermanent(err))
-	require.Eventually(t, func() bool { return queued.numberOf(t, "repeated_calls") > 5 }, patience, 50*time.Millisecond)
-	require.ErrorContains(t, queued.failure(), "refused")
+	require.Eventually(t, func() bool { return queued.Number(t, "trace_clickhouse_repeated_calls") > 5 }, patience, 50*time.Millisecond)
+	require.ErrorContains(t, queued.Failure(), "refused")
 	require.NoError(t, s.Start(t.Context()))
-	waiting.consume(t, kept)
+	waiting.Consume(t, kept)
 	s.requireCounted(t, "down", 20)
 }
 
@@ -139,7 +141,7 @@ const killsEnv = "TRACEWRIGHT_KILL_ROUNDS"
 
 // testKilled: kill -9 while two gateways write. Of the insert that it ends some tables have their part, and others have not.
 func testKilled(t *testing.T, s *server) {
-	gateways := []*gateway{startGateway(t, s.HTTP, t.TempDir(), nil), startGateway(t, s.HTTP, t.TempDir(), nil)}
+	gateways := []*callexporttest.Gateway{startGateway(t, s.HTTP, t.TempDir(), nil), startGateway(t, s.HTTP, t.TempDir(), nil)}
 	kills := 1
 	if text := os.Getenv(killsEnv); text != "" {
 		var err error
@@ -148,7 +150,7 @@ func testKilled(t *testing.T, s *server) {
 	}
 	for kill := range kills {
 		for i := range 4 {
-			gateways[i%2].consume(t, call("killed", 10))
+			gateways[i%2].Consume(t, call("killed", 10))
 		}
 		time.Sleep(rand.N(time.Second))
 		require.NoError(t, s.Kill())
@@ -161,10 +163,10 @@ func testKilled(t *testing.T, s *server) {
 func testWrongPassword(t *testing.T, s *server) {
 	folder := t.TempDir()
 	g := startGateway(t, s.HTTP, folder, func(c *Config) { c.Password = "wrong" })
-	g.consume(t, call("password", 10))
-	require.Eventually(t, func() bool { return g.failure() != nil }, patience, 50*time.Millisecond)
-	require.ErrorContains(t, g.failure(), "Authentication failed")
-	g.stop(t)
+	g.Consume(t, call("password", 10))
+	require.Eventually(t, func() bool { return g.Failure() != nil }, patience, 50*time.Millisecond)
+	require.ErrorContains(t, g.Failure(), "Authentication failed")
+	g.Stop(t)
 	startGateway(t, s.HTTP, folder, nil)
 	s.requireCounted(t, "password", 10)
 }

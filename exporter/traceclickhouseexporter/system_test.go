@@ -9,25 +9,15 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component"
-	"go.opentelemetry.io/collector/component/componentstatus"
-	"go.opentelemetry.io/collector/component/componenttest"
-	"go.opentelemetry.io/collector/exporter"
-	"go.opentelemetry.io/collector/exporter/exportertest"
-	"go.opentelemetry.io/collector/extension"
-	"go.opentelemetry.io/collector/extension/extensiontest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
-	"github.com/tracewright/tracewright/exporter/traceclickhouseexporter/internal/metadata"
+	"github.com/tracewright/tracewright/internal/callexport/callexporttest"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/testservers"
 	"github.com/tracewright/tracewright/internal/tracestore/clickhousestore"
@@ -132,113 +122,21 @@ func call(tenant string, n int) ptrace.Traces {
 	return td
 }
 
-// host is a collector with a file_storage extension, which records what is reported.
-type host struct {
-	component.Host
-	extensions map[component.ID]component.Component
-
-	mu   sync.Mutex // guards last
-	last error      // that was reported; nil while all is well
-}
-
-func (h *host) GetExtensions() map[component.ID]component.Component { return h.extensions }
-
-func (h *host) Report(event *componentstatus.Event) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.last = event.Err()
-}
-
-func (h *host) failure() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.last
-}
-
-// gateway is an exporter that runs.
-type gateway struct {
-	exporter.Traces
-	*host
-	telemetry *componenttest.Telemetry
-	storage   extension.Extension
-	stopped   bool
-}
-
 // startGateway starts an exporter whose queue is in the folder; none where it is empty.
-func startGateway(t *testing.T, address, folder string, change func(*Config)) *gateway {
+func startGateway(t *testing.T, address, folder string, change func(*Config)) *callexporttest.Gateway {
 	t.Helper()
 	config := createDefaultConfig().(*Config)
 	config.Endpoint, config.Username, config.Password = "http://"+address, testservers.ClickHouseUser, testservers.ClickHousePassword
 	config.Timeout.Timeout = 10 * time.Second
 	config.Retry.InitialInterval, config.Retry.MaxInterval = 50*time.Millisecond, 500*time.Millisecond
-	g := &gateway{host: &host{Host: componenttest.NewNopHost()}, telemetry: componenttest.NewTelemetry()}
 	if folder != "" {
-		g.storage = startStorage(t, folder)
-		id := component.MustNewID("file_storage")
-		g.extensions = map[component.ID]component.Component{id: g.storage}
-		queue := config.Queue.GetOrInsertDefault()
-		queue.StorageID, queue.NumConsumers = &id, 2
+		callexporttest.KeepQueue(&config.Queue, 2)
 	}
 	if change != nil {
 		change(config)
 	}
 	require.NoError(t, config.Validate())
-	set := exportertest.NewNopSettings(metadata.Type)
-	set.ID = component.NewID(metadata.Type) // what a queue is found by again
-	set.TelemetrySettings = g.telemetry.NewTelemetrySettings()
-	traces, err := NewFactory().CreateTraces(t.Context(), set, config)
-	require.NoError(t, err)
-	g.Traces = traces
-	require.NoError(t, traces.Start(t.Context(), g.host), "ClickHouse may be in any state")
-	t.Cleanup(func() { g.stop(t) })
-	return g
-}
-
-func startStorage(t *testing.T, folder string) extension.Extension {
-	t.Helper()
-	factory := filestorage.NewFactory()
-	config := factory.CreateDefaultConfig().(*filestorage.Config)
-	config.Directory, config.FSync = folder, true
-	storage, err := factory.Create(t.Context(), extensiontest.NewNopSettings(factory.Type()), config)
-	require.NoError(t, err)
-	require.NoError(t, storage.Start(t.Context(), componenttest.NewNopHost()))
-	return storage
-}
-
-func (g *gateway) stop(t *testing.T) {
-	t.Helper()
-	if g.stopped {
-		return
-	}
-	g.stopped = true
-	ctx := context.WithoutCancel(t.Context())
-	require.NoError(t, g.Shutdown(ctx))
-	if g.storage != nil {
-		require.NoError(t, g.storage.Shutdown(ctx))
-	}
-	require.NoError(t, g.telemetry.Shutdown(ctx))
-}
-
-func (g *gateway) consume(t *testing.T, td ptrace.Traces) {
-	t.Helper()
-	require.NoError(t, g.ConsumeTraces(t.Context(), td))
-}
-
-// numberOf is the value of one of the exporter's metrics; 0 before it has one.
-func (g *gateway) numberOf(t *testing.T, name string) int64 {
-	t.Helper()
-	m, err := g.telemetry.GetMetric("otelcol_exporter_trace_clickhouse_" + name)
-	if err != nil {
-		return 0
-	}
-	switch data := m.Data.(type) {
-	case metricdata.Sum[int64]:
-		return data.DataPoints[0].Value
-	case metricdata.Gauge[int64]:
-		return data.DataPoints[0].Value
-	}
-	t.Fatalf("%s is a %T", name, m.Data)
-	return 0
+	return callexporttest.Start(t, NewFactory(), config, folder)
 }
 
 // proxy stands before a server and loses what it is told to.

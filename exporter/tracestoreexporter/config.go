@@ -39,10 +39,6 @@ func (c *Config) Validate() error {
 	if c.Storage == "" {
 		errs = append(errs, errors.New("storage: is empty; name a backend of the trace_store extension, for example main"))
 	}
-	errs = append(errs, callexport.CheckQueue(&c.Queue))
-	if c.Queue.HasValue() && !c.Queue.Get().WaitForResult && !c.Retry.Enabled {
-		errs = append(errs, errors.New("retry_on_failure::enabled: is false behind a sending_queue, so that a call would be lost "+
-			"whenever the storage refuses it for a while; set it to true"))
-	}
+	errs = append(errs, callexport.CheckQueue(&c.Queue), callexport.CheckRetry(&c.Queue, &c.Retry, "the storage"))
 	return errors.Join(errs...)
 }

@@ -43,6 +43,8 @@ func TestLoadConfig(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
+	const givesUp = "retry_on_failure: gives up behind a sending_queue, so that calls would be lost when the storage is away for longer; " +
+		"set enabled to true and max_elapsed_time to 0"
 	for name, test := range map[string]struct {
 		config map[string]any
 		want   string
@@ -53,7 +55,14 @@ func TestValidate(t *testing.T) {
 		},
 		"queue without retry": {
 			map[string]any{"storage": "main", "sending_queue": map[string]any{"enabled": true}},
-			"retry_on_failure::enabled: is false behind a sending_queue, so that a call would be lost whenever the storage refuses it for a while; set it to true",
+			givesUp,
+		},
+		"queue with a limited retry": {
+			map[string]any{
+				"storage": "main", "sending_queue": map[string]any{"enabled": true},
+				"retry_on_failure": map[string]any{"enabled": true, "max_elapsed_time": "1h"},
+			},
+			givesUp,
 		},
 		"batch": {
 			map[string]any{
@@ -68,6 +77,12 @@ func TestValidate(t *testing.T) {
 			require.EqualError(t, load(t, confmap.NewFromStringMap(test.config)).Validate(), test.want)
 		})
 	}
-	waiting := load(t, confmap.NewFromStringMap(map[string]any{"storage": "main", "sending_queue": map[string]any{"wait_for_result": true}}))
-	require.NoError(t, waiting.Validate())
+	for name, more := range map[string]map[string]any{
+		"whoever hands on waits":  {"sending_queue": map[string]any{"wait_for_result": true}},
+		"no queue, limited retry": {"retry_on_failure": map[string]any{"enabled": true, "max_elapsed_time": "1m"}},
+		"a queue, retry for ever": {"sending_queue": map[string]any{"enabled": true}, "retry_on_failure": map[string]any{"enabled": true}},
+	} {
+		more["storage"] = "main"
+		require.NoError(t, load(t, confmap.NewFromStringMap(more)).Validate(), name)
+	}
 }

@@ -201,7 +201,7 @@ func readStatus(raw string, pos, end int, to *pdatalayout.Status) {
 	}
 }
 
-// attributeCount counts the attributes of an event or a link.
+// attributeCount counts the attributes of an event, a link or a resource.
 func attributeCount(raw string, tag byte) (n int) {
 	walk(raw, func(t byte, _, _ int) bool {
 		if t == tag {
@@ -212,7 +212,7 @@ func attributeCount(raw string, tag byte) (n int) {
 	return n
 }
 
-// walk calls each with the fields of an event or a link: where the value stands.
+// walk calls each with the fields of an event, a link or a resource: where the value stands.
 func walk(raw string, each func(tag byte, from, to int) bool) bool {
 	for pos := 0; pos < len(raw); {
 		tag := raw[pos]

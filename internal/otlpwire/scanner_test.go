@@ -132,6 +132,9 @@ func (c *collector) Skipped(int) {}
 
 const prefix = "tracewright."
 
+// tracesDecoder is used again and again.
+var tracesDecoder TracesDecoder
+
 // check holds what Scan says of a request against what pdata decodes it to.
 func check(t *testing.T, request string) {
 	c := &collector{request: request}
@@ -146,6 +149,8 @@ func check(t *testing.T, request string) {
 			require.False(t, again.irregular)
 			require.Len(t, again.spans, td.SpanCount())
 		}
+		_, err := tracesDecoder.Decode(request)
+		require.Equal(t, decodeErr, err)
 		return
 	}
 	for _, shape := range c.shapes {
@@ -159,6 +164,9 @@ func check(t *testing.T, request string) {
 		}
 	}
 	require.NoError(t, decodeErr, "what is regular can be decoded")
+	whole, err := tracesDecoder.Decode(request)
+	require.NoError(t, err)
+	require.Equal(t, marshal(t, td), marshal(t, whole))
 	n, ok := Count(request)
 	require.True(t, ok)
 	require.Equal(t, td.SpanCount(), n)

@@ -44,7 +44,7 @@ var importRules = []importRule{
 	{
 		"internal/tracestore/block",
 		[]string{
-			"internal/attributes", "internal/codec", "internal/conventions", "internal/tracetree", "internal/tracestore",
+			"internal/attributes", "internal/codec", "internal/conventions", "internal/otlpwire", "internal/tracetree", "internal/tracestore",
 			"internal/tracestore/tracerow",
 		},
 		"the format of spans on disk knows no database and analyses nothing",
@@ -62,7 +62,7 @@ var importRules = []importRule{
 	{"internal/tracestore/clickhousestore", backendImports, "a backend knows the contract"},
 	{
 		"internal/tracestore",
-		[]string{"internal/conventions", "internal/tracetree"},
+		[]string{"internal/conventions", "internal/hostextension", "internal/tracetree"},
 		"the contract knows no backend and no analysis",
 	},
 	{
@@ -88,22 +88,28 @@ var importRules = []importRule{
 	},
 	{
 		"internal/servicemap",
-		[]string{"internal/analysis/blastradius", "internal/analysis/servicegraph"},
+		[]string{"internal/analysis/blastradius", "internal/analysis/servicegraph", "internal/hostextension"},
 		"the contract knows no storage; its answers are in the words of the analysis of graphs",
 	},
 	{"internal/codec", nil, "it knows bytes, not what they mean"},
 	{"internal/otlpwire", []string{"internal/pdatalayout"}, "it knows how OTLP is written, not what Tracewright makes of it"},
 	{"internal/rawspans", []string{"internal/otlpwire"}, "how a request goes through a pipeline as it came; those at both ends know of it"},
 	{"internal/journal", nil, "a log knows bytes, not what they mean"},
+	{"internal/callexport/callexporttest", []string{"internal/callexport"}, "tests of exporters run them by it; no code of the product may"},
 	{"internal/callexport", nil, "what exporters of calls share knows nothing of what is in a call, nor of where it goes"},
 	{"internal/componenthealth", nil, "what components say of themselves, and who watches them reads"},
 	{"internal/tenant", nil, "one rule, used by what takes spans and what answers"},
 	{"internal/tracesources", nil, "the contract between what runs sources and the API that changes them knows neither"},
+	{"internal/hostextension", nil, "it knows the collector's extensions, not what they have"},
+	{"internal/recovering", []string{"internal/hostextension"}, "it knows servers, not what they are asked"},
 	{"internal/policy", nil, "rules about the tree"},
 	{"internal/testservers", nil, "servers of others, which know nothing of the product"},
+	{"receiver/awsxrayreceiver", nil, "a guard before the collector's receiver"},
+	{"receiver/kafkareceiver", []string{"internal/hostextension", "internal/otlpwire"}, "the collector's receiver, guarded"},
+	{"receiver/skywalkingreceiver", []string{"internal/recovering"}, "the collector's receiver, guarded"},
 	{
 		"receiver/tracesourcesreceiver",
-		[]string{"internal/tenant", "internal/tracesources", "internal/tracestore"},
+		[]string{"internal/recovering", "internal/tenant", "internal/tracesources", "internal/tracestore"},
 		"it runs receivers, and keeps what it runs in the storage's contract; of spans it knows who sent them",
 	},
 	{

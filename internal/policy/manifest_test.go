@@ -70,7 +70,6 @@ func TestManifestNamesEveryComponent(t *testing.T) {
 var otherVersions = map[string]string{
 	"k8sattributesprocessor": "v1.0.0", // of the same release
 	"datadogreceiver":        "v0.145.0",
-	"skywalkingreceiver":     "v0.145.0",
 	"otlpjsonfilereceiver":   "v0.158.0",
 }
 

@@ -24,7 +24,7 @@ type Process struct {
 	command func(context.Context) *exec.Cmd
 	ready   func(context.Context) error
 
-	log  logBuffer
+	log  Output
 	past int // length of the log before the last start
 	cmd  *exec.Cmd
 	done chan struct{} // closed when cmd has ended
@@ -131,19 +131,21 @@ func (p *Process) printed(ctx context.Context, address, text string) error {
 	return dial(ctx, address)
 }
 
-// logBuffer keeps what a server prints; os/exec writes while others read.
-type logBuffer struct {
+// Output keeps what a process prints; os/exec writes while others read.
+type Output struct {
 	mu      sync.Mutex
 	content bytes.Buffer // guarded by mu
 }
 
-func (b *logBuffer) Write(p []byte) (int, error) {
+// Write implements io.Writer.
+func (b *Output) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.content.Write(p)
 }
 
-func (b *logBuffer) String() string {
+// String is what was printed so far.
+func (b *Output) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.content.String()

@@ -62,6 +62,15 @@ type OperationAggregate struct {
 	Durations        Durations
 }
 
+// OperationMinute is what one operation of one service took itself in one minute.
+type OperationMinute struct {
+	Minute time.Time // its begin
+	Operation
+	Kind     SpanKind
+	Calls    int64
+	SelfTime int64 // the sum, in nanoseconds
+}
+
 // EdgeAggregate is the calls of one service to another, or to a virtual peer.
 type EdgeAggregate struct {
 	Parent, Child string

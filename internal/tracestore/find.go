@@ -1,31 +1,13 @@
 package tracestore
 
 import (
-	"fmt"
-	"slices"
-	"strings"
-
 	"go.opentelemetry.io/collector/component"
+
+	"github.com/tracewright/tracewright/internal/hostextension"
 )
 
-// FindProvider finds, among the collector's extensions, the one that has a backend of the given name. key is the
-// configuration key that names it, for the error.
+// FindProvider finds, among the collector's extensions, the one that has a backend of the given name. key is the configuration key
+// that names it, for the error.
 func FindProvider(host component.Host, key, name string) (Provider, error) {
-	var known []string
-	for _, ext := range host.GetExtensions() {
-		provider, ok := ext.(Provider)
-		if !ok {
-			continue
-		}
-		if provider.HasBackend(name) {
-			return provider, nil
-		}
-		known = append(known, provider.BackendNames()...)
-	}
-	if len(known) == 0 {
-		return nil, fmt.Errorf("%s: unknown storage %q: no trace_store extension is enabled; "+
-			"configure one and add it to service::extensions", key, name)
-	}
-	slices.Sort(known)
-	return nil, fmt.Errorf("%s: unknown storage %q; the trace_store extension has: %s", key, name, strings.Join(known, ", "))
+	return hostextension.Find(host, key, "storage", name, Provider.HasBackend, Provider.BackendNames)
 }

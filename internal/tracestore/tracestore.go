@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -64,6 +65,13 @@ type TracesReader interface {
 	// Traces yields the releases of those of the traces that are stored, each trace once, in no particular order: its releases one after the other, as Trace
 	// yields them. Each becomes the caller's. An error ends the sequence, which may be used once.
 	Traces(ctx context.Context, tenant string, ids []pcommon.TraceID) iter.Seq2[StoredRelease, error]
+}
+
+// MinutesReader is implemented by a storage that reads several minutes, which need not follow one another, for less than each alone.
+type MinutesReader interface {
+	// OperationMinutes is what Operations says of each of the minutes, over all environments, in no particular order; series beyond the limit of a
+	// minute may stand there under their names.
+	OperationMinutes(ctx context.Context, tenant string, minutes []time.Time) ([]OperationMinute, error)
 }
 
 // StoredRelease is one release of a trace.

@@ -609,6 +609,33 @@ func TestDuplicatesAfterALongStop(t *testing.T) {
 	})
 }
 
+// TestRepeatedAfterALongStop crashes before senders know that their request was taken: one whose trace was released, and one whose trace
+// is open. Both repeat them when the process is back, long after late_window, after another crash too.
+func TestRepeatedAfterALongStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewCrashableMem()
+		f := startOn(t, fs, &sink{t: t}, withJournal)
+		synctest.Wait()
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(10 * time.Second)
+		f.send(testSpan{trace: 2, id: 2})
+		require.Len(t, f.sink.releases, 1)
+		fs = f.crash(fs)
+
+		for range 2 {
+			time.Sleep(time.Hour)
+			f = startOn(t, fs, &sink{t: t}, withJournal)
+			f.wait(50 * time.Second)
+			f.send(testSpan{trace: 1, id: 1})
+			f.send(testSpan{trace: 2, id: 2})
+			f.wait(5 * time.Second)
+			require.EqualValues(t, 2, f.sum("spans_duplicate"))
+			fs = f.crash(fs)
+		}
+		require.Empty(t, f.sink.releases, "the trace that was open was released once")
+	})
+}
+
 // TestJournalShrinks sends enough for several segments, then nothing: once late_window has passed nearly nothing is left on disk.
 func TestJournalShrinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

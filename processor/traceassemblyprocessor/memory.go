@@ -1,8 +1,6 @@
 package traceassemblyprocessor
 
 import (
-	"time"
-
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/tracewright/tracewright/internal/conventions"
@@ -68,15 +66,10 @@ func (s *shard) memoryOf(t *trace, spans []heldSpan, outcome string) *remembered
 	return m
 }
 
-// restoredRelease is what a shard remembers of a release that was made before the start.
-type restoredRelease struct {
-	*intendedRelease
-	released time.Duration // on the processor's clock, where times before the start are negative
-}
-
-// restore adds a release to the skeleton of its trace.
-func (s *shard) restore(r *restoredRelease) {
-	sk := s.skeletons.take(r.key, r.released)
+// restore adds a release that was made before the start to the skeleton of its trace. It counts as made now.
+func (s *shard) restore(r *intendedRelease) {
+	now := s.now()
+	sk := s.skeletons.take(r.key, now)
 	if sk == nil {
 		sk = s.skeletons.make(r.key)
 	}
@@ -91,7 +84,7 @@ func (s *shard) restore(r *restoredRelease) {
 	sk.entry = s.skeletons.endpoints.ref(r.entry.name)
 	s.skeletons.endpoints.unref(before)
 	sk.version, sk.counted, sk.failed, sk.rooted, sk.rootStart = r.version, r.counted, r.failed, r.rooted, r.rootStart
-	sk.last, sk.released = stampOf(r.released), stampOf(r.released)
+	sk.last, sk.released = stampOf(now), stampOf(now)
 	s.restoreMissing(sk, r.missing)
 	base := len(sk.spans)
 	for i := range r.spans {
@@ -111,7 +104,7 @@ func (s *shard) restore(r *restoredRelease) {
 		s.skeletons.evicted++
 	}
 	s.skeletons.put(sk)
-	s.skeletons.evict(s.now())
+	s.skeletons.evict(now)
 }
 
 func (s *shard) restoreMissing(sk *skeleton, missing []missedParent) {

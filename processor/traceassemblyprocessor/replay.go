@@ -22,7 +22,8 @@ import (
 //     go to their shards, as if they came now, as fast as the byte budget has room. The calls are in memory whether there is room
 //     or not: until all spans of one are found it cannot be handed on to make any. They are few, at most one for each worker of
 //     each process that crashed. Until the end no skeleton is forgotten because late_window has passed: what came twice before the
-//     stop must not be new after it.
+//     stop must not be new after it. Nor for late_window from the start on: what senders repeat because the stop took the answer comes
+//     now, however long that was.
 //
 // A call whose spans are all found is handed on as it was. Where some are lost to a damaged disk, the rest is handed on.
 type replay struct {
@@ -145,7 +146,7 @@ func (r *replay) readCalls(ctx context.Context) bool {
 					segment.first = min(segment.first, span.record.Segment)
 				}
 			default:
-				segment.add(r.now.Add(r.window(c.intent)-r.age(c.intent)), c.intent.arrived())
+				segment.add(r.now.Add(r.window(c.intent)), c.intent.arrived())
 				r.intents[at] = c.intent
 				r.order = append(r.order, at)
 				r.restore(ctx, c.intent)
@@ -251,23 +252,14 @@ func (r *replay) window(in *intent) time.Duration {
 	return r.p.cfg.LateWindow
 }
 
-// age is how long ago a call was released, when replay began. Where the clock was set back meanwhile it was just now.
-func (r *replay) age(in *intent) time.Duration { return max(r.now.Sub(time.Unix(0, in.releasedAt)), 0) }
-
 // restore gives the shards the skeletons.
 func (r *replay) restore(ctx context.Context, in *intent) {
-	now := r.now.Sub(r.p.epoch)
-	shards := make([][]restoredRelease, len(r.p.shards))
+	shards := make([][]*intendedRelease, len(r.p.shards))
 	for i := range in.releases {
-		key, released := in.releases[i].key, now
-		if !in.releases[i].open {
-			released -= r.age(in)
-		}
-		if now-released < r.p.cfg.LateWindow {
-			r.counts.skeletons++
-		}
+		key := in.releases[i].key
 		at := shardOf(key.id, tenantMix(key.tenant), len(shards))
-		shards[at] = append(shards[at], restoredRelease{&in.releases[i], released})
+		shards[at] = append(shards[at], &in.releases[i])
+		r.counts.skeletons++
 	}
 	r.tell(ctx, func(shard int) message { return message{restored: shards[shard]} })
 }

@@ -12,9 +12,9 @@ import (
 type message struct {
 	batch    *batch
 	question *question
-	learned  chan<- *knowledge // has room for one
-	restored []restoredRelease
-	replayed bool // the journal was read to its end
+	learned  chan<- *knowledge  // has room for one
+	restored []*intendedRelease // made before the start
+	replayed bool               // the journal was read to its end
 }
 
 // shard owns the traces whose ids fall to it. Everything here belongs to the goroutine of run, but for the atomic numbers.
@@ -129,8 +129,8 @@ func (s *shard) handle(m message) {
 	if m.batch != nil {
 		s.accept(m.batch)
 	}
-	for i := range m.restored {
-		s.restore(&m.restored[i])
+	for _, r := range m.restored {
+		s.restore(r)
 	}
 	if m.replayed {
 		s.skeletons.pinned = false

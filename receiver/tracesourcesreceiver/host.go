@@ -12,7 +12,6 @@ import (
 type sourceHost struct {
 	component.Host
 	factories
-	recovering *recovering
 
 	mu     sync.Mutex // guards status
 	status *componentstatus.Event

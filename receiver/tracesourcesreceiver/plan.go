@@ -8,10 +8,12 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configgrpc"
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/receiver"
 
+	"github.com/tracewright/tracewright/internal/recovering"
 	"github.com/tracewright/tracewright/internal/tracesources"
 	"github.com/tracewright/tracewright/receiver/tracesourcesreceiver/internal/address"
 	"github.com/tracewright/tracewright/receiver/tracesourcesreceiver/internal/inspect"
@@ -103,7 +105,9 @@ func (p *policy) plan(source *tracesources.Source) (made *plan, err error) {
 	if err := confmap.Validate(made.config); err != nil {
 		return nil, invalid("configuration", "%s", secrets.redact(readable(err)))
 	}
-	recoverIn(made.config)
+	for _, server := range inspect.Sections[configgrpc.ServerConfig](made.config) {
+		recovering.Guard(server)
+	}
 	return made, nil
 }
 

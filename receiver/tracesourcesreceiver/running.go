@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/tracewright/tracewright/internal/recovering"
 	"github.com/tracewright/tracewright/internal/tracesources"
 	"github.com/tracewright/tracewright/receiver/tracesourcesreceiver/internal/address"
 )
@@ -34,7 +35,7 @@ type running struct {
 	// warnings is what the receiver logs.
 	warnings *warnings
 	receiver receiver.Traces
-	// end ends the context of its start. Receivers should not keep that, and some do for as long as they run (awsxray).
+	// end ends the context of its start. Receivers should not keep that, and some do for as long as they run.
 	end context.CancelFunc
 }
 
@@ -45,8 +46,7 @@ func (r *sourcesReceiver) start(made *plan, version int64, t *tally) (*running, 
 	now := r.now()
 	s := &running{
 		source: made.source, version: version, since: now, listens: made.listens, secrets: made.secrets,
-		intake: &intake{next: r.next, metrics: r.metrics, tally: t, now: r.now},
-		host:   &sourceHost{Host: r.host, factories: r.policy.factories}, warnings: &warnings{secrets: made.secrets},
+		intake: &intake{next: r.next, metrics: r.metrics, tally: t, now: r.now}, warnings: &warnings{secrets: made.secrets},
 	}
 	s.intake.set(&made.source)
 	// Its telemetry is that of a receiver of this name in the collector's configuration.
@@ -54,7 +54,7 @@ func (r *sourcesReceiver) start(made *plan, version int64, t *tally) (*running, 
 	set.ID = component.NewIDWithName(made.factory.Type(), made.source.Name)
 	set.Logger = r.set.Logger.With(zap.String("source", made.source.Name)).
 		WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return zapcore.NewTee(core, s.warnings) }))
-	s.host.recovering = &recovering{logger: set.Logger}
+	s.host = &sourceHost{Host: recovering.Host(r.host, set.Logger), factories: r.policy.factories}
 	ctx, end := context.WithCancel(context.Background())
 	s.end = end
 	timeout := time.AfterFunc(startTimeout, end)

@@ -36,9 +36,7 @@ func TestAgent(t *testing.T) {
 	truth := map[string]int{} // spans by trace
 	send := func(total int) {
 		file := filepath.Join(t.TempDir(), "truth.jsonl")
-		output, err := exec.CommandContext(t.Context(), tracegen, "--total", strconv.Itoa(total), "--tenants", "1",
-			"--endpoint", agent.endpoint("OTLP_GRPC"), "--expect", file).CombinedOutput()
-		require.NoError(t, err, string(output))
+		generate(t, tracegen, agent.endpoint("OTLP_GRPC"), file, "--total", strconv.Itoa(total), "--tenants", "1")
 		addTruth(t, file, truth)
 	}
 	send(300)

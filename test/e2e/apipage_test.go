@@ -78,14 +78,9 @@ func (p *apiPage) fill() {
 
 func (p *apiPage) play(flags ...string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 3*time.Minute)
-	defer cancel()
 	truth := filepath.Join(p.t.TempDir(), "truth.jsonl")
-	flags = append(flags, "--total", "200", "--span-window", "1s", "--endpoint", p.endpoint("OTLP_GRPC"), "--expect", truth)
-	output, err := exec.CommandContext(ctx, p.tracegen, flags...).CombinedOutput()
-	require.NoError(p.t, err, string(output))
-	output, err = exec.CommandContext(ctx, p.tracegen, "verify", truth, "--timeout", "2m", "--api", p.url("QUERY", "")).CombinedOutput()
-	require.NoError(p.t, err, string(output))
+	generate(p.t, p.tracegen, p.endpoint("OTLP_GRPC"), truth, append(flags, "--total", "200", "--span-window", "1s")...)
+	verify(p.t, p.tracegen, truth, p.url("QUERY", ""), "--timeout", "2m")
 }
 
 // requireEveryOperation wants a request of each operation of the OpenAPI document on the page.

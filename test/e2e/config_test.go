@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,16 +63,22 @@ func oneLineHas(text string, parts []string) bool {
 	return false
 }
 
-// Every file that users start is valid; name.more.yaml is for beside name.yaml.
+// Every file that users start is valid; name.more.yaml is for beside name.yaml, and what is in examples beside tracewright.yaml.
 func TestConfigurationsAreValid(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, "config", "*.yaml"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
-	for _, file := range files {
+	examples, err := filepath.Glob(filepath.Join(root, "examples", "*", "*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, examples)
+	for _, file := range append(files, examples...) {
 		name, more, _ := strings.Cut(filepath.Base(file), ".")
-		args := []string{"validate", "--config", filepath.Join(root, "config", name+".yaml")}
-		if more != "yaml" {
-			args = append(args, "--config", file)
+		args := []string{"validate", "--config", file}
+		switch {
+		case slices.Contains(examples, file):
+			args = []string{"validate", "--config", filepath.Join(root, "config", "tracewright.yaml"), "--config", file}
+		case more != "yaml":
+			args = []string{"validate", "--config", filepath.Join(root, "config", name+".yaml"), "--config", file}
 		}
 		cmd := exec.CommandContext(t.Context(), binary(t, "tracewright"), args...)
 		cmd.Env = append(os.Environ(), "KUBE_NODE_NAME=node")

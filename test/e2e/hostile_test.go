@@ -192,11 +192,12 @@ func (rawCodec) Marshal(v any) ([]byte, error)      { return v.([]byte), nil }
 func (rawCodec) Unmarshal(data []byte, v any) error { *v.(*[]byte) = bytes.Clone(data); return nil }
 func (rawCodec) Name() string                       { return "proto" }
 
-func (i *instance) dial(port string) *grpc.ClientConn {
-	i.t.Helper()
-	conn, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", i.ports[port]), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	require.NoError(i.t, err)
-	i.t.Cleanup(func() { require.NoError(i.t, conn.Close()) })
+// dial connects to an address for as long as the test runs.
+func dial(t *testing.T, address string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
 	return conn
 }
 
@@ -231,7 +232,7 @@ func TestHostileBodiesOverGRPC(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			defer cancel()
 			var answer []byte
-			err := i.dial(test.port).Invoke(ctx, test.method, test.body, &answer, grpc.ForceCodec(rawCodec{}))
+			err := dial(t, i.endpoint(test.port)).Invoke(ctx, test.method, test.body, &answer, grpc.ForceCodec(rawCodec{}))
 			require.Equal(t, test.code, status.Code(err), "%v", err)
 		})
 	}
@@ -330,7 +331,7 @@ func TestFullPipelineAnswersRetryable(t *testing.T) {
 	require.Positive(t, accepted)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	_, err := ptraceotlp.NewGRPCClient(i.dial("OTLP_GRPC")).Export(ctx, request(200))
+	_, err := ptraceotlp.NewGRPCClient(dial(t, i.endpoint("OTLP_GRPC"))).Export(ctx, request(200))
 	require.Equal(t, codes.Unavailable, status.Code(err), "%v", err)
 	require.ErrorContains(t, err, "memory_limit_bytes")
 

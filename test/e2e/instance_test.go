@@ -12,13 +12,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tracewright/tracewright/internal/testservers"
 )
 
 const (
@@ -44,7 +44,7 @@ type instance struct {
 	ports map[string]int
 	data  string
 	env   []string // besides
-	logs  syncBuffer
+	logs  testservers.Output
 	cmd   *exec.Cmd
 	done  chan struct{} // closed when the process has ended
 }
@@ -242,22 +242,4 @@ func freePorts(t *testing.T, names ...string) map[string]int {
 		ports[name] = listener.Addr().(*net.TCPAddr).Port
 	}
 	return ports
-}
-
-// syncBuffer collects the logs of a process; os/exec writes while a test reads.
-type syncBuffer struct {
-	mu      sync.Mutex
-	content strings.Builder // guarded by mu
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.content.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.content.String()
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tracewright/tracewright/internal/testservers"
 )
 
 // TestKill kills the process at random moments under load, some of them in the middle of a start, and starts it again at once. What
@@ -79,9 +80,8 @@ func killRound(t *testing.T, tracegen string, seed int) {
 	if strings.Contains(strings.Join(flags, " "), "http") {
 		port = "OTLP_HTTP"
 	}
-	endpoint := net.JoinHostPort("127.0.0.1", strconv.Itoa(i.ports[port]))
-	var sent syncBuffer
-	send := exec.CommandContext(ctx, tracegen, append(flags, "--seed", strconv.Itoa(seed), "--endpoint", endpoint, "--expect", truth)...)
+	var sent testservers.Output
+	send := exec.CommandContext(ctx, tracegen, append(flags, "--seed", strconv.Itoa(seed), "--endpoint", i.endpoint(port), "--expect", truth)...)
 	send.Stdout, send.Stderr = &sent, &sent
 	require.NoError(t, send.Start())
 
@@ -107,11 +107,11 @@ func killRound(t *testing.T, tracegen string, seed int) {
 	i.awaitHealth()
 	require.NoError(t, send.Wait(), sent.String())
 
-	output, err := exec.CommandContext(ctx, tracegen, "verify", truth, "--api", i.url("QUERY", "")).CombinedOutput()
-	t.Logf("%s\n%s\n%s%sjournal: %d bytes", strings.Join(flags, " "), strings.Join(ends, ", "), sent.String(), output, i.journalBytes())
-	require.NoError(t, err)
-	require.Contains(t, string(output), " 0 missing, 0 partial, 0 surplus, 0 differing;")
-	require.Equal(t, 2, strings.Count(string(output), " sent: 0 differ in calls or errors"), "edges and operations")
+	t.Logf("%s\n%s\n%s", strings.Join(flags, " "), strings.Join(ends, ", "), sent.String())
+	report := verify(t, tracegen, truth, i.url("QUERY", ""))
+	t.Logf("%sjournal: %d bytes", report, i.journalBytes())
+	require.Contains(t, report, " 0 missing, 0 partial, 0 surplus, 0 differing;")
+	require.Equal(t, 2, strings.Count(report, " sent: 0 differ in calls or errors"), "edges and operations")
 }
 
 // TestSmallJournal sends more than twice what the journal holds, compressed: senders are asked to come again, and everything goes on by itself.
@@ -119,16 +119,11 @@ func TestSmallJournal(t *testing.T) {
 	t.Parallel()
 	tracegen := buildTracegen(t)
 	i := startInstance(t, "--set=processors.trace_assembly.journal.max_bytes=1500000")
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
 	truth := filepath.Join(t.TempDir(), "truth.jsonl")
-	endpoint := net.JoinHostPort("127.0.0.1", strconv.Itoa(i.ports["OTLP_GRPC"]))
-	sent, err := exec.CommandContext(ctx, tracegen, "--total", "2000", "--seed", "1", "--endpoint", endpoint, "--expect", truth).CombinedOutput()
-	require.NoError(t, err, string(sent))
-	require.NotContains(t, string(sent), " 0 retries", "the journal was never full")
-	output, err := exec.CommandContext(ctx, tracegen, "verify", truth, "--api", i.url("QUERY", "")).CombinedOutput()
-	t.Logf("%s%sjournal: %d bytes", sent, output, i.journalBytes())
-	require.NoError(t, err)
+	sent := generate(t, tracegen, i.endpoint("OTLP_GRPC"), truth, "--total", "2000", "--seed", "1")
+	require.NotContains(t, sent, " 0 retries", "the journal was never full")
+	report := verify(t, tracegen, truth, i.url("QUERY", ""))
+	t.Logf("%s%sjournal: %d bytes", sent, report, i.journalBytes())
 }
 
 // journalBytes is what the journal's files hold.

@@ -23,8 +23,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
 // senderCases is every receiver of the binary with every protocol that docs/sources.md names. Spans of Datadog, SkyWalking and X-Ray are made by
@@ -110,14 +108,6 @@ func (s *delivery) id() string {
 	return s.story.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).TraceID().String()
 }
 
-func (s *delivery) dial() *grpc.ClientConn {
-	s.t.Helper()
-	conn, err := grpc.NewClient(s.address(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	require.NoError(s.t, err)
-	s.t.Cleanup(func() { require.NoError(s.t, conn.Close()) })
-	return conn
-}
-
 func (s *delivery) post(path, contentType string, body []byte, status int) {
 	s.t.Helper()
 	_, err := s.i.do(http.MethodPost, "http://"+s.address()+path, body, status, http.Header{"Content-Type": {contentType}})
@@ -125,7 +115,7 @@ func (s *delivery) post(path, contentType string, body []byte, status int) {
 }
 
 func sendOTLPGRPC(s *delivery) string {
-	_, err := ptraceotlp.NewGRPCClient(s.dial()).Export(s.t.Context(), ptraceotlp.NewExportRequestFromTraces(s.story))
+	_, err := ptraceotlp.NewGRPCClient(dial(s.t, s.address())).Export(s.t.Context(), ptraceotlp.NewExportRequestFromTraces(s.story))
 	require.NoError(s.t, err)
 	return s.id()
 }
@@ -145,7 +135,7 @@ func sendOTLPJSON(s *delivery) string {
 }
 
 func sendJaegerGRPC(s *delivery) string {
-	client := api_v2.NewCollectorServiceClient(s.dial())
+	client := api_v2.NewCollectorServiceClient(dial(s.t, s.address()))
 	for _, batch := range jaeger.ProtoFromTraces(s.story) {
 		_, err := client.PostSpans(s.t.Context(), &api_v2.PostSpansRequest{Batch: *batch})
 		require.NoError(s.t, err)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -157,6 +158,7 @@ func TestSenders(t *testing.T) {
 		})
 	}
 	t.Run("X-Ray where it does not start", func(t *testing.T) { checkXRayThatDoesNotStart(t, i) })
+	t.Run("malformed X-Ray", func(t *testing.T) { checkMalformedXRay(t, i) })
 	_, err := i.get(i.url("HEALTH", "/"), 200)
 	require.NoError(t, err)
 }
@@ -202,16 +204,37 @@ func (c *senderCase) check(t *testing.T, trace *traceAnswer, start time.Time) {
 	}
 }
 
-// checkXRayThatDoesNotStart: the receiver panics when it is stopped without having started, which is told as what it is, and frees its port.
+// addXRay makes a source of X-Ray.
+func addXRay(t *testing.T, i *instance, ports map[string]int, name, region string, status int) []byte {
+	t.Helper()
+	body := fmt.Sprintf(`{"name": %q, "type": "awsxray", "configuration": {"endpoint": "localhost:%d",
+		"proxy_server": {"endpoint": "localhost:%d", "region": %q, "local_mode": true}}}`, name, ports["A"], ports["B"], region)
+	answer, err := i.do("POST", i.url("QUERY", "/traces/sources"), []byte(body), status, nil)
+	require.NoError(t, err)
+	return answer
+}
+
+// checkMalformedXRay: a packet that the collector's receiver cannot stand does not end the process, and the next one is taken.
+func checkMalformedXRay(t *testing.T, i *instance) {
+	ports := freePorts(t, "A", "B")
+	addXRay(t, i, ports, "malformed", "eu-central-1", 201)
+	conn, err := new(net.Dialer).DialContext(t.Context(), "udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(ports["A"])))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	for _, subsegments := range []string{`[{"id": "5e000000000000b1", "start_time": 1}]`, `[]`} {
+		_, err := fmt.Fprintf(conn, `{"format": "json", "version": 1}`+"\n"+`{"name": "xray-odd", "id": "5e000000000000a1", "trace_id": "1-5e5e5e5e-000000000000000000000001",
+			"start_time": %d, "end_time": %[1]d, "subsegments": %s}`, time.Now().Unix(), subsegments)
+		require.NoError(t, err)
+	}
+	trace := i.trace("5e5e5e5e000000000000000000000001", func(*traceAnswer) error { return nil })
+	require.Equal(t, 1, trace.SpanCount)
+	i.source("DELETE", "/malformed", "", 204)
+}
+
+// checkXRayThatDoesNotStart: the reason is told as what it is, and the port is free again.
 func checkXRayThatDoesNotStart(t *testing.T, i *instance) {
 	ports := freePorts(t, "A", "B")
-	add := func(name, region string, status int) []byte {
-		body := fmt.Sprintf(`{"name": %q, "type": "awsxray", "configuration": {"endpoint": "localhost:%d",
-			"proxy_server": {"endpoint": "localhost:%d", "region": %q, "local_mode": true}}}`, name, ports["A"], ports["B"], region)
-		answer, err := i.do("POST", i.url("QUERY", "/traces/sources"), []byte(body), status, nil)
-		require.NoError(t, err)
-		return answer
-	}
+	add := func(name, region string, status int) []byte { return addXRay(t, i, ports, name, region, status) }
 	require.Contains(t, string(add("x", "", 400)), "it does not start: region not specified")
 	add("x", "eu-central-1", 201) // the port is free
 	require.Contains(t, string(add("y", "eu-central-1", 409)), "address already in use")
@@ -232,17 +255,19 @@ func TestSendersAreAll(t *testing.T) {
 	var manifest struct {
 		Receivers []struct {
 			Module string `yaml:"gomod"`
+			Import string `yaml:"import"`
 		} `yaml:"receivers"`
 	}
 	require.NoError(t, yaml.Unmarshal(content, &manifest))
 	built := make(map[string]bool)
 	for _, r := range manifest.Receivers {
 		module, _, _ := strings.Cut(r.Module, " ")
-		if name, ok := strings.CutSuffix(path.Base(module), "receiver"); ok {
-			built[name] = true
-		}
+		name, ok := strings.CutSuffix(path.Base(cmp.Or(r.Import, module)), "receiver")
+		require.True(t, ok, r)
+		built[name] = true
 	}
-	require.NotEmpty(t, built)
+	require.Contains(t, built, "tracesources")
+	delete(built, "tracesources") // it runs the others
 	require.Equal(t, sorted(built), sorted(receivers), "builder-config.yaml and what is sent through")
 
 	_, kinds, _ := strings.Cut(sourcesPage(t), "\n## Kinds\n")

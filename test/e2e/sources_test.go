@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/translator/zipkin/zipkinv2"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -74,7 +76,7 @@ type sender struct {
 	tenant string
 	truth  string
 	cmd    *exec.Cmd
-	output syncBuffer
+	output testservers.Output
 }
 
 // startSender sends for some seconds to a receiver of OTLP, and repeats what is not taken.
@@ -101,8 +103,7 @@ func (s *sender) wait() {
 // verify compares what is stored with what was sent.
 func (s *sender) verify(tracegen string, i *instance) {
 	s.t.Helper()
-	output, err := exec.CommandContext(s.t.Context(), tracegen, "verify", s.truth, "--api", i.url("QUERY", ""), "--timeout", "2m").CombinedOutput()
-	require.NoError(s.t, err, "%s: %s", s.tenant, output)
+	verify(s.t, tracegen, s.truth, i.url("QUERY", ""), "--timeout", "2m")
 }
 
 func TestSources(t *testing.T) {
@@ -204,26 +205,43 @@ func testSources(t *testing.T, tracegen string, kafka *testservers.Kafka) {
 // ofTopic is the configuration of a source that reads a topic and loses nothing.
 func ofTopic(kafka *testservers.Kafka, topic, more string) string {
 	return fmt.Sprintf(`"configuration": {"brokers": [%q], "traces": {"topics": [%q]}, "group_id": "tracewright", "initial_offset": "earliest",
-		"message_marking": {"after": true}, "error_backoff": {"enabled": true, "max_elapsed_time": "0s", "initial_interval": "100ms"}%s}`, kafka.Broker, topic, more)
+		"message_marking": {"after": true, "on_permanent_error": true}, "error_backoff": {"enabled": true, "max_elapsed_time": "0s", "initial_interval": "100ms"}%s}`, kafka.Broker, topic, more)
 }
 
 // testSourcesOfGateways adds sources to one of two gateways on one ClickHouse, changes them at the other, and kills the first under load.
 func testSourcesOfGateways(t *testing.T, tracegen string, kafka *testservers.Kafka) {
 	clickhouse := testservers.StartClickHouse(t)
-	ports := freePorts(t, "OTLP", "RELAY")
-	args := []string{
-		"--set=receivers.trace_sources.allowed_hosts=[127.0.0.1]", "--set=receivers.trace_sources.poll_interval=1s",
-		"--set=processors.trace_assembly.linger=300ms", "--set=service.pipelines.traces.exporters=[trace_clickhouse]",
-		"--config", "yaml:extensions::trace_query::service_map: ''", // no Neo4j
-	}
+	ports := freePorts(t, "OTLP", "RELAY", "STEADY")
 	one, other := newInstance(t), newInstance(t)
+	// Beside sources that move from one to the other, a topic of which each keeps its partitions. It is there when they start: a span that
+	// is rejected has made it.
+	steadyRelay := startKafkaRelay(t, kafka.Broker, "steady", ports["STEADY"])
+	rejected := ptrace.NewTraces()
+	rejected.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	relayed := dial(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(steadyRelay)))
+	_, err := ptraceotlp.NewGRPCClient(relayed).Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(rejected))
+	require.NoError(t, err)
+	args := func(i *instance) []string {
+		name := "one"
+		if i == other {
+			name = "other"
+		}
+		return []string{
+			"--set=receivers.trace_sources.allowed_hosts=[127.0.0.1]", "--set=receivers.trace_sources.poll_interval=1s",
+			"--set=processors.trace_assembly.linger=300ms", "--set=service.pipelines.traces.exporters=[trace_clickhouse]",
+			"--config", "yaml:extensions::trace_query::service_map: ''", // no Neo4j
+			"--config", fmt.Sprintf(`yaml:receivers: {kafka: {brokers: [%q], traces: {topics: [steady]}, group_id: steady, group_instance_id: %s, session_timeout: 2m,
+				initial_offset: earliest, message_marking: {after: true, on_permanent_error: true}, autocommit: {interval: 1m}, error_backoff: {enabled: true, max_elapsed_time: 0s}}}`, kafka.Broker, name),
+			"--set=service.pipelines.traces.receivers=[otlp, kafka, trace_sources]",
+		}
+	}
 	for _, i := range []*instance{one, other} {
 		i.file = "gateway.yaml"
 		i.env = []string{
 			"TRACEWRIGHT_CLICKHOUSE=http://" + clickhouse.HTTP,
 			"TRACEWRIGHT_CLICKHOUSE_USER=" + testservers.ClickHouseUser, "TRACEWRIGHT_CLICKHOUSE_PASSWORD=" + testservers.ClickHousePassword,
 		}
-		i.start(args...)
+		i.start(args(i)...)
 	}
 	// both waits until both gateways say that this version of a source does so on two instances.
 	both := func(id string, version int, health ...string) {
@@ -279,6 +297,7 @@ func testSourcesOfGateways(t *testing.T, tracegen string, kafka *testservers.Kaf
 	one.source("POST", "", fmt.Sprintf(`{"name": "shop", "type": "otlp", "tenant": "taken", "configuration": {"protocols": {"grpc": {"endpoint": "localhost:%d"}}}}`, ports["OTLP"]), 201)
 	both("shop", 1, "failed", "running")
 	senders := []*sender{startSender(t, tracegen, "killed", relay, 9), startSender(t, tracegen, "taken", ports["OTLP"], 9)}
+	steady := startSender(t, tracegen, "", steadyRelay, 9)
 	one.await("spans", func() error {
 		for _, id := range []string{"shop", "topic"} {
 			if got := one.source("GET", "/"+id, "", 200); got.Instances[0].Spans == 0 {
@@ -286,6 +305,13 @@ func testSourcesOfGateways(t *testing.T, tracegen string, kafka *testservers.Kaf
 			}
 		}
 		return nil
+	})
+	one.await("spans of the topic", func() error {
+		metrics, err := one.get(one.url("METRICS", "/metrics"), http.StatusOK)
+		if err == nil && !regexp.MustCompile(`otelcol_receiver_accepted_spans\{[^}]*receiver="kafka"[^}]*\} [0-9]{2}`).Match(metrics) {
+			err = errors.New("none yet")
+		}
+		return err
 	})
 	one.stop(syscall.SIGKILL)
 	other.await("the port taken over", func() error {
@@ -297,11 +323,15 @@ func testSourcesOfGateways(t *testing.T, tracegen string, kafka *testservers.Kaf
 	for _, s := range senders {
 		s.wait()
 	}
-	one.start(args...) // it has in its journal what it had acknowledged
+	steady.wait()
+	one.start(args(one)...) // it has in its journal what it had acknowledged
 	both("topic", 3, "running", "running")
 	for _, s := range senders {
 		s.requireSpans(other) // sums count twice what the one had taken and could not say
 	}
+	// What comes again comes to the one, which knows it: every sum is right.
+	steady.verify(tracegen, other)
+	require.NotZero(t, one.assemblyMetric("spans_duplicate"))
 
 	other.requireEvents(t, one, nil) // who follows is told whatever gateway stores it
 	other.source("DELETE", "/shop", "", 204)
@@ -419,7 +449,7 @@ service:
   pipelines: {traces: {receivers: [otlp], exporters: [kafka]}}
   telemetry: {metrics: {level: none}}
 `, port, broker, topic), 0o600))
-	var logs syncBuffer
+	var logs testservers.Output
 	cmd := exec.CommandContext(context.Background(), binary(t, "tracewright"), "--config", config)
 	cmd.Stdout, cmd.Stderr = &logs, &logs
 	require.NoError(t, cmd.Start())

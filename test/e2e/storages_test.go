@@ -1,12 +1,10 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -96,15 +94,10 @@ func pause(t *testing.T, d time.Duration) {
 // play sends, and waits until both storages have every trace, edge and operation as it was sent.
 func (s *storages) play(flags ...string) *sent {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 7*time.Minute)
-	defer cancel()
 	truth := filepath.Join(s.t.TempDir(), "truth.jsonl")
-	flags = append(flags, "--tenants", "2", "--span-window", "1s", "--endpoint", s.endpoint("OTLP_GRPC"), "--expect", truth)
-	output, err := exec.CommandContext(ctx, s.tracegen, flags...).CombinedOutput()
-	require.NoError(s.t, err, string(output))
+	generate(s.t, s.tracegen, s.endpoint("OTLP_GRPC"), truth, append(flags, "--tenants", "2", "--span-window", "1s")...)
 	for _, storage := range []string{embedded, production} {
-		output, err = exec.CommandContext(ctx, s.tracegen, "verify", truth, "--timeout", "3m", "--api", s.url(storage, "")).CombinedOutput()
-		require.NoError(s.t, err, "%s: %s", storage, output)
+		verify(s.t, s.tracegen, truth, s.url(storage, ""), "--timeout", "3m")
 	}
 	return readTruth(s.t, truth)
 }

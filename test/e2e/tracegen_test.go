@@ -2,10 +2,8 @@ package e2e
 
 import (
 	"context"
-	"net"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -23,6 +21,27 @@ func buildTracegen(t *testing.T) string {
 	return path
 }
 
+// generate sends what the flags say, writes down what it was, and returns what the generator says of it.
+func generate(t *testing.T, tracegen, endpoint, truth string, flags ...string) string {
+	t.Helper()
+	return runTracegen(t, tracegen, append(flags, "--endpoint", endpoint, "--expect", truth)...)
+}
+
+// verify waits until the API answers what was sent: every trace, every operation, every edge. It returns the report.
+func verify(t *testing.T, tracegen, truth, api string, flags ...string) string {
+	t.Helper()
+	return runTracegen(t, tracegen, append([]string{"verify", truth, "--api", api}, flags...)...)
+}
+
+func runTracegen(t *testing.T, tracegen string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	output, err := exec.CommandContext(ctx, tracegen, args...).CombinedOutput()
+	require.NoError(t, err, string(output))
+	return string(output)
+}
+
 // TestTruth compares what the API answers with what tracegen knows to have sent: every trace, every operation, every edge.
 func TestTruth(t *testing.T) {
 	tracegen := buildTracegen(t)
@@ -34,16 +53,11 @@ func TestTruth(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			i := startInstance(t)
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-			defer cancel()
 			truth := filepath.Join(t.TempDir(), "truth.jsonl")
-			endpoint := net.JoinHostPort("127.0.0.1", strconv.Itoa(i.ports["OTLP_GRPC"]))
-			output, err := exec.CommandContext(ctx, tracegen, append(flags, "--total", "1000", "--seed", "1", "--endpoint", endpoint, "--expect", truth)...).CombinedOutput()
-			require.NoError(t, err, string(output))
-			output, err = exec.CommandContext(ctx, tracegen, "verify", truth, "--api", i.url("QUERY", "")).CombinedOutput()
-			require.NoError(t, err, string(output))
+			generate(t, tracegen, i.endpoint("OTLP_GRPC"), truth, append(flags, "--total", "1000", "--seed", "1")...)
+			report := verify(t, tracegen, truth, i.url("QUERY", ""))
 			if name != "late spans" {
-				require.Contains(t, string(output), "0 differ in calls or errors (by 0 of ", "nothing to repair, so nothing is off")
+				require.Contains(t, report, "0 differ in calls or errors (by 0 of ", "nothing to repair, so nothing is off")
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/codec"
+	"github.com/tracewright/tracewright/internal/otlpwire"
 )
 
 // Body is the second half of a block. It decompresses what it is asked for and keeps that until Close. It is not safe for concurrent
@@ -23,6 +24,8 @@ type Body struct {
 	tables *tables // once they are read
 	cursor *cursor // once a release is read
 	buf    []byte
+	// decoder makes the traces of one body: what it makes shares memory.
+	decoder otlpwire.TracesDecoder
 }
 
 // OpenBody opens what Encode appended to body. data is kept and must not change until Close. The error is ErrCorrupt or ErrVersion.
@@ -167,7 +170,7 @@ func (b *Body) Traces(i int) (ptrace.Traces, error) {
 		return ptrace.Traces{}, err
 	}
 	b.buf = otlp
-	td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(otlp)
+	td, err := b.decoder.Decode(string(otlp))
 	if err != nil {
 		return ptrace.Traces{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}

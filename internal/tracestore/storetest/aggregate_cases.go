@@ -46,6 +46,29 @@ func testAggregateWindow(t *testing.T, store Store) {
 	require.Len(t, collect(t, store.Entries(t.Context(), "", forever)), 1)
 }
 
+// testOperationMinutes: what a storage reads of several minutes together is what it says of each.
+func testOperationMinutes(t *testing.T, store Store) {
+	together, ok := part[tracestore.MinutesReader](store)
+	if !ok {
+		return // it reads one by one
+	}
+	write(t, store, shopCalls()...)
+	minutes := []time.Time{now.Add(time.Minute), now, now.Add(5 * time.Minute)}
+	var want []tracestore.OperationMinute
+	for _, minute := range minutes {
+		for _, o := range collect(t, store.Operations(t.Context(), "", &tracestore.AggregateQuery{Start: minute, End: minute.Add(time.Minute)})) {
+			want = append(want, tracestore.OperationMinute{Minute: minute, Operation: o.Operation, Kind: o.Kind, Calls: o.Calls, SelfTime: o.SelfTime})
+		}
+	}
+	require.NotEmpty(t, want)
+	got, err := together.OperationMinutes(t.Context(), "", minutes)
+	require.NoError(t, err)
+	require.ElementsMatch(t, want, got)
+	got, err = together.OperationMinutes(t.Context(), "nobody", minutes)
+	require.NoError(t, err)
+	require.Empty(t, got)
+}
+
 func testAggregateFilters(t *testing.T, store Store) {
 	write(t, store, shopCalls()...)
 	for name, test := range map[string]struct {

@@ -123,6 +123,7 @@ func RunAggregates(t *testing.T, open Open, losses ...Loss) {
 		{"errors are recognised over traces", testErrors},
 		{"completeness", testCompleteness},
 		{"aggregates of a window", testAggregateWindow},
+		{"operations of several minutes", testOperationMinutes},
 		{"aggregates of an environment and of a service", testAggregateFilters},
 		{"aggregates count a repeated call once", testAggregateRepeated},
 		{"aggregates of odd spans", testAggregateOddSpans},

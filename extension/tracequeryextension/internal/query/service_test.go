@@ -44,7 +44,7 @@ func (s storage) Search(ctx context.Context, _ string, query *tracestore.SearchQ
 	return s.search(ctx, query)
 }
 
-func service(s storage) *Service {
+func service(s tracestore.Backend) *Service {
 	return &Service{
 		Storage:  func() (tracestore.Backend, error) { return s, nil },
 		InFlight: new(InFlight),

@@ -31,7 +31,7 @@ var usualMinutes = [][]int64{
 // hours. The zero value is ready.
 type usual struct {
 	mu     sync.Mutex // guards what follows
-	sums   map[usualKey]map[operationKind]usualSum
+	sums   map[usualKey]usualSums
 	series int // in all of sums
 }
 
@@ -47,6 +47,19 @@ type operationKind struct {
 }
 
 type usualSum struct{ calls, selfTime int64 }
+
+func (s *usualSum) add(other usualSum) {
+	s.calls += other.calls
+	s.selfTime += other.selfTime
+}
+
+// usualSums are those of a minute.
+type usualSums map[operationKind]usualSum
+
+func (s usualSums) add(of operationKind, sum usualSum) {
+	sum.add(s[of])
+	s[of] = sum
+}
 
 // usualSelfTime is what the bottleneck's operation takes itself, in the mean over the hour before the trace was released, in nanoseconds. It
 // is 0 where that is not known.
@@ -68,14 +81,15 @@ func (s *Service) usualSelfTime(ctx context.Context, tenant string, trace *Trace
 	released := time.Unix(0, trace.Release.ReleasedAt).Truncate(time.Minute).Unix()
 	var total usualSum
 	for _, minutes := range usualMinutes {
-		for _, before := range minutes {
-			sum, err := s.usual.of(ctx, reader, usualKey{tenant, released - 60*before}, of)
-			if err != nil {
-				return 0 // the trace is answered without
-			}
-			total.calls += sum.calls
-			total.selfTime += sum.selfTime
+		keys := make([]usualKey, len(minutes))
+		for i, before := range minutes {
+			keys[i] = usualKey{tenant, released - 60*before}
 		}
+		sum, err := s.usual.of(ctx, reader, keys, of)
+		if err != nil {
+			return 0 // the trace is answered without
+		}
+		total.add(sum)
 		if total.calls >= minUsualCalls {
 			return total.selfTime / total.calls
 		}
@@ -83,37 +97,74 @@ func (s *Service) usualSelfTime(ctx context.Context, tenant string, trace *Trace
 	return 0
 }
 
-// of is what the operation took in a minute, which is read unless it is remembered.
-func (u *usual) of(ctx context.Context, reader tracestore.Reader, at usualKey, of operationKind) (usualSum, error) {
+// of is what the operation took in some minutes of a tenant. Those that are not remembered are read.
+func (u *usual) of(ctx context.Context, reader tracestore.Reader, minutes []usualKey, of operationKind) (total usualSum, err error) {
+	var unknown []usualKey
 	u.mu.Lock()
-	sums, known := u.sums[at]
-	u.mu.Unlock()
-	if known {
-		return sums[of], nil
-	}
-	sums = make(map[operationKind]usualSum)
-	start := time.Unix(at.minute, 0)
-	query := tracestore.AggregateQuery{Start: start, End: start.Add(time.Minute), NoDurations: true}
-	for o, err := range reader.Operations(ctx, at.tenant, &query) {
-		if err != nil {
-			return usualSum{}, err
+	for _, at := range minutes {
+		if sums, known := u.sums[at]; known {
+			total.add(sums[of])
+		} else {
+			unknown = append(unknown, at)
 		}
-		operation := operationKind{o.Operation, o.Kind}
-		sum := sums[operation]
-		sums[operation] = usualSum{sum.calls + o.Calls, sum.selfTime + o.SelfTime}
 	}
-	if err := ctx.Err(); err != nil {
-		return usualSum{}, err
+	u.mu.Unlock()
+	if len(unknown) == 0 {
+		return total, nil
 	}
-	u.put(at, sums)
-	return sums[of], nil
+	read, err := readUsual(ctx, reader, unknown)
+	for at, sums := range read {
+		total.add(sums[of])
+		u.put(at, sums)
+	}
+	return total, err
 }
 
-func (u *usual) put(at usualKey, sums map[operationKind]usualSum) {
+// readUsual reads some minutes of a tenant, together where the storage can. Where it fails it answers those that it has read.
+func readUsual(ctx context.Context, reader tracestore.Reader, minutes []usualKey) (map[usualKey]usualSums, error) {
+	read := make(map[usualKey]usualSums, len(minutes))
+	if together, ok := reader.(tracestore.MinutesReader); ok {
+		times := make([]time.Time, len(minutes))
+		for i, at := range minutes {
+			times[i] = time.Unix(at.minute, 0)
+		}
+		list, err := together.OperationMinutes(ctx, minutes[0].tenant, times)
+		if err != nil {
+			return nil, err
+		}
+		for _, at := range minutes {
+			read[at] = make(usualSums)
+		}
+		for i := range list {
+			o := &list[i]
+			if sums := read[usualKey{minutes[0].tenant, o.Minute.Unix()}]; sums != nil {
+				sums.add(operationKind{o.Operation, o.Kind}, usualSum{o.Calls, o.SelfTime})
+			}
+		}
+		return read, nil
+	}
+	for _, at := range minutes {
+		sums, start := make(usualSums), time.Unix(at.minute, 0)
+		query := tracestore.AggregateQuery{Start: start, End: start.Add(time.Minute), NoDurations: true}
+		for o, err := range reader.Operations(ctx, at.tenant, &query) {
+			if err != nil {
+				return read, err
+			}
+			sums.add(operationKind{o.Operation, o.Kind}, usualSum{o.Calls, o.SelfTime})
+		}
+		if err := ctx.Err(); err != nil {
+			return read, err
+		}
+		read[at] = sums
+	}
+	return read, nil
+}
+
+func (u *usual) put(at usualKey, sums usualSums) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.series >= maxUsualSeries || len(u.sums) >= maxUsualMinutes || u.sums == nil {
-		u.sums, u.series = make(map[usualKey]map[operationKind]usualSum), 0
+		u.sums, u.series = make(map[usualKey]usualSums), 0
 	}
 	if _, known := u.sums[at]; !known {
 		u.series += len(sums)

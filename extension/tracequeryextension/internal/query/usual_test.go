@@ -28,12 +28,44 @@ func (h *history) Operations(
 	return h.aggregates.Operations(ctx, tenant, query)
 }
 
-func usualService(reader tracestore.AggregateReader) *Service {
-	return service(storage{AggregateReader: reader, trace: func(context.Context) ([]ptrace.Traces, error) {
+// minuteStorage is one that reads several minutes together.
+type minuteStorage struct {
+	storage
+	asked *[][]time.Time
+}
+
+func (t minuteStorage) OperationMinutes(_ context.Context, _ string, minutes []time.Time) (list []tracestore.OperationMinute, err error) {
+	*t.asked = append(*t.asked, minutes)
+	for _, minute := range minutes {
+		list = append(list, tracestore.OperationMinute{
+			Minute: minute, Operation: tracestore.Operation{Service: conventions.UnknownService}, Kind: "unspecified", Calls: 2, SelfTime: 14,
+		})
+	}
+	return list, nil
+}
+
+// TestUsualIsAskedForTogether: what is not remembered is read by one question, and by a second one where that is too little.
+func TestUsualIsAskedForTogether(t *testing.T) {
+	var asked [][]time.Time
+	s := service(minuteStorage{usualStorage(&aggregates{fail: "operations"}), &asked})
+	for range 3 {
+		trace, err := s.Trace(t.Context(), "", pcommon.TraceID{1})
+		require.NoError(t, err)
+		require.EqualValues(t, 7, trace.UsualSelfTime)
+	}
+	require.Len(t, asked, 2)
+	require.Len(t, asked[0], 12)
+	require.Len(t, asked[1], 4, "twelve minutes have 24 calls")
+}
+
+func usualService(reader tracestore.AggregateReader) *Service { return service(usualStorage(reader)) }
+
+func usualStorage(reader tracestore.AggregateReader) storage {
+	return storage{AggregateReader: reader, trace: func(context.Context) ([]ptrace.Traces, error) {
 		td := oneSpan(pcommon.TraceID{1}, 1)
 		td.ResourceSpans().At(0).Resource().Attributes().PutInt(conventions.AttrReleasedAt, int64(2*time.Hour))
 		return []ptrace.Traces{td}, nil
-	}})
+	}}
 }
 
 // TestUsualIsRemembered: the same minutes are not read again.

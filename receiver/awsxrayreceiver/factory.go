@@ -1,0 +1,35 @@
+package awsxrayreceiver
+
+import (
+	"context"
+
+	upstream "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/awsxrayreceiver"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/receiver/receiverhelper"
+
+	"github.com/tracewright/tracewright/receiver/awsxrayreceiver/internal/metadata"
+)
+
+// NewFactory makes the factory of the collector's receiver, guarded. Its configuration is the collector's.
+func NewFactory() receiver.Factory {
+	inner := upstream.NewFactory()
+	create := func(_ context.Context, set receiver.Settings, config component.Config, next consumer.Traces) (receiver.Traces, error) {
+		report, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
+			ReceiverID: set.ID, Transport: "udp", ReceiverCreateSettings: set,
+		})
+		if err != nil {
+			return nil, err
+		}
+		own := *config.(*upstream.Config)
+		return &guard{
+			endpoint: own.AddrConfig.Endpoint, logger: set.Logger, report: report,
+			create: func(ctx context.Context, endpoint string) (receiver.Traces, error) {
+				own.AddrConfig.Endpoint = endpoint
+				return inner.CreateTraces(ctx, set, &own, next)
+			},
+		}, nil
+	}
+	return receiver.NewFactory(metadata.Type, inner.CreateDefaultConfig, receiver.WithTraces(create, metadata.TracesStability))
+}
