@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/tracewright/tracewright/internal/attributes"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
@@ -37,6 +38,9 @@ func (r *spanReader) read(spans []tracetree.Span, business []string) []spanRead 
 	clear(r.reads)
 	r.reads = slices.Grow(r.reads[:0], len(spans))[:len(spans)]
 	for i := range spans {
+		if i+1 < len(spans) {
+			attributes.PrefetchValues(spans[i+1].Attributes())
+		}
 		r.readSpan(&r.reads[i], &spans[i], business)
 	}
 	return r.reads

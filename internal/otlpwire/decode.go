@@ -57,6 +57,9 @@ func (d *Decoder) Decode(spans []string, to ptrace.SpanSlice) error {
 		list[i] = d.spans.One()
 	}
 	for i, raw := range spans {
+		if i+2 < len(spans) {
+			pdatalayout.PrefetchText(spans[i+2])
+		}
 		if !d.span(raw, list[i]) {
 			*list[i] = pdatalayout.Span{}
 			if err := decodeOne(raw, to.At(i)); err != nil {

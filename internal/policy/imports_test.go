@@ -24,7 +24,7 @@ var importRules = []importRule{
 	{"internal/conventions", []string{"internal/attributes"}, "names know nothing of what they name"},
 	{"internal/pdatalayout", nil, "it knows memory, not what stands in it"},
 	{"internal/attributes", []string{"internal/pdatalayout"}, "attributes are pdata's, whatever they mean"},
-	{"internal/tracetree", []string{"internal/conventions"}, "the model of a trace knows its names, nothing else"},
+	{"internal/tracetree", []string{"internal/attributes", "internal/conventions"}, "the model of a trace knows its names, nothing else"},
 	{
 		"internal/analysis/shoptest",
 		[]string{"internal/analysis", "internal/conventions", "internal/tracegen", "internal/tracetree"},

@@ -43,6 +43,9 @@ func (p *analysisProcessor) process(ctx context.Context, td ptrace.Traces) (ptra
 	w := p.worker()
 	releases, spans := w.grouper.Group(td), 0
 	for i := range releases {
+		if i+1 < len(releases) {
+			releases[i+1].Prefetch()
+		}
 		w.analyzer.Annotate(&releases[i])
 		spans += len(releases[i].Spans)
 	}

@@ -111,6 +111,7 @@ type column struct {
 	last        string // of the release lastRelease
 	lastRelease uint32
 	templates   []byte // number of the template + 1 for each inline string, 0: kept whole
+	template    *text  // the last one
 	whole       []byte
 	variables   []byte // codes of variables
 	bits        bitWriter
@@ -163,11 +164,11 @@ func (e *Encoder) putString(c *column, s string) {
 
 // remembered says whether the string was seen in an earlier release, and remembers it if not. It may err, in both ways.
 func (e *Encoder) remembered(c *column, hash uint64) bool {
-	slot := &e.seen[mix(hash^c.key.hash)%uint64(len(e.seen))]
-	if *slot>>32 == hash>>32 && uint32(*slot) != e.releaseSeq {
+	slot, release := &e.seen[mix(hash^c.key.hash)%seenStrings], uint16(e.releaseSeq)
+	if *slot>>16 == uint32(hash>>48) && uint16(*slot) != release {
 		return true
 	}
-	*slot = hash>>32<<32 | uint64(e.releaseSeq)
+	*slot = uint32(hash>>48<<16) | uint32(release)
 	return false
 }
 
@@ -178,7 +179,7 @@ func (e *Encoder) putInline(c *column, s string) {
 		c.whole = codec.AppendString(c.whole, s)
 		return
 	}
-	c.templates = binary.AppendUvarint(c.templates, 1+uint64(e.templateNumber(e.templater.template)))
+	c.templates = binary.AppendUvarint(c.templates, 1+uint64(e.templateNumber(c, e.templater.template)))
 	for _, v := range e.templater.variables {
 		if v.place {
 			c.variables = binary.AppendUvarint(c.variables, v.value)
@@ -200,9 +201,12 @@ func (e *Encoder) putInline(c *column, s string) {
 	}
 }
 
-// templateNumber is the template's in this block.
-func (e *Encoder) templateNumber(template []byte) uint32 {
-	t := e.templates[string(template)]
+// templateNumber is the template's in this block. Most strings of a column have the one before.
+func (e *Encoder) templateNumber(c *column, template []byte) uint32 {
+	t := c.template
+	if t == nil || t.s != string(template) {
+		t = e.templates[string(template)]
+	}
 	if t == nil {
 		if len(e.templates) == maxTemplates {
 			clear(e.templates)
@@ -211,6 +215,7 @@ func (e *Encoder) templateNumber(template []byte) uint32 {
 		e.templates[t.s] = t
 		e.kept += textBytes + len(t.s)
 	}
+	c.template = t
 	if t.epoch != e.epoch {
 		t.epoch, t.number = e.epoch, e.numTemplates
 		e.numTemplates++

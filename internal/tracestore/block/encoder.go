@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracewright/tracewright/internal/attributes"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
@@ -25,6 +26,9 @@ type Encoder struct {
 	baseBits      bitWriter
 	eventBits     bitWriter
 	spanOps       []uint32
+	defined       []*operation // by number
+	added         int          // spans of the release that was added last
+	block         uint32       // counts them
 	subOps        []uint32
 	used          []*column
 	epoch         uint32 // of the block
@@ -51,7 +55,7 @@ type Encoder struct {
 	shares          shareState
 	selfTime        uint64 // in the record
 	start, duration uint64
-	values          []value // of the record
+	others          []int32 // of the record, see match
 	any             anyWriter
 	scratch         []byte
 
@@ -61,7 +65,7 @@ type Encoder struct {
 	operations map[uint64]*operation
 	guesses    guesses
 	templates  map[string]*text
-	seen       []uint64 // strings of releases, see remembered
+	seen       []uint32 // strings of releases, see remembered
 	kept       int      // bytes, about
 
 	templater  templater
@@ -89,14 +93,14 @@ const (
 	// maxKept bounds what an encoder keeps, in bytes.
 	maxKept = 16 << 20
 	// seenStrings is the number of strings that an encoder remembers as seen once.
-	seenStrings = 1 << 16
+	seenStrings = 1 << 15
 )
 
 // NewEncoder makes an empty encoder.
 func NewEncoder() *Encoder {
 	e := &Encoder{
 		zstd: newCompressor(), epoch: 1, resources: make(map[pcommon.Resource]*entity), scopes: make(map[pcommon.InstrumentationScope]*entity),
-		entities: make(map[entityID]*entity), pairs: make(map[pairID]uint32), seen: make([]uint64, seenStrings),
+		entities: make(map[entityID]*entity), pairs: make(map[pairID]uint32), seen: make([]uint32, seenStrings),
 	}
 	e.templater.place = e.places.find
 	e.forget()
@@ -130,8 +134,7 @@ func (e *Encoder) Release() {
 	clear(e.hangings)
 	e.hangings = e.hangings[:0]
 	e.release.letGo()
-	clear(e.values[:cap(e.values)])
-	e.values, e.scratch = reuse(e.values), reuse(e.scratch)
+	e.scratch = reuse(e.scratch)
 }
 
 // Reset throws away what was added since the last block.
@@ -147,8 +150,11 @@ func (e *Encoder) Reset() {
 	}
 	clear(e.headers) // they may have been given away
 	e.headers, e.spanOps, e.subOps, e.used = e.headers[:0], reuse(e.spanOps), reuse(e.subOps), e.used[:0]
+	clear(e.defined)
+	e.defined, e.added = reuse(e.defined), 0
 	e.frame, e.frames, e.definition = reuse(e.frame), reuse(e.frames), reuse(e.definition)
 	e.epoch++
+	e.block++
 	e.numTexts, e.numTemplates, e.numEntities, e.numOperations = 0, 0, 0, 0
 	e.base, e.largest, e.bytes = 0, 0, 0
 	e.tokens.reset()
@@ -184,12 +190,23 @@ func (e *Encoder) Add(release *tracetree.Release, header Header) error {
 		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, size, MaxReleaseBytes)
 	}
 	header.Spans, header.Size = len(release.Spans), size
+	e.added = len(release.Spans)
 	header.Row.TraceID = release.TraceID
 	e.headers = append(e.headers, header)
 	e.largest = max(e.largest, size)
 	e.bytes += size
 	return nil
 }
+
+// Block tells the blocks of an encoder apart. Numbers of operations are those of one block.
+func (e *Encoder) Block() uint32 { return e.block }
+
+// Operations are the numbers of the operations of the spans of the release that was added last. Spans of one operation have the same name and kind,
+// and attributes with the same keys and types in the same places, with the same values but in those that Varying lists.
+func (e *Encoder) Operations() []uint32 { return e.spanOps[len(e.spanOps)-e.added:] }
+
+// Varying are the places of the attributes of an operation in which values differ, ascending; not all of them need be attributes.
+func (e *Encoder) Varying(operation uint32) []int32 { return e.defined[operation].varying }
 
 // putGroups writes the resources and scopes.
 func (e *Encoder) putGroups() {
@@ -283,6 +300,9 @@ const negative = 0x80
 func (e *Encoder) putRecords(release *tracetree.Release) {
 	r := &e.release
 	for i := range r.spans {
+		if i+1 < len(r.spans) {
+			attributes.PrefetchValues(release.Spans[i+1].Attributes())
+		}
 		s, span := &r.spans[i], release.Spans[i].Span
 		g := &r.groups[s.group]
 		d := details{span.Attributes(), span.TraceState().AsRaw(), span.Status().Message()}

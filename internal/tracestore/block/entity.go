@@ -146,12 +146,11 @@ func (e *Encoder) scope(s pcommon.InstrumentationScope, url string) (*entity, er
 	if known, ok := e.scopes[s]; ok && known.url == url {
 		return known, nil
 	}
-	td := ptrace.NewTraces()
-	s.CopyTo(td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Scope())
-	otlp, err := nested(td, 1, 2, 1)
+	otlp, err := appendScope(e.frame[:0], s)
 	if err != nil {
 		return nil, err
 	}
+	e.frame = otlp
 	id := entityID{otlp: string(otlp), url: url, scope: true}
 	x, ok := e.entities[id]
 	if !ok {
@@ -160,6 +159,17 @@ func (e *Encoder) scope(s pcommon.InstrumentationScope, url string) (*entity, er
 	}
 	e.scopes[s] = x
 	return x, nil
+}
+
+// appendScope appends a scope as pdata marshals it: by hand where it has no more than a name, as most have.
+func appendScope(buf []byte, s pcommon.InstrumentationScope) ([]byte, error) {
+	if s.Attributes().Len() == 0 && s.DroppedAttributesCount() == 0 {
+		return appendNonEmpty(appendNonEmpty(buf, tagScopeName, s.Name()), tagScopeVersion, s.Version()), nil
+	}
+	td := ptrace.NewTraces()
+	s.CopyTo(td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Scope())
+	otlp, err := nested(td, 1, 2, 1)
+	return append(buf, otlp...), err
 }
 
 // nested marshals td and answers the message in it to which the numbers of fields lead.

@@ -73,8 +73,9 @@ type operation struct {
 	epoch         uint32
 	number        uint32 // in the block of that epoch
 	service, name *text
-	slots         []slot // of the attributes, then of the trace state and the message that are not empty
-	size          int    // of the attributes that do not vary, as fields of OTLP
+	slots         []slot  // of the attributes, then of the trace state and the message that are not empty
+	varying       []int32 // the slots that vary, ascending
+	size          int     // of the attributes that do not vary, as fields of OTLP
 	next          *operation
 }
 
@@ -95,26 +96,18 @@ func (d *details) extra() (n int) {
 	return n
 }
 
-// value is one that does not stand with its operation.
-type value struct {
-	s      string // where the kind is textual
-	number uint64
-	slot   int32
-}
-
-// match says whether a record is of the operation, by what it has in its slots, and lists the values that do not stand with it.
+// match says whether a record is of the operation, by what it has in its slots, and lists the slots in which it has another value than all
+// records before it.
 func (e *Encoder) match(o *operation, d *details) bool {
-	slots := o.slots
-	n := d.attributes.Len()
-	if len(slots) != n+d.extra() {
+	slots, of := o.slots, attributes.List(d.attributes)
+	if len(slots) != len(of)+d.extra() {
 		return false
 	}
-	list := e.values[:0]
-	of := attributes.List(d.attributes)
+	others := e.others[:0]
 	slots = slots[:len(of)]
 	for i := range slots {
 		a, slot := &of[i], &slots[i]
-		if a.Key() != slot.key {
+		if !same(a.Key(), slot.key) {
 			return false
 		}
 		switch slot.kind {
@@ -122,49 +115,48 @@ func (e *Encoder) match(o *operation, d *details) bool {
 			if !a.IsStr() {
 				return false
 			}
-			if s := a.Str(); slot.varies || s != slot.s {
-				list = append(list, value{s: s, slot: int32(i)})
+			if !slot.varies && !same(a.Str(), slot.s) {
+				others = append(others, int32(i))
 			}
 		case kindInt:
 			if !a.IsInt() {
 				return false
 			}
-			if number := uint64(a.Int()); slot.varies || number != slot.number {
-				list = append(list, value{number: number, slot: int32(i)})
+			if !slot.varies && uint64(a.Int()) != slot.number {
+				others = append(others, int32(i))
 			}
 		default:
 			if kindOf(a.Type()) != slot.kind {
 				return false
 			}
-			switch slot.kind {
-			case kindBool:
-				if number := number(a.Bool()); slot.varies || number != slot.number {
-					list = append(list, value{number: number, slot: int32(i)})
-				}
-			case kindDouble:
-				list = append(list, value{number: math.Float64bits(a.Double()), slot: int32(i)})
-			case kindAny:
-				list = append(list, value{s: e.marshal(a.Value(d.attributes)), slot: int32(i)})
+			if slot.kind == kindBool && !slot.varies && number(a.Bool()) != slot.number {
+				others = append(others, int32(i))
 			}
 		}
 	}
-	if at := len(slots); at < len(o.slots) {
-		for _, x := range [...]value{{s: d.state, number: uint64(kindState)}, {s: d.message, number: uint64(kindMessage)}} {
-			if x.s == "" {
-				continue
-			}
-			slot := &o.slots[at]
-			if slot.kind != kind(x.number) {
-				return false
-			}
-			if slot.varies || slot.s != x.s {
-				list = append(list, value{s: x.s, slot: int32(at)})
-			}
-			at++
+	for at := len(slots); at < len(o.slots); at++ {
+		slot := &o.slots[at]
+		s := d.behind(slot.kind)
+		if s == "" {
+			return false
+		}
+		if !slot.varies && slot.s != s {
+			others = append(others, int32(at))
 		}
 	}
-	e.values = list
+	e.others = others
 	return true
+}
+
+// behind is what stands behind the attributes, empty where there is none of the kind.
+func (d *details) behind(k kind) string {
+	switch k {
+	case kindState:
+		return d.state
+	case kindMessage:
+		return d.message
+	}
+	return ""
 }
 
 // marshal is a value as OTLP. The string is valid until the next release.
@@ -247,6 +239,7 @@ func (e *Encoder) find(hash uint64, s *shape, service *text, name string, d *det
 		o.slots = append(o.slots, e.slot("", kindMessage))
 		e.setText(&o.slots[len(o.slots)-1], d.message)
 	}
+	o.listVarying()
 	e.operations[hash] = o
 	e.kept += 256 + len(name) + 80*len(o.slots)
 	e.match(o, d)
@@ -343,42 +336,87 @@ func (e *Encoder) column(key string, k kind) *column {
 	return c
 }
 
+// vary lets slots vary that had one value so far.
+func (o *operation) vary(slots []int32) {
+	for _, i := range slots {
+		o.size -= o.slots[i].size()
+		o.slots[i].varies = true
+	}
+	o.listVarying()
+	o.epoch = 0 // it is another one in this block from here on
+}
+
+func (o *operation) listVarying() {
+	o.varying = o.varying[:0]
+	for i := range o.slots {
+		if o.slots[i].varies {
+			o.varying = append(o.varying, int32(i))
+		}
+	}
+}
+
 // put writes the record's attributes, those that vary to their columns, and returns the number of its operation in the block and the size
 // of the attributes as fields of OTLP. span is its place in the release where it is a span.
 func (e *Encoder) put(s *shape, service *text, name string, d *details, span int) (number uint32, size int) {
 	o := e.operation(s, service, name, d)
+	if len(e.others) > 0 {
+		o.vary(e.others)
+	}
 	e.selfTime, e.shares.path = 0, 0
-	for i := range e.values {
-		v := &e.values[i]
-		slot := &o.slots[v.slot]
-		if !slot.varies {
-			o.size -= slot.size()
-			slot.varies = true
-			o.epoch = 0 // it is another one in this block from here on
-		}
-		size += slot.sizeOf(v.s, v.number)
+	of := attributes.List(d.attributes)
+	for _, i := range o.varying {
+		slot := &o.slots[i]
 		c := slot.column
 		if c.epoch != e.epoch {
 			e.columnNumber(c)
 		}
-		switch {
-		case slot.kind.textual():
-			e.putString(c, v.s)
+		switch slot.kind {
+		case kindString:
+			text := of[i].Str()
+			size += slot.sizeOf(text, 0)
+			e.putString(c, text)
 			if c.named {
-				e.addNamed(o, v.s)
+				e.addNamed(o, text)
 			}
-		case c.forecast == forecastNone:
-			c.numbers = append(c.numbers, v.number)
-		case c.forecast == forecastShare:
-			e.putShare(c, v.number)
+		case kindInt:
+			v := uint64(of[i].Int())
+			size += slot.sizeOf("", v)
+			if c.forecast != forecastNone {
+				v -= e.foretell(c.forecast, v, span)
+			}
+			c.numbers = append(c.numbers, v)
 		default:
-			c.numbers = append(c.numbers, v.number-e.foretell(c.forecast, v.number, span))
+			size += e.putOther(c, slot, d, of, int(i))
 		}
 	}
 	if o.epoch != e.epoch {
 		e.define(o)
 	}
 	return o.number, size + o.size
+}
+
+// putOther writes the value of a slot that is neither text nor an integer, and answers its size.
+func (e *Encoder) putOther(c *column, slot *slot, d *details, of []attributes.Attribute, i int) int {
+	text, n := "", uint64(0)
+	switch slot.kind {
+	case kindState, kindMessage:
+		text = d.behind(slot.kind)
+	case kindAny:
+		text = e.marshal(of[i].Value(d.attributes))
+	case kindDouble:
+		n = math.Float64bits(of[i].Double())
+	case kindBool:
+		n = number(of[i].Bool())
+	}
+	switch {
+	case slot.kind.textual():
+		e.putString(c, text)
+	case c.forecast == forecastShare:
+		e.putShare(c, n)
+	default:
+		c.numbers = append(c.numbers, n)
+	}
+	return slot.sizeOf(text, n)
 }
 
 // foretell is what is expected of a number; actual is what it is, for those that are foretold from it.
@@ -417,6 +455,7 @@ func (e *Encoder) columnNumber(c *column) uint64 {
 func (e *Encoder) define(o *operation) {
 	o.epoch, o.number = e.epoch, e.numOperations
 	e.numOperations++
+	e.defined = append(e.defined, o)
 	b := append(e.definition[:0], byte(o.record), o.bits)
 	b = binary.AppendUvarint(b, uint64(o.kind))
 	b = binary.AppendUvarint(b, uint64(o.status))

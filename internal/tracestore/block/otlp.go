@@ -16,6 +16,9 @@ const (
 	tagResourceAttribute = 1<<3 | 2 // Resource
 	tagResourceDropped   = 2 << 3
 
+	tagScopeName    = 1<<3 | 2 // InstrumentationScope
+	tagScopeVersion = 2<<3 | 2
+
 	tagKeyValueKey   = 1<<3 | 2
 	tagKeyValueValue = 2<<3 | 2
 

@@ -17,10 +17,16 @@ type text struct {
 // textBytes is what a text takes besides its string, with its places in tables.
 const textBytes = 96
 
-// texts is a set of strings: an open-addressing table, because the hash is needed for the filter anyway.
+// texts is a set of strings: an open-addressing table, because the hash is needed for the filter anyway. Hashes stand in the table, so that
+// what is not in the set is known without a look at what is.
 type texts struct {
-	slots []*text
+	slots []textSlot
 	n     int
+}
+
+type textSlot struct {
+	hash uint64
+	text *text // nil: empty
 }
 
 func (t *texts) find(hash uint64, s string) *text {
@@ -28,9 +34,9 @@ func (t *texts) find(hash uint64, s string) *text {
 		return nil
 	}
 	for i := spot(hash, len(t.slots)); ; i = (i + 1) & (len(t.slots) - 1) {
-		x := t.slots[i]
-		if x == nil || x.hash == hash && x.s == s {
-			return x
+		slot := &t.slots[i]
+		if slot.text == nil || slot.hash == hash && slot.text.s == s {
+			return slot.text
 		}
 	}
 }
@@ -39,25 +45,25 @@ func (t *texts) find(hash uint64, s string) *text {
 func (t *texts) add(hash uint64, s string) *text {
 	if 2*t.n >= len(t.slots) {
 		old := t.slots
-		t.slots = make([]*text, max(32, 2*len(old)))
-		for _, x := range old {
-			if x != nil {
-				t.put(x)
+		t.slots = make([]textSlot, max(32, 2*len(old)))
+		for _, slot := range old {
+			if slot.text != nil {
+				t.put(slot)
 			}
 		}
 	}
 	x := &text{s: strings.Clone(s), hash: hash}
-	t.put(x)
+	t.put(textSlot{hash, x})
 	t.n++
 	return x
 }
 
-func (t *texts) put(x *text) {
-	i := spot(x.hash, len(t.slots))
-	for t.slots[i] != nil {
+func (t *texts) put(slot textSlot) {
+	i := spot(slot.hash, len(t.slots))
+	for t.slots[i].text != nil {
 		i = (i + 1) & (len(t.slots) - 1)
 	}
-	t.slots[i] = x
+	t.slots[i] = slot
 }
 
 func (t *texts) intern(s string) *text {

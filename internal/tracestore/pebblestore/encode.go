@@ -105,8 +105,11 @@ func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, e
 	}
 	for _, group := range groups {
 		var b *encodedBlock
-		for _, i := range group.releases {
+		for k, i := range group.releases {
 			release := &releases[i]
+			if k+1 < len(group.releases) {
+				releases[group.releases[k+1]].Prefetch()
+			}
 			if len(groups) == 1 {
 				release.ReadAssembly()
 				id.Add(release)
@@ -120,7 +123,11 @@ func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, e
 				call.done()
 				return nil, err
 			}
-			call.sums.Add(explained, group.at.clamp(releasedAt))
+			var alike rollup.Alike
+			if explained == release { // else others are written than are counted
+				alike = encoder
+			}
+			call.sums.AddAlike(explained, group.at.clamp(releasedAt), alike)
 			call.spans += len(release.Spans)
 			runtime.Gosched()
 			if encoder.Spans() >= cutSpans || encoder.Bytes() >= cutBytes || encoder.Len() == block.MaxReleases {

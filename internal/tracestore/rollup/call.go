@@ -34,12 +34,17 @@ type deltaKey struct {
 // Add adds a release that trace_analysis has annotated (tracerow.Explained). releasedAt is its time of release, Unix
 // nanoseconds. The release is not changed; its strings are kept.
 func (c *Call) Add(release *tracetree.Release, releasedAt int64) {
+	c.AddAlike(release, releasedAt, nil)
+}
+
+// AddAlike is Add for who knows which spans are alike; nil is allowed. It adds the same in less time.
+func (c *Call) AddAlike(release *tracetree.Release, releasedAt int64, alike Alike) {
 	at := deltaKey{release.Tenant, MinuteOf(releasedAt)}
 	to, ok := c.index[at]
 	if !ok {
 		to = c.collector(at)
 	}
-	to.add(release)
+	to.add(release, alike)
 }
 
 // collector adds one for a tenant and minute.

@@ -23,6 +23,8 @@ type collector struct {
 	called    uint32 // conventions.KindService
 	release   uint32 // counts them
 	finished  bool
+	patterns  patterns
+	durations durationLog
 
 	// Of the release that is being added.
 	seen       []int            // places in described
@@ -33,11 +35,14 @@ type collector struct {
 
 	// Of the span that is being added.
 	span      *tracetree.Span
-	read      annotations
+	read      *annotations // pattern.of
 	resource  names
+	pattern   *pattern
 	operation uint32
 	failed    bool
 	duration  int64
+	bin       uint32 // of the duration, once it is binned
+	binned    bool
 
 	last remembered
 }
@@ -59,8 +64,6 @@ type remembered struct {
 	entry        tracestore.Operation
 	entryService uint32
 	entryName    uint32
-	protocol     string
-	protocolID   uint32
 	environment  uint32
 	spans        *row // of the environment
 }
@@ -82,20 +85,29 @@ func (c *collector) reset() {
 	c.Sums.reset()
 	clear(c.resources)
 	c.contraster.reset()
+	c.patterns.reset()
 	*c = collector{
 		Delta: Delta{Sums: c.Sums}, resources: c.resources, described: c.described[:0], seen: c.seen[:0], answered: c.answered[:0], contraster: c.contraster,
+		patterns: c.patterns, durations: durationLog{entries: c.durations.entries[:0], sorted: c.durations.sorted},
 	}
 }
 
-func (c *collector) add(release *tracetree.Release) {
+func (c *collector) add(release *tracetree.Release, alike Alike) {
 	c.release++
 	c.last.of, c.seen = pcommon.Resource{}, c.seen[:0]
-	whole := release.Whole()
+	whole, operations := release.Whole(), c.patterns.begin(alike)
 	var root rootSpan
 	failed := false
 	for i := range release.Spans {
 		c.span = &release.Spans[i]
-		c.read.read(c.span.Attributes())
+		if c.pattern = &c.patterns.none; operations != nil {
+			c.pattern = c.patterns.at(operations[i])
+		}
+		c.read = &c.pattern.of
+		c.pattern.read(c.span)
+		if c.pattern.state == patternNew && c.pattern != &c.patterns.none {
+			c.pattern.learn(c.span, alike.Varying(operations[i]))
+		}
 		c.describe()
 		if c.read.violated {
 			c.addViolations()
@@ -136,6 +148,7 @@ func (c *collector) finish() {
 		return
 	}
 	c.finished = true
+	c.durations.flush(c.Sums)
 	c.deriveContexts()
 	c.writeContrasts()
 }
@@ -147,11 +160,11 @@ func (c *collector) describe() {
 	}
 	c.resource = c.last.resource
 	if c.read.service != "" {
-		c.resource.service = c.id(c.read.service)
+		c.resource.service = c.pattern.service.id(c, c.read.service)
 	}
-	c.operation = c.id(cmp.Or(c.read.operation, c.span.Name()))
+	c.operation = c.pattern.operation.id(c, cmp.Or(c.read.operation, c.span.Name()))
 	c.failed = c.span.Status().Code() == ptrace.StatusCodeError
-	c.duration = int64(tracestore.SpanDuration(c.span.Span))
+	c.duration, c.binned = int64(tracestore.SpanDuration(c.span.Span)), false
 	if c.read.entry != c.last.entry {
 		c.last.entry = c.read.entry
 		c.last.entryService, c.last.entryName = c.id(c.read.entry.Service), c.id(c.read.entry.Operation)
@@ -229,7 +242,7 @@ func (c *collector) addOperation() {
 	if kind < 0 || int(kind) >= len(c.kinds) {
 		kind = ptrace.SpanKindUnspecified
 	}
-	r := c.Sums.at(Operations, &key{
+	r := c.row(Operations, &key{
 		colEnvironment: c.resource.environment, operationService: c.resource.service, operationVersion: c.resource.version,
 		operationName: c.operation, operationKind: c.kinds[kind],
 	})
@@ -242,22 +255,50 @@ func (c *collector) addOperation() {
 	if c.read.excess > 0 {
 		r.numbers[numExcess] = sum(r.numbers[numExcess], c.read.excess)
 	}
-	r.durations.add(c.duration)
+	c.countDuration(r, 0)
+}
+
+// row is that of a series of a table other than Contrasts.
+func (c *collector) row(t Table, k *key) *row { return c.Sums.tables[t].near(k, &c.pattern.rows[t]) }
+
+// countDuration adds the span's duration to the row that it was counted in last of a table, which has a number in loggedTables.
+func (c *collector) countDuration(r *row, table int) {
+	if !c.binned {
+		c.bin, c.binned = binOf(c.duration), true
+	}
+	place := int(c.pattern.rows[loggedTables[table]]) - 1
+	if place < 0 || c.bin == noBin { // "other" has no place
+		r.durations.count(c.bin)
+		return
+	}
+	c.durations.add(table, place, c.bin)
+	if len(c.durations.entries) == maxLog {
+		c.durations.flush(c.Sums)
+	}
+}
+
+// protocol is how the span calls or is called.
+func (c *collector) protocol() uint32 {
+	if c.pattern.state != patternKnown {
+		return c.id(c.read.protocol.Protocol())
+	}
+	if c.pattern.protocol == 0 {
+		c.pattern.protocol = c.id(c.read.protocol.Protocol())
+	}
+	return c.pattern.protocol
 }
 
 // addEdges adds the calls that the span shows: the one that it answers, and the one of a virtual peer that it makes.
 func (c *collector) addEdges() {
-	read := &c.read
+	read := c.read
 	if read.parent.Service == "" && read.peer == "" {
 		return
 	}
-	if protocol := read.protocol.Protocol(); protocol != c.last.protocol {
-		c.last.protocol, c.last.protocolID = protocol, c.id(protocol)
-	}
-	own := key{colEnvironment: c.resource.environment, edgeProtocol: c.last.protocolID}
+	own := key{colEnvironment: c.resource.environment, edgeProtocol: c.protocol()}
 	if read.parent.Service != "" {
 		k := own
-		k[edgeParent], k[edgeParentOperation] = c.id(read.parent.Service), c.id(read.parent.Operation)
+		k[edgeParent] = c.pattern.parent.id(c, read.parent.Service)
+		k[edgeParentOperation] = c.pattern.parentOperation.id(c, read.parent.Operation)
 		k[edgeChild], k[edgeChildOperation] = c.resource.service, c.operation
 		k[edgeKind] = c.called
 		if r := c.addCall(&k); r.release == 0 && c.learned < maxLearned { // the first that is answered on this edge
@@ -269,15 +310,16 @@ func (c *collector) addEdges() {
 	own[edgeParent], own[edgeParentOperation] = c.resource.service, c.operation
 	if read.peer != "" && conventions.Calling(c.span.Kind()) {
 		k := own
-		k[edgeChild], k[edgeKind] = c.id(read.peer), c.id(cmp.Or(read.peerKind, conventions.KindExternal))
+		k[edgeChild] = c.pattern.peer.id(c, read.peer)
+		k[edgeKind] = c.pattern.peerKind.id(c, cmp.Or(read.peerKind, conventions.KindExternal))
 		c.addCall(&k)
 	}
 }
 
 func (c *collector) addCall(k *key) *row {
-	r := c.Sums.at(Edges, k)
+	r := c.row(Edges, k)
 	c.count(r)
-	r.durations.add(c.duration)
+	c.countDuration(r, 1)
 	return r
 }
 
@@ -286,7 +328,7 @@ func (c *collector) addEntryOperation() {
 	if c.read.entry.Service == "" {
 		return
 	}
-	r := c.Sums.at(EntryOperations, &key{
+	r := c.row(EntryOperations, &key{
 		colEnvironment:      c.resource.environment,
 		entryOpEntryService: c.last.entryService, entryOpEntryOperation: c.last.entryName,
 		entryOpService: c.resource.service, entryOpOperation: c.operation,

@@ -42,13 +42,26 @@ type bin struct {
 	count uint64
 }
 
-// add counts a duration that is not negative.
-func (s *sketch) add(duration int64) {
+// noBin stands for the bin of a duration of 0, which has none.
+const noBin = math.MaxUint32
+
+// binOf is the bin of a duration that is not negative.
+func binOf(duration int64) uint32 {
 	if duration <= 0 {
+		return noBin
+	}
+	return uint32(indexes.Index(float64(duration)))
+}
+
+// add counts a duration that is not negative.
+func (s *sketch) add(duration int64) { s.count(binOf(duration)) }
+
+// count counts a duration by its bin.
+func (s *sketch) count(index uint32) {
+	if index == noBin {
 		s.zeros = sum(s.zeros, 1)
 		return
 	}
-	index := uint32(indexes.Index(float64(duration)))
 	// The last bin that is not above the index. slices.BinarySearchFunc takes three times as long, and this is done for each span.
 	at := 0
 	for n := len(s.bins); n > 1; {

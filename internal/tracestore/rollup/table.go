@@ -196,13 +196,33 @@ func (t *table) find(k *key) (at int, known bool) {
 }
 
 // at finds the row of a series, a new one where there is room, else that of "other". It is valid until the next call.
-func (t *table) at(k *key) *row {
+func (t *table) at(k *key) *row { return t.row(t.place(k)) }
+
+// near is at for a series that is mostly the one at a place, counted from 1. place becomes its own.
+func (t *table) near(k *key, place *int32) *row {
+	at := int(*place) - 1
+	if at < 0 || at >= len(t.keys) || t.keys[at] != *k {
+		at = t.place(k)
+		*place = int32(at + 1)
+	}
+	return t.row(at)
+}
+
+func (t *table) row(place int) *row {
+	if place < 0 {
+		return t.beyond()
+	}
+	return &t.rows[place]
+}
+
+// place is that of a series, a new one where there is room, else below 0.
+func (t *table) place(k *key) int {
 	if at, known := t.find(k); known {
-		return &t.rows[at]
+		return at
 	}
 	n := len(t.keys)
 	if n >= t.limit {
-		return t.beyond()
+		return -1
 	}
 	if 2*n >= len(t.index) {
 		t.grow()
@@ -211,11 +231,11 @@ func (t *table) at(k *key) *row {
 	t.keys = append(t.keys, *k)
 	if n == cap(t.rows) {
 		t.rows = append(t.rows, row{})
-		return &t.rows[n]
+		return n
 	}
 	t.rows = t.rows[:n+1]
 	t.rows[n].reset()
-	return &t.rows[n]
+	return n
 }
 
 func (t *table) grow() {
