@@ -80,6 +80,11 @@ func (r *Reader) Uvarint() uint64 {
 
 // Varint reads a signed number.
 func (r *Reader) Varint() int64 {
+	if at := r.at; at < len(r.buf) && r.buf[at] < 0x80 {
+		r.at = at + 1
+		n := int64(r.buf[at])
+		return n>>1 ^ -(n & 1)
+	}
 	n, size := binary.Varint(r.buf[r.at:])
 	return advance(r, n, size)
 }

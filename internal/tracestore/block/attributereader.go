@@ -26,6 +26,11 @@ func (c *cursor) appendAttributes(buf []byte, op *operationInfo, tag byte, span,
 					number = r.foretold(info.forecast, number, span)
 				}
 			}
+			if c.watched != nil && span >= 0 {
+				for _, test := range c.watched[s.column] {
+					test.note(span, info.kind, text, number)
+				}
+			}
 		}
 		switch info.kind {
 		case kindState:

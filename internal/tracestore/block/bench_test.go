@@ -194,6 +194,16 @@ func BenchmarkHead(b *testing.B) {
 			require.Len(b, headers, len(releases))
 		}
 	})
+	b.Run("each header", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			h, err := OpenHead(head)
+			require.NoError(b, err)
+			n := 0
+			require.NoError(b, h.EachHeader(func(int, *Header) { n++ }))
+			require.Equal(b, len(releases), n)
+		}
+	})
 	b.Run("filter", func(b *testing.B) {
 		b.ReportAllocs()
 		query := &tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{{Key: "user.id", Op: tracestore.OpEqual, Text: "nobody"}}}
@@ -205,8 +215,8 @@ func BenchmarkHead(b *testing.B) {
 	})
 }
 
-// BenchmarkCandidates opens a block and looks for candidates.
-func BenchmarkCandidates(b *testing.B) {
+// BenchmarkJudge opens a block and asks it for spans.
+func BenchmarkJudge(b *testing.B) {
 	_, body, releases := benchBlock(b)
 	span := releases[3].Spans[0]
 	for i := range releases[3].Spans {
@@ -227,13 +237,18 @@ func BenchmarkCandidates(b *testing.B) {
 			for b.Loop() {
 				block, err := OpenBody(body)
 				require.NoError(b, err)
-				list, err := block.Candidates(nil, &c)
-				require.NoError(b, err)
-				found = len(list)
+				verdicts := judged(b, block, &c)
+				require.NoError(b, block.Settle(verdicts, &c))
+				found = 0
+				for _, v := range verdicts {
+					if v != tracestore.No {
+						found++
+					}
+				}
 				block.Close()
 			}
 			b.ReportMetric((cpu()-before)*1e3/float64(b.N), "cpu-ms/op")
-			b.ReportMetric(float64(found), "candidates")
+			b.ReportMetric(float64(found), "found")
 		})
 	}
 }

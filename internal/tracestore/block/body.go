@@ -30,7 +30,7 @@ type Body struct {
 
 // OpenBody opens what Encode appended to body. data is kept and must not change until Close. The error is ErrCorrupt or ErrVersion.
 func OpenBody(data []byte) (*Body, error) {
-	directory, content, err := unseal(data, bodyMagic)
+	_, directory, content, err := unseal(data, bodyMagic)
 	if err != nil {
 		return nil, err
 	}

@@ -99,6 +99,7 @@ type column struct {
 	key      *text
 	kind     kind
 	forecast forecast
+	named    bool // the filter knows with which services its values stand
 	epoch    uint32
 	number   uint32 // in the block of that epoch
 

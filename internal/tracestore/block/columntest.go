@@ -10,7 +10,7 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
-// columnTest is an attribute condition on the values of one column. A scan asks it of single spans.
+// columnTest is an attribute condition on the values of one column. A scan asks it of single spans; Settle of all, and reads no column for it.
 type columnTest struct {
 	condition *tracestore.AttributeCondition
 	column    int32
@@ -44,10 +44,17 @@ func (s *scan) slotHolds(c *tracestore.AttributeCondition, slot *slotInfo, f *sp
 	info := &s.t.columns[slot.column]
 	switch {
 	case !slot.varies && info.kind == kindString:
-		return tracestore.VerdictOf(textHolds(c, string(s.t.texts.at(slot.text))))
+		return tracestore.VerdictOf(textHolds(c, s.t.texts.at(slot.text)))
 	case !slot.varies && (info.kind == kindInt || info.kind == kindBool):
 		return tracestore.VerdictOf(numberHolds(c, info.kind, slot.number))
-	case info.kind == kindAny || info.kind == kindEmpty || info.forecast != forecastNone:
+	case info.kind == kindAny || info.kind == kindEmpty:
+		return tracestore.Maybe
+	case s.exact && f.span != unknownSpan:
+		if t := s.tests[testID{slot.column, c}]; t != nil && f.span < len(t.verdicts) {
+			return t.verdicts[f.span]
+		}
+		return tracestore.Maybe
+	case s.exact || info.forecast != forecastNone:
 		return tracestore.Maybe
 	}
 	t := s.test(slot.column, c)
@@ -66,23 +73,23 @@ func (s *scan) slotHolds(c *tracestore.AttributeCondition, slot *slotInfo, f *sp
 	return t.verdicts[f.span]
 }
 
-func textHolds(c *tracestore.AttributeCondition, text string) bool {
+func textHolds(c *tracestore.AttributeCondition, text []byte) bool {
 	switch c.Op {
 	case tracestore.OpEqual:
-		return text == c.Text
+		return string(text) == c.Text
 	case tracestore.OpNotEqual:
-		return text != c.Text
+		return string(text) != c.Text
 	case tracestore.OpRegex:
-		return c.Regex != nil && c.Regex.MatchString(text)
+		return c.Regex != nil && c.Regex.Match(text)
 	}
-	n, err := strconv.ParseFloat(text, 64)
+	n, err := strconv.ParseFloat(string(text), 64)
 	return err == nil && c.Compares(n)
 }
 
 func numberHolds(c *tracestore.AttributeCondition, k kind, number uint64) bool {
 	switch c.Op {
 	case tracestore.OpEqual, tracestore.OpNotEqual, tracestore.OpRegex:
-		return textHolds(c, numberText(k, number))
+		return textHolds(c, []byte(numberText(k, number)))
 	}
 	switch k {
 	case kindInt:
@@ -154,40 +161,42 @@ func anonymous(template []byte) []byte {
 	return bytes.ReplaceAll(template, []byte{phHex, '0' + 16}, []byte{phSpan})
 }
 
-// list lists the records of the release that the scan is at.
-func (s *scan) list() {
+// list lists the records of the release that the scan is at, and counts in ahead of what lies before it.
+func (s *scan) list() bool {
 	c := s.cursor
-	ops, subs, counts := c.spanOps, c.subOps, c.counts
-	for i := range c.current.spans {
-		op := c.operation(&ops, recordSpan)
-		if op < 0 {
-			return
+	if s.recordsOf == c.release {
+		return true
+	}
+	if s.values == nil {
+		if s.values, s.err = openCursor(s.b, s.t, (*cursor).openRecords); s.err != nil {
+			return false
 		}
-		s.records = append(s.records, scanRecord{op, i})
-		for _, of := range subRecords {
-			if s.t.operations[op].bits&of.bit == 0 {
-				continue
-			}
-			for range counts.count(subs.len() / c.width) {
-				sub := c.operation(&subs, of.record)
-				if sub < 0 {
-					return
-				}
-				s.records = append(s.records, scanRecord{sub, -1})
-			}
+	} else {
+		for _, r := range s.records { // of the release that was listed last
+			s.values.before[r.op]++
 		}
 	}
+	v := s.values
+	for v.release < c.release && !s.b.failed {
+		v.countRecords(s.counts[v.release], nil)
+	}
+	s.records, s.recordsOf = s.records[:0], c.release
+	v.countRecords(c.current.spans, func(op int32, span int) { s.records = append(s.records, scanRecord{op, span}) })
+	for _, r := range s.records { // before has what comes before the release
+		v.before[r.op]--
+	}
+	return !s.b.failed
 }
 
 // run asks the test of the release's spans, once.
 func (s *scan) run(t *columnTest) {
 	c := s.cursor
-	if t.release == c.release {
+	if t.release == c.release || !s.list() {
 		return
 	}
 	t.release = c.release
 	ahead := 0
-	for op, n := range c.before {
+	for op, n := range s.values.before {
 		ahead += n * int(t.perOp[op])
 	}
 	t.reader.seek(ahead, s.t.templates)
@@ -226,7 +235,7 @@ func (t *columnTest) next(c *cursor, templates []templateInfo) tracestore.Verdic
 	case t.condition.Op == tracestore.OpEqual:
 		r.lastVerdict = tracestore.VerdictOf(code == t.code)
 	default:
-		r.lastVerdict = tracestore.VerdictOf(textHolds(t.condition, string(r.dictionary.at(int32(code-codeFirst)))))
+		r.lastVerdict = tracestore.VerdictOf(textHolds(t.condition, r.dictionary.at(int32(code-codeFirst))))
 	}
 	r.lastRelease = c.release
 	return r.lastVerdict
@@ -247,5 +256,5 @@ func (t *columnTest) inlineHolds(c *cursor, templates []templateInfo) tracestore
 	if m.unknown {
 		return tracestore.Maybe
 	}
-	return tracestore.VerdictOf(textHolds(t.condition, string(r.own)))
+	return tracestore.VerdictOf(textHolds(t.condition, r.own))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,8 +52,9 @@ func readAll(head, body []byte) error {
 	for _, c := range []*tracestore.SpanConditions{
 		conditions, {MinDuration: 1}, {Attributes: conditions.Attributes[:1]}, {Not: &tracestore.SpanConditions{Service: "x"}},
 	} {
-		_, err = b.Candidates(nil, c)
-		note(err)
+		verdicts := slices.Repeat([]tracestore.Verdict{tracestore.Yes}, b.Len())
+		note(b.Judge(verdicts, c))
+		note(b.Settle(verdicts, c))
 	}
 	_, err = b.Related(nil, &tracestore.Structure{Relation: tracestore.RelationDescendant})
 	note(err)
@@ -149,9 +151,15 @@ func readChanged(t testing.TB, b *Body) {
 	for _, key := range []string{"session.id", "http.response.status_code", "user_agent.original"} {
 		_ = b.AttributeValues(key, everyRelease, ignoreAttribute)
 	}
-	_, _ = b.Candidates(nil, &tracestore.SpanConditions{
+	conditions := &tracestore.SpanConditions{
 		MinDuration: 1, Attributes: []tracestore.AttributeCondition{{Key: "session.id", Op: tracestore.OpEqual, Text: "x"}},
-	})
+	}
+	verdicts := slices.Repeat([]tracestore.Verdict{tracestore.Yes}, b.Len())
+	_ = b.Judge(verdicts, conditions)
+	for i := range verdicts {
+		verdicts[i] = tracestore.Maybe
+	}
+	_ = b.Settle(verdicts, conditions)
 }
 
 // TestBelievableNonsense changes some bytes behind the checksums.
@@ -189,7 +197,7 @@ func FuzzFrames(f *testing.F) {
 // FuzzBody opens any directory with any content.
 func FuzzBody(f *testing.F) {
 	_, body := smallBlock(f)
-	directory, content, err := unseal(body, bodyMagic)
+	_, directory, content, err := unseal(body, bodyMagic)
 	require.NoError(f, err)
 	f.Add(directory, content)
 	f.Add([]byte{}, []byte{})
@@ -202,7 +210,7 @@ func FuzzBody(f *testing.F) {
 // FuzzHead does the same for heads.
 func FuzzHead(f *testing.F) {
 	head, _ := smallBlock(f)
-	directory, content, err := unseal(head, headMagic)
+	_, directory, content, err := unseal(head, headMagic)
 	require.NoError(f, err)
 	f.Add(directory, content)
 	f.Add([]byte{}, []byte{})
@@ -224,7 +232,7 @@ func FuzzSections(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, n uint16, data []byte) {
 		bounded(t, len(data), func() {
-			_, _ = readHeaders(data, int(n))
+			_, _ = new(headersRoom).read(data, int(n))
 			_, _ = readKeys(data)
 		})
 	})

@@ -21,8 +21,9 @@ type cursor struct {
 	base                                                uint64
 	before                                              []int // records of each operation before the release
 	columns                                             []*columnReader
-	ahead                                               []int  // of each column: values before the release
-	needed                                              []bool // columns of the release
+	ahead                                               []int           // of each column: values before the release
+	needed                                              []bool          // columns of the release
+	watched                                             [][]*columnTest // by column: to be asked of the values of spans that pass by; nil for none
 	current                                             current
 
 	// Of the record that is being read.
@@ -54,15 +55,55 @@ type groupInfo struct {
 	spans       int
 }
 
-// newCursor makes a cursor, which its owner may close.
-func newCursor(b *Body, t *tables) (*cursor, error) {
+// newCursor makes a cursor that reads everything, which its owner may close.
+func newCursor(b *Body, t *tables) (*cursor, error) { return openCursor(b, t, (*cursor).rewind) }
+
+// openCursor makes a cursor before the first release, with the streams that open opens. Its owner may close it.
+func openCursor(b *Body, t *tables, open func(*cursor) error) (*cursor, error) {
 	c := cursorPool.Get().(*cursor)
 	c.b, c.t, c.width = b, t, operationWidth(b.operations)
 	c.before = resize(c.before, len(t.operations))
+	clear(c.before)
 	c.ahead, c.needed = resize(c.ahead, len(t.columns)), resize(c.needed, len(t.columns))
 	c.columns = resize(c.columns, len(t.columns))
 	clear(c.columns)
-	return c, c.rewind()
+	return c, open(c)
+}
+
+// openOperations opens what says of which resources and operations spans are.
+func (c *cursor) openOperations() error {
+	return c.b.byteStreams([]streamOf{
+		{streamGroups, &c.groups},
+		{streamGroupSizes, &c.groupSizes},
+		{streamSpanOps, &c.spanOps},
+		{streamSpanIDs, &c.spanIDs},
+	})
+}
+
+// openRecords opens what says of which operations spans, events and links are.
+func (c *cursor) openRecords() error {
+	return c.b.byteStreams([]streamOf{
+		{streamSpanOps, &c.spanOps},
+		{streamSubOps, &c.subOps},
+		{streamCounts, &c.counts},
+	})
+}
+
+// openTimes opens what skipTimes, readTree and readTimes read, but the operations.
+func (c *cursor) openTimes() error {
+	err := c.b.byteStreams([]streamOf{
+		{streamParents, &c.parents},
+		{streamTraceIDs, &c.traceIDs},
+		{streamSpanIDs, &c.spanIDs},
+		{streamParentIDs, &c.parentIDs},
+		{streamBases, &c.bases},
+		{streamGaps, &c.gaps},
+		{streamTails, &c.tails},
+	})
+	if err != nil {
+		return err
+	}
+	return c.bitReaders([]bitsOf{{streamBaseBits, &c.baseBits}, {streamGapBits, &c.gapBits}, {streamTailBits, &c.tailBits}})
 }
 
 // close keeps the room for another body.
@@ -107,18 +148,31 @@ func (c *cursor) rewind() error {
 	if err != nil {
 		return err
 	}
-	for _, bits := range []struct {
-		number int
-		to     *bitReader
-	}{{streamBaseBits, &c.baseBits}, {streamGapBits, &c.gapBits}, {streamTailBits, &c.tailBits}, {streamEventBits, &c.eventBits}} {
+	err = c.bitReaders([]bitsOf{
+		{streamBaseBits, &c.baseBits}, {streamGapBits, &c.gapBits}, {streamTailBits, &c.tailBits}, {streamEventBits, &c.eventBits},
+	})
+	if err != nil {
+		return err
+	}
+	c.release, c.base = 0, 0
+	clear(c.before)
+	return nil
+}
+
+// bitsOf is a stream of bits and where it is to be read.
+type bitsOf struct {
+	number int
+	to     *bitReader
+}
+
+func (c *cursor) bitReaders(list []bitsOf) error {
+	for _, bits := range list {
 		buf, err := c.b.stream(bits.number)
 		if err != nil {
 			return err
 		}
 		*bits.to = bitReader{buf: buf, failed: &c.b.failed}
 	}
-	c.release, c.base = 0, 0
-	clear(c.before)
 	return nil
 }
 
@@ -214,6 +268,37 @@ func (c *cursor) skipTimes(n int) {
 	c.parentIDs.bytes(8 * uint64(missing))
 	c.gapBits.skip(classWidths(c.gaps.bytes(uint64(n)), 0xFF))
 	c.tailBits.skip(classWidths(c.tails.bytes(uint64(n)), ^byte(negative)))
+}
+
+// countRecords passes over the operations of a release's spans and of their events and links, and counts them; list is told of each, with the place of a span, −1 of
+// others. It reads what openRecords opens.
+func (c *cursor) countRecords(spans int, list func(op int32, span int)) {
+	for i := range spans {
+		op := c.operation(&c.spanOps, recordSpan)
+		if op < 0 {
+			return
+		}
+		c.before[op]++
+		if list != nil {
+			list(op, i)
+		}
+		for _, of := range subRecords {
+			if c.t.operations[op].bits&of.bit == 0 {
+				continue
+			}
+			for range c.counts.count(c.subOps.len() / c.width) {
+				sub := c.operation(&c.subOps, of.record)
+				if sub < 0 {
+					return
+				}
+				c.before[sub]++
+				if list != nil {
+					list(sub, -1)
+				}
+			}
+		}
+	}
+	c.release++
 }
 
 // skipRecord passes over what belongs to a span with the operation.

@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 )
 
-// Version is the format version of both halves.
-const Version = 1
+// Version is the format version of both halves that are written. Those of version 1 are read, too: their filters lack the tokens of pairs and failures.
+const Version = 2
 
 const (
 	headMagic = "TWH"

@@ -17,6 +17,10 @@ const (
 	tokenKey       = 0x3c3c3c3c13572468 // of the attributes that there are
 	// tokenOthers is the value of a key of which the filter has not all values.
 	tokenOthers = 0x6d6d6d6d24681357
+	// Of what stands on one span together, from version 2 on; the services of which one failed, and pairs of a service and an operation have
+	// keys of their own.
+	tokenPair   = 0x1f1f1f1f36925814
+	tokenFailed = 0x2b2b2b2b41852963
 )
 
 const (
@@ -26,6 +30,9 @@ const (
 
 // token is the token of a key and a value, given by their hashes.
 func token(key, value uint64) uint64 { return mix(key+0x9e3779b97f4a7c15) ^ value }
+
+// pairToken is the token of a service and an operation of one span, by tokenPair, or tokenFailed where the span failed.
+func pairToken(kind, service, operation uint64) uint64 { return token(kind^mix(service), operation) }
 
 // valueToken is the token of an attribute. Not all values have one: those of doubles, bytes, arrays and maps are not searched often.
 func valueToken(key string, v pcommon.Value) (uint64, bool) {

@@ -2,6 +2,7 @@ package block
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -13,23 +14,38 @@ import (
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
-// goldenBlock is what testdata/v1.json holds: a block of format version 1, and what it was made of.
+// goldenBlock is what a file in testdata holds: a block of a format version, and what it was made of.
 type goldenBlock struct {
 	Headers    []Header
 	OTLP       [][]byte // as pdata marshals it
 	Head, Body []byte
 }
 
-var goldenFile = filepath.Join("testdata", "v1.json")
+func goldenFile(version int) string {
+	return filepath.Join("testdata", fmt.Sprintf("v%d.json", version))
+}
 
-// TestGolden: blocks of format version 1 can be read for ever.
+// TestGolden: blocks of every format version can be read for ever, and searched.
 func TestGolden(t *testing.T) {
-	content, err := os.ReadFile(goldenFile)
-	require.NoError(t, err)
-	var golden goldenBlock
-	require.NoError(t, json.Unmarshal(content, &golden))
-	require.Greater(t, len(golden.Headers), 5)
-	requireBlock(t, golden.Head, golden.Body, golden.Headers, golden.OTLP)
+	for version := 1; version <= Version; version++ {
+		content, err := os.ReadFile(goldenFile(version))
+		require.NoError(t, err)
+		var golden goldenBlock
+		require.NoError(t, json.Unmarshal(content, &golden))
+		require.Greater(t, len(golden.Headers), 5)
+		require.EqualValues(t, version, golden.Head[3])
+		requireBlock(t, golden.Head, golden.Body, golden.Headers, golden.OTLP)
+		h, b := openBoth(t, golden.Head, golden.Body)
+		var releases []tracetree.Release
+		for _, otlp := range golden.OTLP {
+			releases = append(releases, tracetree.Releases(unmarshal(t, otlp))...)
+		}
+		rng := rand.New(rand.NewPCG(11, 12))
+		for range 200 {
+			c := asker{rng, releases}.conditions(rng.IntN(2))
+			requireVerdicts(t, h, b, releases, &c)
+		}
+	}
 }
 
 // TestWriteGolden writes the golden block, if UPDATE_GOLDEN is set. Once a version is released its file must not change any more.
@@ -53,5 +69,5 @@ func TestWriteGolden(t *testing.T) {
 	golden.Head, golden.Body = roundTrip(t, encoder, releases)
 	content, err := json.Marshal(&golden)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(goldenFile, content, 0o600))
+	require.NoError(t, os.WriteFile(goldenFile(Version), content, 0o600))
 }

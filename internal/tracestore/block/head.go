@@ -127,6 +127,7 @@ func readKeys(buf []byte) ([]attributeKey, error) {
 
 // Head is the first half of a block. It reads as little as it is asked for. It is not safe for concurrent use.
 type Head struct {
+	paired      bool // the filter has tokens of pairs and failures
 	releases    int
 	first, last int64
 	sections    [headSections]frame
@@ -135,15 +136,15 @@ type Head struct {
 	keysRead    bool
 }
 
-// OpenHead opens what Encode appended to head. data is kept and must not change while the Head is used. The error is ErrCorrupt or
+// OpenHead opens what Encode appended to head. data is kept and must not change while the Head is used; nothing that it answered refers to it. The error is ErrCorrupt or
 // ErrVersion.
 func OpenHead(data []byte) (*Head, error) {
-	directory, content, err := unseal(data, headMagic)
+	version, directory, content, err := unseal(data, headMagic)
 	if err != nil {
 		return nil, err
 	}
 	r := codec.NewReader(directory)
-	h := &Head{releases: int(min(r.Uvarint(), MaxReleases+1))}
+	h := &Head{paired: version >= 2, releases: int(min(r.Uvarint(), MaxReleases+1))}
 	h.first = r.Varint()
 	h.last = int64(uint64(h.first) + r.Uvarint())
 	total, limit := 0, maxExpanded(len(content))
@@ -184,19 +185,32 @@ func (h *Head) TraceID(i int) pcommon.TraceID { return pcommon.TraceID(h.ids[16*
 // Headers are those of all releases, in their order. The caller may keep them; their lists of services must not
 // be changed. The error is ErrCorrupt.
 func (h *Head) Headers() ([]Header, error) {
+	return h.readHeaders(new(headersRoom))
+}
+
+// EachHeader calls f for those of all releases, in their order. A header is valid during the call; what is kept of it is a copy, with a copy of its bottleneck.
+// The error is ErrCorrupt; then f was not called.
+func (h *Head) EachHeader(f func(i int, header *Header)) error {
+	room := headersPool.Get().(*headersRoom)
+	defer room.close()
+	headers, err := h.readHeaders(room)
+	for i := range headers {
+		f(i, &headers[i])
+	}
+	return err
+}
+
+func (h *Head) readHeaders(room *headersRoom) ([]Header, error) {
 	rows, err := h.sections[headRows].read()
 	if err != nil {
 		return nil, err
 	}
-	headers, err := readHeaders(rows, h.releases)
+	headers, err := room.read(rows, h.releases)
 	h.sections[headRows].close()
-	if err != nil {
-		return nil, err
-	}
 	for i := range headers {
 		headers[i].Row.TraceID = h.TraceID(i)
 	}
-	return headers, nil
+	return headers, err
 }
 
 // Check reads everything in the head. The error is ErrCorrupt.
@@ -240,7 +254,8 @@ func (h *Head) MayHold(t tracestore.Token) bool {
 func (h *Head) MayMatch(c *tracestore.SpanConditions) bool {
 	if c.Service != "" && !h.MayHold(tracestore.Token{Kind: tracestore.TokenService, Value: c.Service}) ||
 		c.Operation != "" && !h.MayHold(tracestore.Token{Kind: tracestore.TokenOperation, Value: c.Operation}) ||
-		c.Category != "" && !h.MayHold(tracestore.Token{Kind: tracestore.TokenCategory, Value: c.Category}) {
+		c.Category != "" && !h.MayHold(tracestore.Token{Kind: tracestore.TokenCategory, Value: c.Category}) ||
+		c.Service != "" && !h.mayPair(c) {
 		return false
 	}
 	for i := range c.Attributes {
@@ -259,6 +274,24 @@ func (h *Head) MayMatch(c *tracestore.SpanConditions) bool {
 		}
 	}
 	return len(c.Or) == 0
+}
+
+// mayPair says whether some span of the service may be of the operation, and may have failed, where that is asked for.
+func (h *Head) mayPair(c *tracestore.SpanConditions) bool {
+	bits, err := h.sections[headFilter].read()
+	if f := filter(bits); err != nil || !h.paired || f.has(token(tokenPair, tokenOthers)) {
+		return true
+	}
+	failed, service := c.Errors != nil && *c.Errors, xxhash.Sum64String(c.Service)
+	switch f := filter(bits); {
+	case c.Operation != "" && failed:
+		return f.has(pairToken(tokenFailed, service, xxhash.Sum64String(c.Operation)))
+	case c.Operation != "":
+		return f.has(pairToken(tokenPair, service, xxhash.Sum64String(c.Operation)))
+	case failed:
+		return f.has(token(tokenFailed, service))
+	}
+	return true
 }
 
 // mayHave says whether some span may have an attribute that meets the condition.

@@ -23,7 +23,7 @@ type wild struct{ *rand.Rand }
 func (w wild) text() string {
 	pool := []string{
 		"", "a", "\x00", "\x01\x02\x03", "\xff\xfe", "service.name", conventions.AttrSelfTime, conventions.AttrBottleneckShare,
-		conventions.AttrStart, conventions.AttrDuration, conventions.AttrCriticalPathTime, "GET /orders/12345", "007", "0", "999999999999999999",
+		conventions.AttrStart, conventions.AttrDuration, conventions.AttrCriticalPathTime, conventions.AttrService, conventions.AttrOperation, "GET /orders/12345", "007", "0", "999999999999999999",
 		"1000000000000000000", "10.0.0.1", "256.1.1.1", "1.2.3.4.5", "10.0.0.01", "deadbeef01", "DEADBEEF01", "0123456789abcdef",
 		"123e4567-e89b-12d3-a456-426614174000", "123e4567-e89b-12d3-a456-426614174000x", "123e4567-e89b-12d3-a456-42661417400g",
 		strings.Repeat("0123456789abcdef", 3), strings.Repeat("x", 300), strings.Repeat("long ", 1000), "unknown_service",

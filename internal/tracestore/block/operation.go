@@ -7,6 +7,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/attributes"
 	"github.com/tracewright/tracewright/internal/conventions"
@@ -327,7 +328,7 @@ func (e *Encoder) column(key string, k kind) *column {
 	id := columnID{key, k}
 	c := e.columns[id]
 	if c == nil {
-		c = &column{key: e.texts.intern(key), kind: k, forecast: forecastOf(key, k)}
+		c = &column{key: e.texts.intern(key), kind: k, forecast: forecastOf(key, k), named: key == conventions.AttrOperation && k == kindString}
 		id.key = c.key.s
 		e.columns[id] = c
 		e.kept += 1024
@@ -374,6 +375,9 @@ func (e *Encoder) put(s *shape, service *text, name string, d *details, span int
 			text := of[i].Str()
 			size += slot.sizeOf(text, 0)
 			e.putString(c, text)
+			if c.named {
+				e.addNamed(o, text)
+			}
 		case kindInt:
 			v := uint64(of[i].Int())
 			size += slot.sizeOf("", v)
@@ -460,6 +464,7 @@ func (e *Encoder) define(o *operation) {
 		b = binary.AppendUvarint(b, e.textNumber(o.service))
 		e.tokens.add(token(tokenService, o.service.hash))
 		e.tokens.add(token(tokenOperation, o.name.hash))
+		e.addPairs(o)
 	}
 	b = binary.AppendUvarint(b, e.textNumber(o.name))
 	b = binary.AppendUvarint(b, uint64(len(o.slots)))
@@ -484,6 +489,59 @@ func (e *Encoder) define(o *operation) {
 	e.definition = b
 	e.out[streamOperations] = append(e.out[streamOperations], b...)
 }
+
+// addPairs lets the filter know which services, operations and failures stand on one span. An annotated operation that varies is for addNamed.
+func (e *Encoder) addPairs(o *operation) {
+	services, operations := [2]*text{o.service}, [2]*text{o.name}
+	for i := range o.slots {
+		s := &o.slots[i]
+		switch {
+		case s.kind != kindString:
+		case s.key == conventions.AttrService && s.varies:
+			e.tokens.add(token(tokenPair, tokenOthers))
+		case s.key == conventions.AttrService && services[1] == nil: // the first of a key counts
+			services[1] = s.text
+		case s.key == conventions.AttrOperation && !s.varies && operations[1] == nil:
+			operations[1] = s.text
+		}
+	}
+	for _, service := range services {
+		if service == nil {
+			continue
+		}
+		if o.failed() {
+			e.tokens.add(token(tokenFailed, service.hash))
+		}
+		for _, operation := range operations {
+			if operation != nil {
+				e.addPair(o, service.hash, operation.hash)
+			}
+		}
+	}
+}
+
+func (e *Encoder) addPair(o *operation, service, operation uint64) {
+	e.tokens.add(pairToken(tokenPair, service, operation))
+	if o.failed() {
+		e.tokens.add(pairToken(tokenFailed, service, operation))
+	}
+}
+
+// addNamed lets the filter know a value of an annotated operation that varies.
+func (e *Encoder) addNamed(o *operation, name string) {
+	hash := xxhash.Sum64String(name)
+	if o.service != nil {
+		e.addPair(o, o.service.hash, hash)
+	}
+	for i := range o.slots {
+		if s := &o.slots[i]; s.key == conventions.AttrService && s.kind == kindString && !s.varies {
+			e.addPair(o, s.text.hash, hash)
+		}
+	}
+}
+
+// failed says whether the spans failed.
+func (s *shape) failed() bool { return int32(s.status) == int32(ptrace.StatusCodeError) }
 
 // textNumber is the string's number in this block.
 func (e *Encoder) textNumber(t *text) uint64 {

@@ -50,6 +50,13 @@ var (
 	columnPool = sync.Pool{New: func() any { return new(columnReader) }}
 )
 
+var headersPool = sync.Pool{New: func() any { return new(headersRoom) }}
+
+func (r *headersRoom) close() {
+	r.headers, r.bottlenecks = emptied(r.headers), emptied(r.bottlenecks)
+	headersPool.Put(r)
+}
+
 // maxKeptRoom bounds the room of a list, in elements, that is kept of an opened body.
 const maxKeptRoom = 1 << 16
 

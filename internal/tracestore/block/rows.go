@@ -145,10 +145,16 @@ func flagsOf(h *Header) (flags byte) {
 	return flags
 }
 
-// readHeaders reads n headers; their trace ids are yet to be filled in. The error is ErrCorrupt.
-func readHeaders(buf []byte, n int) ([]Header, error) {
+// headersRoom is where headers are read to, with the bottlenecks of those that have one.
+type headersRoom struct {
+	headers     []Header
+	bottlenecks []tracestore.Bottleneck
+}
+
+// read reads n headers, which are of the room; their trace ids are yet to be filled in. The error is ErrCorrupt.
+func (room *headersRoom) read(buf []byte, n int) ([]Header, error) {
 	r := codec.NewReader(buf)
-	texts := r.Strings()
+	texts := readTextTable(r)
 	lists := make([][]string, r.Count(1))
 	for i := range lists {
 		if n := r.Count(1); n > 0 {
@@ -161,11 +167,9 @@ func readHeaders(buf []byte, n int) ([]Header, error) {
 	if n > r.Len() {
 		return nil, ErrCorrupt
 	}
-	headers := make([]Header, n)
-	flags := make([]byte, n)
-	for i := range headers {
-		flags[i], headers[i].Row.Kinds = r.Byte(), r.Byte()
-	}
+	room.headers, room.bottlenecks = resize(room.headers, n), resize(room.bottlenecks, n)
+	headers := room.headers
+	flags := r.Bytes(2 * n) // and kinds
 	signed := func(to func(h *Header, v int64)) {
 		for i := range headers {
 			to(&headers[i], r.Varint())
@@ -185,16 +189,24 @@ func readHeaders(buf []byte, n int) ([]Header, error) {
 	signed(func(h *Header, v int64) { h.Row.ErrorCount = int(v) })
 	signed(func(h *Header, v int64) { h.Row.MissingParents = int(v) })
 	signed(func(h *Header, v int64) { h.Row.Version = int(int64(h.Version) + v) })
+	if r.Failed() {
+		return nil, ErrCorrupt
+	}
 	for i := range headers {
 		row := &headers[i].Row
 		row.Outcome = pick(r, texts)
 		row.Entry = tracestore.Operation{Service: pick(r, texts), Operation: pick(r, texts)}
 		row.Services, row.Aliases = pick(r, lists), pick(r, lists)
-		row.Failed, row.Fine, row.Rooted = flags[i]&rowFailed != 0, flags[i]&rowFine != 0, flags[i]&rowRooted != 0
+		bits := flags[2*i]
+		row.Failed, row.Fine, row.Rooted = bits&rowFailed != 0, bits&rowFine != 0, bits&rowRooted != 0
+		row.Kinds = flags[2*i+1]
 	}
 	for i := range headers {
-		if flags[i]&rowBottleneck != 0 {
-			headers[i].Row.Bottleneck = readBottleneck(r, texts, headers[i].Row.Duration, flags[i]&rowShareDivided != 0)
+		headers[i].Row.Bottleneck = nil
+		if bits := flags[2*i]; bits&rowBottleneck != 0 {
+			b := &room.bottlenecks[i]
+			headers[i].Row.Bottleneck = b
+			readBottleneck(b, r, texts, headers[i].Row.Duration, bits&rowShareDivided != 0)
 		}
 	}
 	if !r.Done() {
@@ -203,8 +215,17 @@ func readHeaders(buf []byte, n int) ([]Header, error) {
 	return headers, nil
 }
 
-func readBottleneck(r *codec.Reader, texts []string, duration int64, divided bool) *tracestore.Bottleneck {
-	b := &tracestore.Bottleneck{}
+// readTextTable reads a number of strings and the strings, which share a copy of their bytes and of no more.
+func readTextTable(r *codec.Reader) []string {
+	ahead := *r
+	for range ahead.Count(1) {
+		ahead.Bytes(ahead.Count(1))
+	}
+	return codec.NewReader(r.Bytes(r.Len() - ahead.Len())).Strings()
+}
+
+func readBottleneck(b *tracestore.Bottleneck, r *codec.Reader, texts []string, duration int64, divided bool) {
+	*b = tracestore.Bottleneck{}
 	copy(b.SpanID[:], r.Bytes(len(b.SpanID)))
 	if divided {
 		b.Share = float64(int64(r.Uvarint())) / float64(duration)
@@ -212,7 +233,6 @@ func readBottleneck(r *codec.Reader, texts []string, duration int64, divided boo
 		b.Share = math.Float64frombits(binary.LittleEndian.Uint64(bits))
 	}
 	b.Service, b.Operation = pick(r, texts), pick(r, texts)
-	return b
 }
 
 // pick reads the place of something in a list.

@@ -11,40 +11,45 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
-// Candidates appends the numbers of the releases in which one span may meet all the conditions, ascending: the others certainly do
-// not. It looks at operations and whole columns and makes no span. The error is ErrCorrupt.
-func (b *Body) Candidates(list []int, conditions *tracestore.SpanConditions) ([]int, error) {
+// Judge says of the releases whether one span meets all the conditions: it lowers their verdicts, which are as many as there are releases, and passes over
+// those that are No already. Yes and No are certain, Maybe is for Settle. It looks at operations, then at whole columns, then at times, each only where what was
+// looked at before leaves something open, and makes no span. The error is ErrCorrupt.
+func (b *Body) Judge(verdicts []tracestore.Verdict, conditions *tracestore.SpanConditions) error {
 	t, err := b.readTables()
 	if err != nil {
-		return list, err
+		return err
 	}
 	s := newScan(b, t, conditions)
 	defer s.close()
 	possible := s.judgeOperations()
-	if s.err != nil || !possible {
-		return list, s.err
+	if s.err != nil {
+		return s.err
 	}
-	if s.cursor, err = newCursor(b, t); err != nil {
-		return list, err
+	if !possible {
+		clear(verdicts)
+		return nil
 	}
-	for i := range b.releases {
-		may := s.next()
+	if s.cursor, err = openCursor(b, t, (*cursor).openOperations); err != nil {
+		return err
+	}
+	for i := range verdicts {
+		v := s.next(verdicts[i])
 		if b.failed || s.err != nil {
 			b.failed = false
-			return list, fmt.Errorf("%w: release %d", ErrCorrupt, i)
+			return fmt.Errorf("%w: release %d", ErrCorrupt, i)
 		}
-		if may {
-			list = append(list, i)
-		}
+		verdicts[i] = v
 	}
-	return list, nil
+	return nil
 }
 
-// scan is one look for candidates.
+// scan is one look at a body for conditions.
 type scan struct {
 	b          *Body
 	t          *tables
-	cursor     *cursor
+	cursor     *cursor // has the resources and the operations of spans
+	values     *cursor // follows where values of columns are asked for: it knows how many come before
+	timesOf    *cursor // follows where times are asked for
 	conditions *tracestore.SpanConditions
 	timed      bool                 // the conditions ask for durations
 	verdicts   []tracestore.Verdict // by operation, whatever the resource and the duration
@@ -54,16 +59,20 @@ type scan struct {
 	// resourceKeys says of keys whether they may stand on resources.
 	resourceKeys map[string]bool
 	times        ptrace.Span  // scratch
-	records      []scanRecord // of the release, where one of its spans is in question
+	records      []scanRecord // of the release, where a value of one of its spans is in question
+	recordsOf    int          // that release
 	spans        []int32      // operations of its spans
+	counts       []int        // spans of the releases up to it
+	open         []int32      // its spans that are in question
 	// annotations are the conditions of which services, operations and categories are made.
 	annotations map[[2]string]*tracestore.AttributeCondition
+	exact       bool // the tests are asked of all values by Settle
 	err         error
 }
 
 func newScan(b *Body, t *tables, conditions *tracestore.SpanConditions) *scan {
 	return &scan{
-		b: b, t: t, conditions: conditions, timed: usesDuration(conditions), times: ptrace.NewSpan(),
+		b: b, t: t, conditions: conditions, timed: usesDuration(conditions), times: ptrace.NewSpan(), recordsOf: -1,
 		keys: make(map[string]int32), tests: make(map[testID]*columnTest), resourceKeys: make(map[string]bool),
 		annotations: make(map[[2]string]*tracestore.AttributeCondition),
 	}
@@ -83,8 +92,10 @@ func (s *scan) judgeOperations() (possible bool) {
 
 // close keeps the room for another body.
 func (s *scan) close() {
-	if s.cursor != nil {
-		s.cursor.close()
+	for _, c := range []*cursor{s.cursor, s.values, s.timesOf} {
+		if c != nil {
+			c.close()
+		}
 	}
 	for _, test := range s.tests {
 		if test.reader != nil {
@@ -107,92 +118,100 @@ const (
 	unknownResource = -1
 )
 
-// next says whether the next release is a candidate, and passes over it.
-func (s *scan) next() bool {
+// next is the verdict on the next release, which lowers the one that is known, and passes over it.
+func (s *scan) next(known tracestore.Verdict) tracestore.Verdict {
 	c := s.cursor
 	c.readGroups()
+	r := &c.current
+	ops := c.spanOps // where they begin
+	r.ids = c.spanIDs.bytes(8 * uint64(r.spans))
+	s.counts = append(s.counts, r.spans)
+	if known == tracestore.No {
+		c.spanOps.bytes(uint64(c.width * r.spans))
+		c.release++
+		return tracestore.No
+	}
 	best := s.best()
-	if s.b.failed {
-		return false
-	}
-	open := best == tracestore.Maybe // operations alone do not tell
-	if open {
-		s.list()
-	}
-	if open && s.timed {
-		s.readTimes()
-	} else {
-		c.skipTimes(c.current.spans)
-	}
-	may := best == tracestore.Yes || open && s.anySpan()
-	for range c.current.spans { // only now: columns are sought from the start of the release
-		op := c.operation(&c.spanOps, recordSpan)
-		if op < 0 {
-			return false
+	if best == tracestore.Maybe && !s.b.failed { // operations alone do not tell
+		best = s.anySpan(false)
+		if best == tracestore.Maybe && s.timed && s.readTimes(ops) {
+			best = s.anySpan(true)
 		}
-		c.skipRecord(op)
 	}
 	c.release++
-	return may
+	return min(known, best)
 }
 
 // best is the best verdict among the operations of the release's spans, and notes these.
 func (s *scan) best() tracestore.Verdict {
 	c := s.cursor
 	best := tracestore.No
-	s.spans, s.records = s.spans[:0], s.records[:0]
-	ops := c.spanOps
-	for range c.current.spans {
-		op := c.operation(&ops, recordSpan)
+	s.spans, s.open = s.spans[:0], s.open[:0]
+	for i := range c.current.spans {
+		op := c.operation(&c.spanOps, recordSpan)
 		if op < 0 {
 			return tracestore.No
 		}
 		s.spans = append(s.spans, op)
-		best = max(best, s.verdicts[op])
-	}
-	if !s.b.failed {
-		c.current.ids = c.spanIDs.rest()[:8*c.current.spans]
+		v := s.verdicts[op]
+		if v == tracestore.Maybe {
+			s.open = append(s.open, int32(i))
+		}
+		best = max(best, v)
 	}
 	return best
 }
 
-func (s *scan) readTimes() {
-	c := s.cursor
-	c.traceIDs.bytes(16)
-	c.spanIDs.bytes(8 * uint64(c.current.spans))
-	ops := c.spanOps
-	if err := c.readTree(); err != nil {
-		s.err = err
-		return
-	}
-	c.spanOps = ops // they are passed over with what belongs to them
-	c.readTimes()
-}
-
-// anySpan says whether one of the release's spans may meet the conditions.
-func (s *scan) anySpan() bool {
-	r := &s.cursor.current
-	i := 0
-	for k := range r.groups {
-		resource := s.t.pairs[r.groups[k].pair].resource
-		for range r.groups[k].spans {
-			if s.b.failed || s.err != nil {
-				return false
-			}
-			if op := s.spans[i]; s.verdicts[op] == tracestore.Maybe {
-				if s.timed {
-					s.times.SetStartTimestamp(pcommon.Timestamp(r.times.starts[i]))
-					s.times.SetEndTimestamp(pcommon.Timestamp(r.times.ends[i]))
-				}
-				facts := spanFacts{op: &s.t.operations[op], span: i, resource: resource, times: s.times, known: s.timed}
-				if s.judge(s.conditions, &facts) != tracestore.No {
-					return true
-				}
-			}
-			i++
+// readTimes reads the times of the release's spans, whose operations begin at ops.
+func (s *scan) readTimes(ops byteStream) bool {
+	if s.timesOf == nil {
+		if s.timesOf, s.err = openCursor(s.b, s.t, (*cursor).openTimes); s.err != nil {
+			return false
 		}
 	}
-	return false
+	c := s.timesOf
+	for ; c.release < s.cursor.release; c.release++ {
+		c.skipTimes(s.counts[c.release])
+	}
+	c.release++
+	c.current.spans, c.spanOps = s.cursor.current.spans, ops
+	if s.err = c.readTree(); s.err != nil {
+		return false
+	}
+	c.readTimes()
+	return !s.b.failed
+}
+
+// anySpan is the best verdict on the release's spans that are in question, and keeps those that still are.
+func (s *scan) anySpan(timed bool) tracestore.Verdict {
+	r := &s.cursor.current
+	best := tracestore.No
+	still := s.open[:0]
+	group, end := 0, 0
+	for _, i := range s.open {
+		for end <= int(i) {
+			end += r.groups[group].spans
+			group++
+		}
+		facts := spanFacts{op: &s.t.operations[s.spans[i]], span: int(i), resource: s.t.pairs[r.groups[group-1].pair].resource, times: s.times, known: timed}
+		if timed {
+			times := &s.timesOf.current.times
+			s.times.SetStartTimestamp(pcommon.Timestamp(times.starts[i]))
+			s.times.SetEndTimestamp(pcommon.Timestamp(times.ends[i]))
+		}
+		v := s.judge(s.conditions, &facts)
+		if s.b.failed || s.err != nil {
+			return tracestore.No
+		}
+		if best = max(best, v); best == tracestore.Yes {
+			return best
+		}
+		if v == tracestore.Maybe {
+			still = append(still, i)
+		}
+	}
+	s.open = still
+	return best
 }
 
 // judge says what the facts say of the conditions. It recurses as deep as they are nested.
@@ -268,13 +287,18 @@ func (s *scan) annotated(f *spanFacts, key, want string) tracestore.Verdict {
 	if slot == nil || s.t.columns[slot.column].kind != kindString {
 		return tracestore.No
 	}
+	return s.slotHolds(s.annotation(key, want), slot, f)
+}
+
+// annotation is the condition that an attribute is a text.
+func (s *scan) annotation(key, want string) *tracestore.AttributeCondition {
 	id := [2]string{key, want}
 	c := s.annotations[id]
 	if c == nil {
 		c = &tracestore.AttributeCondition{Key: key, Op: tracestore.OpEqual, Text: want}
 		s.annotations[id] = c
 	}
-	return s.slotHolds(c, slot, f)
+	return c
 }
 
 // slot is the first attribute of the key, nil if there is none.
@@ -321,6 +345,9 @@ func (s *scan) attribute(c *tracestore.AttributeCondition, f *spanFacts) tracest
 		return tracestore.VerdictOf(c.Op == tracestore.OpNotExists)
 	}
 	if f.resource == unknownResource {
+		return tracestore.Maybe
+	}
+	if c.Key == conventions.AttrReleasedAt { // joining writes it
 		return tracestore.Maybe
 	}
 	value, ok := s.resourceAttributes(f.resource).Get(c.Key)

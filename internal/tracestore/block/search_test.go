@@ -1,6 +1,7 @@
 package block
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -103,28 +104,61 @@ func (a asker) attribute(span *tracetree.Span) tracestore.AttributeCondition {
 	return c
 }
 
-// requireCandidates requires that head and body exclude no release that matches, and counts releases and what they did not exclude.
-func requireCandidates(t *testing.T, h *Head, b *Body, releases []tracetree.Release, c *tracestore.SpanConditions) (all, matching, blocks, left int) {
+// judged are the verdicts of Judge on the releases of a body.
+func judged(t testing.TB, b *Body, c *tracestore.SpanConditions) []tracestore.Verdict {
+	verdicts := slices.Repeat([]tracestore.Verdict{tracestore.Yes}, b.Len())
+	require.NoError(t, b.Judge(verdicts, c))
+	return verdicts
+}
+
+// asked counts what was asked of releases, and what became of it.
+type asked struct{ releases, matching, open, unsettled int }
+
+func (a *asked) add(b asked) {
+	a.releases, a.matching, a.open, a.unsettled = a.releases+b.releases, a.matching+b.matching, a.open+b.open, a.unsettled+b.unsettled
+}
+
+// requireVerdicts requires that head and body are right in what they are certain of.
+func requireVerdicts(t *testing.T, h *Head, b *Body, releases []tracetree.Release, c *tracestore.SpanConditions) (found asked) {
 	filter := tracestore.NewFilter(&tracestore.Conditions{Span: *c})
 	may := h.MayMatch(c)
-	candidates, err := b.Candidates(nil, c)
-	require.NoError(t, err)
-	require.True(t, slices.IsSorted(candidates))
+	verdicts := judged(t, b, c)
+	settled := slices.Clone(verdicts)
+	require.NoError(t, b.Settle(settled, c))
+	found.releases = len(releases)
 	for i := range releases {
-		if filter.Match(&tracestore.Summary{}, releases[i].Spans) {
-			matching++
+		matches := filter.Match(&tracestore.Summary{}, releases[i].Spans)
+		if matches {
+			found.matching++
 			require.True(t, may, "%+v", c)
-			require.Contains(t, candidates, i, "%+v", c)
+		}
+		if verdicts[i] == tracestore.Maybe {
+			found.open++
+		} else {
+			require.Equal(t, verdicts[i], settled[i])
+		}
+		if settled[i] == tracestore.Maybe {
+			found.unsettled++
+		} else {
+			require.Equal(t, tracestore.VerdictOf(matches), settled[i], "judged %d: %+v", verdicts[i], c)
 		}
 	}
-	if may {
-		blocks = 1
+	// What is known not to match is not looked at again.
+	for i := range verdicts {
+		verdicts[i] = min(verdicts[i], tracestore.Verdict(2*(i%2)))
 	}
-	return len(releases), matching, blocks, len(candidates)
+	again := slices.Clone(verdicts)
+	require.NoError(t, b.Judge(again, c))
+	require.Equal(t, verdicts, again)
+	return found
 }
 
 func blockOf(t testing.TB, encoder *Encoder, releases []tracetree.Release) (*Head, *Body) {
 	head, body := roundTrip(t, encoder, releases)
+	return openBoth(t, head, body)
+}
+
+func openBoth(t testing.TB, head, body []byte) (*Head, *Body) {
 	h, err := OpenHead(head)
 	require.NoError(t, err)
 	b, err := OpenBody(body)
@@ -132,27 +166,27 @@ func blockOf(t testing.TB, encoder *Encoder, releases []tracetree.Release) (*Hea
 	return h, b
 }
 
-// TestCandidates: what is passed over does not match, and much is passed over.
-func TestCandidates(t *testing.T) {
+// TestVerdicts: what is certain is right, and little is not.
+func TestVerdicts(t *testing.T) {
 	s := shop.New(shop.Options{Seed: 5})
 	encoder := NewEncoder()
 	rng := rand.New(rand.NewPCG(1, 2))
-	all, matching, left := 0, 0, 0
+	var all asked
 	for n := range 3 {
 		releases := tracetree.Releases(newCall(t, s, 20*n, 20))
 		h, b := blockOf(t, encoder, releases)
 		for range 150 {
 			c := asker{rng, releases}.conditions(rng.IntN(3))
-			of, yes, _, maybe := requireCandidates(t, h, b, releases, &c)
-			all, matching, left = all+of, matching+yes, left+maybe
+			all.add(requireVerdicts(t, h, b, releases, &c))
 		}
 	}
-	t.Logf("%d releases, %d match, %d are candidates", all, matching, left)
-	require.Less(t, left-matching, (all-matching)/20)
+	t.Logf("%+v", all)
+	require.Less(t, all.open, all.releases/20)
+	require.Less(t, all.unsettled, all.releases/40)
 }
 
-// TestWildCandidates asks for what no decent sender sends.
-func TestWildCandidates(t *testing.T) {
+// TestWildVerdicts asks for what no decent sender sends.
+func TestWildVerdicts(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	w := wild{rng}
 	encoder := NewEncoder()
@@ -164,7 +198,7 @@ func TestWildCandidates(t *testing.T) {
 		h, b := blockOf(t, encoder, releases)
 		for range 50 {
 			c := asker{rng, releases}.conditions(rng.IntN(3))
-			requireCandidates(t, h, b, releases, &c)
+			requireVerdicts(t, h, b, releases, &c)
 		}
 	}
 }
@@ -207,6 +241,67 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// TestPairs: a block is passed over where a service has no span of the operation, or none that failed, by either name; not where it has.
+func TestPairs(t *testing.T) {
+	failed := true
+	ask := func(h *Head, service, operation string, errors *bool) bool {
+		return h.MayMatch(&tracestore.SpanConditions{Service: service, Operation: operation, Errors: errors})
+	}
+	encoder := NewEncoder()
+	for n, annotated := range []func(i int) (service, operation string){
+		func(int) (string, string) { return "", "" },
+		func(int) (string, string) { return "normal", "GET /{page}" },
+		func(i int) (string, string) { return "normal", fmt.Sprint("GET /", i) },
+		func(i int) (string, string) { return fmt.Sprint("normal-", i), fmt.Sprint("GET /", i) },
+	} {
+		td := ptrace.NewTraces()
+		for i, span := range []struct {
+			service, operation string
+			status             ptrace.StatusCode
+		}{
+			{"cart", "get", ptrace.StatusCodeOk},
+			{"cart", "get", ptrace.StatusCodeUnset},
+			{"cart", "put", ptrace.StatusCodeError},
+			{"cart", "put", ptrace.StatusCodeError},
+			{"user", "get", ptrace.StatusCodeUnset},
+			{"user", "log in", ptrace.StatusCodeUnset},
+		} {
+			rs := td.ResourceSpans().AppendEmpty()
+			rs.Resource().Attributes().PutStr("service.name", span.service)
+			s := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+			s.SetTraceID(pcommon.TraceID{1})
+			s.SetSpanID(pcommon.SpanID{byte(i + 1)})
+			s.SetName(span.operation)
+			s.Status().SetCode(span.status)
+			if service, operation := annotated(i); service != "" {
+				s.Attributes().PutStr(conventions.AttrService, service)
+				s.Attributes().PutStr(conventions.AttrOperation, operation)
+			}
+		}
+		releases := tracetree.Releases(td)
+		h, _ := blockOf(t, encoder, releases)
+		for _, span := range releases[0].Spans {
+			attrs, status := span.Attributes(), span.Status().Code() == ptrace.StatusCodeError
+			for _, service := range []string{span.Service(), conventions.Str(attrs, conventions.AttrService)} {
+				for _, operation := range []string{span.Name(), conventions.Str(attrs, conventions.AttrOperation)} {
+					require.True(t, ask(h, service, operation, &status), "%d: %s %s", n, service, operation)
+					require.True(t, ask(h, service, operation, nil), "%d: %s %s", n, service, operation)
+				}
+			}
+		}
+		unknown := n == 3 // services that vary in one operation
+		require.Equal(t, unknown, ask(h, "user", "put", nil), n)
+		require.Equal(t, unknown, ask(h, "cart", "log in", nil), n)
+		require.Equal(t, unknown, ask(h, "user", "", &failed), n)
+		require.Equal(t, unknown, ask(h, "cart", "get", &failed), n)
+		require.True(t, ask(h, "cart", "", &failed), n)
+		if n == 2 {
+			require.False(t, ask(h, "user", "GET /2", nil))
+			require.False(t, ask(h, "normal", "GET /1", &failed))
+		}
+	}
+}
+
 // TestRareText: a value that is nowhere costs no span.
 func TestRareText(t *testing.T) {
 	s := shop.New(shop.Options{Seed: 5})
@@ -220,9 +315,8 @@ func TestRareText(t *testing.T) {
 	for _, text := range []string{"nobody", "00000000-0000-0000-0000-000000000000x", "a 12345 b"} {
 		for _, key := range []string{"session.id", "user.id", "url.path", "network.peer.address"} {
 			c := tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{{Key: key, Op: tracestore.OpEqual, Text: text}}}
-			list, err := b.Candidates(nil, &c)
-			require.NoError(t, err)
-			require.Empty(t, list, "%s %s", key, text)
+			require.NotContains(t, judged(t, b, &c), tracestore.Maybe, "%s %s", key, text)
+			require.NotContains(t, judged(t, b, &c), tracestore.Yes, "%s %s", key, text)
 		}
 	}
 	var id pcommon.Value
@@ -232,9 +326,7 @@ func TestRareText(t *testing.T) {
 		}
 	}
 	c := tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{{Key: "session.id", Op: tracestore.OpEqual, Text: id.Str()}}}
-	list, err := b.Candidates(nil, &c)
-	require.NoError(t, err)
-	require.Contains(t, list, 7)
+	require.NotEqual(t, tracestore.No, judged(t, b, &c)[7])
 }
 
 // TestServicesOfRows: the filter knows the services that stand in rows alone.

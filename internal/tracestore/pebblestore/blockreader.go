@@ -64,13 +64,11 @@ func (b *blockReader) traces(r ref) (ptrace.Traces, error) {
 func (b *blockReader) header(r ref, key traceKey) (block.Header, error) {
 	k := b.block(r)
 	if k.headers == nil {
-		head, err := readHead(b.reader, r.at, r.sequence)
+		headers, err := readHeaders(b.reader, r.at, r.sequence)
 		if err != nil {
 			return block.Header{}, err
 		}
-		if k.headers, err = head.Headers(); err != nil {
-			return block.Header{}, err
-		}
+		k.headers = headers
 	}
 	if int(r.number) >= len(k.headers) || k.headers[r.number].Row.TraceID != key.id {
 		return block.Header{}, fmt.Errorf("%w: block %d lacks release %d", errCorrupt, r.sequence, r.number)

@@ -13,16 +13,14 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore/block"
 )
 
-// openedBlock is both halves of a block.
+// openedBlock is what a block says of its releases, and its body.
 type openedBlock struct {
-	head *block.Head
-	body *storedBody
+	headers []block.Header
+	body    *storedBody
 }
 
-func (b *openedBlock) close() { b.body.Close() }
-
 func openBlock(reader pebble.Reader, at partition, sequence uint64) (*openedBlock, error) {
-	head, err := readHead(reader, at, sequence)
+	headers, err := readHeaders(reader, at, sequence)
 	if err != nil {
 		return nil, err
 	}
@@ -30,15 +28,42 @@ func openBlock(reader pebble.Reader, at partition, sequence uint64) (*openedBloc
 	if err != nil {
 		return nil, err
 	}
-	return &openedBlock{head, body}, nil
+	if len(headers) != body.Len() {
+		body.Close()
+		return nil, fmt.Errorf("%w: head and body differ", errCorrupt)
+	}
+	return &openedBlock{headers, body}, nil
 }
 
-func readHead(reader pebble.Reader, at partition, sequence uint64) (*block.Head, error) {
-	value, err := getCopy(reader, at.sequenceKey(kindHead, sequence))
+func readHeaders(reader pebble.Reader, at partition, sequence uint64) ([]block.Header, error) {
+	head, err := readHead(reader, at, sequence)
 	if err != nil {
 		return nil, err
 	}
-	return block.OpenHead(value)
+	defer head.Close()
+	return head.Headers()
+}
+
+// storedHead is a head and what keeps its bytes where they are.
+type storedHead struct {
+	*block.Head
+	value io.Closer
+}
+
+// Close gives back what the head was read from.
+func (h *storedHead) Close() { _ = h.value.Close() } // it was read without an error
+
+// readHead opens a head that must be there, where Pebble has it.
+func readHead(reader pebble.Reader, at partition, sequence uint64) (*storedHead, error) {
+	value, closer, err := getValue(reader, at.sequenceKey(kindHead, sequence))
+	if err != nil {
+		return nil, err
+	}
+	head, err := block.OpenHead(value)
+	if err != nil {
+		return nil, errors.Join(err, closer.Close())
+	}
+	return &storedHead{head, closer}, nil
 }
 
 // storedBody is a body and what keeps its bytes where they are.
@@ -55,11 +80,7 @@ func (b *storedBody) Close() {
 
 // readBody opens a body that must be there, where Pebble has it: it is large, and mostly read for a single trace.
 func readBody(reader pebble.Reader, at partition, sequence uint64) (*storedBody, error) {
-	key := at.sequenceKey(kindBody, sequence)
-	value, closer, err := reader.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, missing(key)
-	}
+	value, closer, err := getValue(reader, at.sequenceKey(kindBody, sequence))
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +89,15 @@ func readBody(reader pebble.Reader, at partition, sequence uint64) (*storedBody,
 		return nil, errors.Join(err, closer.Close())
 	}
 	return &storedBody{body, closer}, nil
+}
+
+// getValue reads a value that must be there, which is valid until it is closed.
+func getValue(reader pebble.Reader, key []byte) ([]byte, io.Closer, error) {
+	value, closer, err := reader.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		err = missing(key)
+	}
+	return value, closer, err
 }
 
 func missing(key []byte) error { return fmt.Errorf("%w: key %x is missing", errCorrupt, key) }

@@ -19,8 +19,8 @@ import (
 
 // A trace of several releases has one row, made of all its spans together. It stands under a joined key, in the partition of the
 // release that was stored first. Making it reads the trace's blocks, which is too slow for a writer: the writer marks the
-// releases and notes that the trace's row is open (the open key); the joiner makes it a moment later. A search first waits
-// for the rows that are open, and makes those for itself that are opened meanwhile.
+// releases and notes that the trace's row is open (the open key); the joiner makes it a moment later. A search passes
+// over open rows by the heads of their blocks; it waits for those that are left, and makes those for itself that are few or opened meanwhile.
 
 // maxOpenJoins is how many rows may be open before writers wait for them.
 const maxOpenJoins = 10_000

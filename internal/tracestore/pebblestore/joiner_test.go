@@ -268,6 +268,7 @@ func TestReleaseWhileJoining(t *testing.T) {
 	}
 	release()
 	require.Equal(t, map[pcommon.TraceID][]int{traceID(1): {5}}, spansByTrace(t, store))
+	require.NoError(t, store.finishJoins(t.Context()))
 	open, _ := store.joins.count()
 	require.Zero(t, open)
 }

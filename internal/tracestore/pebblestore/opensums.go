@@ -213,14 +213,7 @@ func (s *Store) sumBlock(at partition, sequence uint64) error {
 	if err != nil {
 		return err
 	}
-	defer b.close()
-	headers, err := b.head.Headers()
-	if err != nil {
-		return err
-	}
-	if len(headers) != b.body.Len() {
-		return errCorrupt
-	}
+	defer b.body.Close()
 	call := callSums.Get().(*rollup.Call)
 	call.Contrast = &s.contrast
 	defer func() {
@@ -228,13 +221,13 @@ func (s *Store) sumBlock(at partition, sequence uint64) error {
 		callSums.Put(call)
 	}()
 	spans := 0
-	for i := range headers {
+	for i := range b.headers {
 		td, err := b.body.Traces(i)
 		if err != nil {
 			return err
 		}
 		for _, release := range tracetree.Releases(td) {
-			call.Add(tracerow.Explained(&release), at.clamp(headers[i].ReleasedAt))
+			call.Add(tracerow.Explained(&release), at.clamp(b.headers[i].ReleasedAt))
 			spans += len(release.Spans)
 		}
 	}

@@ -100,13 +100,7 @@ func (w *rewrite) read() (bodies []*storedBody, err error) {
 				return err
 			}
 			bodies = append(bodies, b.body)
-			headers, err := b.head.Headers()
-			if err != nil {
-				return err
-			}
-			if len(headers) != b.body.Len() {
-				return fmt.Errorf("%w: head and body differ", errCorrupt)
-			}
+			headers := b.headers
 			marks, err := readMarks(snapshot, w.at, sequence)
 			if err != nil {
 				return err

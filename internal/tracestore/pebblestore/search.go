@@ -1,10 +1,10 @@
 package pebblestore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -17,6 +17,9 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
+
+// yieldEvery is how long a search keeps a processor at a time, about.
+const yieldEvery = 2 * time.Millisecond
 
 // errLimit ends a search that has looked long enough.
 var errLimit = errors.New("limit of the search reached")
@@ -43,14 +46,16 @@ func (s *Store) newSearch(ctx context.Context, tenant string, query *tracestore.
 	if query.Limit < 1 || !query.Order.Valid() {
 		return nil, fmt.Errorf("search: limit is %d, must be at least 1; order is %q", query.Limit, query.Order)
 	}
-	filter := tracestore.NewFilter(&query.Where)
+	filter, rest := tracestore.NewFilter(&query.Where), withoutSpans(&query.Where)
 	run := &search{
 		store: s, ctx: ctx, query: query, tenant: tenant, filter: filter, decides: filter.Decided(tracerow.Exact),
 		conjuncts: spanConjuncts(nil, &query.Where), structures: structureConjuncts(nil, &query.Where),
-		window:   searchRange{newest: unixNano(query.End.Add(-1)), oldest: unixNano(query.Start)},
-		rows:     s.options.MaxSearchTraces,
-		deadline: time.Now().Add(s.options.MaxSearchTime),
-		waiting:  maxCandidates,
+		spansDecide: tracestore.NewFilter(&rest).Decided(tracerow.Exact),
+		window:      searchRange{newest: unixNano(query.End.Add(-1)), oldest: unixNano(query.Start)},
+		rows:        s.options.MaxSearchTraces,
+		deadline:    time.Now().Add(s.options.MaxSearchTime),
+		yielded:     time.Now(),
+		waiting:     maxCandidates,
 	}
 	if !query.Deadline.IsZero() && query.Deadline.Before(run.deadline) {
 		run.deadline = query.Deadline
@@ -107,10 +112,14 @@ type search struct {
 	conjuncts []*tracestore.SpanConditions
 	// structures are in every trace that matches, each of them.
 	structures []*tracestore.Structure
-	bodies     []*openedSearchBlock // whose body is open, the one used last at the end
+	// spansDecide says that a trace matches if the conjuncts hold, and its row does not tell that it does not.
+	spansDecide bool
+	heads       map[uint64]*headFacts // by sequence, of the blocks of traces of several releases
+	bodies      []*openedSearchBlock  // whose body is open, the one used last at the end
 
 	rows     int // that may still be looked at
 	deadline time.Time
+	yielded  time.Time
 	waiting  int // how many candidates may wait for older blocks, about
 }
 
@@ -220,79 +229,22 @@ func (r *search) spend() error {
 	return r.interrupted()
 }
 
-// interrupted says why the search ends here, nil where it goes on.
+// interrupted says why the search ends here, nil where it goes on. It lets others run, now and then: writers wait for processors that searches keep.
 func (r *search) interrupted() error {
+	now := time.Now()
+	if now.Sub(r.yielded) > yieldEvery {
+		r.yielded = now
+		runtime.Gosched()
+	}
 	switch {
 	case r.ctx.Err() != nil:
 		return r.ctx.Err()
 	case r.store.ctx.Err() != nil:
 		return tracestore.ErrClosed
-	case time.Now().After(r.deadline):
+	case now.After(r.deadline):
 		return errLimit
 	}
 	return nil
-}
-
-// maxOpenRows is how many rows a search makes for itself.
-const maxOpenRows = 1000
-
-// openSnapshot opens a view of the store, which the caller closes, and sees to it that every trace of several releases has its row. It
-// waits for the rows that are open; those that writers open meanwhile it makes itself. stale says that some are missing, because there
-// are too many or the time is over.
-func (r *search) openSnapshot() (stale bool, err error) {
-	ctx, cancel := context.WithDeadline(r.ctx, r.deadline)
-	defer cancel()
-	_ = r.store.finishJoins(ctx) // what it leaves undone, makeOpenRows sees
-	r.days = r.store.partitions.of(tenantPrefix(r.tenant))
-	r.snapshot = r.store.db.NewSnapshot()
-	stale, err = r.makeOpenRows()
-	if err != nil {
-		return false, errors.Join(err, r.snapshot.Close())
-	}
-	return stale, nil
-}
-
-// makeOpenRows makes the rows that are open in the snapshot, and says whether some are left.
-func (r *search) makeOpenRows() (stale bool, err error) {
-	lower, _ := openJoinSpan()
-	lower = append(lower, tenantPrefix(r.tenant)...)
-	upper := append(bytes.Clone(lower), bytes.Repeat([]byte{0xFF}, 17)...) // a trace id has a byte less
-	r.openRows = make(map[pcommon.TraceID]*candidate)
-	reader := blockReader{reader: r.snapshot}
-	defer reader.close()
-	err = scan(r.snapshot, lower, upper, func(encoded []byte, _ func() ([]byte, error)) error {
-		key, err := decodeOpenJoin(encoded)
-		if err != nil {
-			return err
-		}
-		if len(r.openRows) == maxOpenRows {
-			return errLimit
-		}
-		if err := r.interrupted(); err != nil {
-			return err
-		}
-		made, err := openRow(r.ctx, &reader, r.days, key)
-		switch {
-		case isCorrupt(err):
-			r.store.corrupt(key.id, err) // the row that is there stays
-			return nil
-		case err != nil:
-			return err
-		case made.kept: // it rests, and is answered as it is
-			return nil
-		case made.row == nil:
-			r.openRows[key.id] = nil
-			return nil
-		}
-		r.openRows[key.id] = &candidate{row: made.row, verdict: made.row.Judge(r.filter), at: tracestore.Position{
-			Time: tracestore.SearchTime(made.row.Start, made.first.releasedAt, r.store.options.Retention), TraceID: key.id,
-		}}
-		return nil
-	})
-	if errors.Is(err, errLimit) {
-		return true, nil
-	}
-	return false, err
 }
 
 // partitions are those that can hold a trace of the window: a search time is at most an hour behind its release.
@@ -317,6 +269,16 @@ func spanConjuncts(list []*tracestore.SpanConditions, c *tracestore.Conditions) 
 	return list
 }
 
+// withoutSpans is what is left of the conditions without those that spanConjuncts lists.
+func withoutSpans(c *tracestore.Conditions) tracestore.Conditions {
+	rest := *c
+	rest.Span, rest.And = tracestore.SpanConditions{}, nil
+	for i := range c.And {
+		rest.And = append(rest.And, withoutSpans(&c.And[i]))
+	}
+	return rest
+}
+
 // structureConjuncts lists the structures that are in a trace wherever the whole holds.
 func structureConjuncts(list []*tracestore.Structure, c *tracestore.Conditions) []*tracestore.Structure {
 	for i := range c.Structure {
@@ -336,12 +298,7 @@ func (r *search) mayHold(head *block.Head) bool {
 		}
 	}
 	tokens := r.filter.Tokens()
-	return r.filter.Judge(&tracestore.Facts{Token: func(i int) tracestore.Verdict {
-		if head.MayHold(tokens[i]) {
-			return tracestore.Maybe
-		}
-		return tracestore.No
-	}}) != tracestore.No
+	return r.filter.Judge(&tracestore.Facts{Token: maybe(func(i int) bool { return head.MayHold(tokens[i]) })}) != tracestore.No
 }
 
 // settle says whether the trace matches, by its spans where the row leaves it open. A trace that cannot be read does not match.
@@ -361,22 +318,28 @@ func (r *search) settle(c *candidate) (bool, error) {
 	return matches, err
 }
 
-// verify looks at the spans of a trace of one release.
+// verify looks at the spans of a trace of one release, where its block does not tell.
 func (r *search) verify(c *candidate) (bool, error) {
 	b := c.block
-	if err := r.openBody(b); err != nil {
-		return false, err
-	}
 	if !b.asked {
 		if err := b.ask(r); err != nil {
 			return false, err
 		}
 	}
-	if c.number >= len(b.excluded) {
+	if c.number >= len(b.verdicts) {
 		return false, errCorrupt
 	}
-	if b.excluded[c.number] {
+	switch b.verdicts[c.number] {
+	case tracestore.No:
+		r.rows++ // which looks at traces are for
 		return false, nil
+	case tracestore.Yes:
+		if r.spansDecide {
+			return true, nil
+		}
+	}
+	if err := r.openBody(b); err != nil {
+		return false, err
 	}
 	td, err := b.body.Traces(c.number)
 	if err != nil {
@@ -416,56 +379,66 @@ func (r *search) closeBodies() {
 	r.bodies = nil
 }
 
-// ask finds out which releases certainly do not match.
+// ask lowers the verdicts on the block's releases by what its body says.
 func (b *openedSearchBlock) ask(r *search) error {
-	b.excluded = make([]bool, b.body.Len())
-	var list []int
-	var err error
+	if err := r.openBody(b); err != nil {
+		return err
+	}
+	if len(b.verdicts) != b.body.Len() {
+		return errCorrupt
+	}
 	for _, conditions := range r.conjuncts {
-		if list, err = b.body.Candidates(list[:0], conditions); err != nil {
+		if err := b.body.Judge(b.verdicts, conditions); err != nil {
 			return err
 		}
-		b.excludeOthers(list)
 	}
 	for _, structure := range r.structures {
-		if list, err = b.body.Related(list[:0], structure); err != nil {
+		list, err := b.body.Related(nil, structure)
+		if err != nil {
 			return err
 		}
-		b.excludeOthers(list)
+		b.onlyMaybe(list)
+	}
+	if err := b.settle(r); err != nil {
+		return err
 	}
 	b.asked = true
 	return nil
 }
 
-// excludeOthers excludes what is not in the list, which ascends.
-func (b *openedSearchBlock) excludeOthers(list []int) {
-	next := 0
-	for i := range b.excluded {
-		if next < len(list) && list[next] == i {
-			next++
-		} else {
-			b.excluded[i] = true
+// settle decides what is open about single spans.
+func (b *openedSearchBlock) settle(r *search) error {
+	if len(r.conjuncts) == 0 || !slices.Contains(b.verdicts, tracestore.Maybe) {
+		return nil
+	}
+	least := slices.Clone(b.verdicts)
+	for i, v := range least {
+		if v == tracestore.Maybe && len(r.structures) == 0 {
+			least[i] = tracestore.Yes
 		}
 	}
+	for _, conditions := range r.conjuncts {
+		settled := slices.Clone(b.verdicts)
+		if err := b.body.Settle(settled, conditions); err != nil {
+			return err
+		}
+		for i := range least {
+			least[i] = min(least[i], settled[i])
+		}
+	}
+	b.verdicts = least
+	return nil
 }
 
-// verifyJoined looks at the spans of a trace of several releases.
-func (r *search) verifyJoined(c *candidate) (bool, error) {
-	list, err := refs(r.snapshot, r.days, c.at.TraceID, 0)
-	if err != nil {
-		return false, err
-	}
-	releases := make([]ptrace.Traces, len(list))
-	reader := blockReader{reader: r.snapshot}
-	defer reader.close()
-	for i := range list {
-		if releases[i], err = reader.traces(list[i]); err != nil {
-			return false, err
-		}
-		if err := r.ctx.Err(); err != nil {
-			return false, err
+// onlyMaybe lowers the verdict on what is in the list, which ascends, to Maybe, and that on the others to No.
+func (b *openedSearchBlock) onlyMaybe(list []int) {
+	next := 0
+	for i, v := range b.verdicts {
+		if next < len(list) && list[next] == i {
+			next++
+			b.verdicts[i] = min(v, tracestore.Maybe)
+		} else {
+			b.verdicts[i] = tracestore.No
 		}
 	}
-	_, joined := tracetree.Join(releases)
-	return r.filter.Match(&c.row.Summary, joined.Spans), nil
 }

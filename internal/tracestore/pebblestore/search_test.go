@@ -18,9 +18,17 @@ func TestSearchLimits(t *testing.T) {
 	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon, MaxSearchTraces: 10})
 	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 0, 35, 2)))
 
-	// What matches lies behind three times the limit.
+	// What the block tells is not looked at.
+	user := tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{{Key: "user.id", Op: tracestore.OpEqual, Text: "user-4"}}}
 	rare := aroundNoon()
-	rare.Where.Span.Attributes = []tracestore.AttributeCondition{{Key: "user.id", Op: tracestore.OpEqual, Text: "user-4"}}
+	rare.Where.Span = user
+	page := mustSearch(t, store, rare)
+	require.False(t, page.Truncated)
+	require.Len(t, page.Traces, 1)
+
+	// What matches lies behind three times the limit, and blocks are not asked for one or the other.
+	rare = aroundNoon()
+	rare.Where.Or = []tracestore.Conditions{{Span: user}, {Span: tracestore.SpanConditions{MaxDuration: time.Nanosecond}}}
 	var pages, found int
 	for {
 		page := mustSearch(t, store, rare)
@@ -41,7 +49,7 @@ func TestSearchLimits(t *testing.T) {
 	// A full page is not truncated, though counting stopped.
 	all := aroundNoon()
 	all.Limit = 5
-	page := mustSearch(t, store, all)
+	page = mustSearch(t, store, all)
 	require.False(t, page.Truncated)
 	require.NotEmpty(t, page.NextCursor)
 	require.Equal(t, tracestore.Total{Count: 10}, page.Total)

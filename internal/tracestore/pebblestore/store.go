@@ -47,7 +47,8 @@ type Options struct {
 	Keep Keep
 	// MaxBytes, where above 0, bounds the size of the folder, about: the oldest traces are dropped.
 	MaxBytes int64
-	// MaxSearchTraces is the number of rows that one search looks at, by default DefaultMaxSearchTraces.
+	// MaxSearchTraces is the number of traces that one search looks at, by default DefaultMaxSearchTraces. Those of which a block tells that they do not match are
+	// not counted.
 	MaxSearchTraces int
 	// MaxSearchTime is how long one search looks, by default DefaultMaxSearchTime.
 	MaxSearchTime time.Duration

@@ -114,9 +114,9 @@ type openedSearchBlock struct {
 	at       partition
 	sequence uint64
 	body     *storedBody
-	// excluded are the releases that certainly do not match, once the body was asked.
+	// verdicts are of its releases: No of those that are no candidates, Yes of the others until the body was asked.
+	verdicts []tracestore.Verdict
 	asked    bool
-	excluded []bool
 }
 
 func (r *search) openWindow(rows searchRange) (*window, error) {
@@ -273,13 +273,22 @@ func (w *window) open(b windowBlock) error {
 	if b.opened == nil {
 		b.opened = &openedSearchBlock{at: b.at, sequence: b.sequence}
 	}
-	var found candidates
-	rows, err := w.read(&b, func(c *candidate) { found = append(found, *c) })
+	var (
+		found candidates
+		kept  keptRows
+	)
+	rows, err := w.read(&b, func(c *candidate) {
+		found = append(found, *c)
+		found[len(found)-1].row = kept.keep(c.row)
+	})
 	if err != nil {
 		return err
 	}
-	if len(found) < rows/2 {
-		found.detach()
+	if b.opened.verdicts == nil && len(found) > 0 {
+		b.opened.verdicts = make([]tracestore.Verdict, rows)
+		for i := range found {
+			b.opened.verdicts[found[i].number] = tracestore.Yes
+		}
 	}
 	if len(w.heap)+len(found) > w.run.waiting {
 		w.giveUp(found)
@@ -291,22 +300,31 @@ func (w *window) open(b windowBlock) error {
 	return nil
 }
 
-// read calls f for the block's candidates, in their order, and answers how many rows there are: none in a block that cannot be read, or that
+// keptRows are copies of rows, some together, so that there is not an object for each, and one that is needed for long does not keep all of its block.
+type keptRows struct {
+	rows        []tracerow.Row
+	bottlenecks []tracestore.Bottleneck
+}
+
+func (k *keptRows) keep(row *tracerow.Row) *tracerow.Row {
+	const together = 32
+	if len(k.rows) == cap(k.rows) {
+		k.rows, k.bottlenecks = make([]tracerow.Row, 0, together), make([]tracestore.Bottleneck, 0, together)
+	}
+	k.rows = append(k.rows, *row)
+	kept := &k.rows[len(k.rows)-1]
+	if row.Bottleneck != nil {
+		k.bottlenecks = append(k.bottlenecks, *row.Bottleneck)
+		kept.Bottleneck = &k.bottlenecks[len(k.bottlenecks)-1]
+	}
+	return kept
+}
+
+// read calls f for the block's candidates, in their order, whose rows are valid during the call, and answers how many rows there are: none in a block that cannot be read, or that
 // certainly holds no candidate.
 func (w *window) read(b *windowBlock, f func(c *candidate)) (rows int, err error) {
 	r := w.run
 	head, err := readHead(r.snapshot, b.at, b.sequence)
-	if err == nil && !r.mayHold(head) {
-		return 0, nil
-	}
-	var headers []block.Header
-	if err == nil {
-		headers, err = head.Headers()
-	}
-	var marked []uint16
-	if err == nil {
-		marked, err = r.marked(b.at, b.sequence)
-	}
 	if isCorrupt(err) {
 		r.store.corruptBlock(b.at, b.sequence, err)
 		return 0, nil
@@ -314,21 +332,31 @@ func (w *window) read(b *windowBlock, f func(c *candidate)) (rows int, err error
 	if err != nil {
 		return 0, err
 	}
-	for i := range headers {
-		if len(marked) > 0 && int(marked[0]) == i {
-			marked = marked[1:]
-			continue
-		}
-		h := &headers[i]
-		at := tracestore.Position{Time: tracestore.SearchTime(h.Row.Start, h.ReleasedAt, r.store.options.Retention), TraceID: h.Row.TraceID}
-		if !w.rows.has(&at) || at.Compare(&b.next) < 0 {
-			continue
-		}
-		if verdict := h.Row.Judge(r.filter); verdict != tracestore.No {
-			f(&candidate{at: at, row: &h.Row, verdict: verdict, block: b.opened, number: i})
-		}
+	defer head.Close()
+	if !r.mayHold(head.Head) {
+		return 0, nil
 	}
-	return len(headers), nil
+	marked, err := r.marked(b.at, b.sequence)
+	if err == nil {
+		err = head.EachHeader(func(i int, h *block.Header) {
+			if len(marked) > 0 && int(marked[0]) == i {
+				marked = marked[1:]
+				return
+			}
+			at := tracestore.Position{Time: tracestore.SearchTime(h.Row.Start, h.ReleasedAt, r.store.options.Retention), TraceID: h.Row.TraceID}
+			if !w.rows.has(&at) || at.Compare(&b.next) < 0 {
+				return
+			}
+			if verdict := h.Row.Judge(r.filter); verdict != tracestore.No {
+				f(&candidate{at: at, row: &h.Row, verdict: verdict, block: b.opened, number: i})
+			}
+		})
+	}
+	if isCorrupt(err) {
+		r.store.corruptBlock(b.at, b.sequence, err)
+		return 0, nil
+	}
+	return head.Len(), err
 }
 
 // giveUp adds candidates to the heap, of which it then keeps the newest only. The blocks of the others are to be opened again.
@@ -354,17 +382,7 @@ func (w *window) giveUp(more candidates) {
 		}
 	}
 	clear(all[len(w.heap):])
-	w.heap.detach()
 	w.sortBlocks()
-}
-
-// detach lets go of the rows that stand beside those of the candidates.
-func (c candidates) detach() {
-	rows := make([]tracerow.Row, len(c))
-	for i := range c {
-		rows[i] = *c[i].row
-		c[i].row = &rows[i]
-	}
 }
 
 // judgeNext takes the next joined row, which comes before everything else that is left; nil where it does not match or there is a newer one.

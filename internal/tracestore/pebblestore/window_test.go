@@ -216,23 +216,30 @@ func TestLateFragmentsWhileSearching(t *testing.T) {
 	require.Len(t, mustSearch(t, store, aroundNoon()).Traces, traces)
 }
 
-// TestOpenRowIsTold: where the row of a trace cannot be made in time the answer says that it is not whole; only to the trace's tenant.
+// TestOpenRowIsTold: where rows of traces cannot be made in time the answer says that it is not whole; only to the traces' tenant, and not where blocks say that
+// none of them matches.
 func TestOpenRowIsTold(t *testing.T) {
 	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon, MaxSearchTime: 20 * time.Millisecond})
 	store.joining <- struct{}{} // so no row is made
+	const traces = fewOpenRows + 1
 	for span := range byte(2) {
-		require.NoError(t, store.WriteCall(t.Context(), lone(noon, noon, traceID(1), span+1)))
+		for trace := range traces {
+			require.NoError(t, store.WriteCall(t.Context(), lone(noon, noon, traceID(trace), span+1)))
+		}
 	}
 	page := mustSearch(t, store, aroundNoon())
 	require.Empty(t, page.Traces)
 	require.True(t, page.Truncated)
 	require.False(t, page.Total.Exact)
+	other := aroundNoon()
+	other.Where.Span.Operation = "another"
+	require.False(t, mustSearch(t, store, other).Truncated)
 	page, err := store.Search(t.Context(), "somebody else", aroundNoon())
 	require.NoError(t, err)
 	require.Equal(t, tracestore.SearchPage{Total: tracestore.Total{Exact: true}}, page)
 	<-store.joining
 	page = mustSearch(t, store, aroundNoon())
-	require.Len(t, page.Traces, 1)
+	require.Len(t, page.Traces, traces)
 	require.False(t, page.Truncated)
 }
 

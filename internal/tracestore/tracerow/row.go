@@ -75,11 +75,20 @@ func (r *Row) AddAlias(service string) {
 }
 
 // Judge says what the row says of the conditions (tracestore.Filter.Judge).
-func (r *Row) Judge(filter *tracestore.Filter) tracestore.Verdict {
+func (r *Row) Judge(filter *tracestore.Filter) tracestore.Verdict { return r.JudgeWith(filter, nil) }
+
+// JudgeWith is Judge with what somebody else knows of those of the filter's tokens that the row does not: whether they may occur.
+func (r *Row) JudgeWith(filter *tracestore.Filter, may func(token int) bool) tracestore.Verdict {
 	tokens := filter.Tokens()
 	return filter.Judge(&tracestore.Facts{
 		Row: &r.Summary, LongestSpan: &r.LongestSpan,
-		Token: func(i int) tracestore.Verdict { return r.has(&tokens[i]) },
+		Token: func(i int) tracestore.Verdict {
+			verdict := r.has(&tokens[i])
+			if verdict == tracestore.Maybe && may != nil && !may(i) {
+				return tracestore.No
+			}
+			return verdict
+		},
 	})
 }
 

@@ -164,8 +164,8 @@ func spread(n int) []int {
 	return order
 }
 
-// readers is how many groups are looked for and read at a time.
-func readers() int { return min(maxReaders, runtime.GOMAXPROCS(0)) }
+// readers is how many groups are looked for and read at a time: on half of the processors, so that traces are stored meanwhile.
+func readers() int { return max(1, min(maxReaders, runtime.GOMAXPROCS(0)/2)) }
 
 // work does n things, several at a time, until the time is over or one fails.
 func (s *sampling) work(ctx context.Context, n int, do func(i int) error) error {
