@@ -136,7 +136,9 @@ func TestMerge(t *testing.T) {
 		require.Equal(t, sums, aggregates(t, store, dayAround(noon)))
 	}
 	require.NoError(t, store.mergeBlocks())
-	require.Len(t, blockSpans(store), 601, "their sums are not written down")
+	if store.summed.Load() == 0 { // upkeep writes them down after five seconds
+		require.Len(t, blockSpans(store), 601, "their sums are not written down")
+	}
 	merge(t, store)
 	spans := blockSpans(store)
 	require.Less(t, len(spans), 250)

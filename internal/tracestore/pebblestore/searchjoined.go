@@ -79,7 +79,7 @@ func (r *search) headsMayHold(row *tracerow.Row, list []ref) (bool, error) {
 	may := func(token int) bool {
 		return slices.ContainsFunc(heads, func(h *headFacts) bool { return h.tokens[token] })
 	}
-	verdict := tracestore.No
+	var verdict tracestore.Verdict
 	if row != nil {
 		verdict = row.JudgeWith(r.filter, may)
 	} else {
