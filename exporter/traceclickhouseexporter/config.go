@@ -1,6 +1,7 @@
 package traceclickhouseexporter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -82,6 +83,22 @@ func (c *Config) Validate() error {
 	}
 	errs = append(errs, callexport.CheckQueue(&c.Queue), callexport.CheckRetry(&c.Queue, &c.Retry, "ClickHouse"))
 	return errors.Join(errs...)
+}
+
+// schema says where the tables are.
+func (c *Config) schema(ctx context.Context) (clickhousestore.Options, error) {
+	options := clickhousestore.Options{
+		Endpoint: c.Endpoint, Database: c.Database, Username: c.Username, Password: string(c.Password), Variant: c.Variant,
+	}
+	// As the exporter that inserts has it: where nothing is set, the endpoint says.
+	if c.TLS.CertFile != "" || c.TLS.KeyFile != "" || c.TLS.CAFile != "" || c.TLS.ServerName != "" || c.TLS.Insecure || c.TLS.InsecureSkipVerify {
+		tls, err := c.TLS.LoadTLSConfig(ctx)
+		if err != nil {
+			return options, fmt.Errorf("tls: %w", err)
+		}
+		options.TLS = tls
+	}
+	return options, nil
 }
 
 // inserting is the configuration of the exporter that inserts into the table. It waits for nobody and repeats nothing itself.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -28,6 +29,9 @@ type traceExporter struct {
 	telemetry component.TelemetrySettings
 	// tables are clickhousestore's Table, and RepeatedTable and MissingTable where there are such.
 	tables []exporter.Traces
+	// schema is where the tables are; complete says that all were there.
+	schema   clickhousestore.Options
+	complete atomic.Bool
 
 	// Since start.
 	began   int64 // Unix nanoseconds
@@ -64,6 +68,10 @@ func (e *traceExporter) consume(ctx context.Context, td ptrace.Traces) error {
 			tables = e.tables[1:]
 		}
 	}
+	if err := e.checkSchema(ctx); err != nil {
+		e.health.Report(ctx, err)
+		return err
+	}
 	err := e.insert(ctx, id, td, tables)
 	e.mu.Lock()
 	if err != nil {
@@ -74,6 +82,19 @@ func (e *traceExporter) consume(ctx context.Context, td ptrace.Traces) error {
 	e.mu.Unlock()
 	e.health.Report(ctx, err)
 	return err
+}
+
+// checkSchema fails until all tables were there once. trace_store makes them, of this gateway or another one, and a call that came meanwhile
+// would be in some of them only.
+func (e *traceExporter) checkSchema(ctx context.Context) error {
+	if e.complete.Load() {
+		return nil
+	}
+	if err := clickhousestore.CheckSchema(ctx, e.schema); err != nil {
+		return fmt.Errorf("write to ClickHouse: %w", err)
+	}
+	e.complete.Store(true)
+	return nil
 }
 
 func (e *traceExporter) insert(ctx context.Context, id callID, td ptrace.Traces, tables []exporter.Traces) error {

@@ -42,7 +42,11 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 
 // newExporter makes the exporters that insert, one for each table.
 func newExporter(ctx context.Context, set exporter.Settings, config *Config) (*traceExporter, error) {
-	e := &traceExporter{telemetry: set.TelemetrySettings, tried: map[callID]struct{}{}}
+	schema, err := config.schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e := &traceExporter{telemetry: set.TelemetrySettings, schema: schema, tried: map[callID]struct{}{}}
 	tables := []string{clickhousestore.Table}
 	if config.Variant != clickhousestore.VariantReplicated { // replicated tables drop what they have
 		tables = append(tables, clickhousestore.RepeatedTable, clickhousestore.MissingTable)

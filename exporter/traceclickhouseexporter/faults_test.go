@@ -22,6 +22,7 @@ func TestFaults(t *testing.T) {
 		name string
 		run  func(*testing.T, *server)
 	}{
+		{"the schema is being made", testNoSchema},
 		{"gateways write the same minute", testSameMinute},
 		{"a call comes again", testRepeated},
 		{"the connection is cut", testCut},
@@ -33,6 +34,19 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, s) })
 	}
+}
+
+// testNoSchema: tables are there, and perhaps not all of them. A call waits until somebody says that they are.
+func testNoSchema(t *testing.T, s *server) {
+	versions := s.ask(t, "SELECT max(Number) FROM tracewright_migrations")
+	s.ask(t, "ALTER TABLE tracewright_migrations DELETE WHERE Number > 1 SETTINGS mutations_sync = 1")
+	g := startGateway(t, s.HTTP, t.TempDir(), nil)
+	g.Consume(t, call("schema", 10))
+	require.Eventually(t, func() bool { return g.Failure() != nil }, patience, 50*time.Millisecond)
+	require.ErrorContains(t, g.Failure(), "is of version 1, and "+versions+" is wanted")
+	require.Equal(t, "0", s.ask(t, "SELECT count() FROM otel_traces WHERE Tenant = 'schema'"))
+	s.ask(t, "INSERT INTO tracewright_migrations (Number, Name) VALUES ("+versions+", 'last')")
+	s.requireCounted(t, "schema", 10)
 }
 
 func testSameMinute(t *testing.T, s *server) {
@@ -103,6 +117,8 @@ func testFullQueue(t *testing.T, s *server) {
 	g := startGateway(t, s.HTTP, t.TempDir(), func(c *Config) {
 		c.Queue.Get().QueueSize, c.Timeout.Timeout = 3, 3*time.Second
 	})
+	g.Consume(t, call("full", 10))
+	s.requireCounted(t, "full", 10)
 	require.NoError(t, s.Pause())
 	taken, refused := 0, error(nil)
 	for refused == nil {
@@ -115,7 +131,7 @@ func testFullQueue(t *testing.T, s *server) {
 	require.Eventually(t, func() bool { return g.Number(t, "trace_clickhouse_repeated_calls") > 0 }, patience, 50*time.Millisecond)
 	require.EqualValues(t, 1, g.Number(t, "trace_clickhouse_failing"))
 	require.NoError(t, s.Resume())
-	s.requireCounted(t, "full", 10*taken)
+	s.requireCounted(t, "full", 10+10*taken)
 	require.Eventually(t, func() bool { return g.Failure() == nil }, patience, 50*time.Millisecond)
 }
 
@@ -123,6 +139,8 @@ func testFullQueue(t *testing.T, s *server) {
 func testDown(t *testing.T, s *server) {
 	queued := startGateway(t, s.HTTP, t.TempDir(), nil)
 	waiting := startGateway(t, s.HTTP, "", func(c *Config) { c.Retry.MaxElapsedTime = 300 * time.Millisecond })
+	queued.Consume(t, call("down", 10))
+	s.requireCounted(t, "down", 10)
 	require.NoError(t, s.Stop())
 	queued.Consume(t, call("down", 10))
 	kept := call("down", 10)
@@ -133,7 +151,7 @@ func testDown(t *testing.T, s *server) {
 	require.ErrorContains(t, queued.Failure(), "refused")
 	require.NoError(t, s.Start(t.Context()))
 	waiting.Consume(t, kept)
-	s.requireCounted(t, "down", 20)
+	s.requireCounted(t, "down", 30)
 }
 
 // killsEnv is how often the server is killed; once where it is empty.

@@ -2,6 +2,7 @@ package clickhousestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -59,6 +60,23 @@ func Open(options Options) (*Store, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.keeper.Go(s.keep)
 	return s, nil
+}
+
+// CheckSchema fails where the server cannot be asked, or a migration of this version of the package was not run to its end there. Who inserts
+// asks once before: the tables are made one after the other, and what comes to the first ones does not reach those that come later.
+func CheckSchema(ctx context.Context, options Options) (err error) {
+	options = options.withDefaults()
+	options.CreateSchema = false
+	s := &Store{options: options, schema: Schema{Database: options.Database, Variant: options.Variant, Cluster: options.Cluster}}
+	client, err := options.client()
+	if err != nil {
+		return err
+	}
+	if s.db, err = clickhouse.Open(client); err != nil {
+		return fmt.Errorf("open connection: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.db.Close()) }()
+	return s.prepare(ctx)
 }
 
 // Close ends queries that run, and tails, and closes the connections.
