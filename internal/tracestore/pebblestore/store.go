@@ -260,7 +260,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		EventListener:               eventListener(s.options.Logger),
 		FormatMajorVersion:          pebble.FormatValueSeparation,
 		Cleaner:                     cleaner{},
-		CacheSize:                   32 << 20,
+		CacheSize:                   56 << 20,
 		MemTableSize:                8 << 20,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
