@@ -296,12 +296,12 @@ func (r *search) read() error {
 		read := len(places)
 		places, spread = apartFrom(places)
 		if read-len(places) == limit { // there may be more
-			if spread, err = r.findSpread(); err != nil || r.since != nil {
-				return err // those that go by sums are among the others now, which are read again
+			if spread, err = r.findSpread(); err != nil {
+				return err
 			}
 		}
-		if err := r.readSpread(spread); err != nil {
-			return err
+		if err := r.readSpread(spread); err != nil || r.since != nil {
+			return err // those that go by sums are among the others now, which are read again
 		}
 	}
 	r.drained = len(places) < limit
