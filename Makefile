@@ -97,6 +97,7 @@ bench-arrival:
 # they say that time goes in .cache/where.txt, and fails where a target is missed. BENCH_FLAGS: see go run ./test/bench whole --help.
 bench: build
 	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o bin/tracegen ./cmd/tracegen
+	@mkdir -p .cache
 	go run ./test/bench whole --only cost --rounds 1 --profile .cache/profiles >.cache/where.txt || true
 	go run ./test/bench whole --record docs/performance.md $(BENCH_FLAGS)
 

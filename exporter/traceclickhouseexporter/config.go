@@ -68,8 +68,6 @@ func (c *Config) Validate() error {
 	var errs []error
 	if c.Endpoint == "" {
 		errs = append(errs, errors.New("endpoint: is empty; name a server, for example clickhouse://localhost:9000"))
-	} else if err := clickhousestore.CheckEndpoint(c.Endpoint); err != nil {
-		errs = append(errs, fmt.Errorf("endpoint: %w", err))
 	} else if err := clickhousestore.CheckWritten(c.Endpoint, c.Variant); err != nil {
 		errs = append(errs, fmt.Errorf("endpoint: %w", err))
 	} else if err := c.inserting(clickhousestore.Table).Validate(); err != nil {

@@ -61,16 +61,16 @@ func (e *traceExporter) start(ctx context.Context, host component.Host) (err err
 // consume inserts one call.
 func (e *traceExporter) consume(ctx context.Context, td ptrace.Traces) error {
 	id := tracetree.NewCallID(tracetree.Releases(td))
+	if err := e.checkSchema(ctx); err != nil {
+		e.health.Report(ctx, err)
+		return err
+	}
 	tables := e.tables[:1]
 	if e.mayRepeat(id, td) {
 		e.metrics.ExporterTraceClickhouseRepeatedCalls.Add(ctx, 1)
 		if len(e.tables) > 1 {
 			tables = e.tables[1:]
 		}
-	}
-	if err := e.checkSchema(ctx); err != nil {
-		e.health.Report(ctx, err)
-		return err
 	}
 	err := e.insert(ctx, id, td, tables)
 	e.mu.Lock()

@@ -16,8 +16,8 @@ import (
 
 // ClickHouseConfig is a ClickHouse that the trace_clickhouse exporter writes.
 type ClickHouseConfig struct {
-	// Endpoint is where the servers are, as the trace_clickhouse exporter has it: clickhouse://host:9000, or tcp, http or https, with the names of
-	// several hosts between commas. Required.
+	// Endpoint is where the servers are: clickhouse://host:9000, or tcp, http or https; several hosts, with commas between them, are replicas of
+	// one shard. Required.
 	Endpoint string `mapstructure:"endpoint"`
 	// Database holds the tables; it is the exporter's database too. Default tracewright.
 	Database string `mapstructure:"database"`

@@ -98,14 +98,13 @@ func (c *compiler) setOf(conditions *tracestore.SpanConditions) predicate {
 		return predicate{"1", "0"} // the sets are those of the rows that are whole
 	}
 	holds := c.span(conditions)
-	switch {
-	case holds.over == "0":
+	if holds.over == "0" {
 		return never
-	case holds.exact():
-		c.sets = append(c.sets, "Id IN ("+c.spans(holds.over)+")")
-		return always
 	}
 	c.sets = append(c.sets, "Id IN ("+c.spans(holds.over)+")")
+	if holds.exact() {
+		return always
+	}
 	return predicate{"1", "0"}
 }
 
@@ -283,7 +282,7 @@ func spanKind(kind ptrace.SpanKind) predicate {
 // resourcePairs is the expression of the index of resources.
 const resourcePairs = "arrayMap((k, v) -> cityHash64(k, v), mapKeys(ResourceAttributes), mapValues(ResourceAttributes))"
 
-// unsearched are keys whose values are not in AttributePairs, beside those of annotations: nearly every span has others.
+// unsearched are keys that are not in AttributePairs and AttributeKeys, beside those of annotations: nearly every span has others.
 var unsearched = []string{"network.peer.port", "net.sock.peer.port", "client.port", "thread.id"}
 
 // searchedKey is the condition that AttributePairs and AttributeKeys hold a key.

@@ -18,7 +18,7 @@ func (s *Store) Delete(ctx context.Context, tenant string, id pcommon.TraceID) e
 		table string
 		where func(values parameters) string
 	}{
-		{"traces", func(values parameters) string { return "Quarter IN " + values.quarters(quartersOf(times)) }},
+		{"traces", func(values parameters) string { return "Quarter IN " + values.seconds(quartersOf(times)) }},
 		{"otel_traces", func(values parameters) string { return "ReleasedAt IN " + values.moments(times) }},
 		{"trace_times", func(values parameters) string { return "ReleasedAt IN " + values.moments(times) }},
 	} {

@@ -17,7 +17,7 @@ func (s *Store) OperationMinutes(ctx context.Context, tenant string, minutes []t
 	var sql statement
 	sql.add("SELECT toUnixTimestamp(Minute), toString(Service), toString(Operation), toString(Kind), toInt64(sum(Calls)), toInt64(sum(SelfTime))"+
 		" FROM "+s.table("rollup_operations")+" WHERE Tenant = ?", tenant)
-	sql.add(" AND Minute IN " + sql.values.minutes(minutes) + " GROUP BY Minute, Service, Operation, Kind")
+	sql.add(" AND Minute IN " + sql.values.seconds(minutes) + " GROUP BY Minute, Service, Operation, Kind")
 	err = s.read(ctx, &sql, func(rows driver.Rows) error {
 		var at uint32
 		var o tracestore.OperationMinute
@@ -32,9 +32,4 @@ func (s *Store) OperationMinutes(ctx context.Context, tenant string, minutes []t
 		return nil, fmt.Errorf("read operations by the minute: %w", err)
 	}
 	return list, nil
-}
-
-// minutes binds a set of minutes.
-func (p parameters) minutes(list []time.Time) string {
-	return "(SELECT toDateTime(arrayJoin(" + p.bind("Array(UInt32)", listed(list, time.Time.Unix)) + "), 'UTC'))"
 }

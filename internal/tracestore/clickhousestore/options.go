@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.uber.org/zap"
 )
 
@@ -14,8 +15,8 @@ const DefaultDatabase = "tracewright"
 
 // Options say where a ClickHouse is and how it is used.
 type Options struct {
-	// Endpoint is where the servers are, as the trace_clickhouse exporter takes it: clickhouse://host:9000, tcp:// or http(s)://, several
-	// hosts with commas between them, parameters of the connection behind a question mark.
+	// Endpoint is where the servers are, as the trace_clickhouse exporter takes it: clickhouse://host:9000, tcp:// or http(s)://, replicas of
+	// one shard with commas between them, parameters of the connection behind a question mark.
 	Endpoint string
 	// Database holds the tables, by default DefaultDatabase.
 	Database string
@@ -90,18 +91,22 @@ func CheckEndpoint(endpoint string) error {
 	return err
 }
 
-// CheckWritten says what is wrong with an endpoint to which calls are written, beside what CheckEndpoint says.
+// CheckWritten says what is wrong with an endpoint to which calls are written.
 func CheckWritten(endpoint string, variant Variant) error {
 	client, err := clickhouse.ParseDSN(endpoint)
-	if err == nil && len(client.Addr) > 1 && variant != VariantReplicated {
+	if err != nil {
+		return err
+	}
+	if len(client.Addr) > 1 && variant != VariantReplicated {
 		return fmt.Errorf("names %d servers, which have not the same in them: a call that is repeated to another one would count twice; "+
 			"name one, or use the variant %s", len(client.Addr), VariantReplicated)
 	}
 	return nil
 }
 
-// client makes the client's options. The database need not exist yet, so it is named in every statement and not in the connection.
-func (o *Options) client() (*clickhouse.Options, error) {
+// connect makes the client, which connects to nothing yet. The database need not exist yet, so it is named in every statement and not in
+// the connection.
+func (o *Options) connect() (driver.Conn, error) {
 	client, err := clickhouse.ParseDSN(o.Endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("endpoint: %w", err)
@@ -117,5 +122,9 @@ func (o *Options) client() (*clickhouse.Options, error) {
 		client.Compression = &clickhouse.Compression{Method: clickhouse.CompressionLZ4}
 	}
 	client.ClientInfo.Products = append(client.ClientInfo.Products, struct{ Name, Version string }{Name: "tracewright"})
-	return client, nil
+	db, err := clickhouse.Open(client)
+	if err != nil {
+		return nil, fmt.Errorf("open connection: %w", err)
+	}
+	return db, nil
 }

@@ -54,7 +54,7 @@ const summaryColumns = `Id, version, outcome.5, entry.1, entry.3, entry.4, start
 func (s *Store) readRows(ctx context.Context, tenant string, ids []pcommon.TraceID, quarters []time.Time) (map[pcommon.TraceID]*tracerow.Row, error) {
 	values := parameters{}
 	rows, err := s.query(ctx, "SELECT "+summaryColumns+" FROM (SELECT "+rowColumns+" FROM "+s.table("traces")+" WHERE Tenant = "+values.text(tenant)+
-		" AND Quarter IN "+values.quarters(quarters)+" AND Id IN "+values.ids(ids)+" GROUP BY Id)", values)
+		" AND Quarter IN "+values.seconds(quarters)+" AND Id IN "+values.ids(ids)+" GROUP BY Id)", values)
 	if err != nil {
 		return nil, fmt.Errorf("read rows: %w", err)
 	}

@@ -107,7 +107,7 @@ func (r *search) findQuarters(behind *tracestore.Position) ([]quarter, error) {
 func (r *search) sliceOf(spans uint64) slice {
 	all := slice{quarters: r.quarters, final: math.MinInt64}
 	if r.query.Order != tracestore.OrderRecency {
-		return all
+		spans = math.MaxUint64
 	}
 	for i := range r.quarters {
 		q := &r.quarters[i]
@@ -161,7 +161,7 @@ func (s *slice) releasedIn(values parameters) string {
 	}
 	text += values.moment(first.UnixNano())
 	if !s.gapless() {
-		text += " AND toStartOfFifteenMinutes(ReleasedAt) IN " + values.quarters(timesOf(s.quarters))
+		text += " AND toStartOfFifteenMinutes(ReleasedAt) IN " + values.seconds(timesOf(s.quarters))
 	}
 	return text
 }
@@ -169,7 +169,7 @@ func (s *slice) releasedIn(values parameters) string {
 // quartersIn is the condition that a row of traces stands in the slice, or shortly before it.
 func (s *slice) quartersIn(values parameters) string {
 	if !s.gapless() {
-		return "Quarter IN " + values.quarters(timesOf(s.quarters))
+		return "Quarter IN " + values.seconds(timesOf(s.quarters))
 	}
 	first, last := s.quarters[len(s.quarters)-1].at, s.quarters[0].at
 	bound := func(at time.Time) string {

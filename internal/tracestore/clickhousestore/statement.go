@@ -61,8 +61,8 @@ func (p parameters) ids(ids []pcommon.TraceID) string {
 		", 32 * i + 1, 32)), 16), range(" + strconv.Itoa(len(ids)) + "))))"
 }
 
-// quarters binds a set of quarters of an hour.
-func (p parameters) quarters(list []time.Time) string {
+// seconds binds a set of times, to the second.
+func (p parameters) seconds(list []time.Time) string {
 	return "(SELECT toDateTime(arrayJoin(" + p.bind("Array(UInt32)", listed(list, time.Time.Unix)) + "), 'UTC'))"
 }
 

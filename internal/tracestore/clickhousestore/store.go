@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.uber.org/zap"
 
@@ -49,12 +48,9 @@ func Open(options Options) (*Store, error) {
 	if err := s.schema.Check(); err != nil {
 		return nil, err
 	}
-	client, err := options.client()
-	if err != nil {
+	var err error
+	if s.db, err = options.connect(); err != nil {
 		return nil, err
-	}
-	if s.db, err = clickhouse.Open(client); err != nil {
-		return nil, fmt.Errorf("open connection: %w", err)
 	}
 	s.Reader = s.rollups
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -66,17 +62,12 @@ func Open(options Options) (*Store, error) {
 // asks once before: the tables are made one after the other, and what comes to the first ones does not reach those that come later.
 func CheckSchema(ctx context.Context, options Options) (err error) {
 	options = options.withDefaults()
-	options.CreateSchema = false
 	s := &Store{options: options, schema: Schema{Database: options.Database, Variant: options.Variant, Cluster: options.Cluster}}
-	client, err := options.client()
-	if err != nil {
+	if s.db, err = options.connect(); err != nil {
 		return err
 	}
-	if s.db, err = clickhouse.Open(client); err != nil {
-		return fmt.Errorf("open connection: %w", err)
-	}
 	defer func() { err = errors.Join(err, s.db.Close()) }()
-	return s.prepare(ctx)
+	return s.checkVersion(ctx)
 }
 
 // Close ends queries that run, and tails, and closes the connections.
@@ -154,6 +145,11 @@ func (s *Store) prepare(ctx context.Context) error {
 	if s.options.CreateSchema {
 		return s.migrate(ctx)
 	}
+	return s.checkVersion(ctx)
+}
+
+// checkVersion says what of the schema is missing.
+func (s *Store) checkVersion(ctx context.Context) error {
 	migrations, err := s.schema.migrations()
 	if err != nil {
 		return err
@@ -163,7 +159,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		return err
 	}
 	if want := migrations[len(migrations)-1].number; version < want {
-		return fmt.Errorf("the schema of database %q is of version %d, and %d is wanted: run what `tracewrightctl schema` prints, or set create_schema",
+		return fmt.Errorf("the schema of database %q is of version %d, and %d is wanted: run what `tracewrightctl schema` prints, or set trace_store's create_schema",
 			s.schema.Database, version, want)
 	}
 	return nil
