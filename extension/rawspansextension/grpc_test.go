@@ -7,10 +7,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/featuregate"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -132,6 +134,20 @@ func TestSpansAreTakenOut(t *testing.T) {
 	require.Error(t, err)
 	_, err = rawspans.Unwrap(requests[1])
 	require.NoError(t, err, "another request's are its own")
+}
+
+// TestPooling: what is let go of may be used again, each span for one alone.
+func TestPooling(t *testing.T) {
+	gates := featuregate.GlobalRegistry()
+	require.NoError(t, gates.Set(pref.UseProtoPooling.ID(), true))
+	t.Cleanup(func() { require.NoError(t, gates.Set(pref.UseProtoPooling.ID(), false)) })
+	_, err := rawspans.Unwrap(decoded(t, protobufOf(t, shop(3))))
+	require.NoError(t, err)
+	spans := ptrace.NewSpanSlice()
+	for _, name := range []string{"a", "b", "c"} {
+		spans.AppendEmpty().SetName(name)
+	}
+	require.Equal(t, "abc", spans.At(0).Name()+spans.At(1).Name()+spans.At(2).Name())
 }
 
 // decoded is what a server reads of a request, which comes in two parts.

@@ -29,8 +29,8 @@ func SizeOfSchemaURL(url string) int {
 	return SizeOf(len(url))
 }
 
-// appendSpan writes a span into ScopeSpans.
-func appendSpan(buf []byte, span string) []byte { return appendPart(buf, listTag, span) }
+// AppendSpan writes a span into ScopeSpans.
+func AppendSpan(buf []byte, span string) []byte { return appendPart(buf, listTag, span) }
 
 // BeginResourceSpans writes the tag and the length of ResourceSpans whose n bytes follow.
 func BeginResourceSpans(buf []byte, n int) []byte { return begin(buf, resourceSpansTag, n) }
@@ -54,6 +54,11 @@ func AppendTextAttribute(buf []byte, key, text string) []byte {
 	return appendPart(buf, textTag, text)
 }
 
+// SizeOfTextAttribute is what AppendTextAttribute writes.
+func SizeOfTextAttribute(key, text string) int {
+	return SizeOf(SizeOf(len(key)) + SizeOf(SizeOf(len(text))))
+}
+
 // AppendIntAttribute writes an attribute of a resource.
 func AppendIntAttribute(buf []byte, key string, n int64) []byte {
 	value := 1 + uvarintSize(uint64(n))
@@ -74,7 +79,7 @@ func Request(resource, scope, span string) []byte {
 	buf = BeginScopeSpans(buf, inner)
 	buf = AppendHead(buf, scope)
 	if span != "" {
-		buf = appendSpan(buf, span)
+		buf = AppendSpan(buf, span)
 	}
 	return buf
 }

@@ -9,6 +9,7 @@ import (
 	"reflect"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/xpdata/pref"
 
 	"github.com/tracewright/tracewright/internal/otlpwire"
 )
@@ -19,24 +20,20 @@ var key = "tracewright.raw." + rand.Text()
 // maxRequest is the size of the largest request that a placeholder is made of.
 const maxRequest = 1 << 30
 
-// one is a placeholder for a request of one span, without the request, as OTLP protobuf.
-var one = func() []byte {
-	data, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(placeholder("", 1))
-	if err != nil {
-		panic(err) // it has one attribute and one empty span
-	}
-	return data
-}()
+// one is a placeholder for a request of one span, without the request.
+var one = placeholder("", 1)
 
-func placeholder(request string, spans int) ptrace.Traces {
-	td := ptrace.NewTraces()
-	rs := td.ResourceSpans().AppendEmpty()
-	rs.Resource().Attributes().PutStr(key, request)
-	ss := rs.ScopeSpans().AppendEmpty()
+// placeholder writes one, as OTLP protobuf.
+func placeholder(request string, spans int) []byte {
+	resource, list := otlpwire.SizeOfTextAttribute(key, request), spans*otlpwire.SizeOf(0)
+	size := otlpwire.SizeOf(resource) + otlpwire.SizeOf(list)
+	buf := otlpwire.BeginResourceSpans(make([]byte, 0, otlpwire.SizeOf(size)), size)
+	buf = otlpwire.AppendTextAttribute(otlpwire.BeginHead(buf, resource), key, request)
+	buf = otlpwire.BeginScopeSpans(buf, list)
 	for range spans {
-		ss.Spans().AppendEmpty()
+		buf = otlpwire.AppendSpan(buf, "")
 	}
-	return td
+	return buf
 }
 
 // Replace is a placeholder for a request, as OTLP protobuf; the request itself where its frame is broken, or unusual, or it has no span.
@@ -45,23 +42,22 @@ func Replace(request []byte) []byte {
 	if !ok {
 		return request
 	}
-	data, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(placeholder(otlpwire.String(request), spans))
-	if err != nil {
-		return request
-	}
-	return data
+	return placeholder(otlpwire.String(request), spans)
 }
 
 // Decoder is what the collector's trace requests are.
 type Decoder interface{ UnmarshalProto(data []byte) error }
 
 // Decode makes of a request what to decodes of what Replace makes of it, but copies neither the request, which it keeps, nor the empty span:
-// all spans of the placeholder are the same one. to is the collector's trace request, whose type pdata does not export; its fields are found
+// all spans of the placeholder are the same one (not where pdata pools). to is the collector's trace request, whose type pdata does not export; its fields are found
 // by reflection, and it panics where one is missing.
 func Decode(request string, to Decoder) error {
 	spans, ok := count(request)
 	if !ok {
 		return to.UnmarshalProto(otlpwire.Bytes(request))
+	}
+	if pref.UseProtoPooling.IsEnabled() {
+		return to.UnmarshalProto(placeholder(request, spans)) // one span would be recycled once for each
 	}
 	if err := to.UnmarshalProto(one); err != nil {
 		return err
