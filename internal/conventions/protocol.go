@@ -43,11 +43,9 @@ func (f *ProtocolFacts) Text(key, text string) {
 
 // NamesProtocol says whether Text takes something from an attribute.
 func NamesProtocol(key string) bool {
-	switch key {
-	case "db.system.name", "db.system", "messaging.system", "rpc.system.name", "rpc.system", "http.request.method", "http.method":
-		return true
-	}
-	return false
+	var f ProtocolFacts
+	f.Text(key, "text")
+	return f != ProtocolFacts{}
 }
 
 // setText takes the first of repeated attributes, as pcommon.Map.Get does.

@@ -2,6 +2,7 @@ package block
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math"
 
@@ -94,21 +95,14 @@ func newCatalogue(b *Body, key string) (*catalogue, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &catalogue{
-		b: b, t: t, cursor: &cursor{b: b, t: t, width: operationWidth(b.operations)}, key: key,
-		spans: make([]int, len(t.operations)), resources: make([]int, len(t.entities)),
-		columns: make([]*columnCount, len(t.columns)), read: make([][]*columnCount, len(t.operations)),
-	}
-	err = b.byteStreams([]streamOf{
-		{streamGroups, &c.cursor.groups},
-		{streamGroupSizes, &c.cursor.groupSizes},
-		{streamSpanOps, &c.cursor.spanOps},
-		{streamSubOps, &c.cursor.subOps},
-		{streamCounts, &c.cursor.counts},
-		{streamSpanIDs, &c.cursor.spanIDs},
-	})
+	walk, err := openCursor(b, t, func(c *cursor) error { return cmp.Or(c.openOperations(), c.openRecords()) })
 	if err != nil {
 		return nil, err
+	}
+	c := &catalogue{
+		b: b, t: t, cursor: walk, key: key,
+		spans: make([]int, len(t.operations)), resources: make([]int, len(t.entities)),
+		columns: make([]*columnCount, len(t.columns)), read: make([][]*columnCount, len(t.operations)),
 	}
 	for i := range t.columns {
 		if !c.reads(&t.columns[i]) {
@@ -138,6 +132,7 @@ func (c *catalogue) close() {
 			column.reader.close()
 		}
 	}
+	c.cursor.close()
 }
 
 // lists says whether the column's key is asked for.
@@ -163,40 +158,19 @@ func (c *catalogue) count(wanted func(release int) bool) error {
 				c.resources[c.t.pairs[r.groups[k].pair].resource] += r.groups[k].spans
 			}
 		}
-		for range r.spans {
-			c.span(i, counts)
-		}
+		c.cursor.countRecords(r.spans, func(op int32, span int) {
+			own := counts && span >= 0 // values of events and links stand in the same columns
+			if own {
+				c.spans[op]++
+			}
+			c.record(op, i, own)
+		})
 		if c.b.failed {
 			c.b.failed = false
 			return fmt.Errorf("%w: release %d", ErrCorrupt, i)
 		}
 	}
 	return nil
-}
-
-// span goes through a span with its events and links, whose values stand in the same columns.
-func (c *catalogue) span(release int, counts bool) {
-	s := c.cursor
-	op := s.operation(&s.spanOps, recordSpan)
-	if op < 0 {
-		return
-	}
-	if counts {
-		c.spans[op]++
-	}
-	c.record(op, release, counts)
-	for _, of := range subRecords {
-		if c.t.operations[op].bits&of.bit == 0 {
-			continue
-		}
-		for range s.counts.count(s.subOps.len() / s.width) {
-			sub := s.operation(&s.subOps, of.record)
-			if sub < 0 {
-				return
-			}
-			c.record(sub, release, false)
-		}
-	}
 }
 
 func (c *catalogue) record(op int32, release int, counts bool) {

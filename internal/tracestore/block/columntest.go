@@ -13,7 +13,6 @@ import (
 // columnTest is an attribute condition on the values of one column. A scan asks it of single spans; Settle of all, and reads no column for it.
 type columnTest struct {
 	condition *tracestore.AttributeCondition
-	column    int32
 	reader    *columnReader
 	perOp     []int32 // values of the column in a record of each operation
 
@@ -116,7 +115,7 @@ func (s *scan) test(column int32, c *tracestore.AttributeCondition) *columnTest 
 	if t := s.tests[id]; t != nil {
 		return t
 	}
-	t := &columnTest{condition: c, column: column, code: noCode, release: -1}
+	t := &columnTest{condition: c, code: noCode, release: -1}
 	s.tests[id] = t
 	if t.reader, s.err = s.b.openColumn(int(column), s.t.columns[column]); s.err != nil {
 		return t
@@ -161,7 +160,7 @@ func anonymous(template []byte) []byte {
 	return bytes.ReplaceAll(template, []byte{phHex, '0' + 16}, []byte{phSpan})
 }
 
-// list lists the records of the release that the scan is at, and counts in ahead of what lies before it.
+// list lists the records of the release that the scan is at, and counts in values.before what lies before it.
 func (s *scan) list() bool {
 	c := s.cursor
 	if s.recordsOf == c.release {

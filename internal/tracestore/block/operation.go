@@ -107,7 +107,7 @@ func (e *Encoder) match(o *operation, d *details) bool {
 	slots = slots[:len(of)]
 	for i := range slots {
 		a, slot := &of[i], &slots[i]
-		if !same(a.Key(), slot.key) {
+		if a.Key() != slot.key {
 			return false
 		}
 		switch slot.kind {
@@ -115,7 +115,7 @@ func (e *Encoder) match(o *operation, d *details) bool {
 			if !a.IsStr() {
 				return false
 			}
-			if !slot.varies && !same(a.Str(), slot.s) {
+			if !slot.varies && a.Str() != slot.s {
 				others = append(others, int32(i))
 			}
 		case kindInt:

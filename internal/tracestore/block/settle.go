@@ -77,8 +77,8 @@ func (s *scan) watched() [][]*columnTest {
 	watch := func(c *tracestore.AttributeCondition) {
 		for i := range s.t.columns {
 			if info := &s.t.columns[i]; info.kind < kindEmpty && string(s.t.texts.at(info.key)) == c.Key {
-				t := &columnTest{condition: c, column: int32(i)}
-				s.tests[testID{t.column, c}] = t
+				t := &columnTest{condition: c}
+				s.tests[testID{int32(i), c}] = t
 				watched[i] = append(watched[i], t)
 			}
 		}

@@ -419,6 +419,9 @@ func (b *openedSearchBlock) settle(r *search) error {
 	}
 	for _, conditions := range r.conjuncts {
 		settled := slices.Clone(b.verdicts)
+		for i := range settled {
+			settled[i] = min(settled[i], least[i]) // what another one ruled out is not read again
+		}
 		if err := b.body.Settle(settled, conditions); err != nil {
 			return err
 		}

@@ -122,8 +122,12 @@ func (r *search) makeOpenRows(open []traceKey) error {
 		case made.row == nil:
 			r.openRows[key.id] = nil
 		default:
-			r.openRows[key.id] = &candidate{row: made.row, verdict: made.row.Judge(r.filter), at: tracestore.Position{
-				Time: tracestore.SearchTime(made.row.Start, made.first.releasedAt, r.store.options.Retention), TraceID: key.id,
+			row, err := decodeRow(key.id, appendRow(nil, made.row)) // a copy: texts of what was made are parts of all its spans
+			if err != nil {
+				return err
+			}
+			r.openRows[key.id] = &candidate{row: &row, verdict: row.Judge(r.filter), at: tracestore.Position{
+				Time: tracestore.SearchTime(row.Start, made.first.releasedAt, r.store.options.Retention), TraceID: key.id,
 			}}
 		}
 	}

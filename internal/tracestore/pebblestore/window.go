@@ -86,6 +86,7 @@ type window struct {
 	rows   searchRange
 	blocks []windowBlock // not opened yet, the one with the newest trace first
 	heap   candidates
+	kept   keptRows // of candidates
 	joined *merged
 	next   *joinedEntry // the newest joined row that was not looked at
 	// mustMove says that the walk must not end for lack of time before it moved, so that whoever follows cursors comes to the end.
@@ -273,13 +274,10 @@ func (w *window) open(b windowBlock) error {
 	if b.opened == nil {
 		b.opened = &openedSearchBlock{at: b.at, sequence: b.sequence}
 	}
-	var (
-		found candidates
-		kept  keptRows
-	)
+	var found candidates
 	rows, err := w.read(&b, func(c *candidate) {
 		found = append(found, *c)
-		found[len(found)-1].row = kept.keep(c.row)
+		found[len(found)-1].row = w.kept.keep(c.row)
 	})
 	if err != nil {
 		return err

@@ -44,6 +44,9 @@ func (c *Call) AddAlike(release *tracetree.Release, releasedAt int64, alike Alik
 	if !ok {
 		to = c.collector(at)
 	}
+	if len(c.collectors) > maxSpare { // what is known of spans takes room in each
+		alike = nil
+	}
 	to.add(release, alike)
 }
 
