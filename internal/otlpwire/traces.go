@@ -102,12 +102,6 @@ func (d *TracesDecoder) plainResource(raw string, to pcommon.Resource) bool {
 	return true
 }
 
-// Reset lets go of what was decoded.
-func (d *TracesDecoder) Reset() {
-	d.spans.Reset()
-	d.found.reset()
-}
-
 func (f *found) reset() {
 	clear(f.resources)
 	clear(f.scopes)

@@ -1,10 +1,11 @@
-// Package recovering keeps a request on which a receiver panics from ending the process. Servers of HTTP answer such a request by
+// Package recovering keeps a request on which a receiver panics from ending the process. Servers of HTTP survive such a request by
 // themselves, those of gRPC do not; and some receivers panic on one that is odd enough (skywalking on trace ids).
 package recovering
 
 import (
 	"context"
 	"runtime/debug"
+	"slices"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configgrpc"
@@ -21,9 +22,11 @@ import (
 // id is by what servers find the middleware among the extensions of a Host. No extension has it.
 var id = component.MustNewIDWithName("recovering", "requests")
 
-// Guard puts the middleware into a server's configuration, which then starts with a Host alone.
+// Guard puts the middleware, once, into a server's configuration, which then starts with a Host alone.
 func Guard(server *configgrpc.ServerConfig) {
-	server.Middlewares = append(server.Middlewares, configmiddleware.Config{ID: id})
+	if guard := (configmiddleware.Config{ID: id}); !slices.Contains(server.Middlewares, guard) {
+		server.Middlewares = append(server.Middlewares, guard)
+	}
 }
 
 // Host is the collector's host for a receiver whose servers Guard has seen. Panics are logged.
