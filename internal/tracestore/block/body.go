@@ -12,6 +12,7 @@ import (
 // Body is the second half of a block. It decompresses what it is asked for and keeps that until Close. It is not safe for concurrent
 // use.
 type Body struct {
+	version                                       byte
 	releases, spans, subs, operations, numColumns int
 
 	lengths []int
@@ -30,11 +31,11 @@ type Body struct {
 
 // OpenBody opens what Encode appended to body. data is kept and must not change until Close. The error is ErrCorrupt or ErrVersion.
 func OpenBody(data []byte) (*Body, error) {
-	_, directory, content, err := unseal(data, bodyMagic)
+	version, directory, content, err := unseal(data, bodyMagic)
 	if err != nil {
 		return nil, err
 	}
-	b := &Body{limit: min(maxExpanded(len(content)), MaxReleaseBytes)}
+	b := &Body{version: version, limit: min(maxExpanded(len(content)), MaxReleaseBytes)}
 	r := codec.NewReader(directory)
 	limit := maxExpanded(len(content))
 	for _, n := range []*int{&b.releases, &b.spans, &b.subs, &b.operations} {
@@ -65,6 +66,9 @@ func OpenBody(data []byte) (*Body, error) {
 func (b *Body) readLengths(r *codec.Reader, limit int) {
 	b.lengths = make([]int, numStreams+columnStreams*b.numColumns)
 	for i := range numStreams {
+		if b.version == 1 && (i == streamReleased || i == streamReleasedBits) {
+			continue
+		}
 		b.lengths[i] = r.Below(limit)
 	}
 	for at := numStreams; at < len(b.lengths); at += columnStreams {

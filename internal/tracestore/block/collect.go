@@ -93,7 +93,7 @@ func (c *collected) measure() int {
 		g := &c.groups[i]
 		resource += fieldSize(fieldSize(len(g.scope.otlp)) + g.size + nonEmptySize(g.scope.url))
 		if g.newResource {
-			total += fieldSize(fieldSize(len(g.resource.otlp)) + resource + nonEmptySize(g.resource.url))
+			total += fieldSize(fieldSize(g.resourceSize) + resource + nonEmptySize(g.resource.url))
 			resource = 0
 		}
 	}

@@ -16,10 +16,12 @@ type cursor struct {
 	groups, groupSizes, parents, dropped, counts, links byteStream
 	spanOps, subOps                                     byteStream
 	traceIDs, spanIDs, parentIDs, linkIDs               byteStream
-	bases, gaps, tails, eventTimes                      byteStream
-	baseBits, gapBits, tailBits, eventBits              bitReader
+	bases, gaps, tails, eventTimes, releases            byteStream
+	baseBits, gapBits, tailBits, eventBits, releaseBits bitReader
 	base                                                uint64
-	before                                              []int // records of each operation before the release
+	whole                                               bool   // releases is open
+	released                                            uint64 // by the resource before
+	before                                              []int  // records of each operation before the release
 	columns                                             []*columnReader
 	ahead                                               []int           // of each column: values before the release
 	needed                                              []bool          // columns of the release
@@ -53,6 +55,7 @@ type groupInfo struct {
 	pair        int
 	newResource bool
 	spans       int
+	released    uint64 // where the resource says it
 }
 
 // newCursor makes a cursor that reads everything, which its owner may close.
@@ -144,17 +147,19 @@ func (c *cursor) rewind() error {
 		{streamGaps, &c.gaps},
 		{streamTails, &c.tails},
 		{streamEventTimes, &c.eventTimes},
+		{streamReleased, &c.releases},
 	})
 	if err != nil {
 		return err
 	}
 	err = c.bitReaders([]bitsOf{
 		{streamBaseBits, &c.baseBits}, {streamGapBits, &c.gapBits}, {streamTailBits, &c.tailBits}, {streamEventBits, &c.eventBits},
+		{streamReleasedBits, &c.releaseBits},
 	})
 	if err != nil {
 		return err
 	}
-	c.release, c.base = 0, 0
+	c.release, c.base, c.released, c.whole = 0, 0, 0, true
 	clear(c.before)
 	return nil
 }
@@ -211,7 +216,7 @@ func (c *cursor) operation(s *byteStream, want record) int32 {
 	return int32(n)
 }
 
-// readGroups reads the release's resources and scopes.
+// readGroups reads the release's resources and scopes, and when they say that it was released, if that stream is open.
 func (c *cursor) readGroups() {
 	r := &c.current
 	r.groups, r.spans = r.groups[:0], 0
@@ -224,7 +229,12 @@ func (c *cursor) readGroups() {
 			c.b.failed = true
 			return
 		}
-		r.groups = append(r.groups, groupInfo{pair: pair, newResource: size&1 == 1, spans: int(spans)})
+		g := groupInfo{pair: pair, newResource: size&1 == 1, spans: int(spans)}
+		if g.newResource && c.whole && c.t.entities[c.t.pairs[pair].resource].released > 0 {
+			c.released += uint64(unzigzag(c.releaseBits.classed(c.releases.byte())))
+			g.released = c.released
+		}
+		r.groups = append(r.groups, g)
 		r.spans += int(spans)
 	}
 }

@@ -4,7 +4,8 @@ import (
 	"encoding/binary"
 )
 
-// Version is the format version of both halves that are written. Those of version 1 are read, too: their filters lack the tokens of pairs and failures.
+// Version is the format version of both halves that are written. Those of version 1 are read, too: their filters lack the tokens of pairs and failures, and their
+// resources are whole.
 const Version = 2
 
 const (
@@ -30,6 +31,7 @@ func (e *Encoder) finish() [][]byte {
 	e.out[streamTailBits] = append(e.out[streamTailBits], e.tailBits.finish()...)
 	e.out[streamBaseBits] = append(e.out[streamBaseBits], e.baseBits.finish()...)
 	e.out[streamEventBits] = append(e.out[streamEventBits], e.eventBits.finish()...)
+	e.out[streamReleasedBits] = append(e.out[streamReleasedBits], e.releasedBits.finish()...)
 	streams := append(e.streams[:0], e.out[:]...)
 	for _, c := range e.used {
 		if !c.kind.textual() && c.kind != kindEmpty && len(c.numbers) > 0 {

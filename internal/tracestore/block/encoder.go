@@ -25,6 +25,7 @@ type Encoder struct {
 	tailBits      bitWriter
 	baseBits      bitWriter
 	eventBits     bitWriter
+	releasedBits  bitWriter
 	spanOps       []uint32
 	defined       []*operation // by number
 	added         int          // spans of the release that was added last
@@ -39,7 +40,8 @@ type Encoder struct {
 	base          uint64 // of the release before
 	tokens        tokenSet
 	keys          keySet
-	resources     map[pcommon.Resource]*entity
+	resources     map[pcommon.Resource]releasedEntity
+	released      uint64 // by the resource before
 	scopes        map[pcommon.InstrumentationScope]*entity
 	entities      map[entityID]*entity
 	pairs         map[pairID]uint32
@@ -76,6 +78,7 @@ type Encoder struct {
 	directory  []byte
 	filter     []byte
 	frame      []byte
+	attribute  []byte
 	frames     []byte
 	streams    [][]byte
 	lengths    []int
@@ -99,7 +102,7 @@ const (
 // NewEncoder makes an empty encoder.
 func NewEncoder() *Encoder {
 	e := &Encoder{
-		zstd: newCompressor(), epoch: 1, resources: make(map[pcommon.Resource]*entity), scopes: make(map[pcommon.InstrumentationScope]*entity),
+		zstd: newCompressor(), epoch: 1, resources: make(map[pcommon.Resource]releasedEntity), scopes: make(map[pcommon.InstrumentationScope]*entity),
 		entities: make(map[entityID]*entity), pairs: make(map[pairID]uint32), seen: make([]uint32, seenStrings),
 	}
 	e.templater.place = e.places.find
@@ -142,7 +145,7 @@ func (e *Encoder) Reset() {
 	for i := range e.out {
 		e.out[i] = reuse(e.out[i])
 	}
-	for _, w := range []*bitWriter{&e.gapBits, &e.tailBits, &e.baseBits, &e.eventBits} {
+	for _, w := range []*bitWriter{&e.gapBits, &e.tailBits, &e.baseBits, &e.eventBits, &e.releasedBits} {
 		w.reset()
 	}
 	for _, c := range e.used {
@@ -156,11 +159,11 @@ func (e *Encoder) Reset() {
 	e.epoch++
 	e.block++
 	e.numTexts, e.numTemplates, e.numEntities, e.numOperations = 0, 0, 0, 0
-	e.base, e.largest, e.bytes = 0, 0, 0
+	e.base, e.released, e.largest, e.bytes = 0, 0, 0, 0
 	e.tokens.reset()
 	e.keys.reset()
 	e.Release()
-	clear(e.entities) // resources say when they were released, and so are others in each call
+	clear(e.entities)
 	clear(e.pairs)
 	if e.kept > maxKept || e.epoch == 0 {
 		e.epoch = 1
@@ -219,6 +222,10 @@ func (e *Encoder) putGroups() {
 		size := uint64(g.spans) << 1
 		if g.newResource {
 			size |= 1
+			if g.resource.hole > 0 {
+				e.out[streamReleased] = e.releasedBits.classed(e.out[streamReleased], zigzag(int64(g.released-e.released)))
+				e.released = g.released
+			}
 		}
 		sizes = binary.AppendUvarint(sizes, size)
 	}

@@ -1,6 +1,7 @@
 package block
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -18,6 +19,7 @@ import (
 // entity is a resource or a scope of a block with its schema URL, as OTLP: what pdata does not show of it is kept too.
 type entity struct {
 	otlp, url string
+	hole      int   // of a resource: where the attribute that says when it was released is missing from otlp, from 1 on; 0 where there is none
 	service   *text // of a resource
 	tokens    []uint64
 	keys      []attributeKey
@@ -27,13 +29,23 @@ type entity struct {
 
 type entityID struct {
 	otlp, url string
+	hole      int
 	scope     bool
+}
+
+// releasedEntity is a resource with the time at which its call was released. That is another one in each call, and the rest mostly the same.
+type releasedEntity struct {
+	*entity
+	released uint64 // where there is a hole
+	size     int    // of all of it
 }
 
 // hanging is what spans of one ScopeSpans hang on, and the number of the two entities together in the block.
 type hanging struct {
 	resource, scope *entity
 	pair            uint32
+	released        uint64 // where the resource has a hole
+	resourceSize    int
 
 	ofResource    pcommon.Resource
 	ofScope       pcommon.InstrumentationScope
@@ -61,7 +73,7 @@ func (e *Encoder) hanging(span *tracetree.Span) (*hanging, error) {
 		return nil, err
 	}
 	h := &hanging{
-		resource: resource, scope: scope, pair: e.pairNumber(resource, scope),
+		resource: resource.entity, scope: scope, pair: e.pairNumber(resource.entity, scope), released: resource.released, resourceSize: resource.size,
 		ofResource: span.Resource, ofScope: span.Scope, url: span.SchemaURL, scopeURL: span.ScopeSchemaURL,
 	}
 	if place < maxPlaces {
@@ -74,31 +86,66 @@ func (e *Encoder) hanging(span *tracetree.Span) (*hanging, error) {
 }
 
 // resource finds the entity of a resource. A resource is looked at once in a block.
-func (e *Encoder) resource(r pcommon.Resource, url string) (*entity, error) {
+func (e *Encoder) resource(r pcommon.Resource, url string) (releasedEntity, error) {
 	if known, ok := e.resources[r]; ok && known.url == url {
 		return known, nil
 	}
 	otlp, err := appendResource(e.frame[:0], r)
 	if err != nil {
-		return nil, err
+		return releasedEntity{}, err
 	}
 	e.frame = otlp
-	x, ok := e.entities[entityID{otlp: string(otlp), url: url}]
+	of := releasedEntity{size: len(otlp)}
+	hole := 0
+	if v, ok := r.Attributes().Get(conventions.AttrReleasedAt); ok && v.Type() == pcommon.ValueTypeInt {
+		of.released = uint64(v.Int())
+		if otlp, hole = e.cutReleased(otlp, of.released); hole > 0 {
+			e.keys.add(resourceKey(conventions.AttrReleasedAt, v))
+		}
+	}
+	x, ok := e.entities[entityID{otlp: string(otlp), url: url, hole: hole}]
 	if !ok {
-		id := entityID{otlp: string(otlp), url: url}
-		x = &entity{otlp: id.otlp, url: id.url, service: e.texts.intern(conventions.ServiceName(r))}
+		id := entityID{otlp: string(otlp), url: url, hole: hole}
+		x = &entity{otlp: id.otlp, url: id.url, hole: hole, service: e.texts.intern(conventions.ServiceName(r))}
 		n := r.Attributes().Len()
 		x.keys, x.tokens = make([]attributeKey, 0, n), make([]uint64, 0, n)
 		for key, v := range r.Attributes().All() {
-			x.keys = append(x.keys, resourceKey(key, v))
-			if t, ok := valueToken(key, v); ok {
+			k := resourceKey(key, v)
+			x.keys = append(x.keys, k)
+			if t, ok := valueToken(key, v); ok && k.tokens {
 				x.tokens = append(x.tokens, t)
 			}
 		}
 		e.entities[id] = x
 	}
-	e.resources[r] = x
-	return x, nil
+	of.entity = x
+	e.resources[r] = of
+	return of, nil
+}
+
+// cutReleased takes the attribute with the time of release out of a resource, and says where it stood, from 1 on; 0 where there is none.
+func (e *Encoder) cutReleased(otlp []byte, released uint64) ([]byte, int) {
+	e.attribute = appendReleased(e.attribute[:0], released)
+	r := codec.NewReader(otlp)
+	for r.Len() > 0 {
+		at := len(otlp) - r.Len()
+		if bytes.HasPrefix(otlp[at:], e.attribute) {
+			return append(otlp[:at], otlp[at+len(e.attribute):]...), at + 1
+		}
+		if r.Byte() == tagResourceDropped {
+			r.Uvarint()
+		} else {
+			r.Bytes(r.Count(1))
+		}
+	}
+	return otlp, 0
+}
+
+// appendReleased appends the attribute of a resource that says when its call was released, as pdata marshals it.
+func appendReleased(buf []byte, released uint64) []byte {
+	size := valueSize(kindInt, 0, released)
+	buf = appendTagged(buf, tagResourceAttribute, keyValueSize(conventions.AttrReleasedAt, size))
+	return appendKey(appendValue(buf, kindInt, size, "", released), conventions.AttrReleasedAt)
 }
 
 // appendResource appends a resource as pdata marshals it. By hand, because pdata marshals whole traces only: for it, a resource is to be copied.
@@ -196,7 +243,8 @@ func (e *Encoder) entityNumber(x *entity) uint64 {
 	if !x.stored {
 		x.stored, x.number = true, e.numEntities
 		e.numEntities++
-		e.out[streamEntities] = codec.AppendString(codec.AppendString(e.out[streamEntities], x.url), x.otlp)
+		b := codec.AppendString(e.out[streamEntities], x.url)
+		e.out[streamEntities] = codec.AppendString(binary.AppendUvarint(b, uint64(x.hole)), x.otlp)
 		for _, t := range x.tokens {
 			e.tokens.add(t)
 		}

@@ -144,11 +144,28 @@ func (w wild) span(traces int) []byte {
 	return b
 }
 
+// released mostly says when a call was released, as trace_assembly does it or in other ways, perhaps twice.
+func (w wild) released(b []byte) []byte {
+	for range w.IntN(3) {
+		value := w.value(0)
+		if w.IntN(4) > 0 {
+			value = protowire.AppendVarint(protowire.AppendTag(nil, 3, protowire.VarintType), w.number())
+		}
+		pair := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), conventions.AttrReleasedAt)
+		pair = protowire.AppendBytes(protowire.AppendTag(pair, 2, protowire.BytesType), value)
+		b = protowire.AppendBytes(protowire.AppendTag(b, 1, protowire.BytesType), pair)
+	}
+	return b
+}
+
 func (w wild) call() []byte {
 	var call []byte
 	traces := 1 + w.IntN(4)
 	for range w.IntN(4) {
-		resource := w.attributes(nil, 1, 0)
+		resource := w.released(w.attributes(nil, 1, 0))
+		if w.IntN(2) == 0 {
+			resource = w.attributes(resource, 1, 0)
+		}
 		resource = w.maybe(resource, 2, true)
 		if w.IntN(3) == 0 {
 			ref := protowire.AppendString(protowire.AppendTag(nil, 2, protowire.BytesType), "host")

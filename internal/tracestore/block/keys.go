@@ -6,6 +6,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -27,7 +28,7 @@ func resourceKey(key string, v pcommon.Value) attributeKey {
 	case kindString, kindBool:
 		k.tokens = true
 	case kindInt:
-		k.tokens = true
+		k.tokens = key != conventions.AttrReleasedAt // of which there is another one in each call
 		k.least, k.most = uint64(v.Int()), uint64(v.Int())
 	case kindDouble:
 		k.least = math.Float64bits(v.Double())

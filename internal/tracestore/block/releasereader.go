@@ -156,7 +156,7 @@ func (c *cursor) appendGroups(buf []byte, limit int) ([]byte, int) {
 		resource := &c.t.entities[c.t.pairs[r.groups[k].pair].resource]
 		var at int
 		buf, at = begin(buf, tagRepeated)
-		buf = append(appendTagged(buf, tagResource, len(resource.otlp)), resource.otlp...)
+		buf = c.appendResource(buf, resource, r.groups[k].released)
 		for first := true; k < len(r.groups) && (first || !r.groups[k].newResource); k++ {
 			first = false
 			scope := &c.t.entities[c.t.pairs[r.groups[k].pair].scope]
@@ -179,6 +179,17 @@ func (c *cursor) appendGroups(buf []byte, limit int) ([]byte, int) {
 		}
 	}
 	return buf, span
+}
+
+// appendResource appends a resource, with the time of release where it says that.
+func (c *cursor) appendResource(buf []byte, x *entityInfo, released uint64) []byte {
+	if x.released == 0 {
+		return append(appendTagged(buf, tagResource, len(x.otlp)), x.otlp...)
+	}
+	c.attributes = appendReleased(c.attributes[:0], released)
+	buf = appendTagged(buf, tagResource, len(x.otlp)+len(c.attributes))
+	at := x.released - 1
+	return append(append(append(buf, x.otlp[:at]...), c.attributes...), x.otlp[at:]...)
 }
 
 func (c *cursor) appendSpan(buf []byte, i, limit int) []byte {

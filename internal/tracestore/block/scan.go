@@ -370,14 +370,15 @@ func (s *scan) onResources(key string) bool {
 	may, ok := s.resourceKeys[key]
 	if !ok {
 		for i := range s.t.entities {
-			may = may || bytes.Contains(s.t.entities[i].otlp, []byte(key))
+			x := &s.t.entities[i]
+			may = may || x.released > 0 && key == conventions.AttrReleasedAt || bytes.Contains(x.otlp, []byte(key))
 		}
 		s.resourceKeys[key] = may
 	}
 	return may
 }
 
-// resourceAttributes are those of an entity.
+// resourceAttributes are those of an entity, but when it was released.
 func (s *scan) resourceAttributes(entity int32) pcommon.Map {
 	if attrs, ok := s.resources[entity]; ok {
 		return attrs
@@ -394,7 +395,7 @@ func (s *scan) resourceAttributes(entity int32) pcommon.Map {
 	return attrs
 }
 
-// resourceAttributes are those of an entity that is a resource. The error is ErrCorrupt.
+// resourceAttributes are those of an entity that is a resource, without the time of release where resources differ by that. The error is ErrCorrupt.
 func (t *tables) resourceAttributes(entity int32) (pcommon.Map, error) {
 	otlp := t.entities[entity].otlp
 	resource := append(appendTagged(nil, tagResource, len(otlp)), otlp...)

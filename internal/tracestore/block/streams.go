@@ -4,7 +4,7 @@ package block
 const (
 	streamTexts      = iota // strings of operations and keys
 	streamTemplates         // of inline strings
-	streamEntities          // resources and scopes: schema URL, OTLP
+	streamEntities          // resources and scopes: schema URL, place of the time of release, OTLP without it
 	streamColumns           // key, kind, forecast
 	streamOperations        // see Encoder.define
 	streamPairs             // of resources and scopes that stand together: the two entities
@@ -20,6 +20,7 @@ const (
 	streamEventTimes        // for each event: class of zigzag(time − the span's start)
 	streamSubOps            // for each event and link: operation
 	streamLinks             // for each link: 0 another trace, 1 a span that is not in the release, else as parents
+	streamReleased          // for each resource of a release that says when it was released: class of zigzag(time − that of the resource before)
 	numCompressed
 
 	streamTraceIDs  = iota - 1 // for each release
@@ -30,6 +31,7 @@ const (
 	streamTailBits
 	streamBaseBits
 	streamEventBits
+	streamReleasedBits
 	numStreams
 )
 

@@ -59,7 +59,11 @@ type slotInfo struct {
 	varies bool
 }
 
-type entityInfo struct{ url, otlp []byte }
+// entityInfo is a resource or a scope. Where released is above 0, the attribute that says when the call was released is missing from otlp at released − 1.
+type entityInfo struct {
+	url, otlp []byte
+	released  int
+}
 
 type pairInfo struct{ resource, scope int32 }
 
@@ -95,7 +99,14 @@ func (b *Body) readTables() (*tables, error) {
 		}
 	}
 	for entities.len() > 0 {
-		t.entities = append(t.entities, entityInfo{url: entities.text(), otlp: entities.text()})
+		x := entityInfo{url: entities.text()}
+		if b.version > 1 {
+			x.released = entities.count(entities.len())
+		}
+		if x.otlp = entities.text(); x.released > len(x.otlp)+1 {
+			b.failed = true
+		}
+		t.entities = append(t.entities, x)
 	}
 	for pairs.len() > 0 && !b.failed {
 		t.pairs = append(t.pairs, pairInfo{int32(pairs.below(len(t.entities))), int32(pairs.below(len(t.entities)))})

@@ -122,7 +122,7 @@ func (s *Store) fold(m rollupMinute) error {
 	}
 	batch := s.db.NewBatch()
 	for table := range sums.Tables().All() {
-		if err := batch.Set(m.partition.rollupKey(table, m.minute), sums.Append(nil, rollup.Of(table)), nil); err != nil {
+		if err := batch.Set(m.partition.rollupKey(table, m.minute), sums.AppendPacked(nil, rollup.Of(table)), nil); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"runtime"
@@ -113,10 +114,15 @@ func diskUsage(t testing.TB, path string) (bytes int64) {
 	return bytes
 }
 
-// settle writes down what is in memory and waits until Pebble has been idle for a moment.
+// settle writes down what is in memory and waits until Pebble is idle.
 func settle(b *testing.B, store *Store) {
 	require.NoError(b, store.writeSums())
 	require.NoError(b, store.db.Flush())
+	waitIdle(store)
+}
+
+// waitIdle waits until Pebble has been idle for a moment.
+func waitIdle(store *Store) {
 	for idle := 0; idle < 5; idle++ {
 		if metrics := store.db.Metrics(); metrics.Compact.NumInProgress > 0 || metrics.Flush.NumInProgress > 0 {
 			idle = 0
@@ -252,36 +258,48 @@ func BenchmarkMonth(b *testing.B) {
 	require.NoError(b, store.Close())
 }
 
-// BenchmarkQuiet is ten minutes of 100 spans a second: 20 calls a second of a trace or none, with the upkeep at its times.
+// BenchmarkQuiet is 100 spans a second for some minutes, calls of a trace each, and the minute behind them, with the upkeep at its times.
 func BenchmarkQuiet(b *testing.B) {
-	for b.Loop() {
-		traffic := newShopTraffic()
-		clock := newClock(noon)
-		path := b.TempDir()
-		store := openStore(b, Options{Path: path, Retention: 168 * time.Hour, Now: clock.now})
-		spans := 0
-		for second := range 600 {
-			for at := 0; spans < 100*(second+1); at++ {
-				clock.set(noon.Add(time.Duration(second)*time.Second + time.Duration(at)*50*time.Millisecond))
-				td := traffic.call(b, clock.now(), 1)
-				spans += td.SpanCount()
-				require.NoError(b, store.WriteCall(b.Context(), td))
+	for _, minutes := range []int{10, 30} {
+		b.Run(fmt.Sprint(minutes, " minutes"), func(b *testing.B) {
+			for b.Loop() {
+				quiet(b, minutes)
 			}
-			if second%5 == 4 {
-				require.NoError(b, store.writeSums())
-				require.NoError(b, store.mergeBlocks())
-				require.NoError(b, store.foldRollups())
-			}
-			if second%60 == 59 {
-				require.NoError(b, store.flushQuiet())
-			}
-		}
-		settle(b, store)
-		blocks := store.partitions.blocksOf(partition{tenantPrefix(""), dayOf(noon.UnixNano())})
-		b.ReportMetric(float64(len(blocks)), "blocks")
-		b.ReportMetric(float64(diskUsage(b, path))/float64(spans), "disk-B/span")
-		b.Log(store.db.Metrics().String())
+		})
 	}
+}
+
+func quiet(b *testing.B, minutes int) {
+	traffic := newShopTraffic()
+	clock := newClock(noon)
+	path := b.TempDir()
+	store := openStore(b, Options{Path: path, Retention: 168 * time.Hour, Now: clock.now})
+	spans := 0
+	for second := range 60 * (minutes + 1) {
+		for at := 0; second < 60*minutes && spans < 100*(second+1); at++ {
+			clock.set(noon.Add(time.Duration(second)*time.Second + time.Duration(at)*50*time.Millisecond))
+			td := traffic.call(b, clock.now(), 1)
+			spans += td.SpanCount()
+			require.NoError(b, store.WriteCall(b.Context(), td))
+		}
+		clock.set(noon.Add(time.Duration(second+1) * time.Second))
+		if second%5 == 4 {
+			require.NoError(b, store.writeSums())
+			require.NoError(b, store.mergeBlocks())
+			require.NoError(b, store.foldRollups())
+		}
+		if second%60 == 59 {
+			require.NoError(b, store.flushQuiet())
+			waitIdle(store)
+		}
+		if second%600 == 599 {
+			require.NoError(b, store.keepFilters())
+		}
+	}
+	blocks := store.partitions.blocksOf(partition{tenantPrefix(""), dayOf(noon.UnixNano())})
+	b.ReportMetric(float64(len(blocks)), "blocks")
+	b.ReportMetric(float64(diskUsage(b, path))/float64(spans), "disk-B/span")
+	b.Log(store.db.Metrics().String())
 }
 
 // BenchmarkJoins makes the rows of the traces of ten calls, of which a span each came late, in one call more.

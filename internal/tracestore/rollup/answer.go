@@ -47,6 +47,7 @@ func (a *Answer) Merge(encoded []byte) error {
 	if err != nil {
 		return err
 	}
+	defer v.close()
 	v.bare = a.query.NoDurations
 	filter := a.filter(v)
 	names := translator{from: v.strings, to: &a.sums.strings}

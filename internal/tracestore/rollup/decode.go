@@ -27,18 +27,30 @@ type value struct {
 	sections []byte
 	// bare says that durations are passed over.
 	bare bool
+	// unpacked is what the value was unpacked into, to be used again.
+	unpacked *[]byte
 }
 
 // open reads a value and checks all of it, so that what is wrong somewhere has no effect anywhere. The encoded bytes must stay
-// as they are while the value is used.
+// as they are while the value is used, until close.
 func open(encoded []byte) (*value, error) {
-	d := newDecoder(encoded)
-	if d.Byte() != valueVersion {
+	d, v := newDecoder(encoded), new(value)
+	switch d.Byte() {
+	case valueVersion:
+	case packedVersion:
+		v.unpacked = unpackedPool.Get().(*[]byte)
+		if !v.unpack(&d) {
+			v.close()
+			return nil, ErrValue
+		}
+		d = newDecoder(*v.unpacked)
+	default:
 		return nil, ErrValue
 	}
-	v := &value{strings: d.strings()}
+	v.strings = d.strings()
 	v.sections = d.Bytes(d.Len())
 	if d.Failed() || !v.visit(AllTables, nil, nil, nil) {
+		v.close()
 		return nil, ErrValue
 	}
 	return v, nil
@@ -136,18 +148,22 @@ func (d *decoder) pass(t Table) {
 
 // durations reads into s, or passes over them where it is nil.
 func (d *decoder) durations(s *sketch) {
-	zeros, n := d.Uvarint(), d.Count(2)
+	zeros, n := d.Uvarint(), d.Count(1)
 	if s != nil {
 		s.zeros, s.bins = zeros, s.bins[:0]
 	}
 	last := uint32(0)
 	for i := range n {
-		distance, count := d.below(maxIndex+1-last), d.Uvarint()
-		if distance == 0 && i > 0 || count == 0 { // as after a failure
+		distance, count := d.Uvarint(), uint64(1)
+		many := distance&1 == 1
+		if distance >>= 1; many {
+			count = d.Uvarint()
+		}
+		if distance == 0 && i > 0 || distance > uint64(maxIndex-last) || many && count < 2 { // as after a failure
 			d.Fail()
 			return
 		}
-		last += distance
+		last += uint32(distance)
 		if s != nil {
 			s.bins = append(s.bins, bin{last, count})
 		}

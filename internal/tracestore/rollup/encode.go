@@ -6,16 +6,20 @@ import (
 
 // How sums are written down. Numbers are uvarints where nothing else is said.
 //
-//	value    version (1 byte: 3) ‖ number of strings ‖ strings ‖ section …
+//	value    version (1 byte: 4) ‖ number of strings ‖ strings ‖ section …
+//	         or 5 (1 byte) ‖ length ‖ zstd frame of so many bytes, which are a value behind its version
 //	string   length ‖ bytes
 //	section  table (1 byte) ‖ length in bytes ‖ other (1 byte: 0, or 1 and its sums) ‖ number of series ‖ series
 //	series   key: a number for each column, 0 = the empty string, 1 = the first string, … ‖ sums
 //	sums     numbers ‖ durations ‖ occurrences, what the table has of them
-//	durations    zeros ‖ number of bins ‖ (distance of the bin's index from that of the one before ‖ count) …
+//	durations    zeros ‖ number of bins ‖ (distance of the bin's index from that of the one before << 1 ‖, where the count is above 1, + 1 ‖ count) …
 //	occurrences  first minute ‖ last minute − first minute ‖ number of traces ‖ trace ids (16 bytes each)
 //
 // The last section, of table 9, is written where AllTables are: what each table counted in its "other", Operations first.
-const valueVersion = 3
+const (
+	valueVersion  = 4
+	packedVersion = 5
+)
 
 // Append appends the tables to buf as a value. Series stand in it in the order in which they came.
 func (s *Sums) Append(buf []byte, tables Tables) []byte {
@@ -109,9 +113,14 @@ func (e *encoder) row(t Table, r *row) {
 		e.number(uint64(len(r.durations.bins)))
 		last := uint32(0)
 		for _, b := range r.durations.bins {
-			e.number(uint64(b.index - last))
-			e.number(b.count)
+			distance := uint64(b.index-last) << 1
 			last = b.index
+			if b.count == 1 { // as in most series of a minute
+				e.number(distance)
+				continue
+			}
+			e.number(distance | 1)
+			e.number(b.count)
 		}
 	}
 	if shapes[t].occurrences {

@@ -7,6 +7,7 @@ func (s *Sums) Merge(encoded []byte, tables Tables) error {
 	if err != nil {
 		return err
 	}
+	defer v.close()
 	names := translator{from: v.strings, to: &s.strings}
 	v.visit(tables, every, func(t Table, k *key, r *row) {
 		if k == nil {

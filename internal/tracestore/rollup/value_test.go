@@ -34,8 +34,8 @@ func sample() *Sums {
 
 // TestValueBytes holds docs/storage-format.md to the byte.
 func TestValueBytes(t *testing.T) {
-	operation := "03 01 ac02 8001 02 00  01 01 00 02" // numbers; one zero, one bin: at distance 0, count 2
-	want := "03" +                                    // version
+	operation := "03 01 ac02 8001 02 00  01 01 01 02" // numbers; one zero, one bin: at distance 0, count 2
+	want := "04" +                                    // version
 		"05" + " 04 70726f64" + " 04 73686f70" + " 05 474554202f" + " 06 736572766572" + " 01 66" + // prod, shop, GET /, server, f
 		"01 1f 01" + operation + // Operations, 31 bytes, other
 		"01" + "01 02 00 03 04" + operation + // one series: prod, shop, no version, GET /, server
@@ -44,10 +44,10 @@ func TestValueBytes(t *testing.T) {
 		"09 08 03 00 00 00 00 00 00 00" // others: 3 of Operations
 	require.Equal(t, strings.ReplaceAll(want, " ", ""), hex.EncodeToString(sample().Append(nil, AllTables)))
 
-	want = "03 01 04 70726f64 06 07 00 01 01 06 02 01 00 09 08 03 00 00 00 00 00 00 00" // only the strings that it needs
+	want = "04 01 04 70726f64 06 07 00 01 01 06 02 01 00 09 08 03 00 00 00 00 00 00 00" // only the strings that it needs
 	require.Equal(t, strings.ReplaceAll(want, " ", ""), hex.EncodeToString(sample().Append(nil, Of(Spans))))
 	require.Equal(t, Of(Operations, Errors, Spans), sample().Tables())
-	require.Equal(t, []byte{3, 0}, NewSums(1).Append(nil, AllTables))
+	require.Equal(t, []byte{4, 0}, NewSums(1).Append(nil, AllTables))
 }
 
 func TestMergeRoundTrip(t *testing.T) {
@@ -97,7 +97,8 @@ func TestBrokenValues(t *testing.T) {
 func FuzzMerge(f *testing.F) {
 	f.Add(sample().Append(nil, AllTables))
 	f.Add(NewSums(1).Append(nil, AllTables))
-	f.Add([]byte{3, 0xff, 0xff, 0xff, 0xff, 0xff})
+	f.Add(minuteSums(100).AppendPacked(nil, AllTables))
+	f.Add([]byte{4, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, value []byte) {
 		sums := NewSums(MaxSeries)
 		err := sums.Merge(value, AllTables)
