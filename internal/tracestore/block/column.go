@@ -123,7 +123,7 @@ type column struct {
 }
 
 func (c *column) reset() {
-	c.codes, c.heap, c.heapLen, c.last = reuse(c.codes), reuse(c.heap), 0, ""
+	c.codes, c.heap, c.heapLen, c.last, c.lastRelease = reuse(c.codes), reuse(c.heap), 0, "", 0
 	c.templates, c.whole, c.variables = reuse(c.templates), reuse(c.whole), reuse(c.variables)
 	c.bits.reset()
 	c.numbers = reuse(c.numbers)
@@ -180,22 +180,28 @@ func (e *Encoder) putInline(c *column, s string) {
 		return
 	}
 	c.templates = binary.AppendUvarint(c.templates, 1+uint64(e.templateNumber(c, e.templater.template)))
-	for _, v := range e.templater.variables {
+	for i := range e.templater.variables {
+		v := &e.templater.variables[i]
 		if v.place {
 			c.variables = binary.AppendUvarint(c.variables, v.value)
 			continue
 		}
 		if v.known {
-			if i := e.memory.find(v.value); i >= 0 {
+			if i := e.memory.find(&v.remembered); i >= 0 {
 				c.variables = append(c.variables, byte(i+1))
 				continue
 			}
-			e.memory.add(v.value)
+			e.memory.add(v.remembered)
 			c.variables = append(c.variables, 0)
 		}
-		if v.width == 0 {
+		switch v.width {
+		case 0:
 			c.variables = c.bits.classed(c.variables, v.value)
-		} else {
+		case widthUUID:
+			c.bits.write(v.value, 32)
+			c.bits.write(v.more[0], 48)
+			c.bits.write(v.more[1], 48)
+		default:
 			c.bits.write(v.value, uint(v.width))
 		}
 	}

@@ -14,6 +14,7 @@ type columnReader struct {
 	streams [columnStreams][]byte
 	at      int // values read
 	failed  *bool
+	version byte
 
 	codes, templates, whole, variables byteStream
 	bits                               bitReader
@@ -32,7 +33,7 @@ type columnReader struct {
 // openColumn opens a column, which its owner may close.
 func (b *Body) openColumn(i int, info columnInfo) (*columnReader, error) {
 	c := columnPool.Get().(*columnReader)
-	c.columnInfo, c.failed = info, &b.failed
+	c.columnInfo, c.failed, c.version = info, &b.failed, b.version
 	for k := range c.streams {
 		var err error
 		if c.streams[k], err = b.stream(numStreams + columnStreams*i + k); err != nil {
@@ -157,9 +158,10 @@ func (c *columnReader) skipInline(templates []templateInfo) {
 			c.bits.skip(uint64(classWidth(c.variables.byte())))
 		case placeholder == phUUID:
 			if c.variables.byte() == 0 {
-				c.bits.skip(32)
+				c.bits.skip(32 + 96)
+			} else if c.version == 1 {
+				c.bits.skip(96)
 			}
-			c.bits.skip(96)
 		case c.variables.byte() != 0:
 		case placeholder == phDecimal:
 			c.bits.skip(uint64(classWidth(c.variables.byte())))
@@ -253,15 +255,16 @@ func (c *columnReader) inline(buf []byte, templates []templateInfo, m *memory, s
 		case phShort:
 			buf = strconv.AppendUint(buf, c.bits.classed(c.variables.byte()), 10)
 		case phDecimal:
-			buf = strconv.AppendUint(buf, c.known(0, m), 10)
+			buf = strconv.AppendUint(buf, c.known(0, m).value, 10)
 		case phHex:
 			i++
 			digits := int(text[i] - '0')
-			buf = appendHex(buf, c.known(uint(4*digits), m), digits)
+			buf = appendHex(buf, c.known(uint(4*digits), m).value, digits)
 		case phUUID:
-			buf = appendUUID(buf, c.known(32, m), c.bits.read(48), c.bits.read(48))
+			id := c.known(widthUUID, m)
+			buf = appendUUID(buf, &id)
 		case phIPv4:
-			buf = appendIPv4(buf, c.known(32, m))
+			buf = appendIPv4(buf, c.known(32, m).value)
 		case phSpan:
 			if at := c.variables.below(len(spanIDs) / 8); at < len(spanIDs)/8 {
 				buf = appendHex(buf, binary.BigEndian.Uint64(spanIDs[8*at:]), 16)
@@ -272,24 +275,29 @@ func (c *columnReader) inline(buf []byte, templates []templateInfo, m *memory, s
 	return append(buf, text[copied:]...)
 }
 
-// known reads a variable that may be one seen before; width 0: classed.
-func (c *columnReader) known(width uint, m *memory) uint64 {
+// known reads a variable that may be one seen before; width 0: classed. Of UUIDs version 1 remembers the first 32 bits alone.
+func (c *columnReader) known(width uint, m *memory) (v remembered) {
 	if code := int(c.variables.byte()); code > 0 {
-		if m.blind {
+		switch {
+		case m.blind:
 			m.unknown = true
-			return 0
-		}
-		if code > min(m.n, len(m.values)) {
+		case code > min(m.n, len(m.values)):
 			*c.failed = true
-			return 0
+		default:
+			v = m.values[code-1]
 		}
-		return m.values[code-1]
+		if width == widthUUID && c.version == 1 {
+			v.more = [2]uint64{c.bits.read(48), c.bits.read(48)}
+		}
+		return v
 	}
-	var v uint64
-	if width == 0 {
-		v = c.bits.classed(c.variables.byte())
-	} else {
-		v = c.bits.read(width)
+	switch width {
+	case 0:
+		v.value = c.bits.classed(c.variables.byte())
+	case widthUUID:
+		v.value, v.more = c.bits.read(32), [2]uint64{c.bits.read(48), c.bits.read(48)}
+	default:
+		v.value = c.bits.read(width)
 	}
 	m.add(v)
 	return v

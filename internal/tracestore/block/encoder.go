@@ -100,9 +100,14 @@ const (
 )
 
 // NewEncoder makes an empty encoder.
-func NewEncoder() *Encoder {
+func NewEncoder() *Encoder { return newEncoder(zstd.SpeedFastest) }
+
+// NewThoroughEncoder makes one that takes its time to compress. It takes some MiB.
+func NewThoroughEncoder() *Encoder { return newEncoder(zstd.SpeedBetterCompression) }
+
+func newEncoder(level zstd.EncoderLevel) *Encoder {
 	e := &Encoder{
-		zstd: newCompressor(), epoch: 1, resources: make(map[pcommon.Resource]releasedEntity), scopes: make(map[pcommon.InstrumentationScope]*entity),
+		zstd: newCompressor(level), epoch: 1, resources: make(map[pcommon.Resource]releasedEntity), scopes: make(map[pcommon.InstrumentationScope]*entity),
 		entities: make(map[entityID]*entity), pairs: make(map[pairID]uint32), seen: make([]uint32, seenStrings),
 	}
 	e.templater.place = e.places.find
@@ -169,6 +174,14 @@ func (e *Encoder) Reset() {
 		e.epoch = 1
 		e.forget()
 	}
+}
+
+// Rehearsed throws away what was added since the last block, but not what was learned of it: when the same releases are added again, in their order,
+// it is known from the first on which strings come again in others, and what varies.
+func (e *Encoder) Rehearsed() {
+	first := e.releaseSeq - uint32(len(e.headers))
+	e.Reset()
+	e.releaseSeq = first
 }
 
 // Add appends a release to the block; its number in the block is Len before the call. header is taken over. release and its

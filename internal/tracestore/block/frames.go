@@ -134,9 +134,9 @@ func (f *frame) close() {
 }
 
 // newCompressor makes an encoder that compresses one frame at a time.
-func newCompressor() *zstd.Encoder {
+func newCompressor(level zstd.EncoderLevel) *zstd.Encoder {
 	compressor, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
-		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithAllLitEntropyCompression(true),
+		zstd.WithEncoderLevel(level), zstd.WithAllLitEntropyCompression(true),
 		zstd.WithWindowSize(1<<20), zstd.WithSingleSegment(true))
 	if err != nil {
 		panic(fmt.Sprintf("zstd options: %v", err)) // they are constants

@@ -193,6 +193,32 @@ func TestReleaseOfPdata(t *testing.T) {
 	require.Zero(t, released.Bytes())
 }
 
+// TestRehearsed: releases that were added once before take less, and come back as they are.
+func TestRehearsed(t *testing.T) {
+	releases := tracetree.Releases(newCall(t, shop.New(shop.Options{Seed: 11}), 0, 200))
+	_, straight := roundTrip(t, NewThoroughEncoder(), releases)
+	encoder := NewThoroughEncoder()
+	rehearse := func(releases []tracetree.Release) (head, body []byte) {
+		for i := range releases {
+			require.NoError(t, encoder.Add(&releases[i], headerOf(&releases[i])))
+		}
+		encoder.Rehearsed()
+		require.Zero(t, encoder.Len())
+		return roundTrip(t, encoder, releases)
+	}
+	_, rehearsed := rehearse(releases)
+	t.Logf("%d instead of %d bytes", len(rehearsed), len(straight))
+	require.Less(t, len(rehearsed), len(straight)*95/100)
+	w := wild{rand.New(rand.NewPCG(13, 14))}
+	for range 20 {
+		var releases []tracetree.Release
+		for range w.IntN(20) {
+			releases = append(releases, tracetree.Releases(unmarshal(t, w.call()))...)
+		}
+		rehearse(releases)
+	}
+}
+
 // TestEncoderForgets: what an encoder keeps from block to block does not grow with the number of blocks, although every call's resources
 // differ by the time at which it was released.
 func TestEncoderForgets(t *testing.T) {

@@ -22,31 +22,40 @@ const maxTemplated = 256
 
 // variable is one number of a templated string.
 type variable struct {
-	value uint64
-	width byte // 0: classed
+	remembered
+	width byte // 0: classed; widthUUID
 	// known variables may refer to one seen before in the release, see memory.
 	known bool
 	place bool // of a span: stands among the codes
 }
 
+// remembered is what a variable that is known holds.
+type remembered struct {
+	value uint64
+	more  [2]uint64 // of a UUID, what follows its first 32 bits
+}
+
+// widthUUID is the width of UUIDs: 32 bits, and twice 48.
+const widthUUID = 128
+
 // memory remembers the last variables of a release, over all its columns: an order's number stands in several of them.
 type memory struct {
 	n      int
-	values [16]uint64
+	values [16]remembered
 	// blind says that not all columns are read; unknown becomes true where a variable refers to what was not seen for that.
 	blind, unknown bool
 }
 
-func (m *memory) find(v uint64) int {
+func (m *memory) find(v *remembered) int {
 	for i := range min(m.n, len(m.values)) {
-		if m.values[i] == v {
+		if m.values[i].value == v.value && m.values[i] == *v {
 			return i
 		}
 	}
 	return -1
 }
 
-func (m *memory) add(v uint64) {
+func (m *memory) add(v remembered) {
 	m.values[m.n%len(m.values)] = v
 	m.n++
 }
@@ -135,15 +144,15 @@ func (t *templater) token(s string, copied, i, end int, kinds byte) int {
 	case kinds == 0:
 		return 0
 	case n == 8 && len(s)-i >= 36 && isUUID(s[i:i+36]):
-		t.take(s[copied:i], phUUID, variable{value: unhex(s[i : i+8]), width: 32, known: true})
-		t.variables = append(t.variables,
-			variable{value: unhex(s[i+9:i+13])<<32 | unhex(s[i+14:i+18])<<16 | unhex(s[i+19:i+23]), width: 48},
-			variable{value: unhex(s[i+24 : i+36]), width: 48})
+		id := remembered{value: unhex(s[i : i+8])}
+		id.more[0] = unhex(s[i+9:i+13])<<32 | unhex(s[i+14:i+18])<<16 | unhex(s[i+19:i+23])
+		id.more[1] = unhex(s[i+24 : i+36])
+		t.take(s[copied:i], phUUID, variable{remembered: id, width: widthUUID, known: true})
 		return i + 36
 	case kinds == charDigit && n <= 18 && (n == 1 || s[i] != '0'):
 		if n <= 3 && end < len(s) && s[end] == '.' {
 			if ip, to := parseIPv4(s, i); to > 0 {
-				t.take(s[copied:i], phIPv4, variable{value: ip, width: 32, known: true})
+				t.take(s[copied:i], phIPv4, variable{remembered: remembered{value: ip}, width: 32, known: true})
 				return to
 			}
 		}
@@ -157,7 +166,7 @@ func (t *templater) token(s string, copied, i, end int, kinds byte) int {
 		for _, c := range []byte(s[i:end]) {
 			value = 10*value + uint64(c-'0')
 		}
-		t.take(s[copied:i], placeholder, variable{value: value, known: n >= 5})
+		t.take(s[copied:i], placeholder, variable{remembered: remembered{value: value}, known: n >= 5})
 		return end
 	case n >= 8:
 		t.hex(s, copied, i, end)
@@ -169,13 +178,13 @@ func (t *templater) token(s string, copied, i, end int, kinds byte) int {
 func (t *templater) hex(s string, copied, i, end int) {
 	if end-i == 16 && t.place != nil {
 		if at := t.place(unhex(s[i:end])); at >= 0 {
-			t.take(s[copied:i], phSpan, variable{value: uint64(at), place: true})
+			t.take(s[copied:i], phSpan, variable{remembered: remembered{value: uint64(at)}, place: true})
 			return
 		}
 	}
 	for ; i < end; i += 16 {
 		digits := min(16, end-i)
-		t.take(s[copied:i], phHex, variable{value: unhex(s[i : i+digits]), width: byte(4 * digits), known: true})
+		t.take(s[copied:i], phHex, variable{remembered: remembered{value: unhex(s[i : i+digits])}, width: byte(4 * digits), known: true})
 		t.template = append(t.template, '0'+byte(digits))
 		copied = i + digits
 	}
@@ -252,10 +261,10 @@ func appendIPv4(buf []byte, v uint64) []byte {
 	return buf
 }
 
-func appendUUID(buf []byte, first, middle, last uint64) []byte {
-	buf = append(appendHex(buf, first, 8), '-')
+func appendUUID(buf []byte, id *remembered) []byte {
+	buf = append(appendHex(buf, id.value, 8), '-')
 	for shift := 32; shift >= 0; shift -= 16 {
-		buf = append(appendHex(buf, middle>>shift, 4), '-')
+		buf = append(appendHex(buf, id.more[0]>>shift, 4), '-')
 	}
-	return appendHex(buf, last, 12)
+	return appendHex(buf, id.more[1], 12)
 }

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -57,8 +59,10 @@ type rewrittenBlock struct {
 }
 
 const (
-	// targetSpans is how many spans a merged block has, as calls of a busy system have.
-	targetSpans = 8192
+	// targetSpans is how many spans a merged block has, as the largest have that are written.
+	targetSpans = cutSpans
+	// unhurriedAfter is how far apart releases are at least that are written thoroughly: it takes about ten times the processor time.
+	unhurriedAfter = 10 * time.Second
 	// targetBytes is how large the releases of a merged block are as OTLP, where their spans are large.
 	targetBytes = targetSpans * spanBytes
 	// spanBytes is what a span has as OTLP, about. Where blocks are chosen, what is larger counts as several.
@@ -203,48 +207,74 @@ func (w *rewrite) choose() error {
 
 // encode makes the outputs. Their sequences are those of inputs, so that they stand in the order of writing among all blocks.
 func (w *rewrite) encode() error {
-	encoder := w.store.encoders.get()
-	defer w.store.encoders.put(encoder)
-	var out *rewrittenBlock
-	finish := func() {
-		if out != nil {
-			out.finish(encoder)
-			out = nil
-		}
+	left := slices.DeleteFunc(slices.Clone(w.releases), func(r *rewrittenRelease) bool { return r.dropped })
+	thorough := w.unhurried()
+	var encoder *block.Encoder
+	if thorough {
+		encoder = block.NewThoroughEncoder()
+	} else {
+		encoder = w.store.encoders.get()
+		defer w.store.encoders.put(encoder)
 	}
+	for len(left) > 0 {
+		out := &rewrittenBlock{sequence: w.inputs[len(w.outputs)]}
+		w.outputs = append(w.outputs, out)
+		if thorough {
+			if _, err := w.add(encoder, left, out); err != nil {
+				return err
+			}
+			encoder.Rehearsed()
+			out.value = blockValue{}
+		}
+		n, err := w.add(encoder, left, out)
+		if err != nil {
+			return err
+		}
+		out.finish(encoder)
+		left = left[n:]
+	}
+	return nil
+}
+
+// unhurried says whether so little came in that there is time to write it as small as can be.
+func (w *rewrite) unhurried() bool {
+	if len(w.releases) == 0 {
+		return false
+	}
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
 	for _, r := range w.releases {
-		if r.dropped {
-			continue
-		}
-		if out == nil {
-			out = &rewrittenBlock{sequence: w.inputs[len(w.outputs)]}
-			w.outputs = append(w.outputs, out)
-		}
+		first, last = min(first, r.header.ReleasedAt), max(last, r.header.ReleasedAt)
+	}
+	return uint64(last)-uint64(first) >= uint64(unhurriedAfter)
+}
+
+// add adds releases to a block, as many as it takes, and says how many.
+func (w *rewrite) add(encoder *block.Encoder, releases []*rewrittenRelease, out *rewrittenBlock) (int, error) {
+	for i, r := range releases {
 		if err := w.store.ctx.Err(); err != nil {
-			return tracestore.ErrClosed
+			return 0, tracestore.ErrClosed
 		}
 		td, err := r.body.Traces(int(r.from.number))
 		if err != nil {
-			return fmt.Errorf("read block %d: %w", r.from.sequence, err)
+			return 0, fmt.Errorf("read block %d: %w", r.from.sequence, err)
 		}
-		releases := tracetree.Releases(td)
-		if len(releases) != 1 || releases[0].TraceID != r.header.Row.TraceID {
-			return fmt.Errorf("%w: block %d, release %d", errCorrupt, r.from.sequence, r.from.number)
+		list := tracetree.Releases(td)
+		if len(list) != 1 || list[0].TraceID != r.header.Row.TraceID {
+			return 0, fmt.Errorf("%w: block %d, release %d", errCorrupt, r.from.sequence, r.from.number)
 		}
 		r.to = place{out.sequence, uint16(encoder.Len())}
-		if err := encoder.Add(&releases[0], *r.header); err != nil {
-			return err
+		if err := encoder.Add(&list[0], *r.header); err != nil {
+			return 0, err
 		}
 		encoder.Release() // every release was decoded for itself
 		out.value.through = max(out.value.through, w.through[r.from.sequence])
 		out.value.add(tracestore.SearchTime(r.header.Row.Start, r.header.ReleasedAt, 0), r.header.ReleasedAt, r.header.Spans, r.header.Size)
 		full := encoder.Spans() >= targetSpans || encoder.Bytes() >= targetBytes || encoder.Len() == block.MaxReleases
 		if full && len(w.outputs) < len(w.inputs) {
-			finish()
+			return i + 1, nil
 		}
 	}
-	finish()
-	return nil
+	return len(releases), nil
 }
 
 // commit replaces the inputs by the outputs.

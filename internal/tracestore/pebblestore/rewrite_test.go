@@ -31,7 +31,7 @@ func heavy(blocks []blockInMemory, otlp uint64) []blockInMemory {
 }
 
 func TestChooseMerge(t *testing.T) {
-	tiny := slices.Repeat([]uint32{5}, 300)
+	tiny, small := slices.Repeat([]uint32{5}, 300), slices.Repeat([]uint32{2000}, 10)
 	for name, test := range map[string]struct {
 		blocks   []blockInMemory
 		summed   uint64
@@ -45,9 +45,9 @@ func TestChooseMerge(t *testing.T) {
 		"tiny ones, as many as make a small one": {blocks: numbered(append([]uint32{8192}, tiny...)...), summed: 999, from: 1, to: 53},
 		"empty ones, many":                       {blocks: numbered(slices.Repeat([]uint32{0}, 300)...), summed: 999, to: 256},
 		"little ones":                            {blocks: numbered(9000, 300, 300, 300, 400, 300, 300), summed: 99, from: 1, to: 6},
-		"small ones":                             {blocks: numbered(9000, 2000, 2000, 2000, 2000, 2000, 2000), summed: 99, from: 1, to: 6},
+		"small ones":                             {blocks: numbered(append([]uint32{9000}, small...)...), summed: 99, from: 1, to: 10},
 		"large spans count as several": {
-			blocks: heavy(numbered(10, 10, 10, 10, 10, 10, 10), 2<<20-1), summed: 99, to: 5,
+			blocks: heavy(numbered(slices.Repeat([]uint32{10}, 11)...), 2<<20-1), summed: 99, to: 9,
 		},
 		"not into what was thinned":      {blocks: numbered(5, 9000, 5, 5, 7), summed: 99, thinned: 3, closed: true, from: 3, to: 5},
 		"what was thinned itself":        {blocks: numbered(5, 5, 5, 5), summed: 99, thinned: 2, closed: true, to: 2},
@@ -55,8 +55,8 @@ func TestChooseMerge(t *testing.T) {
 		"nothing of it was thinned":      {blocks: numbered(5, 5), summed: 99, closed: true, to: 2},
 		"one is left behind the other":   {blocks: numbered(5, 5), summed: 99, thinned: 1, closed: true, from: 1, to: 1},
 		"few spans are enough":           {blocks: heavy(numbered(1, 1, 1, 1), 2<<20), summed: 99, closed: true},
-		"not over a large one":           {blocks: numbered(2000, 2000, 2000, 3000, 2000, 2000), summed: 99},
-		"not before they are summed":     {blocks: numbered(2000, 2000, 2000, 2000, 2000), summed: 4},
+		"not over a large one":           {blocks: numbered(append(slices.Insert(slices.Clone(small[:7]), 3, 3000), small[:4]...)...), summed: 99},
+		"not before they are summed":     {blocks: numbered(small...), summed: 8},
 		"the rest of a day that is over": {blocks: numbered(8192, 5, 700, 8192, 5), summed: 99, closed: true, from: 1, to: 3},
 		"the end of a day that is over":  {blocks: numbered(8192, 5, 700), summed: 99, closed: true, from: 1, to: 3},
 		"one is left":                    {blocks: numbered(8192, 5), summed: 99, closed: true},
@@ -80,11 +80,11 @@ func blockSpans(store *Store) (list []uint32) {
 	return list
 }
 
-// writeSmall writes calls of one trace of five spans each.
+// writeSmall writes calls of one trace of five spans each, 20 a second.
 func writeSmall(t *testing.T, store *Store, first, calls int) {
 	t.Helper()
 	for n := range calls {
-		require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(time.Duration(n)*time.Millisecond), first+n, 1, 5)))
+		require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(time.Duration(n)*50*time.Millisecond), first+n, 1, 5)))
 	}
 }
 
