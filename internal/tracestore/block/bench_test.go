@@ -158,7 +158,8 @@ func BenchmarkTrace(b *testing.B) {
 	for b.Loop() {
 		block, err := OpenBody(body)
 		require.NoError(b, err)
-		_, err = block.Traces(rng.IntN(len(releases)))
+		i := rng.IntN(len(releases))
+		_, err = block.Traces(i, releases[i].TraceID)
 		require.NoError(b, err)
 		block.Close()
 	}
@@ -174,7 +175,7 @@ func BenchmarkAllTraces(b *testing.B) {
 		block, err := OpenBody(body)
 		require.NoError(b, err)
 		for i := range releases {
-			_, err = block.Traces(i)
+			_, err = block.Traces(i, releases[i].TraceID)
 			require.NoError(b, err)
 		}
 		block.Close()
@@ -272,7 +273,7 @@ func BenchmarkBackwards(b *testing.B) {
 		block, err := OpenBody(body)
 		require.NoError(b, err)
 		for i := len(releases) - 1; i >= 0; i -= 10 {
-			_, err = block.Traces(i)
+			_, err = block.Traces(i, releases[i].TraceID)
 			require.NoError(b, err)
 		}
 		block.Close()

@@ -3,6 +3,8 @@ package block
 import (
 	"fmt"
 
+	"github.com/cespare/xxhash/v2"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/codec"
@@ -19,8 +21,9 @@ type Body struct {
 	frameOf []int32
 	starts  []int // of streams in their frames
 	frames  []frame
-	limit   int  // of a release as OTLP
-	failed  bool // something read was not there
+	limit   int    // of a release as OTLP
+	idSum   uint64 // checksum of the trace ids, from version 2 on
+	failed  bool   // something read was not there
 
 	tables *tables // once they are read
 	cursor *cursor // once a release is read
@@ -42,6 +45,9 @@ func OpenBody(data []byte) (*Body, error) {
 		*n = r.Below(limit)
 	}
 	b.numColumns = r.Count(1)
+	if version > 1 {
+		b.idSum = r.Fixed64()
+	}
 	b.readLengths(r, limit)
 	if r.Failed() || b.releases > MaxReleases {
 		return nil, fmt.Errorf("%w: directory of the body", ErrCorrupt)
@@ -85,7 +91,11 @@ func (b *Body) readLengths(r *codec.Reader, limit int) {
 func (b *Body) plausible() bool {
 	width := operationWidth(b.operations)
 	l := b.lengths
-	return l[streamTraceIDs] == 16*b.releases && l[streamSpanIDs] == 8*b.spans && l[streamGaps] == b.spans &&
+	ids := 0
+	if b.version == 1 {
+		ids = 16 * b.releases
+	}
+	return l[streamTraceIDs] == ids && l[streamSpanIDs] == 8*b.spans && l[streamGaps] == b.spans &&
 		l[streamTails] == b.spans && l[streamSpanOps] == width*b.spans && l[streamSubOps] == width*b.subs &&
 		l[streamParents] >= b.spans && l[streamGroups] >= b.releases
 }
@@ -139,9 +149,22 @@ func (b *Body) Close() {
 // Len is the number of releases.
 func (b *Body) Len() int { return b.releases }
 
-// AppendOTLP appends the i-th release to buf as OTLP TracesData, the fields of a message in the order of their numbers (pdata marshals
+// BelongsTo says whether the body is that of so many releases with these ids, as its head has them.
+func (b *Body) BelongsTo(n int, id func(i int) pcommon.TraceID) bool {
+	if n != b.releases {
+		return false
+	}
+	sum := xxhash.New()
+	for i := range n {
+		id := id(i)
+		_, _ = sum.Write(id[:]) // it never fails
+	}
+	return b.version == 1 || sum.Sum64() == b.idSum
+}
+
+// AppendOTLP appends the i-th release, whose trace id the caller knows, to buf as OTLP TracesData, the fields of a message in the order of their numbers (pdata marshals
 // them in the opposite order; it reads both alike). It is cheapest in ascending order of i. The error is ErrCorrupt.
-func (b *Body) AppendOTLP(buf []byte, i int) ([]byte, error) {
+func (b *Body) AppendOTLP(buf []byte, i int, id pcommon.TraceID) ([]byte, error) {
 	if i < 0 || i >= b.releases {
 		panic(fmt.Sprintf("release %d of %d", i, b.releases))
 	}
@@ -152,7 +175,7 @@ func (b *Body) AppendOTLP(buf []byte, i int) ([]byte, error) {
 	if err := c.seek(i); err != nil {
 		return buf, err
 	}
-	out, err := c.appendRelease(buf)
+	out, err := c.appendRelease(buf, id)
 	if err == nil && b.failed {
 		err = fmt.Errorf("%w: release %d", ErrCorrupt, i)
 	}
@@ -164,12 +187,12 @@ func (b *Body) AppendOTLP(buf []byte, i int) ([]byte, error) {
 	return out, nil
 }
 
-// Traces is the i-th release, which the caller owns. It is cheapest in ascending order of i. The error is ErrCorrupt.
-func (b *Body) Traces(i int) (ptrace.Traces, error) {
+// Traces is the i-th release, whose trace id the caller knows. The caller owns it. It is cheapest in ascending order of i. The error is ErrCorrupt.
+func (b *Body) Traces(i int, id pcommon.TraceID) (ptrace.Traces, error) {
 	if b.buf == nil {
 		b.buf = takeBuffer(64 << 10)
 	}
-	otlp, err := b.AppendOTLP(b.buf[:0], i)
+	otlp, err := b.AppendOTLP(b.buf[:0], i, id)
 	if err != nil {
 		return ptrace.Traces{}, err
 	}

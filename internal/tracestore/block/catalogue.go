@@ -49,7 +49,7 @@ func (b *Body) AttributeValues(key string, wanted func(release int) bool, f Attr
 		if !wanted(i) {
 			continue
 		}
-		td, err := b.Traces(i)
+		td, err := b.Traces(i, pcommon.TraceID{}) // which is no attribute
 		if err != nil {
 			return err
 		}

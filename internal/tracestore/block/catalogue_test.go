@@ -37,7 +37,7 @@ func catalogueOf(t *testing.T, b *Body, wanted func(int) bool, f Attribute) {
 	t.Helper()
 	for i := range b.Len() {
 		if wanted(i) {
-			td, err := b.Traces(i)
+			td, err := b.Traces(i, pcommon.TraceID{})
 			require.NoError(t, err)
 			tracestore.EachAttribute(td, f)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
@@ -61,7 +62,7 @@ func readAll(head, body []byte) error {
 	note(b.AttributeKeys(everyRelease, ignoreAttribute))
 	note(b.AttributeValues("session.id", everyRelease, ignoreAttribute))
 	for i := range b.Len() {
-		if _, err := b.Traces(i); err != nil {
+		if _, err := b.Traces(i, pcommon.TraceID{1}); err != nil {
 			note(err)
 			break
 		}
@@ -138,7 +139,7 @@ func openChanged(t testing.TB, body []byte, change func(frame []byte)) *Body {
 // readChanged reads everything in such a body.
 func readChanged(t testing.TB, b *Body) {
 	for i := range b.Len() {
-		otlp, err := b.AppendOTLP(nil, i)
+		otlp, err := b.AppendOTLP(nil, i, pcommon.TraceID{1})
 		if err != nil {
 			require.ErrorIs(t, err, ErrCorrupt)
 			continue

@@ -3,6 +3,8 @@ package block
 import (
 	"encoding/binary"
 	"fmt"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
 // cursor stands before a release. What lies before it was passed over or read.
@@ -15,7 +17,7 @@ type cursor struct {
 
 	groups, groupSizes, parents, dropped, counts, links byteStream
 	spanOps, subOps                                     byteStream
-	traceIDs, spanIDs, parentIDs, linkIDs               byteStream
+	spanIDs, parentIDs, linkIDs                         byteStream
 	bases, gaps, tails, eventTimes, releases            byteStream
 	baseBits, gapBits, tailBits, eventBits, releaseBits bitReader
 	base                                                uint64
@@ -40,7 +42,7 @@ type current struct {
 	spans     int
 	ops       []int32
 	subOps    []int32
-	traceID   []byte
+	traceID   pcommon.TraceID
 	ids       []byte
 	parentIDs []byte // of the parents that are not in the release
 	times     spanTimes
@@ -96,7 +98,6 @@ func (c *cursor) openRecords() error {
 func (c *cursor) openTimes() error {
 	err := c.b.byteStreams([]streamOf{
 		{streamParents, &c.parents},
-		{streamTraceIDs, &c.traceIDs},
 		{streamSpanIDs, &c.spanIDs},
 		{streamParentIDs, &c.parentIDs},
 		{streamBases, &c.bases},
@@ -139,7 +140,6 @@ func (c *cursor) rewind() error {
 		{streamLinks, &c.links},
 		{streamSpanOps, &c.spanOps},
 		{streamSubOps, &c.subOps},
-		{streamTraceIDs, &c.traceIDs},
 		{streamSpanIDs, &c.spanIDs},
 		{streamParentIDs, &c.parentIDs},
 		{streamLinkIDs, &c.linkIDs},
@@ -264,7 +264,6 @@ func (c *cursor) skipSpans() {
 
 // skipTimes passes over the ids, the parents and the times of a release's spans.
 func (c *cursor) skipTimes(n int) {
-	c.traceIDs.bytes(16)
 	c.spanIDs.bytes(8 * uint64(n))
 	if n > 0 {
 		c.readBase()

@@ -2,10 +2,12 @@ package block
 
 import (
 	"encoding/binary"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // Version is the format version of both halves that are written. Those of version 1 are read, too: their filters lack the tokens of pairs and failures, and their
-// resources are whole.
+// resources are whole; their bodies have the trace ids, too.
 const Version = 2
 
 const (
@@ -74,12 +76,13 @@ func appendNumbers(buf []byte, numbers []uint32, width int) []byte {
 // appendBody appends the body.
 //
 //	magic, version (4 bytes) ‖ directory's length (4) ‖ its checksum (8) ‖ directory ‖ frames ‖ zero bytes
-//	directory: releases, spans, events and links, operations, columns ‖ lengths of streams ‖ of each frame length, checksum (8)
+//	directory: releases, spans, events and links, operations, columns ‖ checksum of the trace ids (8) ‖ lengths of streams ‖ of each frame length, checksum (8)
 func (e *Encoder) appendBody(buf []byte, streams [][]byte) []byte {
 	directory := e.directory[:0]
 	for _, n := range []int{len(e.headers), len(e.spanOps), len(e.subOps), int(e.numOperations), len(e.used)} {
 		directory = binary.AppendUvarint(directory, uint64(n))
 	}
+	directory = binary.BigEndian.AppendUint64(directory, xxhash.Sum64(e.traceIDs))
 	e.lengths = e.lengths[:0]
 	total := 0
 	for _, s := range streams {

@@ -20,6 +20,7 @@ type Encoder struct {
 
 	// The block so far.
 	headers       []Header
+	traceIDs      []byte
 	out           [numStreams][]byte
 	gapBits       bitWriter
 	tailBits      bitWriter
@@ -164,6 +165,7 @@ func (e *Encoder) Reset() {
 	e.epoch++
 	e.block++
 	e.numTexts, e.numTemplates, e.numEntities, e.numOperations = 0, 0, 0, 0
+	e.traceIDs = reuse(e.traceIDs)
 	e.base, e.released, e.largest, e.bytes = 0, 0, 0, 0
 	e.tokens.reset()
 	e.keys.reset()
@@ -196,7 +198,7 @@ func (e *Encoder) Add(release *tracetree.Release, header Header) error {
 	}
 	e.releaseSeq++
 	e.memory.n, e.scratch = 0, reuse(e.scratch)
-	e.out[streamTraceIDs] = append(e.out[streamTraceIDs], release.TraceID[:]...)
+	e.traceIDs = append(e.traceIDs, release.TraceID[:]...)
 	e.putGroups()
 	e.putTree()
 	e.putTimes()

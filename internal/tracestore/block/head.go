@@ -43,7 +43,7 @@ func (e *Encoder) appendHead(buf []byte) []byte {
 		e.tokens.add(token(tokenService, xxhash.Sum64String(service)))
 	}
 	e.rows.reset() // it lets go of the strings
-	sections := [headSections][]byte{headKeys: e.frame[:rows], headIDs: e.out[streamTraceIDs], headRows: e.frame[rows:]}
+	sections := [headSections][]byte{headKeys: e.frame[:rows], headIDs: e.traceIDs, headRows: e.frame[rows:]}
 	e.filter = e.tokens.appendFilter(e.filter[:0])
 	sections[headFilter] = e.filter
 

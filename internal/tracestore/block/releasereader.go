@@ -3,17 +3,19 @@ package block
 import (
 	"encoding/binary"
 	"fmt"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
 )
 
-// appendRelease appends the next release as OTLP.
-func (c *cursor) appendRelease(buf []byte) ([]byte, error) {
+// appendRelease appends the next release, of the trace id, as OTLP.
+func (c *cursor) appendRelease(buf []byte, id pcommon.TraceID) ([]byte, error) {
 	start, limit := len(buf), c.b.limit
 	c.readGroups()
 	if c.b.failed {
 		return buf, ErrCorrupt
 	}
 	r := &c.current
-	r.traceID = c.traceIDs.bytes(16)
+	r.traceID = id
 	r.ids = c.spanIDs.bytes(8 * uint64(r.spans))
 	if err := c.readTree(); err != nil {
 		return buf, err
@@ -196,7 +198,7 @@ func (c *cursor) appendSpan(buf []byte, i, limit int) []byte {
 	r := &c.current
 	op := &c.t.operations[r.ops[i]]
 	buf, at := begin(buf, tagSpans)
-	buf = appendID(buf, tagTraceID, r.traceID)
+	buf = appendID(buf, tagTraceID, r.traceID[:])
 	buf = appendID(buf, tagSpanID, r.ids[8*i:][:8])
 	// Attributes come after the fields that follow the trace state, which stands among them in its column.
 	c.attributes = c.appendAttributes(c.attributes[:0], op, tagAttributes, i, limit)
@@ -280,7 +282,7 @@ func (c *cursor) appendLink(buf []byte, span, limit int) []byte {
 		return buf
 	}
 	op := &c.t.operations[number]
-	traceID := r.traceID
+	traceID := r.traceID[:]
 	switch {
 	case len(id) == 24:
 		traceID, id = id[:16], id[16:]

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/analysis"
@@ -124,6 +125,11 @@ func requireBlock(t testing.TB, head, body []byte, headers []Header, otlp [][]by
 	require.NoError(t, b.Check())
 	require.Equal(t, len(headers), h.Len())
 	require.Equal(t, len(headers), b.Len())
+	require.True(t, b.BelongsTo(h.Len(), h.TraceID))
+	require.False(t, b.BelongsTo(h.Len()+1, h.TraceID))
+	if body[3] > 1 && len(headers) > 0 {
+		require.False(t, b.BelongsTo(h.Len(), func(int) pcommon.TraceID { return pcommon.TraceID{15: 0xff} }))
+	}
 	stored, err := h.Headers()
 	require.NoError(t, err)
 	var starts []int64
@@ -138,10 +144,10 @@ func requireBlock(t testing.TB, head, body []byte, headers []Header, otlp [][]by
 	order := rand.Perm(len(headers))
 	for i := range headers { // once as they stand, and once from anywhere
 		for _, i := range []int{i, order[i]} {
-			written, err := b.AppendOTLP([]byte("before"), i)
+			written, err := b.AppendOTLP([]byte("before"), i, headers[i].Row.TraceID)
 			require.NoError(t, err)
 			require.Equal(t, headers[i].Size, len(written)-len("before"))
-			td, err := b.Traces(i)
+			td, err := b.Traces(i, headers[i].Row.TraceID)
 			require.NoError(t, err)
 			require.Equal(t, headers[i].Spans, td.SpanCount())
 			again, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
@@ -248,7 +254,7 @@ func TestAnyOrder(t *testing.T) {
 	defer b.Close()
 	var want [][]byte
 	for i := range releases {
-		otlp, err := b.AppendOTLP(nil, i)
+		otlp, err := b.AppendOTLP(nil, i, releases[i].TraceID)
 		require.NoError(t, err)
 		want = append(want, otlp)
 	}
@@ -258,7 +264,7 @@ func TestAnyOrder(t *testing.T) {
 		if i < 0 {
 			i = rng.IntN(len(releases))
 		}
-		otlp, err := b.AppendOTLP(nil, i)
+		otlp, err := b.AppendOTLP(nil, i, releases[i].TraceID)
 		require.NoError(t, err)
 		require.Equal(t, want[i], otlp, "release %d", i)
 	}

@@ -23,7 +23,7 @@ const (
 	streamReleased          // for each resource of a release that says when it was released: class of zigzag(time − that of the resource before)
 	numCompressed
 
-	streamTraceIDs  = iota - 1 // for each release
+	streamTraceIDs  = iota - 1 // for each release, in version 1; behind it the head alone has them
 	streamSpanIDs              // for each span
 	streamParentIDs            // of parents that are not in the release
 	streamLinkIDs              // of links: trace id and span id, or span id

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracestore/block"
@@ -45,7 +46,8 @@ func (b *blockReader) block(r ref) *readBlock {
 	return known
 }
 
-func (b *blockReader) traces(r ref) (ptrace.Traces, error) {
+// traces are the spans of a release of the trace.
+func (b *blockReader) traces(r ref, id pcommon.TraceID) (ptrace.Traces, error) {
 	k := b.block(r)
 	if k.body == nil {
 		body, err := readBody(b.reader, r.at, r.sequence)
@@ -57,7 +59,7 @@ func (b *blockReader) traces(r ref) (ptrace.Traces, error) {
 	if int(r.number) >= k.body.Len() {
 		return ptrace.Traces{}, fmt.Errorf("%w: block %d lacks release %d", errCorrupt, r.sequence, r.number)
 	}
-	return k.body.Traces(int(r.number))
+	return k.body.Traces(int(r.number), id)
 }
 
 // header is what the block says of a release of the trace.

@@ -28,7 +28,7 @@ func openBlock(reader pebble.Reader, at partition, sequence uint64) (*openedBloc
 	if err != nil {
 		return nil, err
 	}
-	if len(headers) != body.Len() {
+	if !body.BelongsTo(len(headers), func(i int) pcommon.TraceID { return headers[i].Row.TraceID }) {
 		body.Close()
 		return nil, fmt.Errorf("%w: head and body differ", errCorrupt)
 	}

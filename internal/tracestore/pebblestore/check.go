@@ -238,11 +238,11 @@ func (p *partitionCheck) half(kind byte, sequence uint64, value []byte) (err err
 	}
 	defer body.Close()
 	b.body = true
-	if body.Len() != len(b.ids) {
-		return fmt.Errorf("%w: %d releases, its head has %d", errCorrupt, body.Len(), len(b.ids))
+	if !body.BelongsTo(len(b.ids), func(i int) pcommon.TraceID { return b.ids[i] }) {
+		return fmt.Errorf("%w: %d releases, its head has %d, or others", errCorrupt, body.Len(), len(b.ids))
 	}
 	for i := range body.Len() {
-		td, err := body.Traces(i)
+		td, err := body.Traces(i, b.ids[i])
 		if err != nil {
 			p.fault(p.at, b.ids[i], err)
 			continue

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracestore/tracerow"
@@ -152,19 +153,19 @@ func rowOf(ctx context.Context, reader *blockReader, days []*dayInMemory, key tr
 	at := slices.IndexFunc(days, func(d *dayInMemory) bool { return d.partition == byWriting[0].at })
 	made.first = firstRelease{days[at], merged.releasedAt}
 	if !made.large {
-		row, err := rowOfSpans(reader, list)
+		row, err := rowOfSpans(reader, key.id, list)
 		made.row = &row
 		return made, err
 	}
 	return made, nil
 }
 
-// rowOfSpans makes a row of all spans of the releases, which are in the order of refs.
-func rowOfSpans(reader *blockReader, list []ref) (tracerow.Row, error) {
+// rowOfSpans makes a row of all spans of a trace's releases, which are in the order of refs.
+func rowOfSpans(reader *blockReader, id pcommon.TraceID, list []ref) (tracerow.Row, error) {
 	releases := make([]ptrace.Traces, len(list))
 	for i, r := range list {
 		var err error
-		if releases[i], err = reader.traces(r); err != nil {
+		if releases[i], err = reader.traces(r, id); err != nil {
 			return tracerow.Row{}, err
 		}
 	}

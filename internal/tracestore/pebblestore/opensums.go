@@ -222,7 +222,7 @@ func (s *Store) sumBlock(at partition, sequence uint64) error {
 	}()
 	spans := 0
 	for i := range b.headers {
-		td, err := b.body.Traces(i)
+		td, err := b.body.Traces(i, b.headers[i].Row.TraceID)
 		if err != nil {
 			return err
 		}

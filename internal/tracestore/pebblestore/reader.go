@@ -82,7 +82,7 @@ func (s *Store) yieldTraces(
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			td, err := reader.traces(r)
+			td, err := reader.traces(r, f.id)
 			if err != nil {
 				s.corrupt(f.id, err)
 				return fmt.Errorf("read trace %s: %w", f.id, err)
@@ -114,7 +114,7 @@ func (s *Store) yieldReleases(ctx context.Context, tenant string, id pcommon.Tra
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		td, err := reader.traces(r)
+		td, err := reader.traces(r, id)
 		if err != nil {
 			s.corrupt(id, err)
 			return fmt.Errorf("read trace %s: %w", id, err)

@@ -254,7 +254,7 @@ func (w *rewrite) add(encoder *block.Encoder, releases []*rewrittenRelease, out 
 		if err := w.store.ctx.Err(); err != nil {
 			return 0, tracestore.ErrClosed
 		}
-		td, err := r.body.Traces(int(r.from.number))
+		td, err := r.body.Traces(int(r.from.number), r.header.Row.TraceID)
 		if err != nil {
 			return 0, fmt.Errorf("read block %d: %w", r.from.sequence, err)
 		}

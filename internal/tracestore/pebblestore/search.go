@@ -341,7 +341,7 @@ func (r *search) verify(c *candidate) (bool, error) {
 	if err := r.openBody(b); err != nil {
 		return false, err
 	}
-	td, err := b.body.Traces(c.number)
+	td, err := b.body.Traces(c.number, c.at.TraceID)
 	if err != nil {
 		return false, err
 	}

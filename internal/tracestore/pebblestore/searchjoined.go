@@ -56,7 +56,7 @@ func (r *search) verifyJoined(c *candidate) (bool, error) {
 	reader := blockReader{reader: r.snapshot}
 	defer reader.close()
 	for i := range list {
-		if releases[i], err = reader.traces(list[i]); err != nil {
+		if releases[i], err = reader.traces(list[i], c.at.TraceID); err != nil {
 			return false, err
 		}
 		if err := r.ctx.Err(); err != nil {
