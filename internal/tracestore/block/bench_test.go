@@ -149,21 +149,48 @@ func benchBlock(b *testing.B) (head, body []byte, releases []tracetree.Release) 
 	return head, body, calls[len(calls)-1]
 }
 
+// mergedBlock is a block as a quiet system merges them: twice as large, and rehearsed.
+func mergedBlock(b *testing.B) (body []byte, releases []tracetree.Release) {
+	calls, headers := benchCalls(b, 2)
+	encoder := NewThoroughEncoder()
+	for pass := range 2 {
+		for at := range calls {
+			for i := range calls[at] {
+				require.NoError(b, encoder.Add(&calls[at][i], headers[at][i]))
+			}
+		}
+		if pass == 0 {
+			encoder.Rehearsed()
+		}
+	}
+	_, body = encoder.Encode(nil, nil)
+	return body, append(calls[0], calls[1]...)
+}
+
 // BenchmarkTrace opens a block and reads one trace of it.
 func BenchmarkTrace(b *testing.B) {
-	_, body, releases := benchBlock(b)
-	rng := rand.New(rand.NewPCG(1, 2))
-	b.ReportAllocs()
-	before := cpu()
-	for b.Loop() {
-		block, err := OpenBody(body)
-		require.NoError(b, err)
-		i := rng.IntN(len(releases))
-		_, err = block.Traces(i, releases[i].TraceID)
-		require.NoError(b, err)
-		block.Close()
+	_, written, few := benchBlock(b)
+	merged, many := mergedBlock(b)
+	for _, of := range []struct {
+		name     string
+		body     []byte
+		releases []tracetree.Release
+	}{{"written", written, few}, {"merged", merged, many}} {
+		b.Run(of.name, func(b *testing.B) {
+			rng := rand.New(rand.NewPCG(1, 2))
+			b.ReportAllocs()
+			before := cpu()
+			for b.Loop() {
+				block, err := OpenBody(of.body)
+				require.NoError(b, err)
+				i := rng.IntN(len(of.releases))
+				_, err = block.Traces(i, of.releases[i].TraceID)
+				require.NoError(b, err)
+				block.Close()
+			}
+			b.ReportMetric((cpu()-before)*1e3/float64(b.N), "cpu-ms/op")
+		})
 	}
-	b.ReportMetric((cpu()-before)*1e3/float64(b.N), "cpu-ms/op")
 }
 
 // BenchmarkAllTraces reads a whole block.

@@ -191,7 +191,7 @@ func (e *Encoder) putInline(c *column, s string) {
 				c.variables = append(c.variables, byte(i+1))
 				continue
 			}
-			e.memory.add(v.remembered)
+			e.memory.add(&v.remembered)
 			c.variables = append(c.variables, 0)
 		}
 		switch v.width {

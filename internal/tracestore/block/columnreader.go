@@ -284,7 +284,7 @@ func (c *columnReader) known(width uint, m *memory) (v remembered) {
 		case code > min(m.n, len(m.values)):
 			*c.failed = true
 		default:
-			v = m.values[code-1]
+			v = remembered{m.values[code-1], m.more[code-1]}
 		}
 		if width == widthUUID && c.version == 1 {
 			v.more = [2]uint64{c.bits.read(48), c.bits.read(48)}
@@ -299,6 +299,6 @@ func (c *columnReader) known(width uint, m *memory) (v remembered) {
 	default:
 		v.value = c.bits.read(width)
 	}
-	m.add(v)
+	m.add(&v)
 	return v
 }

@@ -41,22 +41,24 @@ const widthUUID = 128
 // memory remembers the last variables of a release, over all its columns: an order's number stands in several of them.
 type memory struct {
 	n      int
-	values [16]remembered
+	values [16]uint64
+	more   [16][2]uint64
 	// blind says that not all columns are read; unknown becomes true where a variable refers to what was not seen for that.
 	blind, unknown bool
 }
 
 func (m *memory) find(v *remembered) int {
 	for i := range min(m.n, len(m.values)) {
-		if m.values[i].value == v.value && m.values[i] == *v {
+		if m.values[i] == v.value && m.more[i] == v.more {
 			return i
 		}
 	}
 	return -1
 }
 
-func (m *memory) add(v remembered) {
-	m.values[m.n%len(m.values)] = v
+func (m *memory) add(v *remembered) {
+	at := m.n % len(m.values)
+	m.values[at], m.more[at] = v.value, v.more
 	m.n++
 }
 
