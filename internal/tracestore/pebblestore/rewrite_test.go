@@ -162,6 +162,28 @@ func TestMerge(t *testing.T) {
 	require.Empty(t, result.Faults)
 }
 
+// TestUnhurried: blocks that came at once take more when they are merged than those that came by and by.
+func TestUnhurried(t *testing.T) {
+	merged := func(apart time.Duration) int {
+		store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
+		traffic := newShopTraffic()
+		for n := range 4 {
+			require.NoError(t, store.WriteCall(t.Context(), traffic.call(t, noon.Add(time.Duration(n)*apart), 400)))
+		}
+		require.NoError(t, store.writeSums())
+		at := store.partitions.all()[0].partition
+		store.rewriteMu.Lock()
+		err := store.rewriteBlocks(at, store.partitions.blocksOf(at), nil)
+		store.rewriteMu.Unlock()
+		require.NoError(t, err)
+		require.Len(t, blockSpans(store), 1)
+		return int(store.partitions.blocksOf(at)[0].bytes)
+	}
+	quick, thorough := merged(time.Millisecond), merged(time.Second)
+	t.Logf("%d instead of %d bytes", thorough, quick)
+	require.Less(t, thorough, quick*95/100)
+}
+
 // TestMergeMovesOver: a release moves to the place that another one of its trace leaves, because a third moved before both.
 func TestMergeMovesOver(t *testing.T) {
 	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
