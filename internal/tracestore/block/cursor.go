@@ -153,7 +153,10 @@ func (c *cursor) rewind() error {
 		return err
 	}
 	err = c.bitReaders([]bitsOf{
-		{streamBaseBits, &c.baseBits}, {streamGapBits, &c.gapBits}, {streamTailBits, &c.tailBits}, {streamEventBits, &c.eventBits},
+		{streamBaseBits, &c.baseBits},
+		{streamGapBits, &c.gapBits},
+		{streamTailBits, &c.tailBits},
+		{streamEventBits, &c.eventBits},
 		{streamReleasedBits, &c.releaseBits},
 	})
 	if err != nil {
