@@ -171,16 +171,15 @@ func (s *Store) rewriteAlone(at partition, b blockInMemory, keep keeper) (left b
 }
 
 const (
-	// flushEvery is how often flushQuiet looks, and quietLogBytes, or a quietLogShare of the folder, what the log may hold until then.
-	flushEvery    = 10 * time.Second
+	// flushEvery is how often flushQuiet looks, and quietLogBytes what the log may hold until then.
+	flushEvery    = time.Minute
 	quietLogBytes = 64 << 10
-	quietLogShare = 32
 )
 
 // flushQuiet writes the memtable out where little comes in: the log has every small block that was merged since, which is more than
-// the data. It is also what lets Pebble drop those from its tables, soon, for as much as the folder holds is written again with it.
+// the data.
 func (s *Store) flushQuiet() error {
-	if m := s.db.Metrics(); m.WAL.Size < max(quietLogBytes, m.DiskSpaceUsage()/quietLogShare) {
+	if s.db.Metrics().WAL.Size < quietLogBytes {
 		return nil
 	}
 	_, err := s.db.AsyncFlush()

@@ -288,7 +288,7 @@ func quiet(b *testing.B, minutes int) {
 			require.NoError(b, store.mergeBlocks())
 			require.NoError(b, store.foldRollups())
 		}
-		if second%10 == 9 {
+		if second%60 == 59 {
 			require.NoError(b, store.flushQuiet())
 			waitIdle(store)
 		}
