@@ -70,3 +70,11 @@ func TestLockedFolder(t *testing.T) {
 	_, err = Open(Options{Path: path})
 	require.ErrorContains(t, err, "is in use")
 }
+
+// TestSmallFolder holds that a log takes what it holds: Pebble would take 9 MB ahead for it.
+func TestSmallFolder(t *testing.T) {
+	path := t.TempDir()
+	store := openStore(t, Options{Path: path, Now: atNoon})
+	require.NoError(t, store.WriteCall(t.Context(), newShopTraffic().call(t, noon, 100)))
+	require.Less(t, diskUsage(t, path), int64(1<<20))
+}

@@ -215,8 +215,12 @@ func (f *patientFile) WriteAt(p []byte, offset int64) (int, error) {
 	return written, f.tell(err)
 }
 
-// Preallocate is a hint: without space for it the write itself will tell.
+// Preallocate is a hint: without space for it the write itself will tell. It is not taken for a log: Pebble asks for more than a memtable at
+// once, which would be the most of a small folder, and its writes and fsyncs take as long without it.
 func (f *patientFile) Preallocate(offset, length int64) error {
+	if f.log {
+		return nil
+	}
 	if err := f.File.Preallocate(offset, length); err != nil && !passing(err) {
 		return err
 	}
