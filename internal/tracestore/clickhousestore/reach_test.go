@@ -36,14 +36,17 @@ func TestReach(t *testing.T) {
 	now := time.Now()
 	var traces []reachTrace
 	first, later := ptrace.NewTraces(), ptrace.NewTraces()
-	for i := range 600 {
-		released := now.Add(-time.Duration(rng.Int64N(int64(10 * time.Hour)))).Truncate(time.Minute) // many at once
-		if i%3 == 0 {
-			released = released.Add(time.Duration(rng.Int64N(int64(time.Minute))))
+	for i := range 900 {
+		released, lasted := now.Add(-time.Duration(rng.Int64N(int64(10*time.Hour)))), 90*time.Second
+		if i >= 300 { // many are released in a short while, and not in the order of their starts
+			released, lasted = now.Add(-2*time.Hour-time.Duration(rng.Int64N(int64(20*time.Minute)))), 20*time.Minute
+		}
+		if i%3 > 0 { // some of them at once
+			released = released.Truncate(time.Minute)
 		}
 		trace := reachTrace{
-			id: pcommon.TraceID{0: 1, 14: byte(i >> 8), 15: byte(i)}, start: released.Add(-time.Duration(rng.Int64N(int64(90 * time.Second)))),
-			duration: time.Duration(1+rng.IntN(100)) * time.Millisecond, n: i % 7, rare: i%250 == 7, late: i%11 == 0,
+			id: pcommon.TraceID{0: 1, 14: byte(i >> 8), 15: byte(i)}, start: released.Add(-time.Duration(rng.Int64N(int64(lasted)))),
+			duration: time.Duration(1+rng.IntN(100)) * time.Millisecond, n: i % 13, rare: i%250 == 7, late: i%11 == 0,
 		}
 		traces = append(traces, trace)
 		addReachSpan(first, &trace, released, 1, map[string]string{"n": fmt.Sprint(trace.n), "rare": fmt.Sprint(trace.rare)})
@@ -70,7 +73,7 @@ func TestReach(t *testing.T) {
 	}{
 		{"value", tracestore.Conditions{Span: is("n", "3")}, func(of *reachTrace) bool { return of.n == 3 }},
 		{"rare value", tracestore.Conditions{Span: is("rare", "true")}, func(of *reachTrace) bool { return of.rare }},
-		{"no such value", tracestore.Conditions{Span: is("n", "8")}, func(*reachTrace) bool { return false }},
+		{"no such value", tracestore.Conditions{Span: is("n", "13")}, func(*reachTrace) bool { return false }},
 		{"of the second release", tracestore.Conditions{Span: is("late", "yes")}, func(of *reachTrace) bool { return of.late }},
 		{
 			"of both releases", tracestore.Conditions{Span: is("n", "3"), And: []tracestore.Conditions{{Span: is("late", "yes")}}},
@@ -98,7 +101,7 @@ func TestReach(t *testing.T) {
 			}
 			slices.Sort(want)
 			slices.Reverse(want)
-			for _, limit := range []int{4, 100} {
+			for _, limit := range []int{4, 160} {
 				t.Run(fmt.Sprintf("%s, %v back, %d", test.name, now.Sub(window.start), limit), func(t *testing.T) {
 					var got []string
 					query := tracestore.SearchQuery{Start: window.start, End: window.end, Limit: limit, Where: test.where}
