@@ -23,9 +23,9 @@ const (
 	// namedHits is how many traces are read by their ids. What finds more of them at once is done by read.
 	namedHits = 10_000
 	// wideHits is of how many the rows are read whole; of more, only of those that are answered.
-	wideHits = 200
+	wideHits = 1000
 	// firstReach is how many spans are looked at for hits at first, and moreReach how many times as many when there were too few.
-	firstReach, moreReach = 100_000, 16
+	firstReach, moreReach = 30_000, 256
 )
 
 // inOrder ends a statement that reads in the order of the table and may end early: otherwise the server reads 65,000 rows of each part, and more of
@@ -48,7 +48,7 @@ func (r *search) prepareReach() {
 	others := false
 	sets.inSet = func(string) string { others = true; return "" }
 	sets.all(&r.query.Where)
-	hits := r.query.Limit + r.query.Limit/2 + 1
+	hits := r.query.Limit + r.query.Limit/8 + 1
 	if r.cursor != nil {
 		hits += r.cursor.Found
 	}
@@ -58,50 +58,56 @@ func (r *search) prepareReach() {
 	}
 }
 
-// reach goes on to the next slice, after some matches were found.
+// reach goes on to the next slice that has enough hits, after some matches were found.
 func (r *search) reach(matches int) error {
-	next := &r.reaching
-	s, hits := r.nextSlice(matches)
-	if r.older(&s) {
-		if err := r.allQuarters(); err != nil {
+	var ids []pcommon.TraceID
+	for {
+		s, hits, last := r.nextSlice(matches)
+		if r.older(&s) {
+			if err := r.allQuarters(); err != nil {
+				return err
+			}
+			s, hits, last = r.nextSlice(matches)
+		}
+		if !r.reaching.onward {
+			r.forget()
+			s.until, ids = time.Time{}, nil
+		}
+		r.begin(s)
+		r.fresh, r.drained = false, true
+		hits -= len(ids)
+		more, oldest, err := r.newestHits(hits)
+		ids = append(ids, more...)
+		switch {
+		case err != nil:
 			return err
+		case len(ids) >= namedHits:
+			return r.withoutReach()
+		case len(more) >= hits:
+			r.reaching.hits *= moreHits
+			if oldest.After(s.from) {
+				r.slice = r.sliceFrom(oldest)
+				r.slice.until = s.until
+			}
+			return r.readHits(ids)
 		}
-		s, hits = r.nextSlice(matches)
-	}
-	if !next.onward {
-		r.forget()
-		s.until = time.Time{}
-	}
-	r.begin(s)
-	r.fresh, r.drained = false, true
-	ids, oldest, err := r.newestHits(hits)
-	switch {
-	case err != nil:
-		return err
-	case len(ids) >= namedHits:
-		return r.withoutReach()
-	case len(ids) >= hits:
-		next.hits *= moreHits
-		if oldest.After(s.from) {
-			r.slice = r.sliceFrom(oldest)
-			r.slice.until = s.until
+		r.reaching.spans *= moreReach
+		if last || s.whole() {
+			return r.readHits(ids)
 		}
-	default:
-		next.spans *= moreReach
 	}
-	return r.readHits(ids)
 }
 
-// nextSlice is what is looked at next, and for how many hits.
-func (r *search) nextSlice(matches int) (slice, int) {
-	last := r.query.Limit - matches
-	if last >= len(r.places) {
-		return r.sliceBack(r.slice.from), r.reaching.hits
+// nextSlice is what is looked at next, and for how many hits; last says that it completes the page.
+func (r *search) nextSlice(matches int) (s slice, hits int, last bool) {
+	place := r.query.Limit - matches
+	if place >= len(r.places) {
+		return r.sliceBack(r.slice.from), min(r.reaching.hits, namedHits), false
 	}
-	// With what was released since the last match of the page started, the page is complete.
-	s := r.sliceFrom(time.Unix(0, r.places[last].Time-(r.slice.final-r.slice.from.UnixNano())))
+	// What was released since the last match of the page started.
+	s = r.sliceFrom(time.Unix(0, r.places[place].Time-(r.slice.final-r.slice.from.UnixNano())))
 	s.until = r.slice.from
-	return s, namedHits
+	return s, namedHits, true
 }
 
 // Of a large window the newest quarters are listed first, and the others when they are wanted. No trace starts more than an hour behind its release,
@@ -132,19 +138,25 @@ func (r *search) withoutReach() error {
 	return r.widen(0)
 }
 
-// sliceBack is what was released before a moment, as far back as some spans reach.
+// sliceBack is what was released before a moment, as far back as some spans reach, about.
 func (r *search) sliceBack(until time.Time) slice {
-	spans := uint64(0)
-	for i := range r.quarters[:len(r.quarters)-1] {
+	wanted := r.reaching.spans
+	for i := range r.quarters {
 		q := &r.quarters[i]
-		if until.IsZero() || q.at.Before(until) {
-			spans += q.spans
+		end := q.last
+		if !until.IsZero() && until.Before(end) {
+			end = until
 		}
-		if spans >= r.reaching.spans {
-			s := r.sliceFrom(q.at)
-			s.until = until
-			return s
+		switch {
+		case !end.After(q.at):
+			continue
+		case q.spans <= wanted:
+			wanted -= q.spans
+			continue
 		}
+		s := r.sliceFrom(q.at.Add(time.Duration(float64(end.Sub(q.at)) * (1 - float64(wanted)/float64(q.spans)))))
+		s.until = until
+		return s
 	}
 	return slice{quarters: r.quarters, until: until, final: math.MinInt64}
 }

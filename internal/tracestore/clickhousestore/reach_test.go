@@ -36,7 +36,7 @@ func TestReach(t *testing.T) {
 	now := time.Now()
 	var traces []reachTrace
 	first, later := ptrace.NewTraces(), ptrace.NewTraces()
-	for i := range 900 {
+	for i := range 1300 {
 		released, lasted := now.Add(-time.Duration(rng.Int64N(int64(10*time.Hour)))), 90*time.Second
 		if i >= 300 { // many are released in a short while, and not in the order of their starts
 			released, lasted = now.Add(-2*time.Hour-time.Duration(rng.Int64N(int64(20*time.Minute)))), 20*time.Minute
@@ -101,7 +101,7 @@ func TestReach(t *testing.T) {
 			}
 			slices.Sort(want)
 			slices.Reverse(want)
-			for _, limit := range []int{4, 160} {
+			for _, limit := range []int{8, 1200} {
 				t.Run(fmt.Sprintf("%s, %v back, %d", test.name, now.Sub(window.start), limit), func(t *testing.T) {
 					var got []string
 					query := tracestore.SearchQuery{Start: window.start, End: window.end, Limit: limit, Where: test.where}

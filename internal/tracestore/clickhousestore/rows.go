@@ -51,7 +51,7 @@ const summaryColumns = `Id, version, outcome.5, entry.1, entry.3, entry.4, start
 // parts asks for columns of the parts of traces' rows.
 func (s *Store) parts(values parameters, tenant, columns, quarters string, ids []pcommon.TraceID) string {
 	return "WITH " + partColumns + " SELECT " + columns + " FROM " + s.table("traces") + " WHERE Tenant = " + values.text(tenant) + " AND " + quarters +
-		" AND Id IN " + values.ids(ids) + oneThread
+		" AND Id IN " + values.ids(ids)
 }
 
 // readRows reads the rows of traces. Where all are of one part, the server has less to plan.

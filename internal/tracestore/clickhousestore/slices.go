@@ -18,6 +18,8 @@ type quarter struct {
 	at time.Time
 	// ahead is how long behind its release a trace of the quarter started at most, nanoseconds; 0 where none did.
 	ahead int64
+	// last is when the last of its traces started that its clock says right: about when its last release was.
+	last  time.Time
 	spans uint64
 }
 
@@ -82,10 +84,13 @@ func (r *search) findQuarters(behind *tracestore.Position) ([]quarter, error) {
 		}
 		sum := byTime[q.at]
 		if sum == nil {
-			sum = &quarter{at: q.at}
+			sum = &quarter{at: q.at, last: q.at}
 			byTime[q.at], starts[q.at] = sum, make(map[uint8]times)
 		}
 		sum.ahead, sum.spans = max(sum.ahead, q.ahead), sum.spans+q.spans
+		if last := time.Unix(0, of.latest); apart == 0 && last.After(sum.last) {
+			sum.last = last
+		}
 		if known, ok := starts[q.at][apart]; ok {
 			of = times{min(of.earliest, known.earliest), max(of.latest, known.latest)}
 		}
