@@ -76,7 +76,8 @@ func TestReach(t *testing.T) {
 		{"no such value", tracestore.Conditions{Span: is("n", "13")}, func(*reachTrace) bool { return false }},
 		{"of the second release", tracestore.Conditions{Span: is("late", "yes")}, func(of *reachTrace) bool { return of.late }},
 		{
-			"of both releases", tracestore.Conditions{Span: is("n", "3"), And: []tracestore.Conditions{{Span: is("late", "yes")}}},
+			"of both releases",
+			tracestore.Conditions{Span: is("n", "3"), And: []tracestore.Conditions{{Span: is("late", "yes")}}},
 			func(of *reachTrace) bool { return of.n == 3 && of.late },
 		},
 		{
@@ -85,7 +86,8 @@ func TestReach(t *testing.T) {
 			func(of *reachTrace) bool { return !of.rare && (of.n == 3 || of.late) },
 		},
 		{
-			"of long traces", tracestore.Conditions{Span: is("n", "3"), Trace: tracestore.TraceConditions{MinDuration: 50 * time.Millisecond}},
+			"of long traces",
+			tracestore.Conditions{Span: is("n", "3"), Trace: tracestore.TraceConditions{MinDuration: 50 * time.Millisecond}},
 			func(of *reachTrace) bool { return of.n == 3 && of.duration >= 50*time.Millisecond },
 		},
 		{"expression", tracestore.Conditions{Span: matches}, func(of *reachTrace) bool { return of.n == 3 || of.n == 5 }},
