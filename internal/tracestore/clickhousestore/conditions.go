@@ -58,14 +58,14 @@ func joined(list []predicate, operator, neutral, absorbing string) predicate {
 // compiler makes predicates on the rows of traces (see rowColumns) out of conditions, and binds their values.
 type compiler struct {
 	values parameters
-	// spans is a query of the ids of the traces with a span in the window on which more holds.
-	spans func(more string) string
+	// inSet is the condition that the trace has a span in the window on which more holds.
+	inSet func(more string) string
 	// sums says that the row is put together from several releases: what counts spans, or is of the whole, is known only from all
 	// spans, of which some may be repeated.
 	sums bool
 	// withoutRegex leaves regular expressions to the filter.
 	withoutRegex bool
-	// sets are the conditions that all of whole says on spans, as sets of traces: who reads rows asks for them first, and once.
+	// sets are the conditions that all of whole says on spans, each on one: who reads rows asks for them first, and once.
 	sets []string
 }
 
@@ -101,7 +101,7 @@ func (c *compiler) setOf(conditions *tracestore.SpanConditions) predicate {
 	if holds.over == "0" {
 		return never
 	}
-	c.sets = append(c.sets, "Id IN ("+c.spans(holds.over)+")")
+	c.sets = append(c.sets, holds.over)
 	if holds.exact() {
 		return always
 	}
@@ -157,7 +157,7 @@ func (c *compiler) someSpan(conditions *tracestore.SpanConditions) predicate {
 		if sql == "0" {
 			return sql
 		}
-		return "Id IN (" + c.spans(sql) + ")"
+		return c.inSet(sql)
 	}
 	return c.ofSums(predicate{in(holds.over), in(holds.under)})
 }

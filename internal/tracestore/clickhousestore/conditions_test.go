@@ -21,7 +21,7 @@ func TestManyAlternatives(t *testing.T) {
 			{Key: "session.id", Op: tracestore.OpEqual, Text: strconv.Itoa(i)},
 		}}})
 	}
-	c := compiler{values: parameters{}, spans: func(more string) string { return "SPANS " + more }}
+	c := compiler{values: parameters{}, inSet: func(more string) string { return "SPANS " + more }}
 	sql := c.conditions(&where)
 	require.True(t, sql.exact())
 	require.Equal(t, 1, strings.Count(sql.over, "SPANS"))

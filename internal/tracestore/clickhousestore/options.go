@@ -41,6 +41,7 @@ type Options struct {
 
 	upTo         int           // see Schema
 	tailInterval time.Duration // by default the constant; tests wait less
+	firstReach   uint64        // by default the constant; tests have fewer spans
 }
 
 // Limits bound one query in the server. What is 0 has the default.
@@ -75,6 +76,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.tailInterval == 0 {
 		o.tailInterval = tailInterval
+	}
+	if o.firstReach == 0 {
+		o.firstReach = firstReach
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()

@@ -29,32 +29,40 @@ const rowColumns = `Id, toUnixTimestamp64Nano(min(FirstReleasedAt)) AS released,
 // there was none. Other rows are sums, which are right as long as no span stands in two releases and no clock is off.
 const wholeRow = "(releases = 1 AND unexplained = 0 AND version <= 1)"
 
-// partColumns name the same of each part by itself. It is all of the row where wholePart holds.
-const (
-	partColumns = `toUnixTimestamp64Nano(FirstReleasedAt) AS released, Releases AS releases, Unexplained AS unexplained,
+// place is where a trace stands in a search.
+type place struct {
+	tracestore.Position
+	released int64         // its first release, Unix nanoseconds
+	whole    bool          // see wholeRow
+	row      *tracerow.Row // nil where it was not read
+}
+
+// partColumns name the columns of rowColumns in one part of a row, which is all of it where the trace is of one release.
+const partColumns = `toUnixTimestamp64Nano(FirstReleasedAt) AS released, Releases AS releases, Unexplained AS unexplained,
     Version AS version, Outcome AS outcome, Entry AS entry,
     if(Start = 9223372036854775807, 0, Start) AS start, End - start AS lasting, LongestSpan AS longest,
     Spans AS spans, Errors AS errors, MissingParents AS missing, Kinds AS kinds,
     Failed AS failed, Fine AS fine, Services AS services, Senders AS senders, Bottleneck AS bottleneck`
-	wholePart = "(" + wholeRow + " AND count() OVER (PARTITION BY Id) = 1)"
-)
-
-// place is where a trace stands in a search.
-type place struct {
-	tracestore.Position
-	whole bool          // see wholeRow
-	row   *tracerow.Row // nil where it was not asked for
-}
 
 // summaryColumns are those of a row of rowColumns that scanRow reads first.
 const summaryColumns = `Id, version, outcome.5, entry.1, entry.3, entry.4, start, lasting, longest, spans, errors, missing, kinds,
     failed, fine, services, senders, bottleneck.1, bottleneck.2, bottleneck.3, bottleneck.4`
 
-// readRows reads the rows of traces.
-func (s *Store) readRows(ctx context.Context, tenant string, ids []pcommon.TraceID, quarters []time.Time) (map[pcommon.TraceID]*tracerow.Row, error) {
+// parts asks for columns of the parts of traces' rows.
+func (s *Store) parts(values parameters, tenant, columns, quarters string, ids []pcommon.TraceID) string {
+	return "WITH " + partColumns + " SELECT " + columns + " FROM " + s.table("traces") + " WHERE Tenant = " + values.text(tenant) + " AND " + quarters +
+		" AND Id IN " + values.ids(ids)
+}
+
+// readRows reads the rows of traces. Where all are of one part, the server has less to plan.
+func (s *Store) readRows(ctx context.Context, tenant string, ids []pcommon.TraceID, quarters []time.Time, whole bool) (map[pcommon.TraceID]*tracerow.Row, error) {
 	values := parameters{}
-	rows, err := s.query(ctx, "SELECT "+summaryColumns+" FROM (SELECT "+rowColumns+" FROM "+s.table("traces")+" WHERE Tenant = "+values.text(tenant)+
-		" AND Quarter IN "+values.seconds(quarters)+" AND Id IN "+values.ids(ids)+" GROUP BY Id)", values)
+	text := "SELECT " + summaryColumns + " FROM (SELECT " + rowColumns + " FROM " + s.table("traces") + " WHERE Tenant = " + values.text(tenant) +
+		" AND Quarter IN " + values.seconds(quarters) + " AND Id IN " + values.ids(ids) + " GROUP BY Id)"
+	if whole {
+		text = s.parts(values, tenant, summaryColumns, "Quarter IN "+values.seconds(quarters), ids)
+	}
+	rows, err := s.query(ctx, text, values)
 	if err != nil {
 		return nil, fmt.Errorf("read rows: %w", err)
 	}

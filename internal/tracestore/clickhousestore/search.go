@@ -76,15 +76,18 @@ type search struct {
 	withoutRegex bool
 
 	quarters []quarter // in which the window's traces were released
+	listed   time.Time // older ones are left out; the zero time where none is
 	slice    slice     // what is read of them
-	spread   []found   // those of several releases that match in the slice, in order
+	reaching reaching
+	spread   []found // those of several releases that match in what was read, in order
 	// since is the place in time behind which traces of several releases go by sums.
 	since *int64
 
-	chunk   []found // the next of the other matches
-	last    *tracestore.Position
-	fresh   bool // nothing of the slice has been read
-	drained bool // nothing of the slice comes behind chunk
+	places  []place              // of the others, which may match, in order: what was read and not settled
+	chunk   []found              // the next matches among the others
+	last    *tracestore.Position // behind it nothing was settled, and places follow that were not read unless drained
+	fresh   bool                 // nothing of the slice has been read
+	drained bool                 // nothing of the slice comes behind places that is to be settled
 }
 
 // found is a trace that matches.
@@ -94,39 +97,33 @@ type found struct {
 }
 
 func (r *search) page() (page tracestore.SearchPage, err error) {
+	r.prepareReach()
 	if r.quarters, err = r.findQuarters(r.cursor); err != nil {
 		return page, err
+	}
+	if len(r.quarters) == 0 && !r.listed.IsZero() {
+		if err := r.allQuarters(); err != nil {
+			return page, err
+		}
 	}
 	if len(r.quarters) == 0 {
 		return r.count(page, false)
 	}
-	r.last = r.cursor
-	r.begin(r.sliceOf(firstSlice))
+	r.last, r.slice, r.chunk = r.cursor, slice{}, nil
+	r.forget()
+	if err := r.widen(0); err != nil {
+		return page, err
+	}
 	reached := r.cursor // the place of the last match that is in the page
 	for {
-		for len(r.chunk) == 0 && !r.drained {
-			if err := r.read(); err != nil {
-				return page, err
-			}
-		}
-		rest := r.spread
-		for reached != nil && len(rest) > 0 && rest[0].place.Compare(reached) <= 0 {
-			rest = rest[1:]
-		}
+		next, err := r.next(reached, len(page.Traces))
 		switch {
-		case len(page.Traces) == r.query.Limit && len(r.chunk)+len(rest) > 0:
-			return r.count(page, true)
-		case len(r.chunk)+len(rest) == 0 && r.slice.whole():
+		case err != nil:
+			return page, err
+		case next == nil:
 			return r.count(page, false)
-		case len(r.chunk)+len(rest) == 0:
-			r.begin(r.wider(len(page.Traces)))
-			continue
-		}
-		var next found
-		if len(r.chunk) == 0 || len(rest) > 0 && rest[0].place.Compare(&r.chunk[0].place) < 0 {
-			next = rest[0]
-		} else {
-			next, r.chunk = r.chunk[0], r.chunk[1:]
+		case len(page.Traces) == r.query.Limit:
+			return r.count(page, true)
 		}
 		reached = &next.place
 		page.Traces = append(page.Traces, next.row)
@@ -134,9 +131,56 @@ func (r *search) page() (page tracestore.SearchPage, err error) {
 	}
 }
 
-// begin begins to read a slice behind what was read of a smaller one.
-func (r *search) begin(s slice) {
-	r.slice, r.fresh, r.drained, r.since, r.spread = s, true, false, nil, nil
+// next is the next match behind a place, where some were found before; nil where there is none.
+func (r *search) next(reached *tracestore.Position, matches int) (*found, error) {
+	for {
+		for len(r.chunk) == 0 {
+			ready := r.ready()
+			if ready == 0 && r.drained {
+				break
+			}
+			var err error
+			if ready == 0 {
+				err = r.read()
+			} else {
+				err = r.settle(ready, matches)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		rest := r.spread
+		for reached != nil && len(rest) > 0 && rest[0].place.Compare(reached) <= 0 {
+			rest = rest[1:]
+		}
+		if len(rest) > 0 && rest[0].place.Time < r.slice.final {
+			rest = nil
+		}
+		switch {
+		case len(rest) > 0 && (len(r.chunk) == 0 || rest[0].place.Compare(&r.chunk[0].place) < 0):
+			return &rest[0], nil
+		case len(r.chunk) > 0:
+			next := &r.chunk[0]
+			r.chunk = r.chunk[1:]
+			return next, nil
+		case r.slice.whole():
+			return nil, nil
+		}
+		if err := r.widen(matches); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// ready is how many of the places have nothing before them that was not read.
+func (r *search) ready() int {
+	n := slices.IndexFunc(r.places, func(p place) bool {
+		return p.Time < r.slice.final || !r.drained && (r.last == nil || p.Compare(r.last) > 0)
+	})
+	if n < 0 {
+		return len(r.places)
+	}
+	return n
 }
 
 func (r *search) cursorAt(place tracestore.Position, found int) string {
@@ -168,6 +212,7 @@ func (r *search) count(page tracestore.SearchPage, more bool) (tracestore.Search
 			return page, err
 		}
 		r.quarters = quarters
+		r.forget()
 		r.begin(r.sliceOf(math.MaxUint64))
 		spread, err := r.findSpread()
 		if err != nil {
@@ -200,37 +245,28 @@ func (r *search) truncated(page tracestore.SearchPage) tracestore.SearchPage {
 
 // compiler makes the predicates of the query's conditions.
 func (r *search) compiler(values parameters, sums bool) *compiler {
-	return &compiler{
-		values: values, sums: sums, withoutRegex: r.withoutRegex,
-		spans: func(more string) string {
-			return "SELECT Id FROM " + r.store.table("otel_traces") + " WHERE Tenant = " + values.text(r.tenant) + " AND " +
-				r.slice.releasedIn(values) + " AND " + more
-		},
-	}
+	return &compiler{values: values, sums: sums, withoutRegex: r.withoutRegex, inSet: func(more string) string { return r.inSet(values, more) }}
 }
 
 // candidates asks for columns of the rows of the slice that are in the sets and meet a condition, which knows their search time.
 func (r *search) candidates(values parameters, columns string, sets []string, condition string) string {
-	return "SELECT " + columns + " FROM (SELECT *, " + r.placeColumns(values, wholeRow) + " FROM (SELECT " + rowColumns + " " + r.inSets(values, sets) +
-		" GROUP BY Id)) WHERE " + condition
-}
-
-// parts asks the same of the parts of rows. The server plans it in a third of the time, which counts where the sets leave few of them: what is
-// of one part is right, and of what is of several the spans are read anyway.
-func (r *search) parts(values parameters, columns string, sets []string, condition string) string {
-	return "WITH " + partColumns + ", " + r.placeColumns(values, wholePart) + " SELECT " + columns + " " + r.inSets(values, sets) + " QUALIFY " + condition
-}
-
-func (r *search) placeColumns(values parameters, whole string) string {
-	return searchTime(values, r.store.options.Retention) + " AS time, " + r.value() + " AS value, " + whole + " AS whole"
-}
-
-func (r *search) inSets(values parameters, sets []string) string {
-	text := "FROM " + r.store.table("traces") + " WHERE Tenant = " + values.text(r.tenant) + " AND " + r.slice.quartersIn(values)
+	text := "SELECT " + columns + " FROM (SELECT *, " + searchTime(values, r.store.options.Retention) + " AS time, " + r.value() + " AS value, " +
+		wholeRow + " AS whole FROM (SELECT " + rowColumns + " FROM " + r.store.table("traces") +
+		" WHERE Tenant = " + values.text(r.tenant) + " AND " + r.slice.quartersIn(values)
 	for _, set := range sets {
-		text += " AND " + set
+		text += " AND " + r.inSet(values, set)
 	}
-	return text
+	return text + " GROUP BY Id)) WHERE " + condition
+}
+
+// inSet is the condition that a trace has a span in the slice on which more holds.
+func (r *search) inSet(values parameters, more string) string {
+	return "Id IN (SELECT Id FROM " + r.store.table("otel_traces") + " WHERE " + r.spansOf(values) + " AND " + more + ")"
+}
+
+// spansOf is the condition that a span stands in the slice.
+func (r *search) spansOf(values parameters) string {
+	return "Tenant = " + values.text(r.tenant) + " AND " + r.slice.releasedIn(values)
 }
 
 // value is what the order ranks by.
@@ -255,7 +291,13 @@ func (r *search) within(values parameters, more int64) string {
 	return "time >= " + values.int(low) + " AND time < " + values.int(high)
 }
 
-// read reads the next rows of the slice; with the first of them those that stand in their spans.
+// forget begins anew behind what was settled.
+func (r *search) forget() { r.places, r.spread, r.since = nil, nil, nil }
+
+// begin begins to read a slice.
+func (r *search) begin(s slice) { r.slice, r.fresh, r.drained = s, true, false }
+
+// read reads the next places of the slice; with the first of them those that stand in their spans.
 func (r *search) read() error {
 	values := parameters{}
 	whole := r.compiler(values, false)
@@ -269,24 +311,14 @@ func (r *search) read() error {
 		condition += fmt.Sprintf(" AND (value, time, Id) < (%s, %s, %s)", values.int(r.last.Value), values.int(r.last.Time), values.id(r.last.TraceID))
 	}
 	fresh := r.fresh && r.since == nil
-	// Rows of those that are in sets, which are few, are read at once, the others' when it is known which are wanted.
-	few := len(whole.sets) > 0
-	parts := few && r.since == nil
 	if fresh {
-		condition += " OR NOT whole AND " + r.within(values, apart)
-		if !parts { // of which none says what the row does
-			condition += " AND " + r.compiler(values, true).all(&r.query.Where).over
-		}
-		condition = "(" + condition + ")"
+		condition = "(" + condition + " OR NOT whole AND " + r.within(values, apart) + " AND " + r.compiler(values, true).all(&r.query.Where).over + ")"
 	}
 	bound := fmt.Sprintf(" ORDER BY value DESC, time DESC, Id DESC LIMIT %d", limit)
 	if fresh {
 		bound += " BY whole"
 	}
-	if few && r.slice.spans <= 2*firstSlice {
-		bound += oneThread
-	}
-	places, err := r.places(values, whole.sets, condition+bound, few, parts)
+	places, err := r.findPlaces(values, whole.sets, condition+bound)
 	if err != nil {
 		return err
 	}
@@ -304,19 +336,11 @@ func (r *search) read() error {
 			return err // those that go by sums are among the others now, which are read again
 		}
 	}
-	r.drained = len(places) < limit
-	for i := range places {
-		if places[i].Time < r.slice.final {
-			places, r.drained = places[:i], true
-			break
-		}
+	if r.drained = len(places) < limit || places[limit-1].Time < r.slice.final; !r.drained {
+		r.last = &places[limit-1].Position
 	}
-	if len(places) == 0 {
-		return nil
-	}
-	r.last = &places[len(places)-1].Position
-	r.chunk, err = r.settle(places, where.exact())
-	return err
+	r.places = places
+	return nil
 }
 
 // apartFrom tells rows that are whole from others, of which there may be several of a trace.
@@ -340,8 +364,8 @@ func (r *search) findSpread() ([]place, error) {
 	sets := r.compiler(values, false)
 	sets.all(&r.query.Where)
 	sums := r.compiler(values, true).all(&r.query.Where)
-	places, err := r.places(values, sets.sets, "NOT whole AND "+r.within(values, apart)+" AND "+sums.over+
-		" ORDER BY time DESC, Id DESC LIMIT "+strconv.Itoa(maxSpread+1), false, false)
+	places, err := r.findPlaces(values, sets.sets, "NOT whole AND "+r.within(values, apart)+" AND "+sums.over+
+		" ORDER BY time DESC, Id DESC LIMIT "+strconv.Itoa(maxSpread+1))
 	if err != nil {
 		return nil, err
 	}
@@ -352,16 +376,16 @@ func (r *search) findSpread() ([]place, error) {
 	return places, nil
 }
 
-// readSpread reads them.
+// readSpread reads them, and adds those that match.
 func (r *search) readSpread(places []place) error {
-	r.spread = nil
 	for batch := range slices.Chunk(places, spreadBatch) {
 		traces, err := r.store.readTraces(r.ctx, r.tenant, idsOf(batch))
 		if err != nil {
 			return err
 		}
 		for id, trace := range traces {
-			if match, ok := r.settleSpread(id, trace); ok && match.place.Time >= r.slice.final {
+			same := func(f found) bool { return f.place.TraceID == id }
+			if match, ok := r.settleSpread(id, trace); ok && !slices.ContainsFunc(r.spread, same) {
 				r.spread = append(r.spread, match)
 			}
 		}
@@ -398,21 +422,26 @@ func (r *search) others(values parameters) string {
 	return "(whole OR time < " + values.int(*r.since) + ")"
 }
 
-// settle finds out which of the places match, and reads their rows where they are not known.
-func (r *search) settle(places []place, exact bool) ([]found, error) {
-	rows := make(map[pcommon.TraceID]*tracerow.Row, len(places))
-	if places[0].row == nil {
-		var err error
-		if rows, err = r.store.readRows(r.ctx, r.tenant, idsOf(places), timesOf(r.slice.quarters)); err != nil {
-			return nil, err
-		}
+// settle reads the rows of the first n places, or of as many as are wanted behind some matches, and finds out which of them match.
+func (r *search) settle(n, matches int) error {
+	exact := r.compiler(parameters{}, false).all(&r.query.Where).exact()
+	if exact {
+		n = min(n, r.query.Limit+1-matches)
+	} else {
+		n = min(n, 2*r.query.Limit, maxChunk)
 	}
-	verdicts := make([]tracestore.Verdict, len(places))
+	places := r.places[:n]
+	r.places = r.places[n:]
+	if last := &places[n-1].Position; r.last == nil || last.Compare(r.last) > 0 {
+		r.last = last
+	}
+	rows, err := r.rowsOf(places)
+	if err != nil {
+		return err
+	}
+	verdicts := make([]tracestore.Verdict, n)
 	var open []place
 	for i, p := range places {
-		if p.row != nil {
-			rows[p.TraceID] = p.row
-		}
 		row := rows[p.TraceID]
 		switch {
 		case row == nil: // it was deleted meanwhile
@@ -426,12 +455,10 @@ func (r *search) settle(places []place, exact bool) ([]found, error) {
 	}
 	var traces map[pcommon.TraceID]*storedTrace
 	if len(open) > 0 {
-		var err error
 		if traces, err = r.store.readTraces(r.ctx, r.tenant, idsOf(open)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	matches := make([]found, 0, len(places))
 	for i, p := range places {
 		row := rows[p.TraceID]
 		if trace := traces[p.TraceID]; trace != nil && verdicts[i] == tracestore.Maybe {
@@ -440,10 +467,38 @@ func (r *search) settle(places []place, exact bool) ([]found, error) {
 			}
 		}
 		if verdicts[i] == tracestore.Yes {
-			matches = append(matches, found{p.Position, row.Summary})
+			r.chunk = append(r.chunk, found{p.Position, row.Summary})
 		}
 	}
-	return matches, nil
+	return nil
+}
+
+// rowsOf are the rows of places, those that are not known read.
+func (r *search) rowsOf(places []place) (map[pcommon.TraceID]*tracerow.Row, error) {
+	var ids []pcommon.TraceID
+	var times []time.Time
+	for i := range places {
+		if p := &places[i]; p.row == nil {
+			ids, times = append(ids, p.TraceID), append(times, time.Unix(0, p.released))
+		}
+	}
+	rows := make(map[pcommon.TraceID]*tracerow.Row, len(places))
+	if len(ids) > 0 {
+		quarters := quartersOf(times)
+		if r.since != nil { // other parts may stand in others
+			quarters = timesOf(r.slice.quarters)
+		}
+		var err error
+		if rows, err = r.store.readRows(r.ctx, r.tenant, ids, quarters, r.since == nil); err != nil {
+			return nil, err
+		}
+	}
+	for i := range places {
+		if p := &places[i]; p.row != nil {
+			rows[p.TraceID] = p.row
+		}
+	}
+	return rows, nil
 }
 
 // countOthers counts the matches of the slice that are not spread, of queries that rows answer.
@@ -465,16 +520,9 @@ func (r *search) countOthers() (int, error) {
 	return int(count), rows.Err()
 }
 
-// places asks for those of the slice that are in the sets; with their rows, and of parts of rows, if it is said so.
-func (r *search) places(values parameters, sets []string, condition string, withRows, parts bool) ([]place, error) {
-	columns, ask := "Id, time, value, whole", r.candidates
-	if withRows {
-		columns = summaryColumns + ", time, value, whole"
-	}
-	if parts {
-		ask = r.parts
-	}
-	rows, err := r.store.query(r.ctx, ask(values, columns, sets, condition), values)
+// findPlaces asks for those of the slice that are in the sets.
+func (r *search) findPlaces(values parameters, sets []string, condition string) ([]place, error) {
+	rows, err := r.store.query(r.ctx, r.candidates(values, "Id, released, time, value, whole", sets, condition), values)
 	if err != nil {
 		return nil, fmt.Errorf("find traces: %w", err)
 	}
@@ -486,20 +534,10 @@ func (r *search) places(values parameters, sets []string, condition string, with
 			id    string
 			whole uint8
 		)
-		if withRows {
-			p.row, err = scanRow(rows, &p.Time, &p.Value, &whole)
-		} else {
-			err = rows.Scan(&id, &p.Time, &p.Value, &whole)
-		}
-		switch {
-		case err != nil:
+		if err := rows.Scan(&id, &p.released, &p.Time, &p.Value, &whole); err != nil {
 			return nil, fmt.Errorf("find traces: %w", err)
-		case withRows:
-			p.TraceID = p.row.TraceID
-		default:
-			p.TraceID = pcommon.TraceID([]byte(id))
 		}
-		p.whole = whole != 0
+		p.TraceID, p.whole = pcommon.TraceID([]byte(id)), whole != 0
 		list = append(list, p)
 	}
 	return list, rows.Err()

@@ -33,20 +33,31 @@ func TestManySpread(t *testing.T) {
 	}
 	require.NoError(t, newWriter(t, options).WriteCall(t.Context(), td))
 
-	found := map[pcommon.TraceID]int{}
-	query := tracestore.SearchQuery{Start: now.Add(-time.Hour), End: now.Add(time.Minute), Limit: 500}
+	for name, span := range map[string]tracestore.SpanConditions{"": {}, "asked for by their spans": {Service: "shop", Operation: "GET /"}} {
+		t.Run(name, func(t *testing.T) {
+			found := map[pcommon.TraceID]int{}
+			query := tracestore.SearchQuery{Start: now.Add(-time.Hour), End: now.Add(time.Minute), Limit: 500, Where: tracestore.Conditions{Span: span}}
+			for _, row := range allPages(t, store, query) {
+				found[row.TraceID]++
+			}
+			require.Len(t, found, traces)
+			for id, times := range found {
+				require.Equal(t, 1, times, id)
+			}
+		})
+	}
+}
+
+// allPages are the rows of all pages of a search.
+func allPages(t *testing.T, store *Store, query tracestore.SearchQuery) (rows []tracestore.Summary) {
+	t.Helper()
 	for {
 		page, err := store.Search(t.Context(), "", &query)
 		require.NoError(t, err)
-		for i := range page.Traces {
-			found[page.Traces[i].TraceID]++
-		}
+		require.False(t, page.Truncated)
+		rows = append(rows, page.Traces...)
 		if query.Cursor = page.NextCursor; query.Cursor == "" {
-			break
+			return rows
 		}
-	}
-	require.Len(t, found, traces)
-	for id, times := range found {
-		require.Equal(t, 1, times, id)
 	}
 }

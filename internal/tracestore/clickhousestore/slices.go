@@ -18,6 +18,8 @@ type quarter struct {
 	at time.Time
 	// ahead is how long behind its release a trace of the quarter started at most, nanoseconds; 0 where none did.
 	ahead int64
+	// last is when the last of its traces started that its clock says right: about when its last release was.
+	last  time.Time
 	spans uint64
 }
 
@@ -32,8 +34,8 @@ const (
 // slice is what is read of the window.
 type slice struct {
 	quarters []quarter // the newest first
-	// from is the first release of which spans are read; the zero time where all are.
-	from time.Time
+	// from is the first release of which spans are read, and until the one behind the last; the zero time where all are.
+	from, until time.Time
 	// spans is how many are read, about.
 	spans uint64
 	// final is the search time from which on nothing is missing, Unix nanoseconds.
@@ -51,12 +53,18 @@ func (r *search) findQuarters(behind *tracestore.Position) ([]quarter, error) {
 	}
 	values := parameters{}
 	low, high := r.window(apart)
+	first := min(max(0, low/1e9-900), 1<<32-1)
+	if r.listed.Unix() <= first {
+		r.listed = time.Time{}
+	} else {
+		first = r.listed.Unix()
+	}
 	if behind != nil && r.query.Order == tracestore.OrderRecency {
 		high = min(high, behind.Time+min(apart, math.MaxInt64-behind.Time))
 	}
 	rows, err := r.store.query(r.ctx, "SELECT Quarter, Apart, Earliest, Latest, Ahead, Spans FROM "+r.store.table("trace_quarters")+
 		" WHERE Tenant = "+values.text(r.tenant)+" AND Quarter >= toDateTime("+
-		values.bind("UInt32", strconv.FormatInt(min(max(0, low/1e9-900), 1<<32-1), 10))+", 'UTC')"+oneThread, values)
+		values.bind("UInt32", strconv.FormatInt(first, 10))+", 'UTC')"+oneThread, values)
 	if err != nil {
 		return nil, fmt.Errorf("find quarters: %w", err)
 	}
@@ -76,10 +84,13 @@ func (r *search) findQuarters(behind *tracestore.Position) ([]quarter, error) {
 		}
 		sum := byTime[q.at]
 		if sum == nil {
-			sum = &quarter{at: q.at}
+			sum = &quarter{at: q.at, last: q.at}
 			byTime[q.at], starts[q.at] = sum, make(map[uint8]times)
 		}
 		sum.ahead, sum.spans = max(sum.ahead, q.ahead), sum.spans+q.spans
+		if last := time.Unix(0, of.latest); apart == 0 && last.After(sum.last) {
+			sum.last = last
+		}
 		if known, ok := starts[q.at][apart]; ok {
 			of = times{min(of.earliest, known.earliest), max(of.latest, known.latest)}
 		}
@@ -118,30 +129,47 @@ func (r *search) sliceOf(spans uint64) slice {
 		// The quarter that runs is as long as it has lasted.
 		length := min(15*time.Minute, max(time.Since(q.at), time.Second))
 		part := time.Duration(float64(length) * float64(spans-all.spans) / float64(max(q.spans, 1)))
-		s := slice{from: q.at.Add(length - part), spans: spans}
-		ahead := int64(0)
-		for k := range r.quarters[i:] {
-			ahead = max(ahead, r.quarters[i+k].ahead)
-		}
-		s.final = s.from.UnixNano() + ahead
-		for k := range r.quarters {
-			if at := r.quarters[k].at; at.Before(s.from.Add(-overlap - 15*time.Minute)) {
-				break
-			}
-			s.quarters = r.quarters[:k+1]
-		}
+		s := r.sliceFrom(q.at.Add(length - part))
+		s.spans = spans
 		return s
 	}
 	return all
 }
 
-// wider is a larger slice, after some matches were found.
-func (r *search) wider(matches int) slice {
+// sliceFrom is the part of the window that was released from a moment on.
+func (r *search) sliceFrom(from time.Time) slice {
+	s := slice{from: from, final: from.UnixNano()}
+	ahead := int64(0)
+	for i := range r.quarters {
+		q := &r.quarters[i]
+		if !q.at.Before(from.Add(-overlap - 15*time.Minute)) {
+			s.quarters = r.quarters[:i+1]
+		}
+		if q.at.Before(from) {
+			ahead = max(ahead, q.ahead)
+		}
+	}
+	s.final += ahead
+	return s
+}
+
+// widen goes on to a larger slice, after some matches were found, or to the first one.
+func (r *search) widen(matches int) error {
+	switch {
+	case r.reaching.spans > 0:
+		return r.reach(matches)
+	case r.slice.spans == 0:
+		r.forget()
+		r.begin(r.sliceOf(firstSlice))
+		return nil
+	}
 	factor := uint64(blindWidening)
 	if matches > 0 {
 		factor = max(widening, uint64(2*r.query.Limit/matches))
 	}
-	return r.sliceOf(r.slice.spans * factor)
+	r.forget()
+	r.begin(r.sliceOf(r.slice.spans * factor))
+	return nil
 }
 
 func timesOf(quarters []quarter) []time.Time {
@@ -155,7 +183,11 @@ func timesOf(quarters []quarter) []time.Time {
 // releasedIn is the condition that a row of otel_traces stands in the slice.
 func (s *slice) releasedIn(values parameters) string {
 	first, last := s.quarters[len(s.quarters)-1].at, s.quarters[0].at
-	text := "ReleasedAt < " + values.moment(last.Add(15*time.Minute).UnixNano()) + " AND ReleasedAt >= "
+	end := last.Add(15 * time.Minute)
+	if !s.until.IsZero() && s.until.Before(end) {
+		end = s.until
+	}
+	text := "ReleasedAt < " + values.moment(end.UnixNano()) + " AND ReleasedAt >= "
 	if first.Before(s.from) {
 		first = s.from
 	}

@@ -1,0 +1,268 @@
+package clickhousestore
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
+)
+
+// A search by recency that asks for spans first finds these, the newest of them (hits): the server reads spans in the order of their releases and
+// stops where there are enough, whatever share of the spans they are. Then it reads the parts of their traces' rows, by the traces' ids. Both
+// statements are as plain as can be: the server plans what groups and joins for longer than it runs it.
+
+const (
+	// moreHits is how many times as many hits are asked for when those that there were are too few.
+	moreHits = 8
+	// namedHits is how many traces are read by their ids. What finds more of them at once is done by read.
+	namedHits = 10_000
+	// wideHits is of how many the rows are read whole; of more, only of those that are answered.
+	wideHits = 1000
+	// firstReach is how many spans are looked at for hits at first, and moreReach how many times as many when there were too few.
+	firstReach, moreReach = 30_000, 256
+)
+
+// inOrder ends a statement that reads in the order of the table and may end early: otherwise the server reads 65,000 rows of each part, and more of
+// them ahead.
+const inOrder = " SETTINGS max_block_size = 8192, read_in_order_use_buffering = 0"
+
+// reaching says how the next slice is found.
+type reaching struct {
+	hits  int
+	spans uint64 // that are looked at for hits; 0 where slices are found otherwise
+	// onward says that what was read need not be read again. Of several conditions one may hold on a span that was read, and another one on a
+	// span of the same trace behind it.
+	onward bool
+}
+
+// prepareReach decides whether slices are found so.
+func (r *search) prepareReach() {
+	r.reaching, r.listed = reaching{}, time.Time{}
+	sets := r.compiler(parameters{}, false)
+	others := false
+	sets.inSet = func(string) string { others = true; return "" }
+	sets.all(&r.query.Where)
+	hits := r.query.Limit + r.query.Limit/8 + 1
+	if r.cursor != nil {
+		hits += r.cursor.Found
+	}
+	if r.query.Order == tracestore.OrderRecency && len(sets.sets) > 0 && hits < namedHits {
+		r.reaching = reaching{hits, r.store.options.firstReach, len(sets.sets) == 1 && !others}
+		r.listed = quarterOf(time.Now().Add(-newestQuarters))
+	}
+}
+
+// reach goes on to the next slice that has enough hits, after some matches were found.
+func (r *search) reach(matches int) error {
+	var ids []pcommon.TraceID
+	for {
+		s, hits, last := r.nextSlice(matches)
+		if r.older(&s) {
+			if err := r.allQuarters(); err != nil {
+				return err
+			}
+			s, hits, last = r.nextSlice(matches)
+		}
+		if !r.reaching.onward {
+			r.forget()
+			s.until, ids = time.Time{}, nil
+		}
+		r.begin(s)
+		r.fresh, r.drained = false, true
+		hits -= len(ids)
+		more, oldest, err := r.newestHits(hits)
+		ids = append(ids, more...)
+		switch {
+		case err != nil:
+			return err
+		case len(ids) >= namedHits:
+			return r.withoutReach()
+		case len(more) >= hits:
+			r.reaching.hits *= moreHits
+			if oldest.After(s.from) {
+				r.slice = r.sliceFrom(oldest)
+				r.slice.until = s.until
+			}
+			return r.readHits(ids)
+		}
+		r.reaching.spans *= moreReach
+		if last || s.whole() {
+			return r.readHits(ids)
+		}
+	}
+}
+
+// nextSlice is what is looked at next, and for how many hits; last says that it completes the page.
+func (r *search) nextSlice(matches int) (s slice, hits int, last bool) {
+	place := r.query.Limit - matches
+	if place >= len(r.places) {
+		return r.sliceBack(r.slice.from), min(r.reaching.hits, namedHits), false
+	}
+	// What was released since the last match of the page started.
+	s = r.sliceFrom(time.Unix(0, r.places[place].Time-(r.slice.final-r.slice.from.UnixNano())))
+	s.until = r.slice.from
+	return s, namedHits, true
+}
+
+// Of a large window the newest quarters are listed first, and the others when they are wanted. No trace starts more than an hour behind its release,
+// so older ones say nothing of what the newest hold.
+const (
+	newestQuarters = 3 * time.Hour
+	leastQuarters  = overlap + 30*time.Minute
+)
+
+// older says whether a slice wants quarters that are not listed.
+func (r *search) older(s *slice) bool {
+	return !r.listed.IsZero() && (s.whole() || s.from.Before(r.listed.Add(leastQuarters)))
+}
+
+// allQuarters lists those that were left out.
+func (r *search) allQuarters() (err error) {
+	r.listed = time.Time{}
+	r.quarters, err = r.findQuarters(r.cursor)
+	return err
+}
+
+// withoutReach goes on as searches do that do not ask for spans, behind what is settled.
+func (r *search) withoutReach() error {
+	if err := r.allQuarters(); err != nil {
+		return err
+	}
+	r.reaching, r.slice = reaching{}, slice{}
+	return r.widen(0)
+}
+
+// sliceBack is what was released before a moment, as far back as some spans reach, about.
+func (r *search) sliceBack(until time.Time) slice {
+	wanted := r.reaching.spans
+	for i := range r.quarters {
+		q := &r.quarters[i]
+		end := q.last
+		if !until.IsZero() && until.Before(end) {
+			end = until
+		}
+		switch {
+		case !end.After(q.at):
+			continue
+		case q.spans <= wanted:
+			wanted -= q.spans
+			continue
+		}
+		s := r.sliceFrom(q.at.Add(time.Duration(float64(end.Sub(q.at)) * (1 - float64(wanted)/float64(q.spans)))))
+		s.until = until
+		return s
+	}
+	return slice{quarters: r.quarters, until: until, final: math.MinInt64}
+}
+
+// newestHits finds the traces of the newest spans of the slice on which the conditions hold, about as many as are asked for, and when the last of
+// them was released. Of those that were released in the same minute all are found, or none: a trace starts some time before its release.
+func (r *search) newestHits(hits int) (ids []pcommon.TraceID, oldest time.Time, err error) {
+	values := parameters{}
+	c := r.compiler(values, false)
+	c.all(&r.query.Where)
+	text := "SELECT Id, toStartOfMinute(ReleasedAt) AS Moment FROM " + r.store.table("otel_traces") + " WHERE " + r.spansOf(values) + " AND " + c.sets[0]
+	for _, set := range c.sets[1:] {
+		text += " AND " + r.inSet(values, set)
+	}
+	rows, err := r.store.query(r.ctx, text+" ORDER BY Moment DESC LIMIT 1 BY Id LIMIT "+strconv.Itoa(hits)+" WITH TIES"+inOrder, values)
+	if err != nil {
+		return nil, oldest, fmt.Errorf("find spans: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id, &oldest); err != nil {
+			return nil, oldest, fmt.Errorf("find spans: %w", err)
+		}
+		ids = append(ids, pcommon.TraceID([]byte(id)))
+	}
+	return ids, oldest, rows.Err()
+}
+
+// readHits reads the rows of traces, whole where they are few, and finds their places.
+func (r *search) readHits(ids []pcommon.TraceID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	values := parameters{}
+	met := r.compiler(values, false).all(&r.query.Where).over
+	columns := "Id, start"
+	if len(ids) <= wideHits {
+		columns = summaryColumns
+	}
+	rows, err := r.store.query(r.ctx, r.store.parts(values, r.tenant, columns+", released, "+wholeRow+", toUInt8("+met+")", r.slice.quartersIn(values), ids), values)
+	if err != nil {
+		return fmt.Errorf("read traces: %w", err)
+	}
+	defer rows.Close()
+	hits := make(map[pcommon.TraceID]*hit, len(ids))
+	low, high := r.window(apart)
+	for rows.Next() {
+		part, err := scanHit(rows, len(ids) <= wideHits)
+		if err != nil {
+			return fmt.Errorf("read traces: %w", err)
+		}
+		part.Time = tracestore.SearchTime(part.start, part.released, r.store.options.Retention)
+		part.near = part.Time >= low && part.Time < high
+		if first := hits[part.TraceID]; first != nil {
+			first.whole, first.near = false, first.near || part.near
+		} else {
+			hits[part.TraceID] = part
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read traces: %w", err)
+	}
+	var spread []place
+	low, high = r.window(0)
+	for _, h := range hits {
+		switch {
+		case !h.whole && h.near:
+			spread = append(spread, h.place)
+		case h.whole && h.met && h.Time >= low && h.Time < high && (r.last == nil || h.Compare(r.last) > 0):
+			r.places = append(r.places, h.place)
+		}
+	}
+	if len(r.spread)+len(spread) > maxSpread {
+		return r.withoutReach()
+	}
+	slices.SortFunc(r.places, func(a, b place) int { return a.Compare(&b.Position) })
+	return r.readSpread(spread)
+}
+
+// hit is a part of a trace's row.
+type hit struct {
+	place
+	start int64
+	met   bool // says that the row's conditions hold on it
+	near  bool // is a part in the window or not far from it
+}
+
+func scanHit(rows driver.Rows, wide bool) (*hit, error) {
+	var (
+		h          hit
+		id         string
+		whole, met uint8
+	)
+	if wide {
+		row, err := scanRow(rows, &h.released, &whole, &met)
+		if err != nil {
+			return nil, err
+		}
+		h.row, h.TraceID, h.start = row, row.TraceID, row.Start
+	} else {
+		if err := rows.Scan(&id, &h.start, &h.released, &whole, &met); err != nil {
+			return nil, err
+		}
+		h.TraceID = pcommon.TraceID([]byte(id))
+	}
+	h.whole, h.met = whole != 0, met != 0
+	return &h, nil
+}

@@ -1,0 +1,140 @@
+package clickhousestore
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/analysis"
+	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracestore"
+	"github.com/tracewright/tracewright/internal/tracetree"
+)
+
+// reachTrace is what the test knows of a trace that it has written.
+type reachTrace struct {
+	id         pcommon.TraceID
+	start      time.Time
+	duration   time.Duration
+	n          int
+	rare, late bool // late: a second release brought another span
+}
+
+// TestReach: searches that ask for spans answer the same, page by page, as somebody who looks at all traces, however far they have to reach.
+func TestReach(t *testing.T) {
+	options := testOptions(t)
+	options.firstReach, options.upTo = 40, 2
+	store, w := openStore(t, options), newWriter(t, options)
+	rng := rand.New(rand.NewPCG(1, 9))
+	now := time.Now()
+	var traces []reachTrace
+	first, later := ptrace.NewTraces(), ptrace.NewTraces()
+	for i := range 1300 {
+		released, lasted := now.Add(-time.Duration(rng.Int64N(int64(10*time.Hour)))), 90*time.Second
+		if i >= 300 { // many are released in a short while, and not in the order of their starts
+			released, lasted = now.Add(-2*time.Hour-time.Duration(rng.Int64N(int64(20*time.Minute)))), 20*time.Minute
+		}
+		if i%3 > 0 { // some of them at once
+			released = released.Truncate(time.Minute)
+		}
+		trace := reachTrace{
+			id: pcommon.TraceID{0: 1, 14: byte(i >> 8), 15: byte(i)}, start: released.Add(-time.Duration(rng.Int64N(int64(lasted)))),
+			duration: time.Duration(1+rng.IntN(100)) * time.Millisecond, n: i % 13, rare: i%250 == 7, late: i%11 == 0,
+		}
+		traces = append(traces, trace)
+		addReachSpan(first, &trace, released, 1, map[string]string{"n": fmt.Sprint(trace.n), "rare": fmt.Sprint(trace.rare)})
+		if trace.late {
+			addReachSpan(later, &trace, released.Add(time.Duration(rng.Int64N(int64(40*time.Minute)))), 2, map[string]string{"late": "yes"})
+		}
+	}
+	for _, td := range []ptrace.Traces{first, later} {
+		releases := tracetree.Releases(td)
+		for i := range releases {
+			analysis.Annotate(&releases[i], analysis.Analyze(&releases[i]))
+		}
+		require.NoError(t, w.WriteCall(t.Context(), td))
+	}
+
+	is := func(key, value string) tracestore.SpanConditions {
+		return tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{{Scope: tracestore.ScopeSpan, Key: key, Op: tracestore.OpEqual, Text: value}}}
+	}
+	matches := tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{{Key: "n", Op: tracestore.OpRegex, Regex: regexp.MustCompile("[35]")}}}
+	for _, test := range []struct {
+		name  string
+		where tracestore.Conditions
+		holds func(of *reachTrace) bool
+	}{
+		{"value", tracestore.Conditions{Span: is("n", "3")}, func(of *reachTrace) bool { return of.n == 3 }},
+		{"rare value", tracestore.Conditions{Span: is("rare", "true")}, func(of *reachTrace) bool { return of.rare }},
+		{"no such value", tracestore.Conditions{Span: is("n", "13")}, func(*reachTrace) bool { return false }},
+		{"of the second release", tracestore.Conditions{Span: is("late", "yes")}, func(of *reachTrace) bool { return of.late }},
+		{
+			"of both releases",
+			tracestore.Conditions{Span: is("n", "3"), And: []tracestore.Conditions{{Span: is("late", "yes")}}},
+			func(of *reachTrace) bool { return of.n == 3 && of.late },
+		},
+		{
+			"or of the second release",
+			tracestore.Conditions{Span: is("rare", "false"), Or: []tracestore.Conditions{{Span: is("n", "3")}, {Span: is("late", "yes")}}},
+			func(of *reachTrace) bool { return !of.rare && (of.n == 3 || of.late) },
+		},
+		{
+			"of long traces",
+			tracestore.Conditions{Span: is("n", "3"), Trace: tracestore.TraceConditions{MinDuration: 50 * time.Millisecond}},
+			func(of *reachTrace) bool { return of.n == 3 && of.duration >= 50*time.Millisecond },
+		},
+		{"expression", tracestore.Conditions{Span: matches}, func(of *reachTrace) bool { return of.n == 3 || of.n == 5 }},
+	} {
+		for _, window := range []struct{ start, end time.Time }{
+			{now.Add(-24 * time.Hour), now.Add(time.Hour)}, {now.Add(-time.Hour), now}, {now.Add(-6 * time.Hour), now.Add(-5 * time.Hour)},
+		} {
+			var want []string
+			for i := range traces {
+				if of := &traces[i]; test.holds(of) && !of.start.Before(window.start) && of.start.Before(window.end) {
+					want = append(want, fmt.Sprintf("%020d %s", of.start.UnixNano(), of.id))
+				}
+			}
+			slices.Sort(want)
+			slices.Reverse(want)
+			for _, limit := range []int{8, 1200} {
+				t.Run(fmt.Sprintf("%s, %v back, %d", test.name, now.Sub(window.start), limit), func(t *testing.T) {
+					var got []string
+					query := tracestore.SearchQuery{Start: window.start, End: window.end, Limit: limit, Where: test.where}
+					for _, row := range allPages(t, store, query) {
+						got = append(got, fmt.Sprintf("%020d %s", row.Start, row.TraceID))
+					}
+					require.Equal(t, want, got)
+				})
+			}
+		}
+	}
+}
+
+// addReachSpan adds a release of a trace: its root with the first version, a span in it with a later one.
+func addReachSpan(td ptrace.Traces, trace *reachTrace, released time.Time, version byte, attributes map[string]string) {
+	rs := td.ResourceSpans().AppendEmpty()
+	rs.Resource().Attributes().PutStr("service.name", "shop")
+	rs.Resource().Attributes().PutInt(conventions.AttrReleasedAt, released.UnixNano())
+	span := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	span.SetTraceID(trace.id)
+	span.SetSpanID(pcommon.SpanID{7: version})
+	span.SetName("GET /")
+	span.SetStartTimestamp(pcommon.NewTimestampFromTime(trace.start))
+	span.SetEndTimestamp(pcommon.NewTimestampFromTime(trace.start.Add(trace.duration)))
+	span.Attributes().PutInt(conventions.AttrVersion, int64(version))
+	span.Attributes().PutStr(conventions.AttrOutcome, conventions.OutcomeComplete)
+	if version > 1 {
+		span.SetParentSpanID(pcommon.SpanID{7: 1})
+		span.Attributes().PutStr(conventions.AttrOutcome, conventions.OutcomeLate)
+	}
+	for key, value := range attributes {
+		span.Attributes().PutStr(key, value)
+	}
+}
