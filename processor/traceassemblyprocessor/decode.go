@@ -21,7 +21,7 @@ const (
 	// maxDecoderBytes is the most that a callDecoder keeps.
 	maxDecoderBytes = 1 << 20
 	// spareAttributes is for how many attributes a decoded span has room: trace_analysis writes about as many on most.
-	spareAttributes = 8
+	spareAttributes = 10
 	// sparePatched is that of a span on which assembly writes: it mostly speaks for its release, of which trace_analysis writes a dozen more.
 	sparePatched = 24
 )
