@@ -28,8 +28,7 @@ func Annotate(release *tracetree.Release, result *Result) {
 type annotator struct {
 	attributes.Appender
 
-	attrs pcommon.Map // of the span
-	fresh bool        // no annotation stands on it
+	attrs pcommon.Map // of the span, on which nothing stands that is written
 }
 
 func (a *annotator) annotate(release *tracetree.Release, result *Result) {
@@ -42,7 +41,7 @@ func (a *annotator) annotate(release *tracetree.Release, result *Result) {
 func (a *annotator) span(release *tracetree.Release, r *Result, i int) {
 	n, s := &r.Tree.Nodes[i], &r.Spans[i]
 	attrs := n.Attributes()
-	a.attrs, a.fresh = attrs, !r.reads[i].annotated
+	a.attrs = attrs
 	entryService, entryOperation := r.EntryService, r.EntryOperation
 	if r.reads[i].annotated {
 		if service := conventions.Str(attrs, conventions.AttrEntryService); service != "" && !release.Whole() {
@@ -130,7 +129,7 @@ func (a *annotator) release(release *tracetree.Release, r *Result) {
 	}
 }
 
-// replaced says whether analysis writes the attribute itself.
+// replaced says whether analysis writes the attribute itself. It knows all that annotator writes, which looks for no key.
 func replaced(key string, joined bool) bool {
 	switch key {
 	case conventions.AttrSpanCount, conventions.AttrServiceCount, conventions.AttrErrorCount,
@@ -150,12 +149,8 @@ func replaced(key string, joined bool) bool {
 }
 
 func (a *annotator) putStr(key, value string) {
-	switch {
-	case value == "":
-	case a.fresh:
+	if value != "" {
 		a.AppendStr(a.attrs, key, value)
-	default:
-		a.attrs.PutStr(key, value)
 	}
 }
 
@@ -166,22 +161,13 @@ func (a *annotator) putTrue(key string, value bool) {
 }
 
 func (a *annotator) putInt(key string, value int64) {
-	switch {
-	case value == 0:
-	case a.fresh:
+	if value != 0 {
 		a.AppendInt(a.attrs, key, value)
-	default:
-		a.attrs.PutInt(key, value)
 	}
 }
 
 func (a *annotator) putStrs(key string, values []string) {
-	if len(values) == 0 {
-		return
-	}
-	list := a.attrs.PutEmptySlice(key)
-	list.EnsureCapacity(len(values))
-	for _, v := range values {
-		list.AppendEmpty().SetStr(v)
+	if len(values) > 0 {
+		a.AppendStrs(a.attrs, key, values)
 	}
 }

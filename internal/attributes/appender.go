@@ -14,6 +14,9 @@ import (
 type Appender struct {
 	texts    pdatalayout.Slab[pdatalayout.Text]
 	integers pdatalayout.Slab[pdatalayout.Int]
+	arrays   pdatalayout.Slab[pdatalayout.Array]
+	lists    pdatalayout.Slab[pdatalayout.Values]
+	values   pdatalayout.Slab[pdatalayout.Value]
 }
 
 // Reset begins new slabs.
@@ -25,9 +28,33 @@ func (a *Appender) AppendStr(to pcommon.Map, key, s string) {
 		to.PutStr(key, s)
 		return
 	}
+	add(to, key, a.text(s))
+}
+
+// AppendStrs adds a list of texts to a map that has no such key, and is not read-only.
+func (a *Appender) AppendStrs(to pcommon.Map, key string, texts []string) {
+	if !known {
+		list := to.PutEmptySlice(key)
+		list.EnsureCapacity(len(texts))
+		for _, s := range texts {
+			list.AppendEmpty().SetStr(s)
+		}
+		return
+	}
+	list := a.lists.One()
+	list.Values = a.values.Take(len(texts), 0)
+	for i, s := range texts {
+		*list.Values[i].Box() = a.text(s)
+	}
+	v := a.arrays.One()
+	v.ArrayValue = list
+	add(to, key, pdatalayout.Box{Type: types.Array, At: unsafe.Pointer(v)})
+}
+
+func (a *Appender) text(s string) pdatalayout.Box {
 	v := a.texts.One()
 	v.StringValue = s
-	add(to, key, pdatalayout.Box{Type: types.Text, At: unsafe.Pointer(v)})
+	return pdatalayout.Box{Type: types.Text, At: unsafe.Pointer(v)}
 }
 
 // AppendInt adds a number to a map that has no such key, and is not read-only.

@@ -107,17 +107,32 @@ func TestAppender(t *testing.T) {
 		got.CopyTo(want)
 		for i := range rng.IntN(20) {
 			key := "added." + string(rune('a'+i))
-			if n := rng.Int64(); rng.IntN(2) == 0 {
+			switch n := rng.Int64(); rng.IntN(3) {
+			case 0:
 				appender.AppendInt(got, key, n)
 				want.PutInt(key, n)
-			} else {
+			case 1:
 				appender.AppendStr(got, key, key)
 				want.PutStr(key, key)
+			default:
+				texts := []string{"one", key, ""}[:rng.IntN(4)]
+				appender.AppendStrs(got, key, texts)
+				list := want.PutEmptySlice(key)
+				for _, s := range texts {
+					list.AppendEmpty().SetStr(s)
+				}
 			}
 		}
 		require.True(t, want.Equal(got))
-		got.PutStr("added.a", "changed") // it is pdata like any
-		want.PutStr("added.a", "changed")
+		for _, m := range []pcommon.Map{got, want} { // it is pdata like any
+			for _, v := range m.All() {
+				if v.Type() == pcommon.ValueTypeSlice {
+					v.Slice().AppendEmpty().SetStr("more")
+					v.Slice().At(0).SetInt(1)
+				}
+			}
+			m.PutStr("added.a", "changed")
+		}
 		require.True(t, want.Equal(got))
 	}
 	appender.Reset()

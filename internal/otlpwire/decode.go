@@ -42,33 +42,49 @@ func (d *Decoder) Reset() { *d = Decoder{Spare: d.Spare} }
 // Decode fills to, which must be empty, with spans, each of which is the bytes of a Span message that was found regular. The bytes must
 // not change any more.
 func (d *Decoder) Decode(spans []string, to ptrace.SpanSlice) error {
-	if !known {
-		to.EnsureCapacity(len(spans))
-		for _, raw := range spans {
-			if err := decodeOne(raw, to.AppendEmpty()); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	list := make([]*pdatalayout.Span, len(spans))
-	*(*pdatalayout.Wrapper[[]*pdatalayout.Span])(unsafe.Pointer(&to)).Orig = list
-	for i := range list {
-		list[i] = d.spans.One()
-	}
+	Make(len(spans), to)
 	for i, raw := range spans {
 		if i+2 < len(spans) {
-			pdatalayout.PrefetchText(spans[i+2])
+			Prefetch(spans[i+2])
 		}
-		if !d.span(raw, list[i]) {
-			*list[i] = pdatalayout.Span{}
-			if err := decodeOne(raw, to.At(i)); err != nil {
-				return err
-			}
+		if err := d.DecodeAt(raw, to, i); err != nil {
+			return err
 		}
 	}
 	return nil
 }
+
+// Make makes room in to, which must be empty, for n spans. Each is there when DecodeAt has decoded it.
+func Make(n int, to ptrace.SpanSlice) {
+	if known {
+		*wrapped(&to).Orig = make([]*pdatalayout.Span, n)
+		return
+	}
+	to.EnsureCapacity(n)
+	for range n {
+		to.AppendEmpty()
+	}
+}
+
+// DecodeAt is Decode for one of the spans that Make made room for. Spans that are decoded one after the other stand together in memory.
+func (d *Decoder) DecodeAt(raw string, to ptrace.SpanSlice, at int) error {
+	if known {
+		span := d.spans.One()
+		(*wrapped(&to).Orig)[at] = span
+		if d.span(raw, span) {
+			return nil
+		}
+		*span = pdatalayout.Span{}
+	}
+	return decodeOne(raw, to.At(at))
+}
+
+func wrapped(spans *ptrace.SpanSlice) *pdatalayout.Wrapper[[]*pdatalayout.Span] {
+	return (*pdatalayout.Wrapper[[]*pdatalayout.Span])(unsafe.Pointer(spans))
+}
+
+// Prefetch lets the processor fetch the bytes of a span that is decoded soon.
+func Prefetch(raw string) { pdatalayout.PrefetchText(raw) }
 
 // decodeOne has pdata decode.
 func decodeOne(raw string, to ptrace.Span) error {

@@ -49,6 +49,40 @@ func TestDecodeByPdata(t *testing.T) {
 	check(t, marshal(t, everything()))
 }
 
+// TestDecodeInAnyOrder fills two lists in turns, from behind.
+func TestDecodeInAnyOrder(t *testing.T) {
+	before := known
+	t.Cleanup(func() { known = before })
+	for _, known = range []bool{before, false} {
+		request := marshal(t, everything())
+		c := &collector{request: request}
+		require.NoError(t, new(Scanner).Scan(request, c))
+		var raw []string
+		for _, s := range c.spans {
+			raw = append(raw, request[s.At:s.End])
+		}
+		require.Greater(t, len(raw), 1)
+		want, lists := ptrace.NewSpanSlice(), [2]ptrace.SpanSlice{ptrace.NewSpanSlice(), ptrace.NewSpanSlice()}
+		require.NoError(t, new(Decoder).Decode(raw, want))
+		var d Decoder
+		for _, list := range lists {
+			Make(len(raw), list)
+		}
+		for i := len(raw) - 1; i >= 0; i-- {
+			for _, list := range lists {
+				require.NoError(t, d.DecodeAt(raw[i], list, i))
+			}
+		}
+		for _, list := range lists {
+			require.Equal(t, want.Len(), list.Len())
+			for i := range list.Len() {
+				require.True(t, want.At(i).TraceID() == list.At(i).TraceID() && want.At(i).SpanID() == list.At(i).SpanID())
+				require.True(t, want.At(i).Attributes().Equal(list.At(i).Attributes()))
+			}
+		}
+	}
+}
+
 // TestDecodeManySpans crosses the ends of slabs, and looks at all spans after the last one is decoded.
 func TestDecodeManySpans(t *testing.T) {
 	td := ptrace.NewTraces()

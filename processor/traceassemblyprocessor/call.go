@@ -20,23 +20,32 @@ type call struct {
 	// one mark when all are taken.
 	rest      []*call
 	resources []callResource
+	scopes    int
+	raw       []callSpan    // release by release
+	patched   []patchedSpan // in the order of raw
 }
 
-// callResource are the spans of a resource; callScope those of one of its scopes, in their order.
+// callResource are the spans of a resource; callScope those of one of its scopes.
 type callResource struct {
 	from   *resource
 	scopes []callScope
 }
 
 type callScope struct {
-	from    *origin
-	spans   []string // their bytes
-	patched []patchedSpan
+	from   *origin
+	number int // among the call's
+	spans  int
+}
+
+// callSpan is the bytes of a span, and where it stands: its scope's number, and its place among the scope's spans.
+type callSpan struct {
+	bytes     string
+	scope, at int32
 }
 
 // patchedSpan is one on which something is to be written.
 type patchedSpan struct {
-	at       int // among the scope's
+	at       int // in raw
 	patch    patches
 	conflict bool
 }
@@ -194,9 +203,11 @@ func (b *callBuilder) move(c *contents) {
 			target = &b.open.resources[at.resource].scopes[at.scope]
 		}
 		if h.patch != 0 || h.conflict {
-			target.patched = append(target.patched, patchedSpan{len(target.spans), c.patched(h), h.conflict})
+			b.open.patched = append(b.open.patched, patchedSpan{len(b.open.raw), c.patched(h), h.conflict})
+			b.open.decoded += patchedOverhead
 		}
-		target.spans = append(target.spans, c.raw(h))
+		b.open.raw = append(b.open.raw, callSpan{c.raw(h), int32(target.number), int32(target.spans)})
+		target.spans++
 		b.open.decoded += int64(h.decoded)
 		if b.journaled {
 			b.open.arrived.add(h.ref.record.Segment, 1)
@@ -214,7 +225,8 @@ func (b *callBuilder) place(o *heldOrigin) scopePlace {
 		place.resource = b.resourcePlace(o.resource)
 		r := &b.open.resources[place.resource]
 		place.scope = len(r.scopes)
-		r.scopes = append(r.scopes, callScope{from: o.origin})
+		r.scopes = append(r.scopes, callScope{from: o.origin, number: b.open.scopes})
+		b.open.scopes++
 		b.hold(o.weight)
 		b.scopes[o.key] = place
 	}

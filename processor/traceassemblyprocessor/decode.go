@@ -12,15 +12,18 @@ import (
 
 // callDecoder makes pdata of calls. It keeps memory for the next one; it is for one goroutine.
 type callDecoder struct {
-	buf   []byte
-	spans otlpwire.Decoder
+	buf    []byte
+	spans  otlpwire.Decoder
+	scopes []ptrace.SpanSlice
 }
 
 const (
 	// maxDecoderBytes is the most that a callDecoder keeps.
 	maxDecoderBytes = 1 << 20
 	// spareAttributes is for how many attributes a decoded span has room: trace_analysis writes about as many on most.
-	spareAttributes = 8
+	spareAttributes = 10
+	// sparePatched is that of a span on which assembly writes: it mostly speaks for its release, of which trace_analysis writes a dozen more.
+	sparePatched = 24
 )
 
 // decode is the call with what assembly writes on it. Every attempt to hand it on has its own: whoever is handed it may change it, but
@@ -37,17 +40,56 @@ func (d *callDecoder) decode(c *call) (ptrace.Traces, error) {
 	if cap(d.buf) > maxDecoderBytes {
 		d.buf = nil
 	}
-	d.spans.Spare = spareAttributes
-	defer d.spans.Reset()
+	return traces, d.decodeSpans(c, d.makeSpans(c, traces))
+}
+
+// makeSpans makes the spans of the call, empty, and lists them by the number of their scope.
+func (d *callDecoder) makeSpans(c *call, traces ptrace.Traces) []ptrace.SpanSlice {
+	scopes := slices.Grow(d.scopes[:0], c.scopes)[:c.scopes]
 	for i := range c.resources {
-		scopes := traces.ResourceSpans().At(i).ScopeSpans()
+		of := traces.ResourceSpans().At(i).ScopeSpans()
 		for j := range c.resources[i].scopes {
-			if err := c.resources[i].scopes[j].decode(&d.spans, scopes.At(j).Spans()); err != nil {
-				return traces, err
-			}
+			s := &c.resources[i].scopes[j]
+			scopes[s.number] = of.At(j).Spans()
+			otlpwire.Make(s.spans, scopes[s.number])
 		}
 	}
-	return traces, nil
+	d.scopes = scopes
+	return scopes
+}
+
+// decodeSpans decodes the spans, and writes on them what assembly has to say. It goes from release to release, so that the spans of a trace
+// stand together in memory wherever they hang: who comes next reads them by trace.
+func (d *callDecoder) decodeSpans(c *call, scopes []ptrace.SpanSlice) error {
+	defer d.spans.Reset()
+	defer clear(scopes)
+	patched := c.patched
+	for i := range c.raw {
+		if i+2 < len(c.raw) {
+			otlpwire.Prefetch(c.raw[i+2].bytes)
+		}
+		raw := &c.raw[i]
+		spans, at := scopes[raw.scope], int(raw.at)
+		write := len(patched) > 0 && patched[0].at == i
+		if d.spans.Spare = spareAttributes; write {
+			d.spans.Spare = sparePatched
+		}
+		if err := d.spans.DecodeAt(raw.bytes, spans, at); err != nil {
+			return err
+		}
+		if write {
+			patched[0].apply(spans.At(at))
+			patched = patched[1:]
+		}
+	}
+	return nil
+}
+
+func (p *patchedSpan) apply(span ptrace.Span) {
+	if p.conflict {
+		markConflict(span)
+	}
+	p.patch.apply(span)
 }
 
 // encodeHeads writes a resource and its scopes, without spans, as a request.
@@ -77,18 +119,4 @@ func (s *callScope) headBytes() int {
 func (s *callScope) encodeHead(buf []byte) []byte {
 	buf = otlpwire.AppendHead(otlpwire.BeginScopeSpans(buf, s.headBytes()), s.from.body)
 	return otlpwire.AppendSchemaURL(buf, s.from.schemaURL)
-}
-
-// decode decodes the spans, and writes on them what assembly has to say.
-func (s *callScope) decode(decoder *otlpwire.Decoder, spans ptrace.SpanSlice) error {
-	if err := decoder.Decode(s.spans, spans); err != nil {
-		return err
-	}
-	for _, p := range s.patched {
-		if p.conflict {
-			markConflict(spans.At(p.at))
-		}
-		p.patch.apply(spans.At(p.at))
-	}
-	return nil
 }

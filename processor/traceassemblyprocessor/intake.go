@@ -367,6 +367,7 @@ func spanWeight(size int) int64 { return spanOverhead + int64(size) }
 // What a span takes while it is handed on, decoded, beside its bytes: pdata's structs, with the room that is left for more attributes.
 const (
 	decodedOverhead = 220 + 40*spareAttributes
+	patchedOverhead = 40 * (sparePatched - spareAttributes)
 	attributeWeight = 52  // of an attribute, or a value within a value
 	partWeight      = 120 // an event or a link
 )
