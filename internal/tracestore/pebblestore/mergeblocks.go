@@ -171,8 +171,9 @@ func (s *Store) rewriteAlone(at partition, b blockInMemory, keep keeper) (left b
 }
 
 const (
-	// flushEvery is how often flushQuiet looks, and quietLogBytes what the log may hold until then.
-	flushEvery    = time.Minute
+	// flushEvery is how often flushQuiet looks, and quietLogBytes what the log may hold until then. A minute after the last call that is done, and
+	// Pebble has compacted what was flushed.
+	flushEvery    = 45 * time.Second
 	quietLogBytes = 64 << 10
 )
 

@@ -288,7 +288,7 @@ func quiet(b *testing.B, minutes int) {
 			require.NoError(b, store.mergeBlocks())
 			require.NoError(b, store.foldRollups())
 		}
-		if second%60 == 59 {
+		if second%45 == 44 {
 			require.NoError(b, store.flushQuiet())
 			waitIdle(store)
 		}
