@@ -39,6 +39,7 @@ func newPacker() *zstd.Encoder {
 	if err != nil {
 		panic(fmt.Sprintf("zstd options: %v", err)) // they are constants
 	}
+	e.EncodeAll(nil, nil) // makes the channel, which would be made by who comes first
 	return e
 }
 
