@@ -170,14 +170,7 @@ func TestUnhurried(t *testing.T) {
 		for n := range 4 {
 			require.NoError(t, store.WriteCall(t.Context(), traffic.call(t, noon.Add(time.Duration(n)*apart), 400)))
 		}
-		require.NoError(t, store.writeSums())
-		at := store.partitions.all()[0].partition
-		store.rewriteMu.Lock()
-		err := store.rewriteBlocks(at, store.partitions.blocksOf(at), nil)
-		store.rewriteMu.Unlock()
-		require.NoError(t, err)
-		require.Len(t, blockSpans(store), 1)
-		return int(store.partitions.blocksOf(at)[0].bytes)
+		return int(mergeAll(t, store).bytes)
 	}
 	quick, thorough := merged(time.Millisecond), merged(time.Second)
 	t.Logf("%d instead of %d bytes", thorough, quick)
@@ -187,15 +180,9 @@ func TestUnhurried(t *testing.T) {
 // TestMergeMovesOver: a release moves to the place that another one of its trace leaves, because a third moved before both.
 func TestMergeMovesOver(t *testing.T) {
 	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
-	mergeAll := func(want ...int) {
+	mergesTo := func(want ...int) {
 		t.Helper()
-		require.NoError(t, store.writeSums())
-		at := store.partitions.all()[0].partition
-		store.rewriteMu.Lock()
-		err := store.rewriteBlocks(at, store.partitions.blocksOf(at), nil)
-		store.rewriteMu.Unlock()
-		require.NoError(t, err)
-		require.Len(t, blockSpans(store), 1)
+		mergeAll(t, store)
 		for n, releases := range want {
 			counts, err := spanCounts(t, store, traceID(n))
 			require.NoError(t, err)
@@ -205,9 +192,22 @@ func TestMergeMovesOver(t *testing.T) {
 	for i, n := range []int{0, 1, 1} {
 		require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(time.Duration(i)*time.Second), n, 1, i+1)))
 	}
-	mergeAll(1, 2)
+	mergesTo(1, 2)
 	require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(time.Minute), 0, 1, 4)))
-	mergeAll(2, 2)
+	mergesTo(2, 2)
+}
+
+// mergeAll merges all blocks of the store's only partition into one.
+func mergeAll(t *testing.T, store *Store) blockInMemory {
+	t.Helper()
+	require.NoError(t, store.writeSums())
+	at := store.partitions.all()[0].partition
+	store.rewriteMu.Lock()
+	err := store.rewriteBlocks(at, store.partitions.blocksOf(at), nil)
+	store.rewriteMu.Unlock()
+	require.NoError(t, err)
+	require.Len(t, blockSpans(store), 1)
+	return store.partitions.blocksOf(at)[0]
 }
 
 func (s *Store) refsOf(n int) ([]ref, error) {
