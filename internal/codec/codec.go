@@ -1,4 +1,4 @@
-// Package codec reads and writes what stands in files of ours: numbers as varints, strings as a length and bytes. Reading never
+// Package codec reads and writes what stands in files of ours: numbers as varints, strings as a length and bytes, frames of zstd. Reading never
 // goes beyond what is there, whatever the bytes are.
 package codec
 

@@ -136,7 +136,7 @@ func (b *Body) Close() {
 	for i := range b.frames {
 		b.frames[i].close()
 	}
-	giveBuffer(b.buf)
+	codec.GiveBuffer(b.buf)
 	if b.tables != nil {
 		b.tables.close()
 	}
@@ -190,7 +190,7 @@ func (b *Body) AppendOTLP(buf []byte, i int, id pcommon.TraceID) ([]byte, error)
 // Traces is the i-th release, whose trace id the caller knows. The caller owns it. It is cheapest in ascending order of i. The error is ErrCorrupt.
 func (b *Body) Traces(i int, id pcommon.TraceID) (ptrace.Traces, error) {
 	if b.buf == nil {
-		b.buf = takeBuffer(64 << 10)
+		b.buf = codec.TakeBuffer(64 << 10)
 	}
 	otlp, err := b.AppendOTLP(b.buf[:0], i, id)
 	if err != nil {

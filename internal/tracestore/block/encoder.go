@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/attributes"
+	"github.com/tracewright/tracewright/internal/codec"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
@@ -108,7 +109,7 @@ func NewThoroughEncoder() *Encoder { return newEncoder(zstd.SpeedBetterCompressi
 
 func newEncoder(level zstd.EncoderLevel) *Encoder {
 	e := &Encoder{
-		zstd: newCompressor(level), epoch: 1, resources: make(map[pcommon.Resource]releasedEntity), scopes: make(map[pcommon.InstrumentationScope]*entity),
+		zstd: codec.NewCompressor(level), epoch: 1, resources: make(map[pcommon.Resource]releasedEntity), scopes: make(map[pcommon.InstrumentationScope]*entity),
 		entities: make(map[entityID]*entity), pairs: make(map[pairID]uint32), seen: make([]uint32, seenStrings),
 	}
 	e.templater.place = e.places.find

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/cespare/xxhash/v2"
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/tracewright/tracewright/internal/codec"
 )
@@ -116,9 +115,9 @@ func (f *frame) read() ([]byte, error) {
 	}
 	f.data = f.stored
 	if len(f.stored) != f.length {
-		out, err := decompressor.DecodeAll(f.stored, takeBuffer(f.length))
-		if err != nil || len(out) != f.length {
-			return nil, fmt.Errorf("%w: frame of %d bytes instead of %d: %w", ErrCorrupt, len(out), f.length, err)
+		out, err := codec.Decompress(f.stored, f.length)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 		f.data, f.pooled = out, true
 	}
@@ -128,18 +127,7 @@ func (f *frame) read() ([]byte, error) {
 
 func (f *frame) close() {
 	if f.pooled {
-		giveBuffer(f.data)
+		codec.GiveBuffer(f.data)
 	}
 	f.data, f.open, f.pooled = nil, false, false
-}
-
-// newCompressor makes an encoder that compresses one frame at a time.
-func newCompressor(level zstd.EncoderLevel) *zstd.Encoder {
-	compressor, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
-		zstd.WithEncoderLevel(level), zstd.WithAllLitEntropyCompression(true),
-		zstd.WithWindowSize(1<<20), zstd.WithSingleSegment(true))
-	if err != nil {
-		panic(fmt.Sprintf("zstd options: %v", err)) // they are constants
-	}
-	return compressor
 }

@@ -5,6 +5,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/tracewright/tracewright/internal/codec"
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
@@ -26,7 +27,7 @@ func (b *Body) Settle(verdicts []tracestore.Verdict, conditions *tracestore.Span
 	c.watched = s.watched()
 	defer func() { c.watched = nil }()
 	if b.buf == nil {
-		b.buf = takeBuffer(64 << 10)
+		b.buf = codec.TakeBuffer(64 << 10)
 	}
 	for i, v := range verdicts {
 		if v != tracestore.Maybe {

@@ -27,8 +27,8 @@ type value struct {
 	sections []byte
 	// bare says that durations are passed over.
 	bare bool
-	// unpacked is what the value was unpacked into, to be used again.
-	unpacked *[]byte
+	// unpacked is what a packed value was unpacked into.
+	unpacked []byte
 }
 
 // open reads a value and checks all of it, so that what is wrong somewhere has no effect anywhere. The encoded bytes must stay
@@ -38,12 +38,10 @@ func open(encoded []byte) (*value, error) {
 	switch d.Byte() {
 	case valueVersion:
 	case packedVersion:
-		v.unpacked = unpackedPool.Get().(*[]byte)
 		if !v.unpack(&d) {
-			v.close()
 			return nil, ErrValue
 		}
-		d = newDecoder(*v.unpacked)
+		d = newDecoder(v.unpacked)
 	default:
 		return nil, ErrValue
 	}

@@ -2,10 +2,10 @@ package rollup
 
 import (
 	"encoding/binary"
-	"fmt"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/tracewright/tracewright/internal/codec"
 )
 
 // A value that stays for long is packed: most of it are distances between bins, in which a byte holds a few bits.
@@ -27,35 +27,8 @@ func (s *Sums) AppendPacked(buf []byte, tables Tables) []byte {
 // maxUnpacked bounds what n bytes are unpacked to.
 func maxUnpacked(n int) int { return 1<<20 + min(n, 1<<40)*4096 }
 
-// Both are shared, and made when the process starts, for their channels must belong to no test's bubble of time.
-var (
-	packer   = newPacker()
-	unpacker = newUnpacker()
-)
-
-func newPacker() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithEncoderLevel(zstd.SpeedDefault),
-		zstd.WithAllLitEntropyCompression(true), zstd.WithWindowSize(1<<20), zstd.WithSingleSegment(true))
-	if err != nil {
-		panic(fmt.Sprintf("zstd options: %v", err)) // they are constants
-	}
-	e.EncodeAll(nil, nil) // makes the channel, which would be made by who comes first
-	return e
-}
-
-func newUnpacker() *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true))
-	if err != nil {
-		panic(fmt.Sprintf("zstd options: %v", err))
-	}
-	return d
-}
-
-// unpackedPool has what values were unpacked into, *[]byte.
-var unpackedPool = sync.Pool{New: func() any { return new([]byte) }}
-
-// maxPooled bounds what is kept of that.
-const maxPooled = 1 << 20
+// packer is shared, and made when the process starts.
+var packer = codec.NewCompressor(zstd.SpeedDefault)
 
 // unpack fills v.unpacked with what stands behind the first byte.
 func (v *value) unpack(d *decoder) bool {
@@ -64,22 +37,13 @@ func (v *value) unpack(d *decoder) bool {
 	if d.Failed() || length > uint64(maxUnpacked(len(frame))) {
 		return false
 	}
-	if uint64(cap(*v.unpacked)) < length {
-		*v.unpacked = make([]byte, 0, length)
-	}
-	out, err := unpacker.DecodeAll(frame, (*v.unpacked)[:0:length])
-	if err != nil || uint64(len(out)) != length {
-		return false
-	}
-	*v.unpacked = (*v.unpacked)[:length] // where out is: it never grows
-	return true
+	var err error
+	v.unpacked, err = codec.Decompress(frame, int(length))
+	return err == nil
 }
 
 // close gives the memory back. What was read of the value is not to be used any more.
 func (v *value) close() {
-	if v.unpacked != nil && cap(*v.unpacked) <= maxPooled {
-		*v.unpacked = (*v.unpacked)[:0]
-		unpackedPool.Put(v.unpacked)
-	}
+	codec.GiveBuffer(v.unpacked)
 	v.unpacked = nil
 }

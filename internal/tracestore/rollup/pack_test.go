@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,14 +23,6 @@ func minuteSums(series int) *Sums {
 		}
 	}
 	return s
-}
-
-// TestPackerOfBubbles uses a packer in a test's bubble of time first, and then outside.
-func TestPackerOfBubbles(t *testing.T) {
-	packer := newPacker()
-	pack := func(*testing.T) { packer.EncodeAll([]byte("of a store"), nil) }
-	synctest.Test(t, pack)
-	pack(t)
 }
 
 // TestPacked: a packed value is another way to write the same, and smaller.
