@@ -5,7 +5,9 @@ import "sync/atomic"
 // budget counts the estimated memory of what is held. It is the one thing that all goroutines of the processor share;
 // each adds once for a request, a release or a call, never for a span.
 type budget struct {
-	limit int64 // of held; memory_limit_bytes without the share of the skeletons
+	// limit is up to where held lets spans in: memory_limit_bytes without the share of the skeletons. What is made of them comes on top:
+	// the traces of a request, and the calls that are being handed on, decoded.
+	limit int64
 	soft  int64 // of open
 
 	held atomic.Int64 // from acceptance until the next consumer has taken it

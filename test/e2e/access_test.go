@@ -71,9 +71,7 @@ func TestWhoMayWhat(t *testing.T) {
 		}
 	}
 	require.GreaterOrEqual(t, changes, 2)
-	for _, record := range []string{`"operation": "deleteTrace"`, `"operation": "createBackup"`, `"outcome": "refused"`} {
-		require.Contains(t, i.logs.String(), record)
-	}
+	i.awaitLogs(`"operation": "deleteTrace"`, `"operation": "createBackup"`, `"outcome": "refused"`)
 	red := http.Header{"Authorization": {"Bearer reader"}, "X-Tracewright-Tenant": {"red"}}
 	_, err = i.do(http.MethodGet, i.url("QUERY", "/traces/"+exampleID), nil, http.StatusNotFound, red)
 	require.NoError(t, err)

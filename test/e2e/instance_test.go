@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -153,6 +154,20 @@ func (i *instance) awaitFor(most time.Duration, what string, check func() error)
 		}
 	}
 	require.NoError(i.t, err, "waiting for %s", what)
+}
+
+// awaitLogs waits until the logs have each of the parts: what a request logs may come after its answer.
+func (i *instance) awaitLogs(parts ...string) {
+	i.t.Helper()
+	i.await("logs", func() error {
+		logs := i.logs.String()
+		for _, part := range parts {
+			if !strings.Contains(logs, part) {
+				return fmt.Errorf("the logs have no %q", part)
+			}
+		}
+		return nil
+	})
 }
 
 func (i *instance) get(url string, status int) ([]byte, error) {

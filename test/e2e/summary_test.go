@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -25,19 +24,11 @@ func TestSummaries(t *testing.T) {
 	const first, second = "00000000000000000000000000000007", "00000000000000000000000000000008"
 	i.trace(first, nil)
 	i.trace(second, nil)
-	i.await("records and metrics", func() error {
-		logs := i.logs.String()
-		for _, part := range []string{
-			"EventName: tracewright.trace", "Trace ID: " + first, "Trace ID: " + second,
-			"step of shop: 1ms; spans 3, services 1, errors 0", "step of orders: 1ms; spans 2, services 1, errors 0",
-			"Name: tracewright.path_time", "Name: tracewright.root_duration", "tracewright.assembly.outcome: Str(complete)",
-		} {
-			if !strings.Contains(logs, part) {
-				return fmt.Errorf("the output has no %q", part)
-			}
-		}
-		return nil
-	})
+	i.awaitLogs(
+		"EventName: tracewright.trace", "Trace ID: "+first, "Trace ID: "+second,
+		"step of shop: 1ms; spans 3, services 1, errors 0", "step of orders: 1ms; spans 2, services 1, errors 0",
+		"Name: tracewright.path_time", "Name: tracewright.root_duration", "tracewright.assembly.outcome: Str(complete)",
+	)
 	i.stop(syscall.SIGTERM)
 	require.Equal(t, 2, strings.Count(i.logs.String(), "EventName: tracewright.trace"), "a trace has one record")
 }
