@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/tracewright/tracewright/internal/handback"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -40,5 +41,6 @@ func (e *storeExporter) consume(ctx context.Context, td ptrace.Traces) error {
 	if err := e.backend.WriteCall(ctx, td); err != nil {
 		return fmt.Errorf("store call in %q: %w", e.storage, err)
 	}
+	handback.Return(ctx, td) // a storage keeps nothing of what it is given
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/exporter/tracestoreexporter/internal/metadata"
+	"github.com/tracewright/tracewright/internal/handback"
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
@@ -106,6 +107,18 @@ func TestSynchronous(t *testing.T) {
 	require.NoError(t, exp.ConsumeTraces(t.Context(), call(3)))
 	require.NoError(t, exp.ConsumeTraces(t.Context(), call(20_000)))
 	require.Equal(t, []int{3, 20_000}, backend.spans)
+}
+
+// TestHandsBack: what is stored is given back to who made it, and nothing else is.
+func TestHandsBack(t *testing.T) {
+	backend := &recorder{errs: []error{errors.New("disk full")}, stored: make(chan struct{}, 10)}
+	exp := started(t, configured(), backend)
+	td := call(3)
+	for _, stored := range []bool{false, true} {
+		ctx, offer := handback.New(t.Context(), td)
+		require.Equal(t, stored, exp.ConsumeTraces(ctx, td) == nil)
+		require.Equal(t, stored, offer.Returned())
+	}
 }
 
 // TestQueue: calls behind a queue stay as they are and are repeated until the storage takes them.

@@ -12,8 +12,8 @@ import (
 )
 
 // Decoder makes pdata of spans that were found regular. What pdata makes with an allocation for each string, value and list is cut
-// from slabs here, and strings are parts of the spans' bytes: they keep these alive, and a span the slab that it stands in. A slab is never
-// used again, so whoever is handed the spans may keep and change them, as any pdata.
+// from slabs here, and strings are parts of the spans' bytes: they keep these alive, and a span the slab that it stands in. A slab is not
+// used again but by Rewind, so whoever is handed the spans may keep and change them, as any pdata.
 //
 // The zero value is ready. It is not safe for concurrent use.
 type Decoder struct {
@@ -30,6 +30,59 @@ type Decoder struct {
 	booleans pdatalayout.Slab[pdatalayout.Bool]
 	arrays   pdatalayout.Slab[pdatalayout.Array]
 	values   pdatalayout.Slab[pdatalayout.Value]
+
+	made spanSum
+}
+
+// spanSum tells lists of spans apart: how many, and the sum of where they stand.
+type spanSum struct {
+	spans int
+	at    uintptr
+}
+
+func (s *spanSum) add(span *pdatalayout.Span) {
+	s.spans++
+	s.at += uintptr(unsafe.Pointer(span))
+}
+
+// NewKeeping makes a Decoder that may be rewound.
+func NewKeeping() *Decoder {
+	d := new(Decoder)
+	d.spans.Keep, d.events.Keep, d.links.Keep, d.pairs.Keep, d.texts.Keep = true, true, true, true, true
+	d.integers.Keep, d.doubles.Keep, d.booleans.Keep, d.arrays.Keep, d.values.Keep = true, true, true, true, true
+	return d
+}
+
+// Rewind uses the memory of all that was decoded again, but for the texts, which are parts of the spans' bytes. Nobody may have anything of it any more.
+func (d *Decoder) Rewind() {
+	d.spans.Rewind()
+	d.events.Rewind()
+	d.links.Rewind()
+	d.pairs.Rewind()
+	d.texts.Rewind()
+	d.integers.Rewind()
+	d.doubles.Rewind()
+	d.booleans.Rewind()
+	d.arrays.Rewind()
+	d.values.Rewind()
+	d.made = spanSum{}
+}
+
+// Holds says whether td has the spans that were decoded since Rewind, each of them and no others. Where somebody has moved a span elsewhere, it has not.
+func (d *Decoder) Holds(td ptrace.Traces) bool {
+	if !known {
+		return false
+	}
+	var found spanSum
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			spans := ss.Spans()
+			for _, span := range *wrapped(&spans).Orig {
+				found.add(span)
+			}
+		}
+	}
+	return found == d.made
 }
 
 // known says whether pdata is laid out as it is filled here.
@@ -70,6 +123,7 @@ func Make(n int, to ptrace.SpanSlice) {
 func (d *Decoder) DecodeAt(raw string, to ptrace.SpanSlice, at int) error {
 	if known {
 		span := d.spans.One()
+		d.made.add(span)
 		(*wrapped(&to).Orig)[at] = span
 		if d.span(raw, span) {
 			return nil

@@ -12,8 +12,17 @@ import (
 // decoder is one that cuts spans from slabs, used again and again.
 var decoder = Decoder{Spare: 2}
 
-// checkDecoded holds what the Decoder makes of a span against what pdata made of it, also when both are changed.
+// keeping is one that is used again and again, and decodes into the same memory.
+var keeping = NewKeeping()
+
+// checkDecoded holds what Decoders make of a span against what pdata made of it, also when both are changed.
 func checkDecoded(t *testing.T, span ptrace.Span, raw string) {
+	checkDecodedBy(t, &decoder, span, raw)
+	checkDecodedBy(t, keeping, span, raw)
+	keeping.Rewind()
+}
+
+func checkDecodedBy(t *testing.T, decoder *Decoder, span ptrace.Span, raw string) {
 	got, want := ptrace.NewTraces(), ptrace.NewTraces()
 	spans := got.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
 	require.NoError(t, decoder.Decode([]string{raw, raw, raw}, spans))
@@ -113,6 +122,60 @@ func TestDecodeManySpans(t *testing.T) {
 	}
 }
 
+// TestHolds: whoever takes a span away, or adds one, is seen.
+func TestHolds(t *testing.T) {
+	request := marshal(t, everything())
+	c := &collector{request: request}
+	require.NoError(t, new(Scanner).Scan(request, c))
+	var raw []string
+	for _, s := range c.spans {
+		raw = append(raw, request[s.At:s.End])
+	}
+	d, elsewhere := NewKeeping(), ptrace.NewTraces()
+	for name, test := range map[string]struct {
+		change func(td ptrace.Traces)
+		holds  bool
+	}{
+		"unchanged": {func(ptrace.Traces) {}, true},
+		"spans changed": {func(td ptrace.Traces) {
+			for _, span := range td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
+				change(span)
+			}
+		}, true},
+		"another order": {func(td ptrace.Traces) {
+			td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().Sort(func(a, b ptrace.Span) bool { return a.SpanID().String() > b.SpanID().String() })
+		}, true},
+		"in other resources": {func(td ptrace.Traces) {
+			td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().MoveAndAppendTo(td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans())
+		}, true},
+		"one added": {func(td ptrace.Traces) { td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().AppendEmpty() }, false},
+		"one removed": {func(td ptrace.Traces) {
+			first := true
+			td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().RemoveIf(func(ptrace.Span) bool { defer func() { first = false }(); return first })
+		}, false},
+		"one moved and another in its place": {func(td ptrace.Traces) {
+			spans, first := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans(), true
+			spans.RemoveIf(func(span ptrace.Span) bool {
+				defer func() { first = false }()
+				if first {
+					span.MoveTo(elsewhere.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty())
+				}
+				return first
+			})
+			spans.AppendEmpty()
+		}, false},
+		"all moved": {func(td ptrace.Traces) { td.ResourceSpans().MoveAndAppendTo(elsewhere.ResourceSpans()) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d.Rewind()
+			td := ptrace.NewTraces()
+			require.NoError(t, d.Decode(raw, td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()))
+			test.change(td)
+			require.Equal(t, test.holds, d.Holds(td))
+		})
+	}
+}
+
 func BenchmarkDecode(b *testing.B) {
 	td := ptrace.NewTraces()
 	spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
@@ -141,6 +204,16 @@ func BenchmarkDecode(b *testing.B) {
 		decoder := Decoder{Spare: 8}
 		for b.Loop() {
 			require.NoError(b, decoder.Decode(raw, ptrace.NewSpanSlice()))
+		}
+		report(b, b.N)
+	})
+	b.Run("the same slabs", func(b *testing.B) {
+		b.ReportAllocs()
+		decoder := NewKeeping()
+		decoder.Spare = 8
+		for b.Loop() {
+			require.NoError(b, decoder.Decode(raw, ptrace.NewSpanSlice()))
+			decoder.Rewind()
 		}
 		report(b, b.N)
 	})

@@ -94,6 +94,7 @@ var importRules = []importRule{
 	{"internal/codec", nil, "it knows bytes, not what they mean"},
 	{"internal/otlpwire", []string{"internal/pdatalayout"}, "it knows how OTLP is written, not what Tracewright makes of it"},
 	{"internal/rawspans", []string{"internal/otlpwire"}, "how a request goes through a pipeline as it came; those at both ends know of it"},
+	{"internal/handback", nil, "it knows pdata, and neither who makes nor who takes it"},
 	{"internal/journal", nil, "a log knows bytes, not what they mean"},
 	{"internal/callexport/callexporttest", []string{"internal/callexport"}, "tests of exporters run them by it; no code of the product may"},
 	{"internal/callexport", nil, "what exporters of calls share knows nothing of what is in a call, nor of where it goes"},
@@ -115,7 +116,7 @@ var importRules = []importRule{
 	{
 		"processor/traceassemblyprocessor",
 		[]string{
-			"internal/codec", "internal/conventions", "internal/journal", "internal/otlpwire", "internal/rawspans", "internal/tenant",
+			"internal/codec", "internal/conventions", "internal/handback", "internal/journal", "internal/otlpwire", "internal/rawspans", "internal/tenant",
 			"internal/tracetree", "internal/tracestore",
 		},
 		"assembly collects spans and judges nothing; of the store's contract it needs InFlightRegistry",
@@ -132,7 +133,7 @@ var importRules = []importRule{
 	},
 	{
 		"exporter/tracestoreexporter",
-		[]string{"internal/callexport", "internal/conventions", "internal/tracetree", "internal/tracestore"},
+		[]string{"internal/callexport", "internal/conventions", "internal/handback", "internal/tracetree", "internal/tracestore"},
 		"the exporter finds its backend through component.Host",
 	},
 	{

@@ -28,7 +28,8 @@ type Writer interface {
 	// was stored before (tracetree.NewCallID) changes nothing and returns nil. A call is visible as a whole or not at all.
 	// A permanent error (consumererror.NewPermanent) will not go away by repeating, and nothing of the call is stored. After
 	// any other error, an ended context included, the call is stored or not; repeating it is always harmless and leaves it
-	// stored once. td stays the caller's and is not changed; it may be read-only.
+	// stored once. td stays the caller's and is not changed; it may be read-only. Behind the call nothing of it is kept but texts, which
+	// do not change.
 	WriteCall(ctx context.Context, td ptrace.Traces) error
 }
 

@@ -3,6 +3,7 @@ package traceassemblyprocessor
 import (
 	"fmt"
 	"slices"
+	"weak"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -12,8 +13,10 @@ import (
 
 // callDecoder makes pdata of calls. It keeps memory for the next one; it is for one goroutine.
 type callDecoder struct {
+	again  bool // what was given back may be used again
 	buf    []byte
-	spans  otlpwire.Decoder
+	spans  *otlpwire.Decoder              // of the call that is handed on
+	idle   weak.Pointer[otlpwire.Decoder] // what was given back, until the collector of garbage takes it: a quiet system needs none
 	scopes []ptrace.SpanSlice
 }
 
@@ -30,6 +33,10 @@ const (
 // for the bytes of what is held, which its strings are parts of, and strings do not change.
 func (d *callDecoder) decode(c *call) (ptrace.Traces, error) {
 	d.buf = d.buf[:0]
+	if d.spans = d.idle.Value(); d.spans == nil {
+		d.spans = otlpwire.NewKeeping()
+	}
+	d.idle = weak.Pointer[otlpwire.Decoder]{}
 	for i := range c.resources {
 		d.buf = c.resources[i].encodeHeads(d.buf, c.releasedAt)
 	}
@@ -41,6 +48,16 @@ func (d *callDecoder) decode(c *call) (ptrace.Traces, error) {
 		d.buf = nil
 	}
 	return traces, d.decodeSpans(c, d.makeSpans(c, traces))
+}
+
+// done ends a call. Where it is given back, and has what was decoded, the next one is decoded into its memory; else that is whoever's
+// was handed it.
+func (d *callDecoder) done(traces ptrace.Traces, returned bool) {
+	if d.again && returned && d.spans.Holds(traces) {
+		d.spans.Rewind()
+		d.idle = weak.Make(d.spans)
+	}
+	d.spans = nil
 }
 
 // makeSpans makes the spans of the call, empty, and lists them by the number of their scope.
@@ -61,7 +78,6 @@ func (d *callDecoder) makeSpans(c *call, traces ptrace.Traces) []ptrace.SpanSlic
 // decodeSpans decodes the spans, and writes on them what assembly has to say. It goes from release to release, so that the spans of a trace
 // stand together in memory wherever they hang: who comes next reads them by trace.
 func (d *callDecoder) decodeSpans(c *call, scopes []ptrace.SpanSlice) error {
-	defer d.spans.Reset()
 	defer clear(scopes)
 	patched := c.patched
 	for i := range c.raw {

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.uber.org/zap"
 
+	"github.com/tracewright/tracewright/internal/handback"
 	"github.com/tracewright/tracewright/internal/journal"
 )
 
@@ -117,7 +118,7 @@ func (h *handOn) done(c *call) {
 
 // work hands on calls until none comes any more. Once ctx ends, what is left is lost, or stays in the journal.
 func (h *handOn) work(ctx context.Context) {
-	var decoder callDecoder
+	decoder := callDecoder{again: handback.Usable()}
 	for c := h.take(ctx); c != nil; c = h.take(ctx) {
 		settled := true
 		for _, one := range c.calls() {
@@ -154,7 +155,9 @@ func (h *handOn) deliver(ctx context.Context, c *call, decoder *callDecoder) boo
 			h.refuse(c, err)
 			return true
 		}
-		err = h.next.ConsumeTraces(ctx, traces)
+		offered, offer := handback.New(ctx, traces)
+		err = h.next.ConsumeTraces(offered, traces)
+		decoder.done(traces, err == nil && offer.Returned())
 		if err == nil {
 			h.telemetry.handedOn(c)
 			return true

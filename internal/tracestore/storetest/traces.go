@@ -117,10 +117,68 @@ func lone(trace byte, from time.Duration) span {
 	return span{trace: trace, id: 1, service: "shop", name: "GET /", kind: ptrace.SpanKindServer, from: from, to: from + 10*time.Millisecond}
 }
 
+// write writes calls, and overwrites afterwards what the store was given: it has kept nothing of it.
 func write(t *testing.T, store tracestore.Writer, calls ...ptrace.Traces) {
 	t.Helper()
 	for _, td := range calls {
-		require.NoError(t, store.WriteCall(t.Context(), td))
+		given := ptrace.NewTraces()
+		td.CopyTo(given)
+		require.NoError(t, store.WriteCall(t.Context(), given))
+		overwrite(given)
+	}
+}
+
+// overwrite makes nonsense of a call, where it stands.
+func overwrite(td ptrace.Traces) {
+	for _, rs := range td.ResourceSpans().All() {
+		rs.SetSchemaUrl("overwritten")
+		overwriteAttributes(rs.Resource().Attributes())
+		for _, ss := range rs.ScopeSpans().All() {
+			ss.SetSchemaUrl("overwritten")
+			ss.Scope().SetName("overwritten")
+			overwriteAttributes(ss.Scope().Attributes())
+			for _, span := range ss.Spans().All() {
+				for _, event := range span.Events().All() {
+					event.SetName("overwritten")
+					overwriteAttributes(event.Attributes())
+				}
+				for _, link := range span.Links().All() {
+					link.SetTraceID(traceID(77))
+					overwriteAttributes(link.Attributes())
+				}
+				overwriteAttributes(span.Attributes())
+				span.SetTraceID(traceID(77))
+				span.SetSpanID(spanID(77))
+				span.SetParentSpanID(spanID(77))
+				span.SetName("overwritten")
+				span.Status().SetMessage("overwritten")
+				span.SetStartTimestamp(77)
+				span.SetEndTimestamp(77)
+			}
+		}
+	}
+}
+
+func overwriteAttributes(attributes pcommon.Map) {
+	for _, v := range attributes.All() {
+		switch v.Type() { // in the memory of the value
+		case pcommon.ValueTypeStr:
+			v.SetStr("overwritten")
+		case pcommon.ValueTypeInt:
+			v.SetInt(77)
+		case pcommon.ValueTypeDouble:
+			v.SetDouble(77)
+		case pcommon.ValueTypeBool:
+			v.SetBool(!v.Bool())
+		case pcommon.ValueTypeMap:
+			v.Map().Clear()
+		case pcommon.ValueTypeSlice:
+			for _, one := range v.Slice().All() {
+				one.SetStr("overwritten")
+			}
+		case pcommon.ValueTypeBytes:
+			v.SetEmptyBytes() // the bytes themselves are those of the call that was copied: pdata copies where they stand
+		}
 	}
 }
 

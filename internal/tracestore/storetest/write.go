@@ -125,7 +125,7 @@ func testCallUnchanged(t *testing.T, store Store) {
 	td := explained(call(lone(1, 0), lone(2, 0), span{trace: 1, id: 2, parent: 1, service: "stock", name: "take"}))
 	before := wire(t, td)
 	td.MarkReadOnly()
-	write(t, store, td)
+	require.NoError(t, store.WriteCall(t.Context(), td))
 	require.Equal(t, before, wire(t, td))
 	// What is read is the reader's, and changing it changes nothing that is stored.
 	read(t, store, "", traceID(1))[0].ResourceSpans().RemoveIf(func(ptrace.ResourceSpans) bool { return true })
