@@ -12,7 +12,7 @@ import (
 const mib = 1 << 20
 
 func TestHeadroom(t *testing.T) {
-	h := headroom{percent: 120, minPercent: 25, most: 320 * mib}
+	h := headroom{percent: 120, minPercent: 40, most: 256 * mib}
 	for _, c := range []struct {
 		live uint64
 		want int
@@ -21,13 +21,13 @@ func TestHeadroom(t *testing.T) {
 		{1, 120},
 		{99, 120},
 		{4 * mib, 120},
-		{250 * mib, 120},     // 300 MiB
-		{320 * mib, 100},     // as much as is live: 320 MiB
-		{640 * mib, 50},      // 320 MiB
-		{840 * mib, 38},      // 319 MiB
-		{1280 * mib, 25},     // 320 MiB
-		{5120 * mib, 25},     // 1,280 MiB: the least share
-		{math.MaxUint64, 25}, // nothing overflows
+		{200 * mib, 120},     // 240 MiB
+		{256 * mib, 100},     // as much as is live: 256 MiB
+		{512 * mib, 50},      // 256 MiB
+		{640 * mib, 40},      // 256 MiB
+		{840 * mib, 40},      // 336 MiB: the least share
+		{5120 * mib, 40},     // 2,048 MiB
+		{math.MaxUint64, 40}, // nothing overflows
 	} {
 		require.Equal(t, c.want, h.gcPercent(c.live), "%d bytes live", c.live)
 	}
