@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"go.opentelemetry.io/collector/component"
@@ -21,13 +22,13 @@ type goRuntime struct {
 func (r *goRuntime) Start(context.Context, component.Host) error {
 	percent, limit := "GOGC", "GOMEMLIMIT"
 	if _, given := os.LookupEnv(percent); !given {
-		before := debug.SetGCPercent(r.config.GCPercent)
-		r.undo = append(r.undo, func() { debug.SetGCPercent(before) })
+		tuner := startTuner(headroom{percent: r.config.GCPercent, minPercent: r.config.MinGCPercent, most: uint64(r.config.MaxHeadroomMiB) << 20})
+		r.undo = append(r.undo, tuner.stop)
 	}
 	if _, given := os.LookupEnv(limit); !given && r.config.MemoryLimitPercentage > 0 {
 		r.limit()
 	}
-	r.logger.Info("garbage collection is set", zap.Int("gc_percent", r.gcPercent()), zap.Int64("memory_limit_bytes", debug.SetMemoryLimit(-1)))
+	r.logger.Info("garbage collection is set", zap.Int("gc_percent", gcPercent()), zap.Int64("memory_limit_bytes", debug.SetMemoryLimit(-1)))
 	return nil
 }
 
@@ -43,11 +44,14 @@ func (r *goRuntime) limit() {
 	r.undo = append(r.undo, func() { debug.SetMemoryLimit(before) })
 }
 
-// gcPercent reads what is in force; Go has no way to read it but to set it.
-func (r *goRuntime) gcPercent() int {
-	percent := debug.SetGCPercent(100)
-	debug.SetGCPercent(percent)
-	return percent
+// gcPercent reads what is in force, negative where garbage is never collected for it.
+func gcPercent() int {
+	sample := [1]metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(sample[:])
+	if sample[0].Value.Kind() != metrics.KindUint64 {
+		return 0 // not of this Go
+	}
+	return int(int64(sample[0].Value.Uint64()))
 }
 
 // Shutdown sets back what was before.

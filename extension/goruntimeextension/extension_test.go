@@ -14,12 +14,6 @@ import (
 	"github.com/tracewright/tracewright/extension/goruntimeextension/internal/metadata"
 )
 
-func percent() int {
-	before := debug.SetGCPercent(100)
-	debug.SetGCPercent(before)
-	return before
-}
-
 func start(t *testing.T, config *Config) extension.Extension {
 	t.Helper()
 	require.NoError(t, config.Validate())
@@ -40,17 +34,17 @@ func unset(t *testing.T, names ...string) {
 
 func TestSetAndUndo(t *testing.T) {
 	unset(t, "GOGC", "GOMEMLIMIT")
-	percentBefore, limitBefore := percent(), debug.SetMemoryLimit(-1)
-	whole := start(t, &Config{GCPercent: 300, MemoryLimitPercentage: 100})
+	percentBefore, limitBefore := gcPercent(), debug.SetMemoryLimit(-1)
+	whole := start(t, &Config{GCPercent: 300, MinGCPercent: 25, MemoryLimitPercentage: 100})
 	all := debug.SetMemoryLimit(-1)
-	require.Equal(t, 300, percent())
+	require.Equal(t, 300, gcPercent())
 	require.Less(t, all, int64(math.MaxInt64))
 	require.Greater(t, all, int64(64<<20), "bytes that this machine has")
 	require.NoError(t, whole.Shutdown(t.Context()))
-	require.Equal(t, percentBefore, percent())
+	require.Equal(t, percentBefore, gcPercent())
 	require.Equal(t, limitBefore, debug.SetMemoryLimit(-1))
 
-	half := start(t, &Config{GCPercent: 150, MemoryLimitPercentage: 50})
+	half := start(t, &Config{GCPercent: 150, MinGCPercent: 25, MemoryLimitPercentage: 50})
 	require.InEpsilon(t, all/2, debug.SetMemoryLimit(-1), 0.01)
 	require.NoError(t, half.Shutdown(t.Context()))
 }
@@ -58,7 +52,7 @@ func TestSetAndUndo(t *testing.T) {
 func TestNoLimit(t *testing.T) {
 	unset(t, "GOGC", "GOMEMLIMIT")
 	before := debug.SetMemoryLimit(-1)
-	ext := start(t, &Config{GCPercent: 150})
+	ext := start(t, &Config{GCPercent: 150, MinGCPercent: 25})
 	require.Equal(t, before, debug.SetMemoryLimit(-1))
 	require.NoError(t, ext.Shutdown(t.Context()))
 }
@@ -67,15 +61,27 @@ func TestNoLimit(t *testing.T) {
 func TestEnvironmentGoesFirst(t *testing.T) {
 	t.Setenv("GOGC", "77")
 	t.Setenv("GOMEMLIMIT", "7GiB")
-	percentBefore, limitBefore := percent(), debug.SetMemoryLimit(-1)
+	percentBefore, limitBefore := gcPercent(), debug.SetMemoryLimit(-1)
 	ext := start(t, createDefaultConfig().(*Config))
-	require.Equal(t, percentBefore, percent())
+	require.Equal(t, percentBefore, gcPercent())
 	require.Equal(t, limitBefore, debug.SetMemoryLimit(-1))
 	require.NoError(t, ext.Shutdown(t.Context()))
 }
 
 func TestConfigThatCannotWork(t *testing.T) {
-	require.ErrorContains(t, (&Config{GCPercent: 0}).Validate(), "gc_percent is 0")
-	require.ErrorContains(t, (&Config{GCPercent: 100, MemoryLimitPercentage: 101}).Validate(), "memory_limit_percentage is 101")
-	require.ErrorContains(t, (&Config{GCPercent: 100, MemoryLimitPercentage: -1}).Validate(), "memory_limit_percentage is -1")
+	for _, c := range []struct {
+		change func(*Config)
+		says   string
+	}{
+		{func(c *Config) { c.GCPercent = 0 }, "gc_percent is 0"},
+		{func(c *Config) { c.MaxHeadroomMiB = -1 }, "max_headroom_mib is -1"},
+		{func(c *Config) { c.MinGCPercent = 0 }, "min_gc_percent is 0"},
+		{func(c *Config) { c.MemoryLimitPercentage = 101 }, "memory_limit_percentage is 101"},
+		{func(c *Config) { c.MemoryLimitPercentage = -1 }, "memory_limit_percentage is -1"},
+	} {
+		config := createDefaultConfig().(*Config)
+		require.NoError(t, config.Validate())
+		c.change(config)
+		require.ErrorContains(t, config.Validate(), c.says)
+	}
 }

@@ -96,7 +96,7 @@ func (c *contents) first() (read int) {
 	return read
 }
 
-// contentsPool recycles lists: shards take them, the callBuilder gives them back.
+// contentsPool recycles lists but those of spans (see spanLists): shards take them, the callBuilder gives them back.
 var contentsPool = sync.Pool{New: func() any { return new(contents) }}
 
 func newContents() contents {
@@ -111,13 +111,14 @@ func newContents() contents {
 var boxes = sync.Pool{New: func() any { return new(contents) }}
 
 func recycleContents(c contents) {
-	if cap(c.spans) > maxRecycledSpans || len(c.runs) > maxRecycledSpans || len(c.origins) > maxListed {
+	recycleList(c.spans)
+	if len(c.runs) > maxPooled || len(c.origins) > maxListed {
 		return
 	}
 	clear(c.runs)
 	clear(c.origins)
 	clear(c.patches)
 	boxed := boxes.Get().(*contents)
-	*boxed = contents{spans: c.spans[:0], runs: c.runs[:0], origins: c.origins[:0], patches: c.patches[:0]}
+	*boxed = contents{runs: c.runs[:0], origins: c.origins[:0], patches: c.patches[:0]}
 	contentsPool.Put(boxed)
 }

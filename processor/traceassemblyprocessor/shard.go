@@ -72,9 +72,8 @@ const (
 	intakeQueue = 64
 	// traceWeight is the memory of an open trace without its spans.
 	traceWeight = 512
-	// maxFreeTraces and maxRecycledSpans bound what is kept for new traces.
-	maxFreeTraces    = 1024
-	maxRecycledSpans = 256
+	// maxFreeTraces bounds what is kept for new traces.
+	maxFreeTraces = 1024
 )
 
 func newShard(p *assemblyProcessor, out chan<- delivery, shards int) *shard {

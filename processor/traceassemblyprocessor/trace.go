@@ -140,7 +140,7 @@ func (t *trace) add(h *heldSpan, learned *learnedOperations) {
 	if t.identities != nil {
 		t.identities.add(h.id, h.kind, h.times)
 	}
-	t.spans = append(t.spans, *h)
+	t.spans = appendSpan(t.spans, h)
 }
 
 // missing says whether a span's parent has not come.
