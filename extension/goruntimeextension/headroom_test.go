@@ -12,7 +12,7 @@ import (
 const mib = 1 << 20
 
 func TestHeadroom(t *testing.T) {
-	h := headroom{percent: 120, minPercent: 40, most: 256 * mib}
+	h := headroom{percent: 120, minPercent: 30, most: 256 * mib}
 	for _, c := range []struct {
 		live uint64
 		want int
@@ -25,9 +25,9 @@ func TestHeadroom(t *testing.T) {
 		{256 * mib, 100},     // as much as is live: 256 MiB
 		{512 * mib, 50},      // 256 MiB
 		{640 * mib, 40},      // 256 MiB
-		{840 * mib, 40},      // 336 MiB: the least share
-		{5120 * mib, 40},     // 2,048 MiB
-		{math.MaxUint64, 40}, // nothing overflows
+		{840 * mib, 30},      // 252 MiB
+		{5120 * mib, 30},     // 1,536 MiB: the least share
+		{math.MaxUint64, 30}, // nothing overflows
 	} {
 		require.Equal(t, c.want, h.gcPercent(c.live), "%d bytes live", c.live)
 	}
