@@ -69,7 +69,6 @@ func TestShareFollowsTheHeap(t *testing.T) {
 		return p >= 15 && p <= 25 // 16 MiB of 64, and of what the test has besides
 	}, 10*time.Second, time.Millisecond)
 	runtime.KeepAlive(held)
-	held = nil
 	require.Eventually(t, func() bool {
 		runtime.GC()
 		return gcPercent() > 50
