@@ -87,8 +87,14 @@ func TestAttributeOfOperation(t *testing.T) {
 		}
 	}
 
-	r := &search{store: store, ctx: t.Context(), query: query(tracestore.ScopeSpan, "mail", "send", "silver")}
-	r.slice = slice{quarters: []quarter{{at: quarterOf(now)}}}
+	requireIndexed(t, store, query(tracestore.ScopeSpan, "mail", "send", "silver"))
+}
+
+// requireIndexed holds that the server uses the indexes of attributes for a query, and finds out by them that no span matches.
+func requireIndexed(t *testing.T, store *Store, query *tracestore.SearchQuery) {
+	t.Helper()
+	r := &search{store: store, ctx: t.Context(), query: query}
+	r.slice = slice{quarters: []quarter{{at: quarterOf(query.Start.Add(time.Hour))}}}
 	values := parameters{}
 	rows, err := store.query(t.Context(), "EXPLAIN indexes = 1 "+r.hitsOf(values, 10, false), values)
 	require.NoError(t, err)
@@ -100,7 +106,30 @@ func TestAttributeOfOperation(t *testing.T) {
 		fmt.Fprintln(&plan, strings.TrimSpace(line))
 	}
 	require.NoError(t, rows.Err())
-	// Silver is there, and not on a span of mail.
 	require.Contains(t, plan.String(), "Name: span_attributes\n")
 	require.Regexp(t, `Name: operation_attributes\n.*\nParts: 0/1\n`, plan.String())
+}
+
+// TestOlderOperations: a schema from before there was a column of operations gets it, and what is in there is found by it.
+func TestOlderOperations(t *testing.T) {
+	options := testOptions(t)
+	store := openStore(t, options)
+	for _, statement := range []string{
+		"ALTER TABLE " + store.table("otel_traces") + " DROP INDEX operation_attributes, DROP INDEX operation_names, DROP COLUMN OperationNames",
+		"TRUNCATE TABLE " + store.table(migrationsTable), "INSERT INTO " + store.table(migrationsTable) + " (Number, Name) VALUES (5, '0005_sources')",
+	} {
+		require.NoError(t, store.db.Exec(t.Context(), statement))
+	}
+	now := time.Now()
+	require.NoError(t, newWriter(t, options).WriteCall(t.Context(), oneSpan(now, 1)))
+	newer, err := Open(options)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, newer.Close()) }()
+	require.NoError(t, newer.Ready(t.Context()))
+	require.NoError(t, newWriter(t, options).WriteCall(t.Context(), oneSpan(now, 2)))
+	query := &tracestore.SearchQuery{Start: now.Add(-time.Hour), End: now.Add(time.Hour), Limit: 10}
+	query.Where.Span = tracestore.SpanConditions{Service: "shop", Operation: "GET /"}
+	page, err := newer.Search(t.Context(), "", query)
+	require.NoError(t, err)
+	require.Len(t, page.Traces, 2)
 }
