@@ -61,7 +61,7 @@ func (b *clickHouseBench) load(ctx context.Context, folder string) (made []measu
 	}
 	rng := rand.New(rand.NewPCG(b.seed, 0xc11c))
 	b.loaded = &loadedClickHouse{End: time.Now()}
-	for range b.searches {
+	for range b.searches + warmUp {
 		search := pickSearch(rng, p)
 		b.loaded.Searches = append(b.loaded.Searches, stock.Search{
 			Service: search.Service, Operation: search.Operation, Key: search.Attributes[0].Key, Value: search.Attributes[0].Value, Limit: search.Limit,

@@ -67,6 +67,8 @@ type compiler struct {
 	withoutRegex bool
 	// sets are the conditions that all of whole says on spans, each on one: who reads rows asks for them first, and once.
 	sets []string
+	// either says that something of them may lead over one index or another.
+	either bool
 }
 
 // ofSums weakens a predicate to what is certain of a trace of several releases.
@@ -227,11 +229,14 @@ func (c *compiler) trace(conditions *tracestore.TraceConditions) predicate {
 func (c *compiler) span(conditions *tracestore.SpanConditions) predicate {
 	var list []predicate
 	add := func(sql string) { list = append(list, exactly(sql)) }
-	if conditions.Service != "" {
+	operation := ""
+	if conditions.Service != "" && conditions.Operation != "" {
+		operation = "cityHash64(" + c.values.text(conditions.Service) + ", " + c.values.text(conditions.Operation) + ")"
+		add("has(OperationNames, " + operation + ")")
+	} else if conditions.Service != "" {
 		name := c.values.text(conditions.Service)
 		add("(Service = " + name + " OR Sender = " + name + ")")
-	}
-	if conditions.Operation != "" {
+	} else if conditions.Operation != "" {
 		name := c.values.text(conditions.Operation)
 		add("(Operation = " + name + " OR SpanName = " + name + ")")
 	}
@@ -252,10 +257,14 @@ func (c *compiler) span(conditions *tracestore.SpanConditions) predicate {
 	}
 	for i := range conditions.Attributes {
 		list = append(list, c.attribute(&conditions.Attributes[i]))
+		if operation != "" {
+			list = append(list, c.operationHint(operation, &conditions.Attributes[i]))
+		}
 	}
 	for i := range conditions.And {
 		list = append(list, c.span(&conditions.And[i]))
 	}
+	c.either = c.either || len(conditions.Or) > 0 || conditions.Not != nil
 	if len(conditions.Or) > 0 {
 		branches := make([]predicate, len(conditions.Or))
 		for i := range conditions.Or {
@@ -281,6 +290,14 @@ func spanKind(kind ptrace.SpanKind) predicate {
 
 // resourcePairs is the expression of the index of resources.
 const resourcePairs = "arrayMap((k, v) -> cityHash64(k, v), mapKeys(ResourceAttributes), mapValues(ResourceAttributes))"
+
+// operationNames makes a span's OperationNames, and operationPairs is the expression of the index of its attributes with them. The server knows an
+// expression of an index again that has no ALIAS in it and no condition.
+const (
+	operationNames = "arrayDistinct([cityHash64(Service, Operation), cityHash64(if(ServiceName = '', 'unknown_service', ServiceName), Operation), " +
+		"cityHash64(Service, SpanName), cityHash64(if(ServiceName = '', 'unknown_service', ServiceName), SpanName)])"
+	operationPairs = "arrayFlatten(arrayMap(o -> arrayMap(p -> bitXor(p, o), AttributePairs), OperationNames))"
+)
 
 // unsearched are keys that are not in AttributePairs and AttributeKeys, beside those of annotations: nearly every span has others.
 var unsearched = []string{"network.peer.port", "net.sock.peer.port", "client.port", "thread.id"}
@@ -322,6 +339,7 @@ func (c *compiler) attribute(condition *tracestore.AttributeCondition) predicate
 	case condition.Op != tracestore.OpEqual, condition.Key == "", condition.Scope == tracestore.ScopeSpan:
 		return p
 	case condition.Scope == tracestore.ScopeResource, isSearched(condition.Key):
+		c.either = c.either || condition.Scope == tracestore.ScopeAny
 		return allOf([]predicate{p, exactly(pairHint(condition.Scope, key, c.values.text(condition.Text)))})
 	}
 	return p
@@ -382,6 +400,19 @@ func (c *compiler) keyIn(attributes, key string) string {
 		return "has(AttributeKeys, cityHash64(" + c.values.text(key) + "))"
 	}
 	return "has(mapKeys(" + attributes + "), " + c.values.text(key) + ")"
+}
+
+// operationHint lets the index pass over what holds the pair on no span of the operation. It costs nothing for a row.
+func (c *compiler) operationHint(operation string, condition *tracestore.AttributeCondition) predicate {
+	if condition.Op != tracestore.OpEqual || !isSearched(condition.Key) || condition.Scope == tracestore.ScopeResource {
+		return always
+	}
+	pair := "cityHash64(" + c.values.text(condition.Key) + ", " + c.values.text(condition.Text) + ")"
+	hint := "has(" + operationPairs + ", bitXor(" + pair + ", " + operation + "))"
+	if condition.Scope == tracestore.ScopeAny {
+		hint += " OR has(" + resourcePairs + ", " + pair + ")"
+	}
+	return exactly("indexHint(" + hint + ")")
 }
 
 // pairHint lets the indexes pass over what holds the pair nowhere. It costs nothing for a row.

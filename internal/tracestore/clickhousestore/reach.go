@@ -23,14 +23,23 @@ const (
 	// namedHits is how many traces are read by their ids. What finds more of them at once is done by read.
 	namedHits = 10_000
 	// wideHits is of how many the rows are read whole; of more, only of those that are answered.
-	wideHits = 1000
-	// firstReach is how many spans are looked at for hits at first, and moreReach how many times as many when there were too few.
+	wideHits = 300
+	// scatteredHits is how many at most are looked for in no order, where the newest spans have none.
+	scatteredHits = 200
+	// firstReach is how many spans are looked at for hits at first, and moreReach how many times as many, at most, when there were too few.
 	firstReach, moreReach = 30_000, 256
 )
 
 // inOrder ends a statement that reads in the order of the table and may end early: otherwise the server reads 65,000 rows of each part, and more of
 // them ahead.
 const inOrder = " SETTINGS max_block_size = 8192, read_in_order_use_buffering = 0"
+
+// inNoOrder ends one that reads all that the indexes leave. They are asked before and not on the way, so that threads share what is left.
+// onlyAll spares the server to find out of which indexes one alone would do, where all have to.
+const (
+	inNoOrder = " SETTINGS optimize_read_in_order = 0, use_skip_indexes_on_data_read = 0"
+	onlyAll   = ", use_skip_indexes_for_disjunctions = 0"
+)
 
 // reaching says how the next slice is found.
 type reaching struct {
@@ -39,6 +48,8 @@ type reaching struct {
 	// onward says that what was read need not be read again. Of several conditions one may hold on a span that was read, and another one on a
 	// span of the same trace behind it.
 	onward bool
+	// atOnce is how many hits at most are looked for in no order, which is faster where there are few; 0 where it is not tried.
+	atOnce int
 }
 
 // prepareReach decides whether slices are found so.
@@ -53,7 +64,7 @@ func (r *search) prepareReach() {
 		hits += r.cursor.Found
 	}
 	if r.query.Order == tracestore.OrderRecency && len(sets.sets) > 0 && hits < namedHits {
-		r.reaching = reaching{hits, r.store.options.firstReach, len(sets.sets) == 1 && !others}
+		r.reaching = reaching{hits: hits, spans: r.store.options.firstReach, onward: len(sets.sets) == 1 && !others, atOnce: namedHits}
 		r.listed = quarterOf(time.Now().Add(-newestQuarters))
 	}
 }
@@ -76,7 +87,7 @@ func (r *search) reach(matches int) error {
 		r.begin(s)
 		r.fresh, r.drained = false, true
 		hits -= len(ids)
-		more, oldest, err := r.newestHits(hits)
+		more, oldest, err := r.findHits(hits)
 		ids = append(ids, more...)
 		switch {
 		case err != nil:
@@ -91,7 +102,13 @@ func (r *search) reach(matches int) error {
 			}
 			return r.readHits(ids)
 		}
-		r.reaching.spans *= moreReach
+		if len(ids) == 0 {
+			r.reaching.spans *= moreReach
+			r.reaching.atOnce = scatteredHits
+		} else { // twice as far as there would be enough
+			r.reaching.spans *= min(moreReach, 1+2*uint64(r.reaching.hits/len(ids)))
+			r.reaching.atOnce = 0
+		}
 		if last || s.whole() {
 			return r.readHits(ids)
 		}
@@ -161,29 +178,51 @@ func (r *search) sliceBack(until time.Time) slice {
 	return slice{quarters: r.quarters, until: until, final: math.MinInt64}
 }
 
-// newestHits finds the traces of the newest spans of the slice on which the conditions hold, about as many as are asked for, and when the last of
-// them was released. Of those that were released in the same minute all are found, or none: a trace starts some time before its release.
-func (r *search) newestHits(hits int) (ids []pcommon.TraceID, oldest time.Time, err error) {
-	values := parameters{}
+// findHits finds the traces of the spans of the slice on which the conditions hold: all of them, and the zero time, or about as many of the newest as
+// are asked for, and when the last of these was released. Of those that were released in the same minute all are found, or none: a trace starts
+// some time before its release.
+func (r *search) findHits(hits int) (ids []pcommon.TraceID, oldest time.Time, err error) {
+	if limit := r.reaching.atOnce; limit > 0 {
+		if ids, _, err = r.hits(limit+1, false); err != nil || len(ids) <= limit {
+			return ids, time.Time{}, err
+		}
+	}
+	return r.hits(hits, true)
+}
+
+// hitsOf asks for them, up to a limit in no order, or in the order of the table.
+func (r *search) hitsOf(values parameters, limit int, ordered bool) string {
 	c := r.compiler(values, false)
 	c.all(&r.query.Where)
 	text := "SELECT Id, toStartOfMinute(ReleasedAt) AS Moment FROM " + r.store.table("otel_traces") + " WHERE " + r.spansOf(values) + " AND " + c.sets[0]
 	for _, set := range c.sets[1:] {
 		text += " AND " + r.inSet(values, set)
 	}
-	rows, err := r.store.query(r.ctx, text+" ORDER BY Moment DESC LIMIT 1 BY Id LIMIT "+strconv.Itoa(hits)+" WITH TIES"+inOrder, values)
+	switch {
+	case ordered:
+		return text + " ORDER BY Moment DESC LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + " WITH TIES" + inOrder
+	case c.either:
+		return text + " LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + inNoOrder
+	}
+	return text + " LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + inNoOrder + onlyAll
+}
+
+// hits reads them, and the moment of the last.
+func (r *search) hits(limit int, ordered bool) (ids []pcommon.TraceID, last time.Time, err error) {
+	values := parameters{}
+	rows, err := r.store.query(r.ctx, r.hitsOf(values, limit, ordered), values)
 	if err != nil {
-		return nil, oldest, fmt.Errorf("find spans: %w", err)
+		return nil, last, fmt.Errorf("find spans: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var id string
-		if err := rows.Scan(&id, &oldest); err != nil {
-			return nil, oldest, fmt.Errorf("find spans: %w", err)
+		if err := rows.Scan(&id, &last); err != nil {
+			return nil, last, fmt.Errorf("find spans: %w", err)
 		}
 		ids = append(ids, pcommon.TraceID([]byte(id)))
 	}
-	return ids, oldest, rows.Err()
+	return ids, last, rows.Err()
 }
 
 // readHits reads the rows of traces, whole where they are few, and finds their places.

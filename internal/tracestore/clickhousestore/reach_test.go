@@ -25,6 +25,7 @@ type reachTrace struct {
 	duration   time.Duration
 	n          int
 	rare, late bool // late: a second release brought another span
+	busy       bool // one of many that were released in a short while, and not lately
 }
 
 // TestReach: searches that ask for spans answer the same, page by page, as somebody who looks at all traces, however far they have to reach.
@@ -46,10 +47,10 @@ func TestReach(t *testing.T) {
 		}
 		trace := reachTrace{
 			id: pcommon.TraceID{0: 1, 14: byte(i >> 8), 15: byte(i)}, start: released.Add(-time.Duration(rng.Int64N(int64(lasted)))),
-			duration: time.Duration(1+rng.IntN(100)) * time.Millisecond, n: i % 13, rare: i%250 == 7, late: i%11 == 0,
+			duration: time.Duration(1+rng.IntN(100)) * time.Millisecond, n: i % 13, rare: i%250 == 7, late: i%11 == 0, busy: i >= 300,
 		}
 		traces = append(traces, trace)
-		addReachSpan(first, &trace, released, 1, map[string]string{"n": fmt.Sprint(trace.n), "rare": fmt.Sprint(trace.rare)})
+		addReachSpan(first, &trace, released, 1, map[string]string{"n": fmt.Sprint(trace.n), "rare": fmt.Sprint(trace.rare), "busy": fmt.Sprint(trace.busy)})
 		if trace.late {
 			addReachSpan(later, &trace, released.Add(time.Duration(rng.Int64N(int64(40*time.Minute)))), 2, map[string]string{"late": "yes"})
 		}
@@ -74,6 +75,12 @@ func TestReach(t *testing.T) {
 		{"value", tracestore.Conditions{Span: is("n", "3")}, func(of *reachTrace) bool { return of.n == 3 }},
 		{"rare value", tracestore.Conditions{Span: is("rare", "true")}, func(of *reachTrace) bool { return of.rare }},
 		{"no such value", tracestore.Conditions{Span: is("n", "13")}, func(*reachTrace) bool { return false }},
+		{"many, none of them new", tracestore.Conditions{Span: is("busy", "true")}, func(of *reachTrace) bool { return of.busy }},
+		{
+			"on a span of the operation",
+			tracestore.Conditions{Span: tracestore.SpanConditions{Service: "shop", Operation: "GET /", Attributes: is("n", "3").Attributes}},
+			func(of *reachTrace) bool { return of.n == 3 },
+		},
 		{"of the second release", tracestore.Conditions{Span: is("late", "yes")}, func(of *reachTrace) bool { return of.late }},
 		{
 			"of both releases",

@@ -162,9 +162,11 @@ func (s *Schema) render(m *migration, text string) error {
 			}
 			return "TTL " + s.ttl(column)
 		},
-		"span":     func(key string) string { return lookedUp("SpanAttributes", key) },
-		"resource": func(key string) string { return lookedUp("ResourceAttributes", key) },
-		"searched": searchedKey,
+		"span":            func(key string) string { return lookedUp("SpanAttributes", key) },
+		"resource":        func(key string) string { return lookedUp("ResourceAttributes", key) },
+		"searched":        searchedKey,
+		"operation_names": func() string { return operationNames },
+		"operation_pairs": func() string { return operationPairs },
 		"entry": func(key string) string {
 			return fmt.Sprintf("if(has(SpanKeys, '%[1]s'), SpanValues[indexOf(SpanKeys, '%[1]s')], ResourceValues[indexOf(ResourceKeys, '%[1]s')])", key)
 		},

