@@ -27,7 +27,7 @@ type Config struct {
 var _ component.Config = (*Config)(nil)
 
 func createDefaultConfig() component.Config {
-	return &Config{GCPercent: 120, MaxHeadroomMiB: 192, MinGCPercent: 25, MemoryLimitPercentage: 55}
+	return &Config{GCPercent: 120, MaxHeadroomMiB: 176, MinGCPercent: 25, MemoryLimitPercentage: 55}
 }
 
 // Validate says what is wrong with the configuration.
