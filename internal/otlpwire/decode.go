@@ -88,10 +88,6 @@ func (d *Decoder) Holds(td ptrace.Traces) bool {
 // known says whether pdata is laid out as it is filled here.
 var known = pdatalayout.Known
 
-// Reset begins new slabs. One that is not full keeps alive whatever stands in it: who decodes one batch after the other resets
-// in between.
-func (d *Decoder) Reset() { *d = Decoder{Spare: d.Spare} }
-
 // Decode fills to, which must be empty, with spans, each of which is the bytes of a Span message that was found regular. The bytes must
 // not change any more.
 func (d *Decoder) Decode(spans []string, to ptrace.SpanSlice) error {

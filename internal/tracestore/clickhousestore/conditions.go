@@ -322,7 +322,7 @@ func (c *compiler) attribute(condition *tracestore.AttributeCondition) predicate
 	}
 	spans := allOf([]predicate{exactly(onSpan), compared("SpanAttributes[" + key + "]")})
 	if isSearched(condition.Key) && condition.Op == tracestore.OpEqual {
-		spans = exactly("has(AttributePairs, cityHash64(" + key + ", " + c.values.text(condition.Text) + "))")
+		spans = exactly("has(AttributePairs, " + pairHash(key, c.values.text(condition.Text)) + ")")
 	}
 	resources := allOf([]predicate{exactly(onResource), compared("ResourceAttributes[" + key + "]")})
 	p := anyOf([]predicate{spans, allOf([]predicate{resources, exactly("NOT " + onSpan)})})
@@ -340,7 +340,7 @@ func (c *compiler) attribute(condition *tracestore.AttributeCondition) predicate
 		return p
 	case condition.Scope == tracestore.ScopeResource, isSearched(condition.Key):
 		c.either = c.either || condition.Scope == tracestore.ScopeAny
-		return allOf([]predicate{p, exactly(pairHint(condition.Scope, key, c.values.text(condition.Text)))})
+		return allOf([]predicate{p, pairHint(condition.Scope, key, c.values.text(condition.Text))})
 	}
 	return p
 }
@@ -402,25 +402,31 @@ func (c *compiler) keyIn(attributes, key string) string {
 	return "has(mapKeys(" + attributes + "), " + c.values.text(key) + ")"
 }
 
-// operationHint lets the index pass over what holds the pair on no span of the operation. It costs nothing for a row.
+// operationHint lets the index pass over what holds the pair on no span of the operation.
 func (c *compiler) operationHint(operation string, condition *tracestore.AttributeCondition) predicate {
 	if condition.Op != tracestore.OpEqual || !isSearched(condition.Key) || condition.Scope == tracestore.ScopeResource {
 		return always
 	}
-	pair := "cityHash64(" + c.values.text(condition.Key) + ", " + c.values.text(condition.Text) + ")"
-	hint := "has(" + operationPairs + ", bitXor(" + pair + ", " + operation + "))"
-	if condition.Scope == tracestore.ScopeAny {
-		hint += " OR has(" + resourcePairs + ", " + pair + ")"
-	}
-	return exactly("indexHint(" + hint + ")")
+	pair := pairHash(c.values.text(condition.Key), c.values.text(condition.Text))
+	return indexHint(condition.Scope, "has("+operationPairs+", bitXor("+pair+", "+operation+"))", pair)
 }
 
-// pairHint lets the indexes pass over what holds the pair nowhere. It costs nothing for a row.
-func pairHint(scope tracestore.AttributeScope, key, text string) string {
-	pair := "cityHash64(" + key + ", " + text + ")"
-	hint := "has(" + resourcePairs + ", " + pair + ")"
-	if scope != tracestore.ScopeResource {
-		hint = "has(AttributePairs, " + pair + ") OR " + hint
+// pairHint lets the indexes pass over what holds the pair nowhere.
+func pairHint(scope tracestore.AttributeScope, key, text string) predicate {
+	pair := pairHash(key, text)
+	return indexHint(scope, "has(AttributePairs, "+pair+")", pair)
+}
+
+func pairHash(key, text string) string { return "cityHash64(" + key + ", " + text + ")" }
+
+// indexHint lets the indexes of spans and of resources rule out what the scope asks for. It costs nothing for a row.
+func indexHint(scope tracestore.AttributeScope, onSpan, pair string) predicate {
+	onResource := "has(" + resourcePairs + ", " + pair + ")"
+	switch scope {
+	case tracestore.ScopeSpan:
+		return exactly("indexHint(" + onSpan + ")")
+	case tracestore.ScopeResource:
+		return exactly("indexHint(" + onResource + ")")
 	}
-	return "indexHint(" + hint + ")"
+	return exactly("indexHint(" + onSpan + " OR " + onResource + ")")
 }
