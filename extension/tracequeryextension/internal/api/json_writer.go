@@ -29,9 +29,17 @@ type jsonWriter struct {
 	comma bool
 }
 
-// newJSONWriter writes to out, or where out is nil into memory.
+// newJSONWriter writes to out, or where out is nil into memory. Its memory is that of one that is done, where there is one.
 func newJSONWriter(out io.Writer) *jsonWriter {
-	return &jsonWriter{stream: jsoniter.NewStream(jsoniter.ConfigDefault, out, 0)}
+	return &jsonWriter{stream: jsoniter.ConfigDefault.BorrowStream(out)}
+}
+
+// done gives the writer's memory to others. Nothing is written behind it, nor read from what it has collected.
+func (w *jsonWriter) done() {
+	if cap(w.stream.Buffer()) <= 2*flushBytes {
+		jsoniter.ConfigDefault.ReturnStream(w.stream)
+	}
+	w.stream = nil
 }
 
 // flushFull sends what is collected once it is worth it; the error is that of the connection, now or before.
@@ -203,6 +211,7 @@ func (w *jsonWriter) value(v pcommon.Value, depth int) {
 // for a map that holds one.) trace_assembly bounds how deep it goes.
 func nestedText(v pcommon.Value) string {
 	w := newJSONWriter(nil)
+	defer w.done()
 	w.value(v, math.MinInt32) // so that it never is too deep
 	return string(w.stream.Buffer())
 }

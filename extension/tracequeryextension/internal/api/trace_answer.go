@@ -49,6 +49,7 @@ func newTraceAnswer(trace *query.Trace, view *traceView, links *Links) (a *trace
 // write writes the answer to out; the error is out's.
 func (a *traceAnswer) write(out io.Writer, trace *query.Trace) error {
 	a.jsonWriter = newJSONWriter(out)
+	defer a.done()
 	a.open("{")
 	a.summary(trace)
 	a.wholeness(trace.Wholeness())
@@ -178,6 +179,7 @@ func (a *traceAnswer) findResources() {
 // resourceJSON leaves our annotations out: they say when a release was made, and would make two of one resource.
 func resourceJSON(resource pcommon.Resource, schemaURL string) string {
 	w := newJSONWriter(nil)
+	defer w.done()
 	w.open("{")
 	w.key("attributes")
 	w.attributes(resource.Attributes(), conventions.Prefix)
