@@ -37,12 +37,17 @@ func Return(ctx context.Context, td ptrace.Traces) {
 // Returned says whether the call was given back. It is asked when the consumer has returned without an error.
 func (o *Offer) Returned() bool { return o.returned.Load() }
 
+// gate switches it off: for who suspects a component of keeping what it has handed on, and to tell what it saves.
+var gate = featuregate.GlobalRegistry().MustRegister("tracewright.handback", featuregate.StageBeta,
+	featuregate.WithRegisterDescription("trace_assembly uses the memory of a call again that the storage gives back."),
+	featuregate.WithRegisterFromVersion("v0.1.0"))
+
 // poolingGate lets pdata itself use memory again, at the end of a pipeline.
 const poolingGate = "pdata.useProtoPooling"
 
-// Usable says whether memory that was given back may be used: not where pdata uses it too.
+// Usable says whether memory that was given back may be used: not where that is switched off, nor where pdata uses it too.
 func Usable() bool {
-	usable := true
+	usable := gate.IsEnabled()
 	featuregate.GlobalRegistry().VisitAll(func(gate *featuregate.Gate) {
 		if gate.ID() == poolingGate && gate.IsEnabled() {
 			usable = false

@@ -46,8 +46,13 @@ func TestReturn(t *testing.T) {
 
 func TestUsable(t *testing.T) {
 	require.True(t, handback.Usable())
-	const gate = "pdata.useProtoPooling"
-	require.NoError(t, featuregate.GlobalRegistry().Set(gate, true))
-	defer func() { require.NoError(t, featuregate.GlobalRegistry().Set(gate, false)) }()
-	require.False(t, handback.Usable(), "pdata uses memory again itself")
+	for gate, usual := range map[string]bool{
+		"pdata.useProtoPooling": false, // pdata uses memory again itself
+		"tracewright.handback":  true,
+	} {
+		require.NoError(t, featuregate.GlobalRegistry().Set(gate, !usual))
+		require.False(t, handback.Usable(), gate)
+		require.NoError(t, featuregate.GlobalRegistry().Set(gate, usual))
+		require.True(t, handback.Usable(), gate)
+	}
 }

@@ -14,6 +14,7 @@ import (
 type product struct {
 	binary, config string
 	data           string
+	arguments      []string // more of them
 }
 
 // withoutStore lets the pipeline end before the store, in which the extension still stands.
@@ -69,7 +70,7 @@ func (p *product) start(ctx context.Context, overlays ...string) (*collector, er
 	if err := os.MkdirAll(p.data, 0o750); err != nil {
 		return nil, err
 	}
-	arguments := []string{"--config", p.config}
+	arguments := append([]string{"--config", p.config}, p.arguments...)
 	for i, overlay := range overlays {
 		if overlay == "" {
 			continue
