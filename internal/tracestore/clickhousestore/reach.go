@@ -121,7 +121,7 @@ func (r *search) reach(matches int) error {
 			}
 			return r.readHits(ids)
 		}
-		r.reaching.atOnce = max(scatteredHits, scatteredMore*hits)
+		r.reaching.atOnce = min(max(scatteredHits, scatteredMore*hits), namedHits)
 		if len(ids) < fewHits {
 			r.reaching.spans *= moreReach
 		} else { // twice as far as there would be enough
@@ -211,7 +211,7 @@ func (r *search) findHits(hits int) (ids []pcommon.TraceID, oldest time.Time, er
 // hitsOf asks for them, up to a limit in no order, or with their moments in the order of the table.
 func (r *search) hitsOf(values parameters, limit int, ordered bool) string {
 	c := r.compiler(values, false)
-	c.withoutHints = !ordered && limit > namedHits
+	c.withoutHints = r.reaching.spans == r.store.options.firstReach
 	c.all(&r.query.Where)
 	text := " FROM " + r.store.table("otel_traces") + " WHERE " + r.spansOf(values) + " AND " + c.sets[0]
 	for _, set := range c.sets[1:] {
