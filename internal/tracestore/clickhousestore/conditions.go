@@ -67,6 +67,8 @@ type compiler struct {
 	withoutRegex bool
 	// sets are the conditions that all of whole says on spans, each on one: who reads rows asks for them first, and once.
 	sets []string
+	// withoutHints leaves out the index of attributes by operation, which takes the server longer to plan than to read some ten thousand spans.
+	withoutHints bool
 	// either says that something of them may lead over one index or another.
 	either bool
 }
@@ -257,7 +259,7 @@ func (c *compiler) span(conditions *tracestore.SpanConditions) predicate {
 	}
 	for i := range conditions.Attributes {
 		list = append(list, c.attribute(&conditions.Attributes[i]))
-		if operation != "" {
+		if operation != "" && !c.withoutHints {
 			list = append(list, c.operationHint(operation, &conditions.Attributes[i]))
 		}
 	}

@@ -22,10 +22,15 @@ const (
 	moreHits = 8
 	// namedHits is how many traces are read by their ids. What finds more of them at once is done by read.
 	namedHits = 10_000
-	// wideHits is of how many the rows are read whole; of more, only of those that are answered.
-	wideHits = 300
-	// scatteredHits is how many at most are looked for in no order, where the newest spans have none.
-	scatteredHits = 200
+	// wideGranules is of how many granules of rows all columns are read; of more, only those of the rows that are answered. A row stands in a granule
+	// of its own as long as there are more granules than rows.
+	wideGranules = 300
+	// granuleSpans is of how many spans a granule of 256 rows is, about.
+	granuleSpans = 5_000
+	// fewHits say nothing of how far there would be enough.
+	fewHits = 3
+	// scatteredHits is how many are looked for in no order, behind the newest spans, at least, and scatteredMore how many times as many as are missing.
+	scatteredHits, scatteredMore = 200, 4
 	// firstReach is how many spans are looked at for hits at first, and moreReach how many times as many, at most, when there were too few.
 	firstReach, moreReach = 30_000, 256
 )
@@ -65,8 +70,22 @@ func (r *search) prepareReach() {
 	}
 	if r.query.Order == tracestore.OrderRecency && len(sets.sets) > 0 && hits < namedHits {
 		r.reaching = reaching{hits: hits, spans: r.store.options.firstReach, onward: len(sets.sets) == 1 && !others, atOnce: namedHits}
-		r.listed = quarterOf(time.Now().Add(-newestQuarters))
+		r.listed = quarterOf(r.newest().Add(-newestQuarters))
 	}
+}
+
+// newest is the newest start that is asked for, about.
+func (r *search) newest() time.Time {
+	newest := time.Now()
+	if r.query.End.Before(newest) {
+		newest = r.query.End
+	}
+	if r.cursor != nil {
+		if behind := time.Unix(0, r.cursor.Time); behind.Before(newest) {
+			newest = behind
+		}
+	}
+	return newest
 }
 
 // reach goes on to the next slice that has enough hits, after some matches were found.
@@ -102,12 +121,11 @@ func (r *search) reach(matches int) error {
 			}
 			return r.readHits(ids)
 		}
-		if len(ids) == 0 {
+		r.reaching.atOnce = min(max(scatteredHits, scatteredMore*hits), namedHits)
+		if len(ids) < fewHits {
 			r.reaching.spans *= moreReach
-			r.reaching.atOnce = scatteredHits
 		} else { // twice as far as there would be enough
 			r.reaching.spans *= min(moreReach, 1+2*uint64(r.reaching.hits/len(ids)))
-			r.reaching.atOnce = 0
 		}
 		if last || s.whole() {
 			return r.readHits(ids)
@@ -127,10 +145,10 @@ func (r *search) nextSlice(matches int) (s slice, hits int, last bool) {
 	return s, namedHits, true
 }
 
-// Of a large window the newest quarters are listed first, and the others when they are wanted. No trace starts more than an hour behind its release,
-// so older ones say nothing of what the newest hold.
+// Of a window of days the quarters of the last are listed first, and the others when they are wanted: those of a day are read as fast as those of an
+// hour, and a week's take twice as long. No trace starts more than an hour behind its release, so older ones say nothing of what the newest hold.
 const (
-	newestQuarters = 3 * time.Hour
+	newestQuarters = 30 * time.Hour
 	leastQuarters  = overlap + 30*time.Minute
 )
 
@@ -190,24 +208,26 @@ func (r *search) findHits(hits int) (ids []pcommon.TraceID, oldest time.Time, er
 	return r.hits(hits, true)
 }
 
-// hitsOf asks for them, up to a limit in no order, or in the order of the table.
+// hitsOf asks for them, up to a limit in no order, or with their moments in the order of the table.
 func (r *search) hitsOf(values parameters, limit int, ordered bool) string {
 	c := r.compiler(values, false)
+	c.withoutHints = r.reaching.spans == r.store.options.firstReach
 	c.all(&r.query.Where)
-	text := "SELECT Id, toStartOfMinute(ReleasedAt) AS Moment FROM " + r.store.table("otel_traces") + " WHERE " + r.spansOf(values) + " AND " + c.sets[0]
+	text := " FROM " + r.store.table("otel_traces") + " WHERE " + r.spansOf(values) + " AND " + c.sets[0]
 	for _, set := range c.sets[1:] {
 		text += " AND " + r.inSet(values, set)
 	}
-	switch {
-	case ordered:
-		return text + " ORDER BY Moment DESC LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + " WITH TIES" + inOrder
-	case c.either:
-		return text + " LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + inNoOrder
+	if ordered {
+		return "SELECT Id, toStartOfMinute(ReleasedAt) AS Moment" + text + " ORDER BY Moment DESC LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + " WITH TIES" + inOrder
 	}
-	return text + " LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + inNoOrder + onlyAll
+	text = "SELECT Id" + text + " LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + inNoOrder
+	if !c.either {
+		text += onlyAll
+	}
+	return text
 }
 
-// hits reads them, and the moment of the last.
+// hits reads them, and where they are in order the moment of the last.
 func (r *search) hits(limit int, ordered bool) (ids []pcommon.TraceID, last time.Time, err error) {
 	values := parameters{}
 	rows, err := r.store.query(r.ctx, r.hitsOf(values, limit, ordered), values)
@@ -215,9 +235,13 @@ func (r *search) hits(limit int, ordered bool) (ids []pcommon.TraceID, last time
 		return nil, last, fmt.Errorf("find spans: %w", err)
 	}
 	defer rows.Close()
+	var id string
+	columns := []any{&id}
+	if ordered {
+		columns = append(columns, &last)
+	}
 	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id, &last); err != nil {
+		if err := rows.Scan(columns...); err != nil {
 			return nil, last, fmt.Errorf("find spans: %w", err)
 		}
 		ids = append(ids, pcommon.TraceID([]byte(id)))
@@ -231,12 +255,22 @@ func (r *search) readHits(ids []pcommon.TraceID) error {
 		return nil
 	}
 	values := parameters{}
-	met := r.compiler(values, false).all(&r.query.Where).over
-	columns := "Id, start"
-	if len(ids) <= wideHits {
-		columns = summaryColumns
+	where := r.compiler(values, false).all(&r.query.Where)
+	wide, judged := r.wide(len(ids)), !where.exact()
+	var selected string
+	switch {
+	case !wide:
+		selected = ofParts + "Id, start, released, " + wholeRow + ", toUInt8(" + where.over + ")"
+	case where == always:
+		selected = shownParts + partOf + ", toUInt8(1)"
+	default:
+		selected = ofParts + shownColumns
+		if judged {
+			selected += judgedColumns
+		}
+		selected += ", released, " + wholeRow + ", toUInt8(" + where.over + ")"
 	}
-	rows, err := r.store.query(r.ctx, r.store.parts(values, r.tenant, columns+", released, "+wholeRow+", toUInt8("+met+")", r.slice.quartersIn(values), ids), values)
+	rows, err := r.store.query(r.ctx, r.store.parts(values, r.tenant, selected, r.slice.quartersIn(values), ids), values)
 	if err != nil {
 		return fmt.Errorf("read traces: %w", err)
 	}
@@ -244,7 +278,7 @@ func (r *search) readHits(ids []pcommon.TraceID) error {
 	hits := make(map[pcommon.TraceID]*hit, len(ids))
 	low, high := r.window(apart)
 	for rows.Next() {
-		part, err := scanHit(rows, len(ids) <= wideHits)
+		part, err := scanHit(rows, wide, judged)
 		if err != nil {
 			return fmt.Errorf("read traces: %w", err)
 		}
@@ -276,6 +310,17 @@ func (r *search) readHits(ids []pcommon.TraceID) error {
 	return r.readSpread(spread)
 }
 
+// wide says whether all columns of the rows of some hits are read at once.
+func (r *search) wide(hits int) bool {
+	granules := uint64(0)
+	for i := range r.slice.quarters {
+		if q := &r.slice.quarters[i]; !q.at.Before(quarterOf(r.slice.from)) {
+			granules += 1 + q.spans/granuleSpans
+		}
+	}
+	return min(uint64(hits), granules) <= wideGranules
+}
+
 // hit is a part of a trace's row.
 type hit struct {
 	place
@@ -284,14 +329,14 @@ type hit struct {
 	near  bool // is a part in the window or not far from it
 }
 
-func scanHit(rows driver.Rows, wide bool) (*hit, error) {
+func scanHit(rows driver.Rows, wide, judged bool) (*hit, error) {
 	var (
 		h          hit
 		id         string
 		whole, met uint8
 	)
 	if wide {
-		row, err := scanRow(rows, &h.released, &whole, &met)
+		row, err := scanRow(rows, judged, &h.released, &whole, &met)
 		if err != nil {
 			return nil, err
 		}

@@ -1,13 +1,16 @@
 package clickhousestore
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -121,6 +124,54 @@ func TestReach(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// askedConn keeps the statements that it is asked.
+type askedConn struct {
+	driver.Conn
+	statements []string
+}
+
+func (c *askedConn) Query(ctx context.Context, text string, args ...any) (driver.Rows, error) {
+	c.statements = append(c.statements, text)
+	return c.Conn.Query(ctx, text, args...)
+}
+
+// TestOldWindow: what a window's newest traces want to know of quarters is asked once, however long ago the window ended, and behind a cursor too.
+func TestOldWindow(t *testing.T) {
+	options := testOptions(t)
+	options.firstReach, options.upTo = 40, 2
+	store, w := openStore(t, options), newWriter(t, options)
+	asked := &askedConn{Conn: store.db}
+	old := &Store{options: store.options, schema: store.schema, db: asked, ready: store.ready, ctx: store.ctx}
+	now := time.Now()
+	td := ptrace.NewTraces()
+	for i := range 300 { // half of them in the last minutes, half three days ago
+		trace := reachTrace{
+			id: pcommon.TraceID{0: 1, 14: byte(i >> 8), 15: byte(i)}, start: now.Add(-time.Duration(i/150)*3*24*time.Hour - time.Duration(i)*time.Second),
+			duration: time.Millisecond,
+		}
+		addReachSpan(td, &trace, trace.start.Add(time.Second), 1, map[string]string{"n": fmt.Sprint(i / 150)})
+	}
+	require.NoError(t, w.WriteCall(t.Context(), td))
+
+	for name, window := range map[string]struct{ start, end time.Time }{
+		"long ago": {now.Add(-9 * 24 * time.Hour), now.Add(-2 * 24 * time.Hour)}, "behind a cursor": {now.Add(-9 * 24 * time.Hour), now},
+	} {
+		t.Run(name, func(t *testing.T) {
+			query := tracestore.SearchQuery{Start: window.start, End: window.end, Limit: 8}
+			query.Where.Span.Attributes = []tracestore.AttributeCondition{{Scope: tracestore.ScopeSpan, Key: "n", Op: tracestore.OpEqual, Text: "1"}}
+			for range 2 {
+				asked.statements = nil
+				page, err := old.Search(t.Context(), "", &query)
+				require.NoError(t, err)
+				require.Len(t, page.Traces, query.Limit)
+				query.Cursor = page.NextCursor
+			}
+			lists := slices.DeleteFunc(asked.statements, func(text string) bool { return !strings.HasPrefix(text, "SELECT Quarter") })
+			require.Len(t, lists, 1)
+		})
 	}
 }
 

@@ -44,23 +44,50 @@ const partColumns = `toUnixTimestamp64Nano(FirstReleasedAt) AS released, Release
     Spans AS spans, Errors AS errors, MissingParents AS missing, Kinds AS kinds,
     Failed AS failed, Fine AS fine, Services AS services, Senders AS senders, Bottleneck AS bottleneck`
 
-// summaryColumns are those of a row of rowColumns that scanRow reads first.
-const summaryColumns = `Id, version, outcome.5, entry.1, entry.3, entry.4, start, lasting, longest, spans, errors, missing, kinds,
-    failed, fine, services, senders, bottleneck.1, bottleneck.2, bottleneck.3, bottleneck.4`
+// The columns of rowColumns that scanRow reads: those of a page, and those behind them that only a filter asks for.
+const (
+	shownColumns = `Id, version, outcome.5, entry.3, entry.4, start, lasting, spans, errors, missing, services,
+    bottleneck.1, bottleneck.2, bottleneck.3, bottleneck.4`
+	judgedColumns = `, entry.1, longest, kinds, failed, fine, senders`
+)
 
-// parts asks for columns of the parts of traces' rows.
-func (s *Store) parts(values parameters, tenant, columns, quarters string, ids []pcommon.TraceID) string {
-	return "WITH " + partColumns + " SELECT " + columns + " FROM " + s.table("traces") + " WHERE Tenant = " + values.text(tenant) + " AND " + quarters +
-		" AND Id IN " + values.ids(ids)
+// A statement that reads parts of rows asks for these first. Each column, and each name for one, costs the server about as much as a row that is
+// found: where no condition is on them, they are asked for as they stand in the table.
+const (
+	ofParts    = "WITH " + partColumns + " SELECT "
+	shownParts = `SELECT Id, Version, Outcome.5, Entry.3, Entry.4, if(Start = 9223372036854775807, 0, Start) AS start, End - start,
+    Spans, Errors, MissingParents, Services, Bottleneck.1, Bottleneck.2, Bottleneck.3, Bottleneck.4`
+	// partOf is what a search wants to know of a part, see wholeRow.
+	partOf = ", toUnixTimestamp64Nano(FirstReleasedAt), (Releases = 1 AND Unexplained = 0 AND Version <= 1)"
+)
+
+// parts asks for parts of traces' rows.
+func (s *Store) parts(values parameters, tenant, selected, quarters string, ids []pcommon.TraceID) string {
+	return selected + " FROM " + s.table("traces") + " WHERE Tenant = " + values.text(tenant) + " AND " + quarters + " AND Id IN " + values.ids(ids)
 }
 
-// readRows reads the rows of traces. Where all are of one part, the server has less to plan.
-func (s *Store) readRows(ctx context.Context, tenant string, ids []pcommon.TraceID, quarters []time.Time, whole bool) (map[pcommon.TraceID]*tracerow.Row, error) {
+// wanted is of traces' rows what a caller wants.
+type wanted struct {
+	whole  bool // all are of one part: the server has less to plan
+	judged bool // what only a filter asks for is wanted too
+}
+
+// readRows reads the rows of traces.
+func (s *Store) readRows(ctx context.Context, tenant string, ids []pcommon.TraceID, quarters []time.Time, want wanted) (map[pcommon.TraceID]*tracerow.Row, error) {
 	values := parameters{}
-	text := "SELECT " + summaryColumns + " FROM (SELECT " + rowColumns + " FROM " + s.table("traces") + " WHERE Tenant = " + values.text(tenant) +
-		" AND Quarter IN " + values.seconds(quarters) + " AND Id IN " + values.ids(ids) + " GROUP BY Id)"
-	if whole {
-		text = s.parts(values, tenant, summaryColumns, "Quarter IN "+values.seconds(quarters), ids)
+	columns := shownColumns
+	if want.judged {
+		columns += judgedColumns
+	}
+	in := "Quarter IN " + values.seconds(quarters)
+	var text string
+	switch {
+	case !want.whole:
+		text = "SELECT " + columns + " FROM (" + s.parts(values, tenant, "SELECT "+rowColumns, in, ids) + " GROUP BY Id)"
+	case want.judged:
+		text = s.parts(values, tenant, ofParts+columns, in, ids)
+	default:
+		text = s.parts(values, tenant, shownParts, in, ids)
 	}
 	rows, err := s.query(ctx, text, values)
 	if err != nil {
@@ -69,7 +96,7 @@ func (s *Store) readRows(ctx context.Context, tenant string, ids []pcommon.Trace
 	defer rows.Close()
 	list := make(map[pcommon.TraceID]*tracerow.Row)
 	for rows.Next() {
-		row, err := scanRow(rows)
+		row, err := scanRow(rows, want.judged)
 		if err != nil {
 			return nil, fmt.Errorf("read rows: %w", s.failed(ctx, err))
 		}
@@ -78,8 +105,8 @@ func (s *Store) readRows(ctx context.Context, tenant string, ids []pcommon.Trace
 	return list, s.failed(ctx, rows.Err())
 }
 
-// scanRow reads summaryColumns, and what stands behind them.
-func scanRow(rows driver.Rows, more ...any) (*tracerow.Row, error) {
+// scanRow reads shownColumns, judgedColumns where they were asked for, and what stands behind them.
+func scanRow(rows driver.Rows, judged bool, more ...any) (*tracerow.Row, error) {
 	var (
 		row                    tracerow.Row
 		id, spanID             string
@@ -89,11 +116,14 @@ func scanRow(rows driver.Rows, more ...any) (*tracerow.Row, error) {
 		bottleneck             tracestore.Bottleneck
 		services, senders      []string
 	)
-	if err := rows.Scan(append([]any{
-		&id, &version, &row.Outcome, &rootless, &row.Entry.Service, &row.Entry.Operation, &row.Start, &row.Duration, &row.LongestSpan,
-		&spans, &errors, &missing, &row.Kinds, &failed, &fine, &services, &senders,
+	columns := []any{
+		&id, &version, &row.Outcome, &row.Entry.Service, &row.Entry.Operation, &row.Start, &row.Duration, &spans, &errors, &missing, &services,
 		&bottleneck.Share, &spanID, &bottleneck.Service, &bottleneck.Operation,
-	}, more...)...); err != nil {
+	}
+	if judged {
+		columns = append(columns, &rootless, &row.LongestSpan, &row.Kinds, &failed, &fine, &senders)
+	}
+	if err := rows.Scan(append(columns, more...)...); err != nil {
 		return nil, err
 	}
 	row.TraceID = pcommon.TraceID([]byte(id))

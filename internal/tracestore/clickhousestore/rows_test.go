@@ -88,7 +88,7 @@ func TestRowOfSums(t *testing.T) {
 				require.NoError(t, w.WriteCall(t.Context(), td))
 			}
 			check := func() {
-				rows, err := store.readRows(t.Context(), "", []pcommon.TraceID{{15: 1}}, []time.Time{noon, noon.Add(15 * time.Minute)}, false)
+				rows, err := store.readRows(t.Context(), "", []pcommon.TraceID{{15: 1}}, []time.Time{noon, noon.Add(15 * time.Minute)}, wanted{judged: true})
 				require.NoError(t, err)
 				row := *rows[pcommon.TraceID{15: 1}]
 				require.Equal(t, tracestore.Operation{Service: "shop", Operation: "GET /cart"}, row.Entry)

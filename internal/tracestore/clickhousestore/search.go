@@ -435,7 +435,7 @@ func (r *search) settle(n, matches int) error {
 	if last := &places[n-1].Position; r.last == nil || last.Compare(r.last) > 0 {
 		r.last = last
 	}
-	rows, err := r.rowsOf(places)
+	rows, err := r.rowsOf(places, wanted{whole: r.since == nil, judged: !exact || r.since != nil})
 	if err != nil {
 		return err
 	}
@@ -474,7 +474,7 @@ func (r *search) settle(n, matches int) error {
 }
 
 // rowsOf are the rows of places, those that are not known read.
-func (r *search) rowsOf(places []place) (map[pcommon.TraceID]*tracerow.Row, error) {
+func (r *search) rowsOf(places []place, want wanted) (map[pcommon.TraceID]*tracerow.Row, error) {
 	var ids []pcommon.TraceID
 	var times []time.Time
 	for i := range places {
@@ -485,11 +485,11 @@ func (r *search) rowsOf(places []place) (map[pcommon.TraceID]*tracerow.Row, erro
 	rows := make(map[pcommon.TraceID]*tracerow.Row, len(places))
 	if len(ids) > 0 {
 		quarters := quartersOf(times)
-		if r.since != nil { // other parts may stand in others
+		if !want.whole { // other parts may stand in others
 			quarters = timesOf(r.slice.quarters)
 		}
 		var err error
-		if rows, err = r.store.readRows(r.ctx, r.tenant, ids, quarters, r.since == nil); err != nil {
+		if rows, err = r.store.readRows(r.ctx, r.tenant, ids, quarters, want); err != nil {
 			return nil, err
 		}
 	}
