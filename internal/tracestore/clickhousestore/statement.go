@@ -2,8 +2,10 @@ package clickhousestore
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,8 +32,20 @@ func (p parameters) bind(typ, value string) string {
 	return "{" + name + ":" + typ + "}"
 }
 
+// Over HTTP a server takes values of 128 KiB (http_max_field_value_size), and addresses of a mebibyte with all of them (http_max_uri_size). So what is
+// long goes as digits, half as long, which the statement has to decode.
+const (
+	maxEscapedText = 4 << 10
+	maxEscapedIDs  = 1000
+	// idsInText is how many ids stand in one value.
+	idsInText = 2000
+)
+
 // text binds a text of any bytes.
 func (p parameters) text(value string) string {
+	if len(value) > maxEscapedText {
+		return "unhex(" + p.bind("String", hex.EncodeToString([]byte(value))) + ")"
+	}
 	return p.bind("String", string(escaped(nil, value)))
 }
 
@@ -52,6 +66,9 @@ func (p parameters) id(id pcommon.TraceID) string {
 
 // ids binds a set of ids. A set that is there as a value is planned faster than one that a subquery makes.
 func (p parameters) ids(ids []pcommon.TraceID) string {
+	if len(ids) > maxEscapedIDs {
+		return p.manyIDs(ids)
+	}
 	list := make([]byte, 0, len("[]")+len(ids)*(len("'',")+len(`\x00`)*len(pcommon.TraceID{})))
 	list = append(list, '[')
 	for i, id := range ids {
@@ -63,6 +80,19 @@ func (p parameters) ids(ids []pcommon.TraceID) string {
 		list = append(list, '\'')
 	}
 	return p.bind("Array(FixedString(16))", string(append(list, ']')))
+}
+
+func (p parameters) manyIDs(ids []pcommon.TraceID) string {
+	var lists []string
+	for some := range slices.Chunk(ids, idsInText) {
+		var digits strings.Builder
+		for _, id := range some {
+			digits.WriteString(hex.EncodeToString(id[:]))
+		}
+		lists = append(lists, "arrayMap(i -> toFixedString(unhex(substring("+p.bind("String", digits.String())+", 32 * i + 1, 32)), 16), range("+
+			strconv.Itoa(len(some))+"))")
+	}
+	return "(SELECT arrayJoin(arrayConcat(" + strings.Join(lists, ", ") + ")))"
 }
 
 // escaped appends bytes so that a parameter holds them, whatever they are.

@@ -1,11 +1,62 @@
 package clickhousestore
 
 import (
+	"encoding/binary"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
+
+// endpoints are those of a store's server by protocol.
+func endpoints(t *testing.T, store *Store) map[string]string {
+	var port uint16
+	require.NoError(t, store.db.QueryRow(t.Context(), "SELECT getServerPort('http_port')").Scan(&port))
+	native, err := url.Parse(store.options.Endpoint)
+	require.NoError(t, err)
+	overHTTP := *native
+	overHTTP.Scheme, overHTTP.Host = "http", net.JoinHostPort(native.Hostname(), strconv.Itoa(int(port)))
+	return map[string]string{"native": native.String(), "http": overHTTP.String()}
+}
+
+// TestLongValues: as many ids and as long texts as searches ask for reach the server over either protocol.
+func TestLongValues(t *testing.T) {
+	options := testOptions(t)
+	for protocol, endpoint := range endpoints(t, openStore(t, options)) {
+		options.Endpoint = endpoint
+		store := openStore(t, options)
+		for _, n := range []int{1, maxEscapedIDs, maxEscapedIDs + 1, namedHits} {
+			ids := make([]pcommon.TraceID, n)
+			for i := range ids {
+				binary.BigEndian.PutUint64(ids[i][8:], uint64(i)*0x9e3779b97f4a7c15)
+			}
+			values := parameters{}
+			rows, err := store.query(t.Context(), "SELECT toFixedString(unhex('00000000000000009E3779B97F4A7C15'), 16) IN "+values.ids(ids)+
+				", toFixedString('another id', 16) IN "+values.ids(ids), values)
+			require.NoError(t, err, "%s, %d", protocol, n)
+			var second, other uint8
+			require.True(t, rows.Next(), rows.Err())
+			require.NoError(t, rows.Scan(&second, &other))
+			require.NoError(t, rows.Close())
+			require.Equal(t, n > 1, second == 1, "%s, %d", protocol, n)
+			require.Zero(t, other)
+		}
+		for _, n := range []int{maxEscapedText, maxEscapedText + 1, 60_000} {
+			values, text := parameters{}, strings.Repeat("\x00'\\é", n/6)
+			rows, err := store.query(t.Context(), "SELECT "+values.text(text), values)
+			require.NoError(t, err, "%s, %d", protocol, n)
+			var read string
+			require.True(t, rows.Next(), rows.Err())
+			require.NoError(t, rows.Scan(&read))
+			require.NoError(t, rows.Close())
+			require.Equal(t, text, read)
+		}
+	}
+}
 
 // TestAnyBytes: a statement gets values as they are, whatever bytes are in them.
 func TestAnyBytes(t *testing.T) {
