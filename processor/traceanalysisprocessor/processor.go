@@ -47,7 +47,6 @@ func (p *analysisProcessor) process(ctx context.Context, td ptrace.Traces) (ptra
 			releases[i+1].Prefetch()
 		}
 		w.analyzer.Annotate(&releases[i])
-		runtime.Gosched() // who reads traces need not wait until all are explained
 		spans += len(releases[i].Spans)
 	}
 	p.telemetry.ProcessorTraceAnalysisReleases.Add(ctx, int64(len(releases)))

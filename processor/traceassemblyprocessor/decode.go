@@ -2,7 +2,6 @@ package traceassemblyprocessor
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"weak"
 
@@ -28,8 +27,6 @@ const (
 	spareAttributes = 10
 	// sparePatched is that of a span on which assembly writes: it mostly speaks for its release, of which trace_analysis writes a dozen more.
 	sparePatched = 24
-	// spansAtOnce is how many spans are decoded before others have a turn: who reads traces need not wait until all of a call are.
-	spansAtOnce = 64
 )
 
 // decode is the call with what assembly writes on it. Every attempt to hand it on has its own: whoever is handed it may change it, but
@@ -84,9 +81,6 @@ func (d *callDecoder) decodeSpans(c *call, scopes []ptrace.SpanSlice) error {
 	defer clear(scopes)
 	patched := c.patched
 	for i := range c.raw {
-		if i%spansAtOnce == spansAtOnce-1 {
-			runtime.Gosched()
-		}
 		if i+2 < len(c.raw) {
 			otlpwire.Prefetch(c.raw[i+2].bytes)
 		}

@@ -1,7 +1,6 @@
 package traceassemblyprocessor
 
 import (
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -459,9 +458,6 @@ func (s *shard) expire(now time.Duration) {
 		for i := range s.due {
 			if e := &s.due[i]; e.current() {
 				s.expireOne(e.trace, now)
-			}
-			if i%8 == 7 {
-				runtime.Gosched() // who reads traces need not wait until all are released
 			}
 		}
 	}

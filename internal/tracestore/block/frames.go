@@ -3,7 +3,6 @@ package block
 import (
 	"encoding/binary"
 	"fmt"
-	"runtime"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -58,7 +57,6 @@ func (e *Encoder) appendFrames(buf, directory []byte, streams [][]byte, frameOf 
 		start := len(buf)
 		if frame != frameRaw && len(e.frame) > 0 {
 			buf = e.zstd.EncodeAll(e.frame, buf)
-			runtime.Gosched() // who reads traces need not wait until all are compressed
 		}
 		if frame == frameRaw || len(buf)-start >= len(e.frame) {
 			buf = append(buf[:start], e.frame...)
