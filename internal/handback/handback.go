@@ -48,8 +48,8 @@ const poolingGate = "pdata.useProtoPooling"
 // Usable says whether memory that was given back may be used: not where that is switched off, nor where pdata uses it too.
 func Usable() bool {
 	usable := gate.IsEnabled()
-	featuregate.GlobalRegistry().VisitAll(func(gate *featuregate.Gate) {
-		if gate.ID() == poolingGate && gate.IsEnabled() {
+	featuregate.GlobalRegistry().VisitAll(func(g *featuregate.Gate) {
+		if g.ID() == poolingGate && g.IsEnabled() {
 			usable = false
 		}
 	})

@@ -264,11 +264,7 @@ func (r *search) readHits(ids []pcommon.TraceID) error {
 	case where == always:
 		selected = shownParts + partOf + ", toUInt8(1)"
 	default:
-		selected = ofParts + shownColumns
-		if judged {
-			selected += judgedColumns
-		}
-		selected += ", released, " + wholeRow + ", toUInt8(" + where.over + ")"
+		selected = ofParts + columnsOf(judged) + ", released, " + wholeRow + ", toUInt8(" + where.over + ")"
 	}
 	rows, err := r.store.query(r.ctx, r.store.parts(values, r.tenant, selected, r.slice.quartersIn(values), ids), values)
 	if err != nil {

@@ -51,6 +51,14 @@ const (
 	judgedColumns = `, entry.1, longest, kinds, failed, fine, senders`
 )
 
+// columnsOf names the columns that scanRow reads.
+func columnsOf(judged bool) string {
+	if judged {
+		return shownColumns + judgedColumns
+	}
+	return shownColumns
+}
+
 // A statement that reads parts of rows asks for these first. Each column, and each name for one, costs the server about as much as a row that is
 // found: where no condition is on them, they are asked for as they stand in the table.
 const (
@@ -75,11 +83,7 @@ type wanted struct {
 // readRows reads the rows of traces.
 func (s *Store) readRows(ctx context.Context, tenant string, ids []pcommon.TraceID, quarters []time.Time, want wanted) (map[pcommon.TraceID]*tracerow.Row, error) {
 	values := parameters{}
-	columns := shownColumns
-	if want.judged {
-		columns += judgedColumns
-	}
-	in := "Quarter IN " + values.seconds(quarters)
+	columns, in := columnsOf(want.judged), "Quarter IN "+values.seconds(quarters)
 	var text string
 	switch {
 	case !want.whole:
