@@ -104,7 +104,8 @@ var importRules = []importRule{
 	{"internal/hostextension", nil, "it knows the collector's extensions, not what they have"},
 	{"internal/recovering", []string{"internal/hostextension"}, "it knows servers, not what they are asked"},
 	{"internal/policy", nil, "rules about the tree"},
-	{"internal/testservers", nil, "servers of others, which know nothing of the product"},
+	{"internal/freeport", nil, "ports for what tests start"},
+	{"internal/testservers", []string{"internal/freeport"}, "servers of others, which know nothing of the product"},
 	{"receiver/awsxrayreceiver", nil, "a guard before the collector's receiver"},
 	{"receiver/kafkareceiver", []string{"internal/hostextension", "internal/otlpwire"}, "the collector's receiver, guarded"},
 	{"receiver/skywalkingreceiver", []string{"internal/recovering"}, "the collector's receiver, guarded"},
@@ -196,8 +197,8 @@ var importRules = []importRule{
 	{
 		"test/bench",
 		[]string{
-			"processor/traceassemblyprocessor", "processor/traceanalysisprocessor", "internal/analysis", "internal/conventions", "internal/servicemap", "internal/servicemap/neo4jmap",
-			"internal/servicemap/rollupmap", "internal/testservers", "internal/tracegen", "internal/tracestore",
+			"processor/traceassemblyprocessor", "processor/traceanalysisprocessor", "internal/analysis", "internal/conventions", "internal/freeport",
+			"internal/servicemap", "internal/servicemap/neo4jmap", "internal/servicemap/rollupmap", "internal/testservers", "internal/tracegen", "internal/tracestore",
 			"internal/tracestore/clickhousestore", "internal/tracestore/clickhousestore/stock", "internal/tracestore/pebblestore", "internal/tracetree",
 		},
 		"benchmarks know built binaries, the factories of what they drive without a receiver, the traffic, and the stores that they fill",

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+
+	"github.com/tracewright/tracewright/internal/freeport"
 )
 
 // The library of the real server, with the engine, the native protocol and HTTP. chserver starts it.
@@ -61,7 +63,7 @@ func NewClickHouse(ctx context.Context, folder string) (*ClickHouse, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(ctx, 2)
+	ports, err := freeport.Take(ctx, 2)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+
+	"github.com/tracewright/tracewright/internal/freeport"
 )
 
 // kafkaCluster names the cluster of one that every folder is formatted for; it is an encoded UUID.
@@ -26,7 +28,7 @@ func NewKafka(ctx context.Context, folder string) (*Kafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(ctx, 2)
+	ports, err := freeport.Take(ctx, 2)
 	if err != nil {
 		return nil, err
 	}

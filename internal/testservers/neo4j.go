@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+
+	"github.com/tracewright/tracewright/internal/freeport"
 )
 
 // User and password of Neo4j.
@@ -32,7 +34,7 @@ func NewNeo4j(ctx context.Context, folder string) (*Neo4j, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(ctx, 1)
+	ports, err := freeport.Take(ctx, 1)
 	if err != nil {
 		return nil, err
 	}

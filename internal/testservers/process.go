@@ -100,20 +100,6 @@ func (p *Process) end(signal syscall.Signal) error {
 	}
 }
 
-// freePorts are ports that nobody listens on now. No two are the same.
-func freePorts(ctx context.Context, n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer listener.Close() // held until all are chosen
-		ports[i] = listener.Addr().(*net.TCPAddr).Port
-	}
-	return ports, nil
-}
-
 // dial says whether somebody listens.
 func dial(ctx context.Context, address string) error {
 	connection, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)

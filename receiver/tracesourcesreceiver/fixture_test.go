@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/tracewright/tracewright/internal/freeport"
 	"github.com/tracewright/tracewright/internal/tracesources"
 	"github.com/tracewright/tracewright/internal/tracestore"
 	"github.com/tracewright/tracewright/internal/tracestore/memstore"
@@ -137,10 +138,9 @@ func startWith(t *testing.T, set receiver.Settings, host *testHost, next consume
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	ports, err := freeport.Take(t.Context(), 1)
 	require.NoError(t, err)
-	defer func() { require.NoError(t, listener.Close()) }()
-	return net.JoinHostPort("localhost", strconv.Itoa(listener.Addr().(*net.TCPAddr).Port))
+	return net.JoinHostPort("localhost", strconv.Itoa(ports[0]))
 }
 
 func otlp(name, endpoint string) tracesources.Source {

@@ -6,13 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/tracewright/tracewright/internal/freeport"
 )
 
 const (
@@ -157,22 +158,9 @@ func refusal(ctx context.Context, binary, folder string, config []byte) (string,
 
 // freePorts are ports that nobody listens on.
 func freePorts(ctx context.Context) (ports, error) {
-	list, err := freePortList(ctx, 4)
+	list, err := freeport.Take(ctx, 4)
 	if err != nil {
 		return ports{}, err
 	}
 	return ports{grpc: list[0], health: list[1], metrics: list[2], profile: list[3]}, nil
-}
-
-// freePortList asks the kernel for ports. All are held until the last is found.
-func freePortList(ctx context.Context, n int) (list []int, err error) {
-	for range n {
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer listener.Close()
-		list = append(list, listener.Addr().(*net.TCPAddr).Port)
-	}
-	return list, nil
 }

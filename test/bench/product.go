@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/tracewright/tracewright/internal/freeport"
 )
 
 // product is the built binary with config/tracewright.yaml, which keeps its data in a folder.
@@ -33,7 +35,7 @@ extensions: {trace_store: {backends: {main: {pebble: {retention: 960h}}}}}
 
 // profileOverlay lets the product keep a CPU profile in the file.
 func profileOverlay(ctx context.Context, file string) (string, error) {
-	port, err := freePortList(ctx, 1)
+	port, err := freeport.Take(ctx, 1)
 	if err != nil {
 		return "", err
 	}
@@ -48,7 +50,7 @@ var productPorts = []string{
 
 // start starts the product; what overlays say replaces what the configuration says. Empty ones say nothing.
 func (p *product) start(ctx context.Context, overlays ...string) (*collector, error) {
-	list, err := freePortList(ctx, len(productPorts))
+	list, err := freeport.Take(ctx, len(productPorts))
 	if err != nil {
 		return nil, err
 	}

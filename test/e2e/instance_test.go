@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tracewright/tracewright/internal/freeport"
 	"github.com/tracewright/tracewright/internal/testservers"
 )
 
@@ -249,18 +249,11 @@ func (i *instance) searchAll(body map[string]any) []summaryAnswer {
 
 func freePorts(t *testing.T, names ...string) map[string]int {
 	t.Helper()
+	list, err := freeport.Take(t.Context(), len(names))
+	require.NoError(t, err)
 	ports := map[string]int{}
-	for tries := 0; len(ports) < len(names); tries++ {
-		// Below those that the kernel gives to connections, one of which would take the port before the instance does. Held until all are
-		// chosen, so that no two are the same.
-		port := 20_000 + rand.IntN(12_000)
-		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			require.Less(t, tries, 1000, err)
-			continue
-		}
-		defer listener.Close()
-		ports[names[len(ports)]] = port
+	for n, name := range names {
+		ports[name] = list[n]
 	}
 	return ports
 }
