@@ -1,6 +1,7 @@
 package clickhousestore
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -38,13 +39,6 @@ const (
 // inOrder ends a statement that reads in the order of the table and may end early: otherwise the server reads 65,000 rows of each part, and more of
 // them ahead.
 const inOrder = " SETTINGS max_block_size = 8192, read_in_order_use_buffering = 0"
-
-// inNoOrder ends one that reads all that the indexes leave. They are asked before and not on the way, so that threads share what is left.
-// onlyAll spares the server to find out of which indexes one alone would do, where all have to.
-const (
-	inNoOrder = " SETTINGS optimize_read_in_order = 0, use_skip_indexes_on_data_read = 0"
-	onlyAll   = ", use_skip_indexes_for_disjunctions = 0"
-)
 
 // reaching says how the next slice is found.
 type reaching struct {
@@ -88,49 +82,99 @@ func (r *search) newest() time.Time {
 	return newest
 }
 
+// hits are traces that have a span on which the conditions hold.
+type hits struct {
+	ids  []pcommon.TraceID // those whose rows were not read
+	read int               // how many there are besides, about
+}
+
+func (h *hits) count() int { return len(h.ids) + h.read }
+
 // reach goes on to the next slice that has enough hits, after some matches were found.
 func (r *search) reach(matches int) error {
-	var ids []pcommon.TraceID
+	var found hits
 	for {
-		s, hits, last := r.nextSlice(matches)
+		first := r.slice.quarters == nil
+		s, wanted, last := r.nextSlice(matches)
 		if r.older(&s) {
 			if err := r.allQuarters(); err != nil {
 				return err
 			}
-			s, hits, last = r.nextSlice(matches)
+			s, wanted, last = r.nextSlice(matches)
+		}
+		var early *ahead
+		if first && r.cursor == nil {
+			r.store.begun.put(r.tenant, beginning{r.newest(), s})
+			if early = r.takeAhead(); early != nil {
+				s = early.slice
+			}
 		}
 		if !r.reaching.onward {
 			r.forget()
-			s.until, ids = time.Time{}, nil
+			s.until, found = time.Time{}, hits{}
 		}
 		r.begin(s)
 		r.fresh, r.drained = false, true
-		hits -= len(ids)
-		more, oldest, err := r.findHits(hits)
-		ids = append(ids, more...)
+		missing := wanted - found.count()
+		enough, err := r.look(&found, missing, early, first)
 		switch {
-		case err != nil:
+		case err != nil || r.reaching.spans == 0:
 			return err
-		case len(ids) >= namedHits:
+		case found.count() >= namedHits:
 			return r.withoutReach()
-		case len(more) >= hits:
+		case enough:
 			r.reaching.hits *= moreHits
-			if oldest.After(s.from) {
-				r.slice = r.sliceFrom(oldest)
-				r.slice.until = s.until
-			}
-			return r.readHits(ids)
+			return r.readRows(&found)
 		}
-		r.reaching.atOnce = min(max(scatteredHits, scatteredMore*hits), namedHits)
-		if len(ids) < fewHits {
+		r.reaching.atOnce = min(max(scatteredHits, scatteredMore*missing), namedHits)
+		if found.count() < fewHits {
 			r.reaching.spans *= moreReach
 		} else { // twice as far as there would be enough
-			r.reaching.spans *= min(moreReach, 1+2*uint64(r.reaching.hits/len(ids)))
+			r.reaching.spans *= min(moreReach, 1+2*uint64(r.reaching.hits/found.count()))
 		}
 		if last || s.whole() {
-			return r.readHits(ids)
+			return r.readRows(&found)
 		}
 	}
+}
+
+// look looks for the missing hits in the slice. Behind the first one the rows of those that were found, and of those that are, are read by the same
+// statement, which takes the server less time than two: there are few, as the newest spans held few.
+func (r *search) look(found *hits, missing int, early *ahead, first bool) (enough bool, err error) {
+	if limit := r.reaching.atOnce; !first && limit > 0 && r.wide(len(found.ids)+limit) {
+		more, err := r.readHits(found.ids, limit)
+		if err == nil {
+			known := len(found.ids)
+			*found = hits{read: found.read + more}
+			return more-known >= missing, nil
+		}
+		if !hasCode(err, codeSetTooLarge) {
+			return false, err
+		}
+	}
+	more, oldest, err := r.findHits(early, missing)
+	if err != nil {
+		return false, err
+	}
+	found.ids = append(found.ids, more...)
+	if len(more) < missing {
+		return false, nil
+	}
+	if from := r.slice.from; oldest.After(from) {
+		until := r.slice.until
+		r.slice = r.sliceFrom(oldest)
+		r.slice.until = until
+	}
+	return true, nil
+}
+
+// readRows reads the rows of hits that were not read.
+func (r *search) readRows(found *hits) error {
+	if len(found.ids) == 0 {
+		return nil
+	}
+	_, err := r.readHits(found.ids, 0)
+	return err
 }
 
 // nextSlice is what is looked at next, and for how many hits; last says that it completes the page.
@@ -199,17 +243,31 @@ func (r *search) sliceBack(until time.Time) slice {
 // findHits finds the traces of the spans of the slice on which the conditions hold: all of them, and the zero time, or about as many of the newest as
 // are asked for, and when the last of these was released. Of those that were released in the same minute all are found, or none: a trace starts
 // some time before its release.
-func (r *search) findHits(hits int) (ids []pcommon.TraceID, oldest time.Time, err error) {
-	if limit := r.reaching.atOnce; limit > 0 {
-		if ids, _, err = r.hits(limit+1, false); err != nil || len(ids) <= limit {
-			return ids, time.Time{}, err
-		}
+func (r *search) findHits(early *ahead, missing int) (ids []pcommon.TraceID, oldest time.Time, err error) {
+	limit := r.reaching.atOnce
+	switch {
+	case early != nil:
+		ids, err = early.wait()
+	case limit > 0:
+		ids, _, err = r.hits(limit+1, false)
 	}
-	return r.hits(hits, true)
+	if limit > 0 && (err != nil || len(ids) <= limit) {
+		return ids, time.Time{}, err
+	}
+	return r.hits(missing, true)
 }
 
 // hitsOf asks for them, up to a limit in no order, or with their moments in the order of the table.
 func (r *search) hitsOf(values parameters, limit int, ordered bool) string {
+	text := r.hitSpans(values)
+	if ordered {
+		return "SELECT Id, toStartOfMinute(ReleasedAt) AS Moment" + text + " ORDER BY Moment DESC LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + " WITH TIES" + inOrder
+	}
+	return "SELECT Id" + text + " LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + r.inNoOrder()
+}
+
+// hitSpans are the spans of the slice on which the conditions hold.
+func (r *search) hitSpans(values parameters) string {
 	c := r.compiler(values, false)
 	c.withoutHints = r.reaching.spans == r.store.options.firstReach
 	c.all(&r.query.Where)
@@ -217,12 +275,16 @@ func (r *search) hitsOf(values parameters, limit int, ordered bool) string {
 	for _, set := range c.sets[1:] {
 		text += " AND " + r.inSet(values, set)
 	}
-	if ordered {
-		return "SELECT Id, toStartOfMinute(ReleasedAt) AS Moment" + text + " ORDER BY Moment DESC LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + " WITH TIES" + inOrder
-	}
-	text = "SELECT Id" + text + " LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + inNoOrder
-	if !c.either {
-		text += onlyAll
+	return text
+}
+
+// inNoOrder ends a statement that reads all spans that the indexes leave. They are asked before and not on the way, so that threads share what is left.
+// Where all of them have to hold the server is spared to find out of which one alone would do.
+func (r *search) inNoOrder() string {
+	const text = " SETTINGS optimize_read_in_order = 0, use_skip_indexes_on_data_read = 0"
+	c := r.compiler(parameters{}, false)
+	if c.all(&r.query.Where); !c.either {
+		return text + ", use_skip_indexes_for_disjunctions = 0"
 	}
 	return text
 }
@@ -230,7 +292,12 @@ func (r *search) hitsOf(values parameters, limit int, ordered bool) string {
 // hits reads them, and where they are in order the moment of the last.
 func (r *search) hits(limit int, ordered bool) (ids []pcommon.TraceID, last time.Time, err error) {
 	values := parameters{}
-	rows, err := r.store.query(r.ctx, r.hitsOf(values, limit, ordered), values)
+	return r.store.readHitIDs(r.ctx, r.hitsOf(values, limit, ordered), values, ordered)
+}
+
+// readHitIDs asks for hits.
+func (s *Store) readHitIDs(ctx context.Context, text string, values parameters, ordered bool) (ids []pcommon.TraceID, last time.Time, err error) {
+	rows, err := s.query(ctx, text, values)
 	if err != nil {
 		return nil, last, fmt.Errorf("find spans: %w", err)
 	}
@@ -249,14 +316,12 @@ func (r *search) hits(limit int, ordered bool) (ids []pcommon.TraceID, last time
 	return ids, last, rows.Err()
 }
 
-// readHits reads the rows of traces, whole where they are few, and finds their places.
-func (r *search) readHits(ids []pcommon.TraceID) error {
-	if len(ids) == 0 {
-		return nil
-	}
+// readHits reads the rows of traces, and where a limit is given of the hits of the slice, and finds their places. It answers how many there are. The
+// rows are whole where there are few. Where there are more hits than the limit it fails by codeSetTooLarge.
+func (r *search) readHits(ids []pcommon.TraceID, limit int) (int, error) {
 	values := parameters{}
 	where := r.compiler(values, false).all(&r.query.Where)
-	wide, judged := r.wide(len(ids)), !where.exact()
+	wide, judged := r.wide(len(ids)+limit), !where.exact()
 	var selected string
 	switch {
 	case !wide:
@@ -266,32 +331,43 @@ func (r *search) readHits(ids []pcommon.TraceID) error {
 	default:
 		selected = ofParts + columnsOf(judged) + ", released, " + wholeRow + ", toUInt8(" + where.over + ")"
 	}
-	rows, err := r.store.query(r.ctx, r.store.parts(values, r.tenant, selected, r.slice.quartersIn(values), ids), values)
+	text := r.store.parts(values, r.tenant, selected, r.slice.quartersIn(values))
+	if limit > 0 {
+		most := len(ids) + limit
+		text += "(SELECT Id" + r.hitSpans(values) + " LIMIT 1 BY Id LIMIT " + strconv.Itoa(most+1)
+		if len(ids) > 0 {
+			text += " UNION ALL SELECT arrayJoin(" + values.ids(ids) + ")"
+		}
+		text += ")" + r.inNoOrder() + ", max_rows_in_set = " + strconv.Itoa(most)
+	} else {
+		text += values.ids(ids)
+	}
+	rows, err := r.store.query(r.ctx, text, values)
 	if err != nil {
-		return fmt.Errorf("read traces: %w", err)
+		return 0, fmt.Errorf("read traces: %w", err)
 	}
 	defer rows.Close()
-	hits := make(map[pcommon.TraceID]*hit, len(ids))
+	found := make(map[pcommon.TraceID]*hit, len(ids))
 	low, high := r.window(apart)
 	for rows.Next() {
 		part, err := scanHit(rows, wide, judged)
 		if err != nil {
-			return fmt.Errorf("read traces: %w", err)
+			return 0, fmt.Errorf("read traces: %w", err)
 		}
 		part.Time = tracestore.SearchTime(part.start, part.released, r.store.options.Retention)
 		part.near = part.Time >= low && part.Time < high
-		if first := hits[part.TraceID]; first != nil {
+		if first := found[part.TraceID]; first != nil {
 			first.whole, first.near = false, first.near || part.near
 		} else {
-			hits[part.TraceID] = part
+			found[part.TraceID] = part
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read traces: %w", err)
+		return 0, fmt.Errorf("read traces: %w", err)
 	}
 	var spread []place
 	low, high = r.window(0)
-	for _, h := range hits {
+	for _, h := range found {
 		switch {
 		case !h.whole && h.near:
 			spread = append(spread, h.place)
@@ -300,10 +376,10 @@ func (r *search) readHits(ids []pcommon.TraceID) error {
 		}
 	}
 	if len(r.spread)+len(spread) > maxSpread {
-		return r.withoutReach()
+		return 0, r.withoutReach()
 	}
 	slices.SortFunc(r.places, func(a, b place) int { return a.Compare(&b.Position) })
-	return r.readSpread(spread)
+	return len(found), r.readSpread(spread)
 }
 
 // wide says whether all columns of the rows of some hits are read at once.

@@ -69,9 +69,9 @@ const (
 	partOf = ", toUnixTimestamp64Nano(FirstReleasedAt), (Releases = 1 AND Unexplained = 0 AND Version <= 1)"
 )
 
-// parts asks for parts of traces' rows.
-func (s *Store) parts(values parameters, tenant, selected, quarters string, ids []pcommon.TraceID) string {
-	return selected + " FROM " + s.table("traces") + " WHERE Tenant = " + values.text(tenant) + " AND " + quarters + " AND Id IN " + values.ids(ids)
+// parts asks for parts of traces' rows, of those ids that are said behind it.
+func (s *Store) parts(values parameters, tenant, selected, quarters string) string {
+	return selected + " FROM " + s.table("traces") + " WHERE Tenant = " + values.text(tenant) + " AND " + quarters + " AND Id IN "
 }
 
 // wanted is of traces' rows what a caller wants.
@@ -87,11 +87,11 @@ func (s *Store) readRows(ctx context.Context, tenant string, ids []pcommon.Trace
 	var text string
 	switch {
 	case !want.whole:
-		text = "SELECT " + columns + " FROM (" + s.parts(values, tenant, "SELECT "+rowColumns, in, ids) + " GROUP BY Id)"
+		text = "SELECT " + columns + " FROM (" + s.parts(values, tenant, "SELECT "+rowColumns, in) + values.ids(ids) + " GROUP BY Id)"
 	case want.judged:
-		text = s.parts(values, tenant, ofParts+columns, in, ids)
+		text = s.parts(values, tenant, ofParts+columns, in) + values.ids(ids)
 	default:
-		text = s.parts(values, tenant, shownParts, in, ids)
+		text = s.parts(values, tenant, shownParts, in) + values.ids(ids)
 	}
 	rows, err := s.query(ctx, text, values)
 	if err != nil {

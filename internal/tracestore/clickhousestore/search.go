@@ -78,6 +78,7 @@ type search struct {
 	quarters []quarter // in which the window's traces were released
 	listed   time.Time // older ones are left out; the zero time where none is
 	slice    slice     // what is read of them
+	ahead    *ahead    // hits that are looked for while they are listed; nil where none are
 	reaching reaching
 	spread   []found // those of several releases that match in what was read, in order
 	// since is the place in time behind which traces of several releases go by sums.
@@ -98,6 +99,8 @@ type found struct {
 
 func (r *search) page() (page tracestore.SearchPage, err error) {
 	r.prepareReach()
+	r.ahead = r.lookAhead()
+	defer r.ahead.end()
 	if r.quarters, err = r.findQuarters(r.cursor); err != nil {
 		return page, err
 	}

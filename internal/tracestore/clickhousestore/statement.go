@@ -179,6 +179,7 @@ const (
 	codeTooManyRows  = 158
 	codeTimeout      = 159
 	codeTooSlow      = 160
+	codeSetTooLarge  = 191
 	codeRunning      = 216
 	codeCannotRegexp = 427
 )

@@ -22,6 +22,7 @@ type Store struct {
 	schema   Schema
 	db       driver.Conn
 	followed followed
+	begun    begun
 
 	ready chan struct{} // closed when the schema has been there once
 
