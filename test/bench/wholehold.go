@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +16,8 @@ const (
 	maxMemoryGrowth = 1.1
 	sampledShare    = 0.01 // of the traces
 	searchLimit     = 1000 // of the API
+	// sampleReaders is how many traces are read at a time: one after the other they would not be done before the next sample.
+	sampleReaders = 4
 )
 
 // holdRow is what is read of a trace in a sample.
@@ -38,6 +42,7 @@ func (b *wholeBench) holdRate(ctx context.Context) (made []measure, err error) {
 	err = b.with(ctx, nil, func(c *collector, _ string) error {
 		pid := c.cmd.Process.Pid
 		load := b.load(int(b.rate*b.hold.Seconds()), b.rate)
+		load.lasting = b.hold // as many as the rate is, or less where it is not held
 		var sent sending
 		done := make(chan error, 1)
 		began := time.Now()
@@ -101,15 +106,34 @@ func (b *wholeBench) sample(ctx context.Context, c *collector, s *holdSamples) e
 	if err != nil {
 		return err
 	}
-	for i := range rows {
+	left := make(chan holdRow, len(rows))
+	for _, row := range rows {
+		left <- row
+	}
+	close(left)
+	results := make(chan error, sampleReaders)
+	var partial atomic.Int64
+	for range sampleReaders {
+		go func() { results <- c.readSample(ctx, left, &partial) }()
+	}
+	for range sampleReaders {
+		err = errors.Join(err, <-results)
+	}
+	s.read += len(rows)
+	s.partial += int(partial.Load())
+	return err
+}
+
+// readSample reads traces by their ids, and counts those that are not whole.
+func (c *collector) readSample(ctx context.Context, rows <-chan holdRow, partial *atomic.Int64) error {
+	for row := range rows {
 		var trace holdRow
-		if err := c.ask(ctx, "/traces/"+rows[i].TraceID, nil, http.StatusOK, &trace); err != nil {
+		if err := c.ask(ctx, "/traces/"+row.TraceID, nil, http.StatusOK, &trace); err != nil {
 			return err
 		}
-		s.read++
 		// A trace that was released before its last span came has a row of less; it is read after that.
-		if trace.MissingParents > 0 || trace.SpanCount < rows[i].SpanCount || trace.Outcome == "" {
-			s.partial++
+		if trace.MissingParents > 0 || trace.SpanCount < row.SpanCount || trace.Outcome == "" {
+			partial.Add(1)
 		}
 	}
 	return nil
