@@ -8,7 +8,7 @@ package freeport
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -54,17 +54,19 @@ func Take(ctx context.Context, n int) ([]int, error) {
 // hold finds a hundred that no process has. The caller holds given.mu.
 func hold(ctx context.Context) error {
 	const hundreds = (last - first) / hundred
+	var cause error
 	for _, i := range rand.Perm(hundreds) {
 		port := first + i*hundred
 		listener, err := listen(ctx, port)
 		if err != nil {
+			cause = err
 			continue
 		}
 		given.held = append(given.held, listener)
 		given.next, given.end = port+1, port+hundred
 		return nil
 	}
-	return errors.New("no port is free from " + strconv.Itoa(first) + " to " + strconv.Itoa(last))
+	return fmt.Errorf("no hundred ports are free from %d to %d: %w", first, last, cause)
 }
 
 func listen(ctx context.Context, port int) (net.Listener, error) {

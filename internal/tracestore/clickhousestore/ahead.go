@@ -2,6 +2,7 @@ package clickhousestore
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -24,7 +25,8 @@ type begun struct {
 // beginning is where a search began.
 type beginning struct {
 	newest time.Time // the newest start that was asked for, about
-	slice  slice
+	from   time.Time // of the releases that were looked at first
+	last   time.Time // the quarter of the newest of them
 }
 
 func (b *begun) put(tenant string, at beginning) {
@@ -36,8 +38,8 @@ func (b *begun) put(tenant string, at beginning) {
 	b.last[tenant] = at
 }
 
-// at is where a search of the tenant would begin that asks for starts until newest. It is not known where the last one asked for those of
-// another quarter.
+// at is the slice that a search of the tenant would begin with that asks for starts until newest, with the quarters that it may lie in. It is not known
+// where the last one asked for those of another quarter.
 func (b *begun) at(tenant string, newest time.Time) (s slice, known bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -45,8 +47,10 @@ func (b *begun) at(tenant string, newest time.Time) (s slice, known bool) {
 	if !known || !quarterOf(at.newest).Equal(quarterOf(newest)) {
 		return slice{}, false
 	}
-	s = at.slice
-	s.from = s.from.Add(newest.Sub(at.newest))
+	s.from = at.from.Add(newest.Sub(at.newest))
+	for q := at.last; len(s.quarters) == 0 || !q.Before(quarterOf(s.from)); q = q.Add(-15 * time.Minute) {
+		s.quarters = append(s.quarters, quarter{at: q})
+	}
 	return s, true
 }
 
@@ -54,7 +58,7 @@ func (b *begun) at(tenant string, newest time.Time) (s slice, known bool) {
 type ahead struct {
 	slice  slice
 	cancel context.CancelFunc
-	done   chan struct{} // closed when the others are there
+	asking sync.WaitGroup // until ids and err stand
 	ids    []pcommon.TraceID
 	err    error
 }
@@ -66,7 +70,7 @@ func (r *search) lookAhead() *ahead {
 		return nil
 	}
 	s, known := r.store.begun.at(r.tenant, r.newest())
-	if !known || !s.gapless() {
+	if !known {
 		return nil
 	}
 	r.slice = s
@@ -74,11 +78,8 @@ func (r *search) lookAhead() *ahead {
 	text := r.hitsOf(values, r.reaching.atOnce+1, false)
 	r.slice = slice{}
 	ctx, cancel := context.WithCancel(r.ctx)
-	a := &ahead{slice: s, cancel: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(a.done)
-		a.ids, _, a.err = r.store.readHitIDs(ctx, text, values, false)
-	}()
+	a := &ahead{slice: s, cancel: cancel}
+	a.asking.Go(func() { a.ids, _, a.err = r.store.readHitIDs(ctx, text, values, false) })
 	return a
 }
 
@@ -86,24 +87,28 @@ func (r *search) lookAhead() *ahead {
 func (a *ahead) end() {
 	if a != nil {
 		a.cancel()
-		<-a.done
+		a.asking.Wait()
 	}
 }
 
 // wait is the hits.
 func (a *ahead) wait() ([]pcommon.TraceID, error) {
-	<-a.done
+	a.asking.Wait()
 	return a.ids, a.err
 }
 
-// takeAhead is what was looked for ahead, and the slice in which it is all, now that the quarters are known; nil where that was another one.
+// takeAhead is what was looked for ahead, and the slice in which it is all, now that the quarters are known; nil where it was not all.
 func (r *search) takeAhead() *ahead {
 	a := r.ahead
 	if a == nil {
 		return nil
 	}
-	s := r.sliceFrom(a.slice.from)
-	if len(s.quarters) == 0 || !s.gapless() || !s.quarters[0].at.Equal(a.slice.quarters[0].at) || r.older(&s) {
+	s := slice{quarters: r.quarters, final: math.MinInt64}
+	if from := a.slice.from; from.After(r.quarters[len(r.quarters)-1].at) {
+		s = r.sliceFrom(from)
+	}
+	if len(s.quarters) == 0 || s.quarters[0].at.After(a.slice.quarters[0].at) || r.older(&s) {
+		a.cancel()
 		return nil
 	}
 	a.slice = s

@@ -40,6 +40,13 @@ const (
 // them ahead.
 const inOrder = " SETTINGS max_block_size = 8192, read_in_order_use_buffering = 0"
 
+// inNoOrder ends one that reads all that the indexes leave. They are asked before and not on the way, so that threads share what is left.
+// onlyAll spares the server to find out of which indexes one alone would do, where all have to.
+const (
+	inNoOrder = " SETTINGS optimize_read_in_order = 0, use_skip_indexes_on_data_read = 0"
+	onlyAll   = ", use_skip_indexes_for_disjunctions = 0"
+)
+
 // reaching says how the next slice is found.
 type reaching struct {
 	hits  int
@@ -82,17 +89,17 @@ func (r *search) newest() time.Time {
 	return newest
 }
 
-// hits are traces that have a span on which the conditions hold.
-type hits struct {
+// hitList is traces that have a span on which the conditions hold.
+type hitList struct {
 	ids  []pcommon.TraceID // those whose rows were not read
 	read int               // how many there are besides, about
 }
 
-func (h *hits) count() int { return len(h.ids) + h.read }
+func (h *hitList) count() int { return len(h.ids) + h.read }
 
 // reach goes on to the next slice that has enough hits, after some matches were found.
 func (r *search) reach(matches int) error {
-	var found hits
+	var known hitList
 	for {
 		first := r.slice.quarters == nil
 		s, wanted, last := r.nextSlice(matches)
@@ -103,61 +110,69 @@ func (r *search) reach(matches int) error {
 			s, wanted, last = r.nextSlice(matches)
 		}
 		var early *ahead
-		if first && r.cursor == nil {
-			r.store.begun.put(r.tenant, beginning{r.newest(), s})
+		if first {
+			r.remember(&s)
 			if early = r.takeAhead(); early != nil {
 				s = early.slice
 			}
 		}
 		if !r.reaching.onward {
 			r.forget()
-			s.until, found = time.Time{}, hits{}
+			s.until, known = time.Time{}, hitList{}
 		}
 		r.begin(s)
 		r.fresh, r.drained = false, true
-		missing := wanted - found.count()
-		enough, err := r.look(&found, missing, early, first)
+		missing := wanted - known.count()
+		enough, err := r.look(&known, missing, early, first)
 		switch {
 		case err != nil || r.reaching.spans == 0:
 			return err
-		case found.count() >= namedHits:
+		case known.count() >= namedHits:
 			return r.withoutReach()
 		case enough:
 			r.reaching.hits *= moreHits
-			return r.readRows(&found)
+			return r.readRows(&known)
 		}
 		r.reaching.atOnce = min(max(scatteredHits, scatteredMore*missing), namedHits)
-		if found.count() < fewHits {
+		if known.count() < fewHits {
 			r.reaching.spans *= moreReach
 		} else { // twice as far as there would be enough
-			r.reaching.spans *= min(moreReach, 1+2*uint64(r.reaching.hits/found.count()))
+			r.reaching.spans *= min(moreReach, 1+2*uint64(r.reaching.hits/known.count()))
 		}
-		if last || s.whole() {
-			return r.readRows(&found)
+		if last || s.whole() || r.filled(matches) {
+			return r.readRows(&known)
 		}
 	}
 }
 
+// filled says whether the rows that were read complete the page, and the place behind it, if they match.
+func (r *search) filled(matches int) bool {
+	place := r.query.Limit - matches
+	return place < len(r.places) && r.places[place].Time >= r.slice.final
+}
+
 // look looks for the missing hits in the slice. Behind the first one the rows of those that were found, and of those that are, are read by the same
-// statement, which takes the server less time than two: there are few, as the newest spans held few.
-func (r *search) look(found *hits, missing int, early *ahead, first bool) (enough bool, err error) {
-	if limit := r.reaching.atOnce; !first && limit > 0 && r.wide(len(found.ids)+limit) {
-		more, err := r.readHits(found.ids, limit)
+// statement, which takes the server less time than two, unless they may stand in too many places.
+func (r *search) look(known *hitList, missing int, early *ahead, first bool) (enough bool, err error) {
+	limit := r.reaching.atOnce
+	if !first && r.reaching.onward && limit > 0 && r.wide(len(known.ids)+limit) && (r.slice.gapless() || len(r.slice.quarters) <= limit) {
+		all, err := r.readHits(known.ids, limit)
 		if err == nil {
-			known := len(found.ids)
-			*found = hits{read: found.read + more}
-			return more-known >= missing, nil
+			more := all - len(known.ids)
+			*known = hitList{read: known.read + all}
+			return more >= missing, nil
 		}
 		if !hasCode(err, codeSetTooLarge) {
 			return false, err
 		}
+		limit = 0
 	}
-	more, oldest, err := r.findHits(early, missing)
+	ids, oldest, err := r.findHits(early, missing, limit)
 	if err != nil {
 		return false, err
 	}
-	found.ids = append(found.ids, more...)
-	if len(more) < missing {
+	known.ids = append(known.ids, ids...)
+	if len(ids) < missing {
 		return false, nil
 	}
 	if from := r.slice.from; oldest.After(from) {
@@ -169,12 +184,23 @@ func (r *search) look(found *hits, missing int, early *ahead, first bool) (enoug
 }
 
 // readRows reads the rows of hits that were not read.
-func (r *search) readRows(found *hits) error {
-	if len(found.ids) == 0 {
+func (r *search) readRows(known *hitList) error {
+	if len(known.ids) == 0 {
 		return nil
 	}
-	_, err := r.readHits(found.ids, 0)
+	_, err := r.readHits(known.ids, 0)
 	return err
+}
+
+// remember keeps where the search begins for those after it, unless that is long ago.
+func (r *search) remember(s *slice) {
+	from, newest := s.from, r.newest()
+	if s.whole() {
+		from = s.quarters[len(s.quarters)-1].at
+	}
+	if r.cursor == nil && newest.Sub(from) <= newestQuarters {
+		r.store.begun.put(r.tenant, beginning{newest: newest, from: from, last: s.quarters[0].at})
+	}
 }
 
 // nextSlice is what is looked at next, and for how many hits; last says that it completes the page.
@@ -243,8 +269,8 @@ func (r *search) sliceBack(until time.Time) slice {
 // findHits finds the traces of the spans of the slice on which the conditions hold: all of them, and the zero time, or about as many of the newest as
 // are asked for, and when the last of these was released. Of those that were released in the same minute all are found, or none: a trace starts
 // some time before its release.
-func (r *search) findHits(early *ahead, missing int) (ids []pcommon.TraceID, oldest time.Time, err error) {
-	limit := r.reaching.atOnce
+// In no order no more than the limit are looked for, or none where that is 0.
+func (r *search) findHits(early *ahead, missing, limit int) (ids []pcommon.TraceID, oldest time.Time, err error) {
 	switch {
 	case early != nil:
 		ids, err = early.wait()
@@ -259,34 +285,26 @@ func (r *search) findHits(early *ahead, missing int) (ids []pcommon.TraceID, old
 
 // hitsOf asks for them, up to a limit in no order, or with their moments in the order of the table.
 func (r *search) hitsOf(values parameters, limit int, ordered bool) string {
-	text := r.hitSpans(values)
+	spans, unordered := r.hitSpans(values)
 	if ordered {
-		return "SELECT Id, toStartOfMinute(ReleasedAt) AS Moment" + text + " ORDER BY Moment DESC LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + " WITH TIES" + inOrder
+		return "SELECT Id, toStartOfMinute(ReleasedAt) AS Moment" + spans + " ORDER BY Moment DESC LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + " WITH TIES" + inOrder
 	}
-	return "SELECT Id" + text + " LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + r.inNoOrder()
+	return "SELECT Id" + spans + " LIMIT 1 BY Id LIMIT " + strconv.Itoa(limit) + unordered
 }
 
-// hitSpans are the spans of the slice on which the conditions hold.
-func (r *search) hitSpans(values parameters) string {
+// hitSpans are the spans of the slice on which the conditions hold, and the end of a statement that reads them in no order.
+func (r *search) hitSpans(values parameters) (spans, unordered string) {
 	c := r.compiler(values, false)
 	c.withoutHints = r.reaching.spans == r.store.options.firstReach
 	c.all(&r.query.Where)
-	text := " FROM " + r.store.table("otel_traces") + " WHERE " + r.spansOf(values) + " AND " + c.sets[0]
+	spans = " FROM " + r.store.table("otel_traces") + " WHERE " + r.spansOf(values) + " AND " + c.sets[0]
 	for _, set := range c.sets[1:] {
-		text += " AND " + r.inSet(values, set)
+		spans += " AND " + r.inSet(values, set)
 	}
-	return text
-}
-
-// inNoOrder ends a statement that reads all spans that the indexes leave. They are asked before and not on the way, so that threads share what is left.
-// Where all of them have to hold the server is spared to find out of which one alone would do.
-func (r *search) inNoOrder() string {
-	const text = " SETTINGS optimize_read_in_order = 0, use_skip_indexes_on_data_read = 0"
-	c := r.compiler(parameters{}, false)
-	if c.all(&r.query.Where); !c.either {
-		return text + ", use_skip_indexes_for_disjunctions = 0"
+	if c.either {
+		return spans, inNoOrder
 	}
-	return text
+	return spans, inNoOrder + onlyAll
 }
 
 // hits reads them, and where they are in order the moment of the last.
@@ -333,12 +351,13 @@ func (r *search) readHits(ids []pcommon.TraceID, limit int) (int, error) {
 	}
 	text := r.store.parts(values, r.tenant, selected, r.slice.quartersIn(values))
 	if limit > 0 {
+		spans, unordered := r.hitSpans(values)
 		most := len(ids) + limit
-		text += "(SELECT Id" + r.hitSpans(values) + " LIMIT 1 BY Id LIMIT " + strconv.Itoa(most+1)
+		text += "(SELECT Id" + spans + " LIMIT 1 BY Id LIMIT " + strconv.Itoa(most+1)
 		if len(ids) > 0 {
-			text += " UNION ALL SELECT arrayJoin(" + values.ids(ids) + ")"
+			text += " UNION ALL " + values.selectIDs(ids)
 		}
-		text += ")" + r.inNoOrder() + ", max_rows_in_set = " + strconv.Itoa(most)
+		text += ")" + unordered + ", max_rows_in_set = " + strconv.Itoa(most) + ", set_overflow_mode = 'throw'"
 	} else {
 		text += values.ids(ids)
 	}
@@ -347,7 +366,7 @@ func (r *search) readHits(ids []pcommon.TraceID, limit int) (int, error) {
 		return 0, fmt.Errorf("read traces: %w", err)
 	}
 	defer rows.Close()
-	found := make(map[pcommon.TraceID]*hit, len(ids))
+	parts := make(map[pcommon.TraceID]*hit, len(ids))
 	low, high := r.window(apart)
 	for rows.Next() {
 		part, err := scanHit(rows, wide, judged)
@@ -356,10 +375,10 @@ func (r *search) readHits(ids []pcommon.TraceID, limit int) (int, error) {
 		}
 		part.Time = tracestore.SearchTime(part.start, part.released, r.store.options.Retention)
 		part.near = part.Time >= low && part.Time < high
-		if first := found[part.TraceID]; first != nil {
+		if first := parts[part.TraceID]; first != nil {
 			first.whole, first.near = false, first.near || part.near
 		} else {
-			found[part.TraceID] = part
+			parts[part.TraceID] = part
 		}
 	}
 	if err := rows.Err(); err != nil {
@@ -367,7 +386,7 @@ func (r *search) readHits(ids []pcommon.TraceID, limit int) (int, error) {
 	}
 	var spread []place
 	low, high = r.window(0)
-	for _, h := range found {
+	for _, h := range parts {
 		switch {
 		case !h.whole && h.near:
 			spread = append(spread, h.place)
@@ -379,7 +398,7 @@ func (r *search) readHits(ids []pcommon.TraceID, limit int) (int, error) {
 		return 0, r.withoutReach()
 	}
 	slices.SortFunc(r.places, func(a, b place) int { return a.Compare(&b.Position) })
-	return len(found), r.readSpread(spread)
+	return len(parts), r.readSpread(spread)
 }
 
 // wide says whether all columns of the rows of some hits are read at once.

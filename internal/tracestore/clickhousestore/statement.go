@@ -67,8 +67,29 @@ func (p parameters) id(id pcommon.TraceID) string {
 // ids binds a set of ids. A set that is there as a value is planned faster than one that a subquery makes.
 func (p parameters) ids(ids []pcommon.TraceID) string {
 	if len(ids) > maxEscapedIDs {
-		return p.manyIDs(ids)
+		return "(" + p.selectIDs(ids) + ")"
 	}
+	return p.arrayOf(ids)
+}
+
+// selectIDs is a query whose rows are ids.
+func (p parameters) selectIDs(ids []pcommon.TraceID) string {
+	if len(ids) <= maxEscapedIDs {
+		return "SELECT arrayJoin(" + p.arrayOf(ids) + ")"
+	}
+	var lists []string
+	for some := range slices.Chunk(ids, idsInText) {
+		var digits strings.Builder
+		for _, id := range some {
+			digits.WriteString(hex.EncodeToString(id[:]))
+		}
+		lists = append(lists, "arrayMap(i -> toFixedString(unhex(substring("+p.bind("String", digits.String())+", 32 * i + 1, 32)), 16), range("+
+			strconv.Itoa(len(some))+"))")
+	}
+	return "SELECT arrayJoin(arrayConcat(" + strings.Join(lists, ", ") + "))"
+}
+
+func (p parameters) arrayOf(ids []pcommon.TraceID) string {
 	list := make([]byte, 0, len("[]")+len(ids)*(len("'',")+len(`\x00`)*len(pcommon.TraceID{})))
 	list = append(list, '[')
 	for i, id := range ids {
@@ -80,19 +101,6 @@ func (p parameters) ids(ids []pcommon.TraceID) string {
 		list = append(list, '\'')
 	}
 	return p.bind("Array(FixedString(16))", string(append(list, ']')))
-}
-
-func (p parameters) manyIDs(ids []pcommon.TraceID) string {
-	var lists []string
-	for some := range slices.Chunk(ids, idsInText) {
-		var digits strings.Builder
-		for _, id := range some {
-			digits.WriteString(hex.EncodeToString(id[:]))
-		}
-		lists = append(lists, "arrayMap(i -> toFixedString(unhex(substring("+p.bind("String", digits.String())+", 32 * i + 1, 32)), 16), range("+
-			strconv.Itoa(len(some))+"))")
-	}
-	return "(SELECT arrayJoin(arrayConcat(" + strings.Join(lists, ", ") + ")))"
 }
 
 // escaped appends bytes so that a parameter holds them, whatever they are.
