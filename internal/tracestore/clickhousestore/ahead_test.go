@@ -120,14 +120,15 @@ func TestHitsWithRows(t *testing.T) {
 	options := testOptions(t)
 	options.firstReach = 40
 	store, w := openStore(t, options), newWriter(t, options)
-	options.firstReach = 1100
+	options.firstReach = 2100 // which hold more than maxEscapedIDs
 	far := openStore(t, options)
-	now := time.Now()
-	const newest, older = 1200, 1800
+	// Of two quarters of an hour the same share, whenever the test runs.
+	now := time.Now().UTC().Truncate(time.Hour).Add(-46 * time.Minute)
+	const newest, older = 2400, 1800
 	td := ptrace.NewTraces()
 	var pairs []string // ids of those with two spans, the newest first
 	for i := range newest + older {
-		trace := reachTrace{id: pcommon.TraceID{0: 1, 14: byte(i >> 8), 15: byte(i)}, start: now.Add(-time.Duration(i) * time.Second), duration: time.Millisecond}
+		trace := reachTrace{id: pcommon.TraceID{0: 1, 14: byte(i >> 8), 15: byte(i)}, start: now.Add(-time.Duration(i) * time.Second / 2), duration: time.Millisecond}
 		// few: three of the newest 40. crowded: the same, and then none until one minute holds very many. some: the same, 19 in the 600 behind them
 		// that are looked at next, of which a page wants 20, and one in 50 behind those.
 		few := i < 3
@@ -136,7 +137,7 @@ func TestHitsWithRows(t *testing.T) {
 			"some": fmt.Sprint(few || i >= 100 && i < 100+19*20 && i%20 == 0 || i >= 700 && i%50 == 0),
 		}
 		if i >= newest {
-			trace.start = now.Add(-newest*time.Second - time.Duration(i)*time.Minute/(newest+older))
+			trace.start = now.Add(-newest*time.Second/2 - time.Duration(i)*time.Minute/(newest+older))
 		}
 		addReachSpan(td, &trace, trace.start.Add(time.Millisecond), 1, attributes)
 		if attributes["some"] == "true" && i%3 > 0 {
@@ -154,7 +155,7 @@ func TestHitsWithRows(t *testing.T) {
 		where.Span.Attributes = []tracestore.AttributeCondition{{Scope: tracestore.ScopeSpan, Key: key, Op: tracestore.OpEqual, Text: value}}
 		return where
 	}
-	query := tracestore.SearchQuery{Start: now.Add(-3 * time.Hour), End: now.Add(time.Hour)}
+	query := tracestore.SearchQuery{Start: now.Add(-3 * time.Hour), End: now.Add(time.Minute)}
 	for _, test := range []struct {
 		name     string
 		store    *Store
@@ -167,7 +168,7 @@ func TestHitsWithRows(t *testing.T) {
 		{"few new ones", store, where("few", "true"), 20, 1, 0, 0},
 		{"too many behind them", store, where("crowded", "true"), 20, 2, 1, 1}, // none in between
 		{"enough new ones", store, where("all", "yes"), 20, 0, 0, 1},
-		{"more ids than one value holds", far, where("all", "yes"), 1300, 1, 0, 0},
+		{"more ids than one value holds", far, where("all", "yes"), 2300, 1, 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var asked askedConn

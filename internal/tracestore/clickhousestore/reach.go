@@ -32,8 +32,9 @@ const (
 	fewHits = 3
 	// scatteredHits is how many are looked for in no order, behind the newest spans, at least, and scatteredMore how many times as many as are missing.
 	scatteredHits, scatteredMore = 200, 4
-	// firstReach is how many spans are looked at for hits at first, and moreReach how many times as many, at most, when there were too few.
-	firstReach, moreReach = 30_000, 256
+	// firstReach is how many spans are looked at for hits at first, and moreReach how many times as many, at most, when there were too few. Of a common value
+	// the first ones hold hundreds of hits, whose rows are read for a page of 20.
+	firstReach, moreReach = 12_000, 640
 )
 
 // inOrder ends a statement that reads in the order of the table and may end early: otherwise the server reads 65,000 rows of each part, and more of
