@@ -12,9 +12,8 @@ import (
 
 // traffic is what a collector is sent: tracegen's, the same in every run.
 type traffic struct {
-	tracegen string // the built program
-	traces   int    // to send; 0 where lasting says how long it sends
-	lasting  time.Duration
+	tracegen string  // the built program
+	traces   int     // to send
 	rate     float64 // traces a second; 0 for as fast as they are taken
 	reuse    int     // traces that are encoded, see tracegen --help
 	seed     uint64
@@ -35,13 +34,8 @@ type sending struct {
 
 func (t traffic) send(ctx context.Context, port int) (sending, error) {
 	args := []string{
-		"--endpoint", fmt.Sprint("127.0.0.1:", port), "--seed", strconv.FormatUint(t.seed, 10),
+		"--endpoint", fmt.Sprint("127.0.0.1:", port), "--total", strconv.Itoa(t.traces), "--seed", strconv.FormatUint(t.seed, 10),
 		"--rate", strconv.FormatFloat(t.rate, 'f', -1, 64), "--reuse", strconv.Itoa(t.reuse),
-	}
-	if t.lasting > 0 {
-		args = append(args, "--duration", t.lasting.String())
-	} else {
-		args = append(args, "--total", strconv.Itoa(t.traces))
 	}
 	if t.batchDelay > 0 {
 		args = append(args, "--batch-delay", t.batchDelay.String())

@@ -42,7 +42,6 @@ func (b *wholeBench) holdRate(ctx context.Context) (made []measure, err error) {
 	err = b.with(ctx, nil, func(c *collector, _ string) error {
 		pid := c.cmd.Process.Pid
 		load := b.load(int(b.rate*b.hold.Seconds()), b.rate)
-		load.lasting = b.hold // as many as the rate is, or less where it is not held
 		var sent sending
 		done := make(chan error, 1)
 		began := time.Now()
