@@ -228,11 +228,17 @@ func (r *search) older(s *slice) bool {
 	return !r.listed.IsZero() && (s.whole() || s.from.Before(r.listed.Add(leastQuarters)))
 }
 
-// allQuarters lists those that were left out.
-func (r *search) allQuarters() (err error) {
+// allQuarters lists those that were left out. The list of before stays where retention has dropped all of them meanwhile: nothing is found in it.
+func (r *search) allQuarters() error {
 	r.listed = time.Time{}
-	r.quarters, err = r.findQuarters(r.cursor)
-	return err
+	quarters, err := r.findQuarters(r.cursor)
+	if err != nil {
+		return err
+	}
+	if len(quarters) > 0 {
+		r.quarters = quarters
+	}
+	return nil
 }
 
 // withoutReach goes on as searches do that do not ask for spans, behind what is settled.

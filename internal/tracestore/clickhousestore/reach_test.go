@@ -213,6 +213,33 @@ func writeExplained(t *testing.T, w tracestore.Writer, td ptrace.Traces) {
 	require.NoError(t, w.WriteCall(t.Context(), td))
 }
 
+// TestReachWithoutQuarters: a search finds nothing, and does not fail, where retention drops all of its window between its two lists of quarters.
+func TestReachWithoutQuarters(t *testing.T) {
+	options := testOptions(t)
+	store, w := openStore(t, options), newWriter(t, options)
+	now := time.Now()
+	trace := reachTrace{id: pcommon.TraceID{1}, start: now.Add(-time.Minute), duration: time.Millisecond}
+	td := ptrace.NewTraces()
+	addReachSpan(td, &trace, now, 1, map[string]string{"n": "1"})
+	writeExplained(t, w, td)
+
+	query := &tracestore.SearchQuery{Start: now.Add(-7 * 24 * time.Hour), End: now, Order: tracestore.OrderRecency, Limit: 20}
+	query.Where.Span.Attributes = []tracestore.AttributeCondition{{Scope: tracestore.ScopeSpan, Key: "n", Op: tracestore.OpEqual, Text: "2"}}
+	r := &search{store: store, ctx: t.Context(), query: query, filter: tracestore.NewFilter(&query.Where)}
+	r.prepareReach()
+	quarters, err := r.findQuarters(nil)
+	require.NoError(t, err)
+	require.Len(t, quarters, 1)
+	require.False(t, r.listed.IsZero()) // there will be a second list
+	r.quarters = quarters
+	require.NoError(t, store.db.Exec(t.Context(), "TRUNCATE TABLE "+store.table("trace_quarters")))
+	require.NoError(t, r.widen(0))
+	next, err := r.next(nil, 0)
+	require.NoError(t, err)
+	require.Nil(t, next)
+	require.True(t, r.listed.IsZero())
+}
+
 // addReachSpan adds a release of a trace: its root with the first version, a span in it with a later one.
 func addReachSpan(td ptrace.Traces, trace *reachTrace, released time.Time, version byte, attributes map[string]string) {
 	rs := td.ResourceSpans().AppendEmpty()
