@@ -45,8 +45,9 @@ const (
 	firstChunkIDs  = 64
 	steadyChunkIDs = 1 << 13
 	maxChunkIDs    = 1 << 20
-	// idBits of the filter for each id make one of 200 unknown ones pass.
-	idBits   = 12
+	// idBits of the filter for each id make one of 500 unknown ones pass a chunk, and one of 40 those of a day of a hundred million spans. Each that
+	// passes costs the writer a look-up.
+	idBits   = 16
 	idProbes = 6
 )
 
