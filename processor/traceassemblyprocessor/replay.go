@@ -298,7 +298,6 @@ func (r *replay) request(ctx context.Context, at journal.Position, record []byte
 		r.counts.unreadable++
 		return nil
 	}
-	in.journaled(at)
 	defer in.recycle()
 	found, weight := r.pick(in, at)
 	r.p.budget.carry(weight, int64(len(found)))
@@ -314,6 +313,7 @@ func (r *replay) request(ctx context.Context, at journal.Position, record []byte
 	if err := r.reserve(ctx, in); err != nil {
 		return err
 	}
+	in.arrived(at)
 	r.retain(at, in.spans)
 	for i, b := range in.batches {
 		if b == nil {
