@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"syscall"
@@ -352,6 +353,81 @@ func TestUnreadableSegment(t *testing.T) {
 		f = startOn(t, mem, &sink{t: t}, withJournal)
 		f.wait(time.Minute)
 		require.Len(t, f.sink.of(1), 1)
+		f.stop()
+	})
+}
+
+// TestUnreadableCalls starts while what says which spans were handed on cannot be read. As long as its file cannot be opened no request is
+// taken, and nothing comes twice. What a disk has lost for good comes twice, and is there for whoever looks into it.
+func TestUnreadableCalls(t *testing.T) {
+	for name, test := range map[string]struct {
+		kind  errorfs.OpKind
+		err   error
+		times int
+		twice bool
+	}{
+		"for a moment": {errorfs.OpOpen, syscall.EMFILE, 3, false},
+		"for good":     {errorfs.OpFileReadAt, syscall.EIO, math.MaxInt, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fs := vfs.NewCrashableMem()
+				f := startOn(t, fs, &sink{t: t}, withJournal)
+				synctest.Wait()
+				f.send(testSpan{trace: 1, id: 1})
+				f.wait(5 * time.Second)
+				f.send(testSpan{trace: 2, id: 1, parent: 7}) // is held, and keeps the segment
+				require.Len(t, f.sink.of(1), 1)
+				fs = f.crash(fs)
+
+				failed := 0
+				f = startOn(t, errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+					if op.Kind == test.kind && op.Path == "journal/calls/0000000001.log" && failed < test.times {
+						failed++
+						return test.err
+					}
+					return nil
+				})), &sink{t: t}, withJournal)
+				synctest.Wait()
+				require.Equal(t, test.twice, f.gate.opened())
+				f.wait(2 * time.Minute)
+				require.EqualValues(t, 1, f.sum("journal_failures"))
+				require.Equal(t, test.twice, len(f.sink.of(1)) > 0)
+				require.Len(t, f.sink.of(2), 1)
+				f.stop()
+				names, err := fs.List("journal/calls")
+				require.NoError(t, err)
+				require.Equal(t, test.twice, slices.Contains(names, "0000000001.unreadable"))
+			})
+		})
+	}
+}
+
+// TestStopWithUnreadableCalls shuts down while a start waits for what it cannot read.
+func TestStopWithUnreadableCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewCrashableMem()
+		f := startOn(t, fs, &sink{t: t}, withJournal)
+		synctest.Wait()
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(5 * time.Second)
+		fs = f.crash(fs)
+		f = startOn(t, errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind == errorfs.OpOpen && op.Path == "journal/calls/0000000001.log" {
+				return syscall.EACCES
+			}
+			return nil
+		})), &sink{t: t}, withJournal)
+		f.wait(time.Minute)
+		require.ErrorIs(t, f.ConsumeTraces(t.Context(), request(testSpan{trace: 2, id: 1})), errStopped)
+		before := time.Now()
+		f.stop()
+		require.Less(t, time.Since(before), time.Second)
+		f = startOn(t, fs, &sink{t: t}, withJournal)
+		f.wait(time.Second)
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(time.Second)
+		require.EqualValues(t, 1, f.sum("spans_duplicate"), "what was handed on is known")
 		f.stop()
 	})
 }

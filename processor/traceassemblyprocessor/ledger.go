@@ -41,9 +41,15 @@ type ledger struct {
 	live         map[uint32]int64
 	appending    map[uint32]int // lowest segment that a record on its way can go to → number of such records
 	replaying    map[uint32]struct{}
-	unreadable   map[uint32]struct{} // old segments that were not read to their end
-	intending    int                 // intents on their way
-	callSegments []callSegment       // in order
+	unreadable   map[unreadable]struct{}
+	intending    int           // intents on their way
+	callSegments []callSegment // in order
+}
+
+// unreadable names an old segment that was not read to its end.
+type unreadable struct {
+	log     *journal.Log
+	segment uint32
 }
 
 // callSegment is what a segment of calls is kept for.
@@ -76,7 +82,7 @@ func openLedger(cfg *Config, fs journal.FS, telemetry *telemetry, logger *zap.Lo
 	l := &ledger{
 		maxBytes: j.MaxBytes, cfg: cfg, logger: logger, telemetry: telemetry,
 		live: make(map[uint32]int64), appending: make(map[uint32]int), replaying: make(map[uint32]struct{}),
-		unreadable: make(map[uint32]struct{}),
+		unreadable: make(map[unreadable]struct{}),
 	}
 	open := func(name string, segmentBytes, maxBytes int64) (*journal.Log, error) {
 		return journal.Open(journal.Options{
@@ -181,10 +187,10 @@ func (l *ledger) replayed(segment uint32) {
 }
 
 // unread says that an old segment has more than could be read. It is set aside once what was read is needed no more.
-func (l *ledger) unread(segment uint32) {
+func (l *ledger) unread(log *journal.Log, segment uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.unreadable[segment] = struct{}{}
+	l.unreadable[unreadable{log, segment}] = struct{}{}
 }
 
 // release says that spans are not needed any more.
@@ -247,7 +253,6 @@ func (l *ledger) sweep() {
 		needed := l.live[s.Number] > 0 || replaying
 		open := s.Number >= first
 		quiet := len(l.appending) == 0 && s.Bytes >= least
-		_, unreadable := l.unreadable[s.Number]
 		l.mu.Unlock()
 		if needed || open && !quiet {
 			continue
@@ -256,11 +261,7 @@ func (l *ledger) sweep() {
 			l.removeOpen(s.Number)
 			continue
 		}
-		if unreadable {
-			l.setAside(s.Number)
-			continue
-		}
-		l.remove(l.arrivals, s.Number)
+		l.discard(l.arrivals, s.Number)
 	}
 	l.sweepCalls()
 }
@@ -317,7 +318,7 @@ func (l *ledger) sweepCalls() {
 		}
 		l.callSegments = l.callSegments[1:]
 		l.mu.Unlock()
-		l.remove(l.calls, number)
+		l.discard(l.calls, number)
 	}
 }
 
@@ -336,14 +337,26 @@ func (s *callSegment) useless(arrivals []journal.SegmentInfo) bool {
 	})
 }
 
+// discard removes a segment, or sets it aside where there is more in it than could be read.
+func (l *ledger) discard(log *journal.Log, segment uint32) {
+	l.mu.Lock()
+	_, unread := l.unreadable[unreadable{log, segment}]
+	l.mu.Unlock()
+	if unread {
+		l.setAside(log, segment)
+	} else {
+		l.remove(log, segment)
+	}
+}
+
 func (l *ledger) remove(log *journal.Log, segment uint32) {
 	if err := log.Remove(segment); err != nil && !errors.Is(err, journal.ErrClosed) {
 		l.logger.Warn("a segment of the journal that is not needed any more cannot be removed", zap.Error(err))
 	}
 }
 
-func (l *ledger) setAside(segment uint32) {
-	if err := l.arrivals.SetAside(segment); err != nil {
+func (l *ledger) setAside(log *journal.Log, segment uint32) {
+	if err := log.SetAside(segment); err != nil {
 		l.logger.Warn("a segment of the journal that could not be read to its end cannot be set aside", zap.Error(err))
 		return
 	}
@@ -439,11 +452,8 @@ func (l *ledger) close() error {
 	idle := len(l.live) == 0 && len(l.replaying) == 0
 	l.mu.Unlock()
 	if idle {
-		l.sweep() // sets aside what was not read
 		for _, s := range l.arrivals.Segments() {
-			if _, unreadable := l.unreadable[s.Number]; !unreadable {
-				l.remove(l.arrivals, s.Number)
-			}
+			l.discard(l.arrivals, s.Number)
 		}
 		l.sweepCalls()
 	}
