@@ -109,9 +109,14 @@ func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces)
 	}
 	var record journal.Position
 	if p.ledger != nil && in.spans > 0 {
+		begin := p.now()
 		if record, err = p.ledger.arrive(ctx, tenant, request, in.spans); err != nil {
-			p.telemetry.refused(refusedJournal)
-			p.health.refused(p.now(), err)
+			if now := p.now(); errors.Is(err, ctx.Err()) && now-begin < journalPatience {
+				p.telemetry.refused(refusedContext)
+			} else {
+				p.telemetry.refused(refusedJournal)
+				p.health.refused(now, err)
+			}
 			p.budget.drop(in.weight+in.shared, in.spans)
 			in.recycle()
 			return err
@@ -128,6 +133,10 @@ func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces)
 	p.telemetry.accepted(len(request))
 	return nil
 }
+
+// journalPatience is how long a caller has waited for the journal at least whose giving up is the journal's fault: one that hangs refuses
+// requests in no other way.
+const journalPatience = time.Second
 
 // requestBytes is a request as OTLP protobuf: as it came, where the receiver hands that on, else encoded.
 func requestBytes(td ptrace.Traces) (string, error) {
