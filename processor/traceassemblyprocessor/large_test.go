@@ -59,6 +59,33 @@ func TestTraceOfManySpans(t *testing.T) {
 	})
 }
 
+// TestParentsThatNeverCome sends one trace without end whose spans name parents that nobody sends: of those that were released it does not
+// remember them all, but that it lacks some.
+func TestParentsThatNeverCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, func(c *Config) { c.MaxTraceSpans = 2000 })
+		f.send(testSpan{trace: 1, id: 1})
+		const total, perRequest = 50_000, 1000
+		for sent := uint64(0); sent < total; sent += perRequest {
+			spans := make([]testSpan, perRequest)
+			for i := range spans {
+				id := 2 + 2*(sent+uint64(i))
+				spans[i] = testSpan{trace: 1, id: id, parent: id + 1}
+			}
+			f.send(spans...)
+		}
+		f.wait(2 * time.Second)
+		f.look(func(s *shard) {
+			open := s.traces[traceKey{id: traceID(1)}]
+			require.NotNil(t, open, "linger has passed, but it is not complete")
+			require.LessOrEqual(t, len(open.held.large)+len(open.held.ids), 10_000)
+		})
+		f.wait(time.Minute)
+		require.EqualValues(t, total+1, f.sum("spans_released"))
+		f.stop()
+	})
+}
+
 // TestFloodOfIncompleteTraces sends traces that never get their root, four times as fast as they may be held: the oldest go early, nothing
 // is refused for good, and nothing is lost.
 func TestFloodOfIncompleteTraces(t *testing.T) {

@@ -101,6 +101,10 @@ func (s *shard) cut(t *trace, outcome string, maxBytes int64) {
 	t.contents, t.root = newContents(), noSpan
 	t.measure.reset()
 	s.trim(t)
+	if t.awaited > maxMissing { // in the budget is nothing of them; its skeleton, too, knows no more
+		t.held.reset()
+		t.awaited = 1 // stands for them all: it is complete no more
+	}
 }
 
 // trim drops what is remembered of the spans of a trace where it, or all that are open, take too much: one trace must not crowd out all
