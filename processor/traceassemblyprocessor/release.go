@@ -143,11 +143,16 @@ func (s *shard) emit(t *trace, spans []heldSpan, size int64, outcome string) {
 	}
 	r.contents = t.contents
 	r.spans = spans
+	s.budget.release(r.weight)
 	if s.ledger != nil {
 		r.memory = s.memoryOf(t, spans, outcome)
+		if n := len(r.memory.missing); n > 0 { // can be far more than the spans
+			missed := int64(n) * missedWeight
+			s.budget.carry(missed, 0)
+			r.weight += missed
+		}
 	}
 	t.part++
-	s.budget.release(r.weight)
 	s.outcomes[slices.Index(conventions.Outcomes, outcome)]++
 	s.releases = append(s.releases, r)
 }
