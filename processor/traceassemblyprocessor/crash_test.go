@@ -324,6 +324,39 @@ func TestJournalOfCallsIsBounded(t *testing.T) {
 	})
 }
 
+// TestLateWindowOutgrowsTheJournal remembers for longer than max_bytes has room for: the oldest is forgotten, and nothing is refused. What is
+// remembered in memory stays.
+func TestLateWindowOutgrowsTheJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 1 << 20
+		core, lines := observer.New(zap.WarnLevel)
+		cfg := createDefaultConfig().(*Config)
+		withJournal(cfg)
+		cfg.NumShards, cfg.Linger, cfg.LateWindow = 1, 0, time.Hour
+		cfg.Journal.Get().MaxBytes = limit
+		f := &fixture{t: t, sink: &sink{t: t}, telemetry: componenttest.NewTelemetry()}
+		f.assemblyProcessor = newTestProcessor(t, cfg, f.telemetry, f.sink)
+		f.fs, f.logger = vfs.NewCrashableMem(), zap.New(core)
+		require.NoError(t, f.Start(t.Context(), componenttest.NewNopHost()))
+		synctest.Wait()
+		for n := range uint64(1000) {
+			spans := make([]testSpan, 100)
+			for i := range spans {
+				spans[i] = testSpan{trace: 1000*n + uint64(i) + 1, id: 1}
+			}
+			f.send(spans...)
+			f.wait(time.Second)
+		}
+		require.LessOrEqual(t, f.ledger.bytes(), int64(limit))
+		require.Greater(t, f.ledger.calls.Bytes(), int64(limit/2))
+		require.Equal(t, 1, lines.FilterMessageSnippet("late_window").Len())
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(time.Minute)
+		require.EqualValues(t, 1, f.sum("spans_duplicate"))
+		f.stop()
+	})
+}
+
 // TestUnreadableSegment starts while a segment of the journal cannot be opened, as where a process has no file descriptors left: what is
 // held in it is not thrown away, and a start that can read it takes it up.
 func TestUnreadableSegment(t *testing.T) {

@@ -26,9 +26,9 @@ import (
 //	          what is remembered of their traces; after it was taken its mark; and which spans were dropped
 //
 // replay reads both after a start. A segment of arrivals is removed when all its spans were handed on or dropped as
-// duplicates; one of calls, in order, when late_window (see also openWindow) has passed, all its intents are marked, and all arrivals are
-// removed that their spans can have come with, be it for a second time: as long as a span is on disk, so is what says that it was
-// handed on.
+// duplicates; one of calls, in order, when late_window (see also openWindow) has passed or calls take too much, all its intents are
+// marked, and all arrivals are removed that their spans can have come with, be it for a second time: as long as a span is on disk, so is
+// what says that it was handed on.
 type ledger struct {
 	arrivals  *journal.Log
 	calls     *journal.Log
@@ -44,6 +44,7 @@ type ledger struct {
 	unreadable   map[unreadable]struct{}
 	intending    int           // intents on their way
 	callSegments []callSegment // in order
+	forgot       bool          // for the log: some were removed before their time
 }
 
 // unreadable names an old segment that was not read to its end.
@@ -58,7 +59,7 @@ type callSegment struct {
 	open   int       // intents without a mark
 	until  time.Time // what its intents remember of traces has no use after; by the monotonic clock, the other one can be set back
 	first  uint32    // segment of arrivals that they name
-	last   uint32    // segment of arrivals that was there at until; 0 before
+	last   uint32    // segment of arrivals that was there at until, or when room was needed; 0 before
 }
 
 const (
@@ -295,12 +296,29 @@ func (l *ledger) sweepCalls() {
 	arrivals, calls := l.arrivals.Segments(), l.calls.Segments()
 	l.mu.Lock()
 	tail := l.arrivals.Tail()
+	surplus := l.calls.Bytes() - l.maxBytes/4*3 // the rest is for arrivals, which need less and are refused without
+	forgets := false
 	for i := range l.callSegments {
-		if s := &l.callSegments[i]; s.last == 0 && !s.until.After(now) {
+		s := &l.callSegments[i]
+		if s.open > 0 { // it keeps those behind it
+			surplus = 0
+		}
+		early := s.until.After(now)
+		if s.last == 0 && (!early || surplus > 0) {
 			s.last = tail
+			forgets = forgets || early
+		}
+		if surplus > 0 {
+			surplus -= bytesOf(calls, s.number)
 		}
 	}
+	warn := forgets && !l.forgot
+	l.forgot = l.forgot || forgets
 	l.mu.Unlock()
+	if warn {
+		l.logger.Warn("the journal has no room to remember released traces for all of late_window; after a restart, spans of the oldest that "+
+			"come late or again are taken for new ones", zap.Duration("late_window", l.cfg.LateWindow), zap.Int64("max_bytes", l.maxBytes))
+	}
 	for {
 		l.mu.Lock()
 		if len(l.callSegments) == 0 || !l.callSegments[0].useless(arrivals) {
