@@ -17,6 +17,8 @@ var (
 	ErrFull = errors.New("journal is full")
 	// ErrClosed is answered after Close.
 	ErrClosed = errors.New("journal is closed")
+	// ErrUnopened is answered by Read where a segment's file cannot be opened, so that nothing of it was yielded.
+	ErrUnopened = errors.New("its file cannot be opened")
 	// ErrTooLarge is answered for a record above MaxRecordBytes. Trying again does not help.
 	ErrTooLarge = errors.New("record is too large for the journal")
 )
@@ -225,7 +227,7 @@ func (l *Log) Bytes() int64 {
 func (l *Log) Read(number uint32, yield func(Position, []byte) error) (Report, error) {
 	file, err := l.fs.Open(l.path(number, segmentSuffix))
 	if err != nil {
-		return Report{}, fmt.Errorf("read journal segment %d: %w", number, err)
+		return Report{}, fmt.Errorf("read journal segment %d: %w: %w", number, ErrUnopened, err)
 	}
 	report, err := read(file, number, yield)
 	_ = file.Close() // it was read only

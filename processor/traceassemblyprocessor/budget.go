@@ -41,7 +41,7 @@ func (b *budget) reserve(weight, spans int64) bool {
 	return true
 }
 
-// carry counts released spans that are held again, whatever there is room for.
+// carry counts released spans that are held again, or what is kept beside released ones, whatever there is room for.
 func (b *budget) carry(weight, spans int64) {
 	b.held.Add(weight)
 	b.spans.Add(spans)

@@ -89,8 +89,8 @@ type JournalConfig struct {
 	// SyncInterval is the time between two syncs with interval. Default 1s; must be positive.
 	SyncInterval time.Duration `mapstructure:"sync_interval"`
 	// MaxBytes is the size on disk above which requests are refused with a retryable error. What is held for long keeps all that
-	// came with it in its segment of 32 MiB, and what says of these and of later spans that they were handed on. Default 8589934592
-	// (8 GiB); must be positive.
+	// came with it in its segment of 32 MiB, and what says of these and of later spans that they were handed on. What is remembered of
+	// released traces for late_window takes three quarters at most. Default 8589934592 (8 GiB); must be positive.
 	MaxBytes int64 `mapstructure:"max_bytes"`
 }
 

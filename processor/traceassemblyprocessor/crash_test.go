@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"syscall"
@@ -323,6 +324,39 @@ func TestJournalOfCallsIsBounded(t *testing.T) {
 	})
 }
 
+// TestLateWindowOutgrowsTheJournal remembers for longer than max_bytes has room for: the oldest is forgotten, and nothing is refused. What is
+// remembered in memory stays.
+func TestLateWindowOutgrowsTheJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 1 << 20
+		core, lines := observer.New(zap.WarnLevel)
+		cfg := createDefaultConfig().(*Config)
+		withJournal(cfg)
+		cfg.NumShards, cfg.Linger, cfg.LateWindow = 1, 0, time.Hour
+		cfg.Journal.Get().MaxBytes = limit
+		f := &fixture{t: t, sink: &sink{t: t}, telemetry: componenttest.NewTelemetry()}
+		f.assemblyProcessor = newTestProcessor(t, cfg, f.telemetry, f.sink)
+		f.fs, f.logger = vfs.NewCrashableMem(), zap.New(core)
+		require.NoError(t, f.Start(t.Context(), componenttest.NewNopHost()))
+		synctest.Wait()
+		for n := range uint64(1000) {
+			spans := make([]testSpan, 100)
+			for i := range spans {
+				spans[i] = testSpan{trace: 1000*n + uint64(i) + 1, id: 1}
+			}
+			f.send(spans...)
+			f.wait(time.Second)
+		}
+		require.LessOrEqual(t, f.ledger.bytes(), int64(limit))
+		require.Greater(t, f.ledger.calls.Bytes(), int64(limit/2))
+		require.Equal(t, 1, lines.FilterMessageSnippet("late_window").Len())
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(time.Minute)
+		require.EqualValues(t, 1, f.sum("spans_duplicate"))
+		f.stop()
+	})
+}
+
 // TestUnreadableSegment starts while a segment of the journal cannot be opened, as where a process has no file descriptors left: what is
 // held in it is not thrown away, and a start that can read it takes it up.
 func TestUnreadableSegment(t *testing.T) {
@@ -352,6 +386,81 @@ func TestUnreadableSegment(t *testing.T) {
 		f = startOn(t, mem, &sink{t: t}, withJournal)
 		f.wait(time.Minute)
 		require.Len(t, f.sink.of(1), 1)
+		f.stop()
+	})
+}
+
+// TestUnreadableCalls starts while what says which spans were handed on cannot be read. As long as its file cannot be opened no request is
+// taken, and nothing comes twice. What a disk has lost for good comes twice, and is there for whoever looks into it.
+func TestUnreadableCalls(t *testing.T) {
+	for name, test := range map[string]struct {
+		kind  errorfs.OpKind
+		err   error
+		times int
+		twice bool
+	}{
+		"for a moment": {errorfs.OpOpen, syscall.EMFILE, 3, false},
+		"for good":     {errorfs.OpFileReadAt, syscall.EIO, math.MaxInt, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fs := vfs.NewCrashableMem()
+				f := startOn(t, fs, &sink{t: t}, withJournal)
+				synctest.Wait()
+				f.send(testSpan{trace: 1, id: 1})
+				f.wait(5 * time.Second)
+				f.send(testSpan{trace: 2, id: 1, parent: 7}) // is held, and keeps the segment
+				require.Len(t, f.sink.of(1), 1)
+				fs = f.crash(fs)
+
+				failed := 0
+				f = startOn(t, errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+					if op.Kind == test.kind && op.Path == "journal/calls/0000000001.log" && failed < test.times {
+						failed++
+						return test.err
+					}
+					return nil
+				})), &sink{t: t}, withJournal)
+				synctest.Wait()
+				require.Equal(t, test.twice, f.gate.opened())
+				f.wait(2 * time.Minute)
+				require.EqualValues(t, 1, f.sum("journal_failures"))
+				require.Equal(t, test.twice, len(f.sink.of(1)) > 0)
+				require.Len(t, f.sink.of(2), 1)
+				f.stop()
+				names, err := fs.List("journal/calls")
+				require.NoError(t, err)
+				require.Equal(t, test.twice, slices.Contains(names, "0000000001.unreadable"))
+			})
+		})
+	}
+}
+
+// TestStopWithUnreadableCalls shuts down while a start waits for what it cannot read.
+func TestStopWithUnreadableCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewCrashableMem()
+		f := startOn(t, fs, &sink{t: t}, withJournal)
+		synctest.Wait()
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(5 * time.Second)
+		fs = f.crash(fs)
+		f = startOn(t, errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind == errorfs.OpOpen && op.Path == "journal/calls/0000000001.log" {
+				return syscall.EACCES
+			}
+			return nil
+		})), &sink{t: t}, withJournal)
+		f.wait(time.Minute)
+		require.ErrorIs(t, f.ConsumeTraces(t.Context(), request(testSpan{trace: 2, id: 1})), errStopped)
+		before := time.Now()
+		f.stop()
+		require.Less(t, time.Since(before), time.Second)
+		f = startOn(t, fs, &sink{t: t}, withJournal)
+		f.wait(time.Second)
+		f.send(testSpan{trace: 1, id: 1})
+		f.wait(time.Second)
+		require.EqualValues(t, 1, f.sum("spans_duplicate"), "what was handed on is known")
 		f.stop()
 	})
 }

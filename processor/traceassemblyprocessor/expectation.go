@@ -80,23 +80,30 @@ func (e *expectation) late(after, longest time.Duration) {
 		e.came[min(expectationBucket(after)+1, expectationBuckets-1)] += weight
 		e.total += weight
 	}
+	e.forget()
 	e.settle()
 }
 
 func (e *expectation) observed(n float32) {
 	e.total += n
-	if e.total >= expectationMemory {
-		e.total = 0
-		for i := range e.came {
-			e.came[i] /= 2
-			e.total += e.came[i]
-		}
-		e.never /= 2
-		e.total += e.never
-	}
+	e.forget()
 	if e.fresh++; e.fresh >= 16 || e.total < 64 {
 		e.settle()
 	}
+}
+
+// forget halves all that was observed where it is too much.
+func (e *expectation) forget() {
+	if e.total < expectationMemory {
+		return
+	}
+	e.total = 0
+	for i := range e.came {
+		e.came[i] /= 2
+		e.total += e.came[i]
+	}
+	e.never /= 2
+	e.total += e.never
 }
 
 // settle computes wait: 0, the edge of a bucket, or forever.

@@ -29,6 +29,11 @@ func TestExpectation(t *testing.T) {
 	late := func(after time.Duration) func(*expectation) {
 		return func(e *expectation) { e.late(after, longest) }
 	}
+	alwaysLate := func(e *expectation) {
+		for range 10_000 {
+			e.late(time.Second, longest)
+		}
+	}
 	edge := 1139062500 * time.Nanosecond
 	tests := map[string]struct {
 		observed []func(*expectation)
@@ -46,6 +51,8 @@ func TestExpectation(t *testing.T) {
 		"was missed once":       {[]func(*expectation){came(200, time.Second), missed(1)}, forever},
 		"comes late":            {[]func(*expectation){missed(200), late(700 * time.Millisecond)}, edge}, // a bucket more than seen
 		"comes late, forgotten": {[]func(*expectation){missed(200), late(700 * time.Millisecond), missed(100)}, 0},
+		"always comes late":     {[]func(*expectation){missed(200), alwaysLate}, forever},
+		"was late, is never":    {[]func(*expectation){missed(200), alwaysLate, missed(3000)}, 0},
 		"comes too late":        {[]func(*expectation){missed(200), late(11 * time.Second)}, 0},
 		"first one, late":       {[]func(*expectation){missed(8), late(time.Second), missed(1)}, 1708593750 * time.Nanosecond},
 		"changes to never":      {[]func(*expectation){came(1000, time.Second), missed(2000)}, 0},

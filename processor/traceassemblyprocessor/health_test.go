@@ -1,6 +1,7 @@
 package traceassemblyprocessor
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -8,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
@@ -117,6 +120,38 @@ func TestStatusFollowsIntake(t *testing.T) {
 		f.stop()
 		require.Len(t, host.statuses(), 2)
 	})
+}
+
+// TestCallerGivesUp: a caller that goes away while its request is written says nothing of the journal, but a disk that keeps callers waiting
+// until they go is no journal.
+func TestCallerGivesUp(t *testing.T) {
+	for name, test := range map[string]struct {
+		after  time.Duration
+		reason string
+	}{
+		"at once": {100 * time.Millisecond, "context"},
+		"waiting": {5 * time.Second, "journal"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := startOn(t, errorfs.Wrap(vfs.NewCrashableMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+					if op.Kind == errorfs.OpFileSyncData {
+						time.Sleep(8 * time.Second)
+					}
+					return nil
+				})), &sink{t: t}, withJournal)
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(t.Context(), test.after)
+				defer cancel()
+				require.ErrorIs(t, f.ConsumeTraces(ctx, request(testSpan{trace: 1, id: 1})), context.DeadlineExceeded)
+				require.Equal(t, map[string]int64{test.reason: 1}, f.points("requests_refused"))
+				f.wait(6 * time.Second)
+				require.Equal(t, test.reason == "journal", f.health.failing(f.now(), f.hasRoom()) != nil)
+				f.wait(time.Minute)
+				f.stop()
+			})
+		})
+	}
 }
 
 // TestStatusWhileReplaying: until the journal is taken up requests are refused, which a second later is a status.

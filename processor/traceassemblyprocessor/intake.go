@@ -107,17 +107,22 @@ func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces)
 		in.recycle()
 		return p.full()
 	}
+	var record journal.Position
 	if p.ledger != nil && in.spans > 0 {
-		at, err := p.ledger.arrive(ctx, tenant, request, in.spans)
-		if err != nil {
-			p.telemetry.refused(refusedJournal)
-			p.health.refused(p.now(), err)
+		begin := p.now()
+		if record, err = p.ledger.arrive(ctx, tenant, request, in.spans); err != nil {
+			if now := p.now(); errors.Is(err, ctx.Err()) && now-begin < journalPatience {
+				p.telemetry.refused(refusedContext)
+			} else {
+				p.telemetry.refused(refusedJournal)
+				p.health.refused(now, err)
+			}
 			p.budget.drop(in.weight+in.shared, in.spans)
 			in.recycle()
 			return err
 		}
-		in.journaled(at)
 	}
+	in.arrived(record)
 	p.health.taken()
 	p.telemetry.received(in.rejected.total())
 	p.telemetry.rejected(&in.rejected)
@@ -128,6 +133,10 @@ func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces)
 	p.telemetry.accepted(len(request))
 	return nil
 }
+
+// journalPatience is how long a caller has waited for the journal at least whose giving up is the journal's fault: one that hangs refuses
+// requests in no other way.
+const journalPatience = time.Second
 
 // requestBytes is a request as OTLP protobuf: as it came, where the receiver hands that on, else encoded.
 func requestBytes(td ptrace.Traces) (string, error) {
@@ -188,7 +197,6 @@ type intake struct {
 	p        *assemblyProcessor
 	request  string
 	tenant   string
-	at       time.Duration
 	resource *resource // of the spans that are read now
 	origin   *origin
 	mix      uint64
@@ -213,11 +221,13 @@ func (in *intake) recycle() {
 	in.batches = nil
 }
 
-// journaled says where the request stands in the journal.
-func (in *intake) journaled(record journal.Position) {
+// arrived says that the request comes now, and where it stands in the journal. What it waited for before, a slow disk or room, is no time
+// in which no spans came.
+func (in *intake) arrived(record journal.Position) {
+	now := in.p.now()
 	for _, b := range in.batches {
 		if b != nil {
-			b.record = record
+			b.at, b.record = now, record
 		}
 	}
 }
@@ -229,12 +239,12 @@ var scanners = sync.Pool{New: func() any { return &otlpwire.Scanner{Prefix: conv
 func (p *assemblyProcessor) read(request, tenant string) (*intake, error) {
 	scanner := scanners.Get().(*otlpwire.Scanner)
 	defer scanners.Put(scanner)
-	in := &intake{p: p, request: request, tenant: tenant, at: p.now(), batches: make([]*batch, len(p.shards))}
+	in := &intake{p: p, request: request, tenant: tenant, batches: make([]*batch, len(p.shards))}
 	err := scanner.Scan(request, in)
 	if errors.Is(err, otlpwire.ErrIrregular) {
 		in.recycle()
 		if request, err = regular(request); err == nil {
-			in = &intake{p: p, request: request, tenant: tenant, at: in.at, batches: make([]*batch, len(p.shards))}
+			in = &intake{p: p, request: request, tenant: tenant, batches: make([]*batch, len(p.shards))}
 			err = scanner.Scan(request, in)
 		}
 	}
@@ -323,7 +333,7 @@ func (in *intake) Span(s *otlpwire.Span) error {
 	b := in.batches[shard]
 	if b == nil {
 		b = batches.Get().(*batch)
-		b.at, b.request = in.at, in.request
+		b.request = in.request
 		in.batches[shard] = b
 	}
 	kind := ptrace.SpanKind(s.Kind)

@@ -1,14 +1,18 @@
 package traceassemblyprocessor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 )
@@ -55,6 +59,67 @@ func TestTraceOfManySpans(t *testing.T) {
 			require.Equal(t, total, released)
 		}
 		require.Less(t, highest, int64(32<<20), "what is cut is handed on")
+		f.stop()
+	})
+}
+
+// TestParentsThatNeverCome sends one trace without end whose spans name parents that nobody sends: of those that were released it does not
+// remember them all, but that it lacks some.
+func TestParentsThatNeverCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, func(c *Config) { c.MaxTraceSpans = 2000 })
+		f.send(testSpan{trace: 1, id: 1})
+		const total, perRequest = 50_000, 1000
+		for sent := uint64(0); sent < total; sent += perRequest {
+			spans := make([]testSpan, perRequest)
+			for i := range spans {
+				id := 2 + 2*(sent+uint64(i))
+				spans[i] = testSpan{trace: 1, id: id, parent: id + 1}
+			}
+			f.send(spans...)
+		}
+		f.wait(2 * time.Second)
+		f.look(func(s *shard) {
+			open := s.traces[traceKey{id: traceID(1)}]
+			require.NotNil(t, open, "linger has passed, but it is not complete")
+			require.LessOrEqual(t, len(open.held.large)+len(open.held.ids), 10_000)
+		})
+		f.wait(time.Minute)
+		require.EqualValues(t, total+1, f.sum("spans_released"))
+		f.stop()
+	})
+}
+
+// TestMissingParentsCountInTheBudget has a next consumer that is down, and a journal. What each late fragment says there of a trace whose
+// parents are missing is far more than its one span, and is held until its call can be taken.
+func TestMissingParentsCountInTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		down.Store(true)
+		f := startOn(t, vfs.NewCrashableMem(), &sink{t: t, fail: func(int, ptrace.Traces) error {
+			if down.Load() {
+				return errors.New("down")
+			}
+			return nil
+		}}, withJournal)
+		synctest.Wait()
+		spans := make([]testSpan, 1000)
+		for i := range spans {
+			spans[i] = testSpan{trace: 1, id: uint64(1 + i), parent: uint64(10_000 + i)}
+		}
+		f.send(spans...)
+		f.wait(time.Minute)
+		before := f.budget.held.Load()
+		const fragments = 20
+		for i := range uint64(fragments) {
+			f.send(testSpan{trace: 1, id: 2000 + i, parent: 1})
+			f.wait(2 * time.Second)
+		}
+		require.Greater(t, f.budget.held.Load()-before, int64(fragments*1000*missedWeight))
+		require.Zero(t, f.budget.open.Load()-f.shards[0].originsWeight)
+		down.Store(false)
+		f.wait(time.Minute)
+		require.Len(t, f.sink.releases, 1+fragments)
 		f.stop()
 	})
 }

@@ -26,9 +26,9 @@ import (
 //	          what is remembered of their traces; after it was taken its mark; and which spans were dropped
 //
 // replay reads both after a start. A segment of arrivals is removed when all its spans were handed on or dropped as
-// duplicates; one of calls, in order, when late_window (see also openWindow) has passed, all its intents are marked, and all arrivals are
-// removed that their spans can have come with, be it for a second time: as long as a span is on disk, so is what says that it was
-// handed on.
+// duplicates; one of calls, in order, when late_window (see also openWindow) has passed or calls take too much, all its intents are
+// marked, and all arrivals are removed that their spans can have come with, be it for a second time: as long as a span is on disk, so is
+// what says that it was handed on.
 type ledger struct {
 	arrivals  *journal.Log
 	calls     *journal.Log
@@ -41,9 +41,16 @@ type ledger struct {
 	live         map[uint32]int64
 	appending    map[uint32]int // lowest segment that a record on its way can go to → number of such records
 	replaying    map[uint32]struct{}
-	unreadable   map[uint32]struct{} // old segments that were not read to their end
-	intending    int                 // intents on their way
-	callSegments []callSegment       // in order
+	unreadable   map[unreadable]struct{}
+	intending    int           // intents on their way
+	callSegments []callSegment // in order
+	forgot       bool          // for the log: some were removed before their time
+}
+
+// unreadable names an old segment that was not read to its end.
+type unreadable struct {
+	log     *journal.Log
+	segment uint32
 }
 
 // callSegment is what a segment of calls is kept for.
@@ -52,7 +59,7 @@ type callSegment struct {
 	open   int       // intents without a mark
 	until  time.Time // what its intents remember of traces has no use after; by the monotonic clock, the other one can be set back
 	first  uint32    // segment of arrivals that they name
-	last   uint32    // segment of arrivals that was there at until; 0 before
+	last   uint32    // segment of arrivals that was there at until, or when room was needed; 0 before
 }
 
 const (
@@ -76,7 +83,7 @@ func openLedger(cfg *Config, fs journal.FS, telemetry *telemetry, logger *zap.Lo
 	l := &ledger{
 		maxBytes: j.MaxBytes, cfg: cfg, logger: logger, telemetry: telemetry,
 		live: make(map[uint32]int64), appending: make(map[uint32]int), replaying: make(map[uint32]struct{}),
-		unreadable: make(map[uint32]struct{}),
+		unreadable: make(map[unreadable]struct{}),
 	}
 	open := func(name string, segmentBytes, maxBytes int64) (*journal.Log, error) {
 		return journal.Open(journal.Options{
@@ -181,10 +188,10 @@ func (l *ledger) replayed(segment uint32) {
 }
 
 // unread says that an old segment has more than could be read. It is set aside once what was read is needed no more.
-func (l *ledger) unread(segment uint32) {
+func (l *ledger) unread(log *journal.Log, segment uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.unreadable[segment] = struct{}{}
+	l.unreadable[unreadable{log, segment}] = struct{}{}
 }
 
 // release says that spans are not needed any more.
@@ -247,7 +254,6 @@ func (l *ledger) sweep() {
 		needed := l.live[s.Number] > 0 || replaying
 		open := s.Number >= first
 		quiet := len(l.appending) == 0 && s.Bytes >= least
-		_, unreadable := l.unreadable[s.Number]
 		l.mu.Unlock()
 		if needed || open && !quiet {
 			continue
@@ -256,11 +262,7 @@ func (l *ledger) sweep() {
 			l.removeOpen(s.Number)
 			continue
 		}
-		if unreadable {
-			l.setAside(s.Number)
-			continue
-		}
-		l.remove(l.arrivals, s.Number)
+		l.discard(l.arrivals, s.Number)
 	}
 	l.sweepCalls()
 }
@@ -294,12 +296,29 @@ func (l *ledger) sweepCalls() {
 	arrivals, calls := l.arrivals.Segments(), l.calls.Segments()
 	l.mu.Lock()
 	tail := l.arrivals.Tail()
+	surplus := l.calls.Bytes() - l.maxBytes/4*3 // the rest is for arrivals, which need less and are refused without
+	forgets := false
 	for i := range l.callSegments {
-		if s := &l.callSegments[i]; s.last == 0 && !s.until.After(now) {
+		s := &l.callSegments[i]
+		if s.open > 0 { // it keeps those behind it
+			surplus = 0
+		}
+		early := s.until.After(now)
+		if s.last == 0 && (!early || surplus > 0) {
 			s.last = tail
+			forgets = forgets || early
+		}
+		if surplus > 0 {
+			surplus -= bytesOf(calls, s.number)
 		}
 	}
+	warn := forgets && !l.forgot
+	l.forgot = l.forgot || forgets
 	l.mu.Unlock()
+	if warn {
+		l.logger.Warn("the journal has no room to remember released traces for all of late_window; after a restart, spans of the oldest that "+
+			"come late or again are taken for new ones", zap.Duration("late_window", l.cfg.LateWindow), zap.Int64("max_bytes", l.maxBytes))
+	}
 	for {
 		l.mu.Lock()
 		if len(l.callSegments) == 0 || !l.callSegments[0].useless(arrivals) {
@@ -317,7 +336,7 @@ func (l *ledger) sweepCalls() {
 		}
 		l.callSegments = l.callSegments[1:]
 		l.mu.Unlock()
-		l.remove(l.calls, number)
+		l.discard(l.calls, number)
 	}
 }
 
@@ -336,14 +355,26 @@ func (s *callSegment) useless(arrivals []journal.SegmentInfo) bool {
 	})
 }
 
+// discard removes a segment, or sets it aside where there is more in it than could be read.
+func (l *ledger) discard(log *journal.Log, segment uint32) {
+	l.mu.Lock()
+	_, unread := l.unreadable[unreadable{log, segment}]
+	l.mu.Unlock()
+	if unread {
+		l.setAside(log, segment)
+	} else {
+		l.remove(log, segment)
+	}
+}
+
 func (l *ledger) remove(log *journal.Log, segment uint32) {
 	if err := log.Remove(segment); err != nil && !errors.Is(err, journal.ErrClosed) {
 		l.logger.Warn("a segment of the journal that is not needed any more cannot be removed", zap.Error(err))
 	}
 }
 
-func (l *ledger) setAside(segment uint32) {
-	if err := l.arrivals.SetAside(segment); err != nil {
+func (l *ledger) setAside(log *journal.Log, segment uint32) {
+	if err := log.SetAside(segment); err != nil {
 		l.logger.Warn("a segment of the journal that could not be read to its end cannot be set aside", zap.Error(err))
 		return
 	}
@@ -439,11 +470,8 @@ func (l *ledger) close() error {
 	idle := len(l.live) == 0 && len(l.replaying) == 0
 	l.mu.Unlock()
 	if idle {
-		l.sweep() // sets aside what was not read
 		for _, s := range l.arrivals.Segments() {
-			if _, unreadable := l.unreadable[s.Number]; !unreadable {
-				l.remove(l.arrivals, s.Number)
-			}
+			l.discard(l.arrivals, s.Number)
 		}
 		l.sweepCalls()
 	}

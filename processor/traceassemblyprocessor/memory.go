@@ -28,6 +28,9 @@ type missedParent struct {
 	child         *symbol[endpoint]
 }
 
+// missedWeight is what a missedParent takes in memory.
+const missedWeight = 32
+
 // retraction takes back the virtual call of a span that was released before.
 type retraction struct {
 	id   pcommon.SpanID
@@ -51,7 +54,8 @@ func (s *shard) memoryOf(t *trace, spans []heldSpan, outcome string) *remembered
 	if len(s.retracted) > 0 { // with the first part of what was recorded
 		m.retracted, s.retracted = s.retracted, nil
 	}
-	if sk.more != nil {
+	if sk.more != nil && len(sk.more.missing) > 0 {
+		m.missing = make([]missedParent, 0, len(sk.more.missing))
 		for _, missed := range sk.more.missing {
 			m.missing = append(m.missing, missedParent{missed, s.skeletons.endpoints.table[missed.child]})
 		}

@@ -101,6 +101,10 @@ func (s *shard) cut(t *trace, outcome string, maxBytes int64) {
 	t.contents, t.root = newContents(), noSpan
 	t.measure.reset()
 	s.trim(t)
+	if t.awaited > maxMissing { // in the budget is nothing of them; its skeleton, too, knows no more
+		t.held.reset()
+		t.awaited = 1 // stands for them all: it is complete no more
+	}
 }
 
 // trim drops what is remembered of the spans of a trace where it, or all that are open, take too much: one trace must not crowd out all
@@ -139,11 +143,16 @@ func (s *shard) emit(t *trace, spans []heldSpan, size int64, outcome string) {
 	}
 	r.contents = t.contents
 	r.spans = spans
+	s.budget.release(r.weight)
 	if s.ledger != nil {
 		r.memory = s.memoryOf(t, spans, outcome)
+		if n := len(r.memory.missing); n > 0 { // can be far more than the spans
+			missed := int64(n) * missedWeight
+			s.budget.carry(missed, 0)
+			r.weight += missed
+		}
 	}
 	t.part++
-	s.budget.release(r.weight)
 	s.outcomes[slices.Index(conventions.Outcomes, outcome)]++
 	s.releases = append(s.releases, r)
 }

@@ -108,21 +108,33 @@ func (r *replay) stopping() bool {
 	}
 }
 
-// read yields the records of a segment and counts what is damaged.
+// read yields the records of a segment and counts what is damaged. One of calls it tries to open until it can: without it what was handed
+// on would be handed on again.
 func (r *replay) read(log *journal.Log, segment uint32, yield func(journal.Position, []byte) error) bool {
-	report, err := log.Read(segment, func(at journal.Position, record []byte) error {
+	take := func(at journal.Position, record []byte) error {
 		if r.stopping() {
 			return errStopping
 		}
 		return yield(at, record)
-	})
+	}
+	report, err := log.Read(segment, take)
+	for attempt := 0; log == r.p.ledger.calls && errors.Is(err, journal.ErrUnopened); attempt++ {
+		if attempt == 0 {
+			r.p.telemetry.journalFailed()
+			r.p.logger.Error("a segment of the journal cannot be opened; no request is taken until it can", zap.Error(err))
+		}
+		select {
+		case <-time.After(backoff(attempt)):
+		case <-r.p.gate.stopping:
+			return false
+		}
+		report, err = log.Read(segment, take)
+	}
 	if errors.Is(err, errStopping) {
 		return false
 	}
 	if err != nil {
-		if log == r.p.ledger.arrivals {
-			r.p.ledger.unread(segment)
-		}
+		r.p.ledger.unread(log, segment)
 		r.p.telemetry.journalFailed()
 		r.p.logger.Error("a segment of the journal cannot be read to its end; what can be read is taken up", zap.Error(err))
 	}
@@ -298,7 +310,6 @@ func (r *replay) request(ctx context.Context, at journal.Position, record []byte
 		r.counts.unreadable++
 		return nil
 	}
-	in.journaled(at)
 	defer in.recycle()
 	found, weight := r.pick(in, at)
 	r.p.budget.carry(weight, int64(len(found)))
@@ -314,6 +325,7 @@ func (r *replay) request(ctx context.Context, at journal.Position, record []byte
 	if err := r.reserve(ctx, in); err != nil {
 		return err
 	}
+	in.arrived(at)
 	r.retain(at, in.spans)
 	for i, b := range in.batches {
 		if b == nil {

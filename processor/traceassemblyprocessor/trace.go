@@ -68,7 +68,7 @@ type trace struct {
 	contents
 	measure measure // of spans
 	held    places
-	awaited int  // parents
+	awaited int  // parents; one may stand for those that cut forgot
 	pending int  // CLIENT spans whose child in another service is expected and has not come
 	roots   int  // released ones included
 	before  int  // spans that were released in parts or interims
