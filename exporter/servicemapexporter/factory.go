@@ -21,7 +21,7 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 	config := cfg.(*Config)
 	e := &mapExporter{config: config, telemetry: set.TelemetrySettings}
 	set.Logger = callexport.Quiet(set.Logger)
-	return exporterhelper.NewTraces(ctx, set, cfg, e.consume,
+	traces, err := exporterhelper.NewTraces(ctx, set, cfg, e.consume,
 		exporterhelper.WithStart(e.start),
 		exporterhelper.WithShutdown(e.shutdown),
 		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
@@ -29,4 +29,8 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 		exporterhelper.WithQueue(config.Queue),
 		exporterhelper.WithRetry(config.Retry),
 	)
+	if err != nil {
+		return nil, err
+	}
+	return callexport.Once(traces), nil
 }

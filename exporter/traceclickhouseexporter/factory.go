@@ -30,7 +30,7 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 		return nil, err
 	}
 	set.Logger = callexport.Quiet(set.Logger)
-	return exporterhelper.NewTraces(ctx, set, cfg, e.consume,
+	traces, err := exporterhelper.NewTraces(ctx, set, cfg, e.consume,
 		exporterhelper.WithStart(e.start),
 		exporterhelper.WithShutdown(e.shutdown),
 		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
@@ -38,6 +38,10 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 		exporterhelper.WithQueue(config.Queue),
 		exporterhelper.WithRetry(config.Retry),
 	)
+	if err != nil {
+		return nil, err
+	}
+	return callexport.Once(traces), nil
 }
 
 // newExporter makes the exporters that insert, one for each table.

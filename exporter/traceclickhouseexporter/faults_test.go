@@ -25,6 +25,7 @@ func TestFaults(t *testing.T) {
 		{"the schema is being made", testNoSchema},
 		{"gateways write the same minute", testSameMinute},
 		{"a call comes again", testRepeated},
+		{"a call comes again that was taken", testTaken},
 		{"the connection is cut", testCut},
 		{"a view fails", testFailingView},
 		{"the queue is full", testFullQueue},
@@ -76,6 +77,21 @@ func testRepeated(t *testing.T, s *server) {
 		g.Consume(t, td)
 		require.Equal(t, i, g.Number(t, "trace_clickhouse_repeated_calls"))
 		s.requireCounted(t, "again", 10)
+	}
+}
+
+// testTaken: another exporter of the pipeline refuses the call for a while, so that it comes again and again.
+func testTaken(t *testing.T, s *server) {
+	for i, folder := range []string{"", t.TempDir()} {
+		g := startGateway(t, s.HTTP, folder, nil)
+		td := call("taken", 10)
+		for range 3 {
+			g.Consume(t, td)
+			s.requireCounted(t, "taken", 10*(i+1))
+		}
+		g.Consume(t, td)
+		g.Stop(t)
+		s.requireCounted(t, "taken", 10*(i+1))
 	}
 }
 

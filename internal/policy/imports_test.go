@@ -97,7 +97,7 @@ var importRules = []importRule{
 	{"internal/handback", nil, "it knows pdata, and neither who makes nor who takes it"},
 	{"internal/journal", nil, "a log knows bytes, not what they mean"},
 	{"internal/callexport/callexporttest", []string{"internal/callexport"}, "tests of exporters run them by it; no code of the product may"},
-	{"internal/callexport", nil, "what exporters of calls share knows nothing of what is in a call, nor of where it goes"},
+	{"internal/callexport", []string{"internal/tracetree"}, "what exporters of calls share knows a call by its id, and nothing of where it goes"},
 	{"internal/componenthealth", nil, "what components say of themselves, and who watches them reads"},
 	{"internal/tenant", nil, "one rule, used by what takes spans and what answers"},
 	{"internal/tracesources", nil, "the contract between what runs sources and the API that changes them knows neither"},
