@@ -41,7 +41,7 @@ type Place struct {
 	Kind  Kind
 	Path  string // such as protocols.grpc.endpoint
 	Value string
-	// Set changes it; nil where it cannot be changed.
+	// Set changes it, during the visit.
 	Set func(string)
 }
 
@@ -113,16 +113,25 @@ func (w walker) value(v reflect.Value, at position) {
 		return
 	}
 	switch v.Kind() {
-	case reflect.Pointer, reflect.Interface:
+	case reflect.Pointer:
 		if !v.IsNil() {
 			w.value(v.Elem(), at)
+		}
+	case reflect.Interface:
+		if !v.IsNil() {
+			v.Set(w.changed(v.Elem(), at))
 		}
 	case reflect.Struct:
 		w.section(v, at)
 	case reflect.Map:
-		for iter := v.MapRange(); iter.Next(); {
-			w.value(iter.Value(), at.member(fmt.Sprint(iter.Key())))
+		if v.IsNil() {
+			return
 		}
+		c := reflect.MakeMapWithSize(v.Type(), v.Len()) // others may read v, that of a default
+		for iter := v.MapRange(); iter.Next(); {
+			c.SetMapIndex(iter.Key(), w.changed(iter.Value(), at.member(fmt.Sprint(iter.Key()))))
+		}
+		v.Set(c)
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
 			element := at
@@ -134,14 +143,17 @@ func (w walker) value(v reflect.Value, at position) {
 	}
 }
 
+// changed is a value that cannot be changed where it stands, with what the visit changes.
+func (w walker) changed(v reflect.Value, at position) reflect.Value {
+	c := reflect.New(v.Type()).Elem()
+	c.Set(v)
+	w.value(c, at)
+	return c
+}
+
 func (w walker) section(v reflect.Value, at position) {
 	switch typ := v.Type(); {
 	case strings.HasPrefix(typ.Name(), optional):
-		if !v.CanAddr() {
-			c := reflect.New(typ)
-			c.Elem().Set(v)
-			v = c.Elem()
-		}
 		w.value(v.Addr().MethodByName("Get").Call(nil)[0], at) // nil where the section is not there
 		return
 	case typ == middleware:
@@ -150,7 +162,7 @@ func (w walker) section(v reflect.Value, at position) {
 	case servers[typ], clients[typ]:
 		at.section = typ
 	}
-	if w.each != nil && v.CanAddr() && v.CanInterface() {
+	if w.each != nil {
 		w.each(v)
 	}
 	for i := range v.NumField() {
@@ -172,11 +184,7 @@ func (w walker) text(v reflect.Value, at position) {
 	if v.Len() == 0 {
 		return
 	}
-	place := &Place{Kind: kind(v.Type(), at), Path: at.path, Value: v.String()}
-	if v.CanSet() {
-		place.Set = v.SetString
-	}
-	w.visit(place)
+	w.visit(&Place{Kind: kind(v.Type(), at), Path: at.path, Value: v.String(), Set: v.SetString})
 }
 
 func kind(typ reflect.Type, at position) Kind {
