@@ -93,10 +93,11 @@ func (p *policy) plan(source *tracesources.Source) (made *plan, err error) {
 		}
 	}()
 	made = &plan{source: *source, factory: factory, config: factory.CreateDefaultConfig(), secrets: secrets}
-	if err := confmap.NewFromStringMap(secrets.configuration).Unmarshal(made.config); err != nil {
+	given := confmap.NewFromStringMap(secrets.configuration)
+	if err := given.Unmarshal(made.config); err != nil {
 		return nil, invalid("configuration", "%s", readable(err.Error()))
 	}
-	if unknown := inspect.UnknownKeys(made.config, secrets.configuration); len(unknown) > 0 {
+	if unknown := inspect.UnknownKeys(made.config, given.ToStringMap()); len(unknown) > 0 {
 		return nil, invalid("configuration."+unknown[0], "receiver %s has no such key", source.Type)
 	}
 	if refusal := p.check(made); refusal != nil {

@@ -85,6 +85,7 @@ func TestPolicy(t *testing.T) {
 		"itself":              {"trace_sources", object{"storage": "main"}, invalid, "type", "no receiver"},
 		"unknown key":         {"otlp", grpc(object{"endpiont": "localhost:0"}), invalid, "configuration", "endpiont"},
 		"unknown HTTP key":    {"otlp", object{"protocols": object{"http": object{"endpont": "localhost:0"}}}, invalid, "configuration.protocols.http.endpont", "no such key"},
+		"unknown flat key":    {"otlp", object{"protocols::http": object{"endpont": "localhost:0"}}, invalid, "configuration.protocols.http.endpont", "no such key"},
 		"unknown key, Zipkin": {"zipkin", object{"endpont": "localhost:0"}, invalid, "configuration.endpont", "no such key"},
 		"wrong type":          {"otlp", grpc(object{"endpoint": []any{1}}), invalid, "configuration", "endpoint"},
 		"not a section":       {"otlp", object{"protocols": "grpc"}, invalid, "configuration", "protocols"},
