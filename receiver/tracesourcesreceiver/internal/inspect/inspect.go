@@ -36,7 +36,7 @@ const (
 	Middleware
 )
 
-// Place is a text, not empty, in a configuration.
+// Place is a text in a configuration, not empty but for addresses on which it listens: an empty one is every address, and any port.
 type Place struct {
 	Kind  Kind
 	Path  string // such as protocols.grpc.endpoint
@@ -65,7 +65,7 @@ var (
 	urlPaths   = regexp.MustCompile(`_url_path$`)
 )
 
-// Walk calls visit with all texts in a configuration, a pointer to a struct, that are not empty.
+// Walk calls visit with all places in a configuration, a pointer to a struct.
 func Walk(configuration any, visit func(*Place)) {
 	walker{visit: visit}.value(reflect.ValueOf(configuration), position{})
 }
@@ -181,10 +181,10 @@ func (w walker) section(v reflect.Value, at position) {
 }
 
 func (w walker) text(v reflect.Value, at position) {
-	if v.Len() == 0 {
-		return
+	place := &Place{Kind: kind(v.Type(), at), Path: at.path, Value: v.String(), Set: v.SetString}
+	if v.Len() > 0 || place.Kind == Listen {
+		w.visit(place)
 	}
-	w.visit(&Place{Kind: kind(v.Type(), at), Path: at.path, Value: v.String(), Set: v.SetString})
 }
 
 func kind(typ reflect.Type, at position) Kind {
