@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracesources"
 )
@@ -91,6 +92,20 @@ func TestSendersAreBounded(t *testing.T) {
 	require.Len(t, services, maxSenders)
 	require.Equal(t, "always", services[0])
 	require.Equal(t, "s199", services[maxSenders-1])
+}
+
+// What a request costs does not grow with the senders that it names.
+func TestSendersOfARequestAreBounded(t *testing.T) {
+	td := ptrace.NewTraces()
+	for n := range 2 * maxSenders {
+		spans(fmt.Sprint(n), 1).ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
+		td.ResourceSpans().At(n).Resource().Attributes().PutStr("telemetry.sdk.version", fmt.Sprint(n))
+	}
+	services, sdks := label(td, map[string]string{"team": "red"})
+	require.Len(t, services, maxSenders)
+	require.Len(t, sdks, maxSenders)
+	team, _ := td.ResourceSpans().At(2*maxSenders - 1).Resource().Attributes().Get("team")
+	require.Equal(t, "red", team.Str(), "labels are on all")
 }
 
 type authData map[string]any
