@@ -3,8 +3,10 @@ package tracesourcesreceiver
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/client"
@@ -106,6 +108,23 @@ func TestSendersOfARequestAreBounded(t *testing.T) {
 	require.Len(t, sdks, maxSenders)
 	team, _ := td.ResourceSpans().At(2*maxSenders - 1).Resource().Attributes().Get("team")
 	require.Equal(t, "red", team.Str(), "labels are on all")
+}
+
+// A sender that is remembered keeps nothing else of its request in memory.
+func TestSendersAreCopied(t *testing.T) {
+	td := ptrace.NewTraces()
+	attrs := td.ResourceSpans().AppendEmpty().Resource().Attributes()
+	for _, key := range []string{"service.name", "telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version"} {
+		attrs.PutStr(key, strings.Repeat("a", 2*maxSenderBytes))
+	}
+	services, sdks := label(td, nil)
+	for key, kept := range map[string]string{
+		"service.name": services[0], "telemetry.sdk.name": sdks[0].Name, "telemetry.sdk.language": sdks[0].Language, "telemetry.sdk.version": sdks[0].Version,
+	} {
+		sent, _ := attrs.Get(key)
+		require.Len(t, kept, maxSenderBytes)
+		require.NotSame(t, unsafe.StringData(sent.Str()), unsafe.StringData(kept), key)
+	}
 }
 
 type authData map[string]any
