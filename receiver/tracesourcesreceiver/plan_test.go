@@ -120,6 +120,8 @@ func TestPolicy(t *testing.T) {
 		"empty secret":        {"broker", object{"auth": object{"password": object{"secret": "empty"}}}, invalid, "configuration.auth.password.secret", "must hold"},
 		"secret to a host":    {"broker", object{"brokers": []any{object{"secret": "password"}}}, invalid, "configuration.brokers[0]", ""},
 		"secret in a topic":   {"broker", object{"brokers": []any{"kafka.internal:9092"}, "topics": []any{object{"secret": "password"}}}, invalid, "configuration.topics[0]", "no place for a secret"},
+		"secret told to all":  {"otlp", object{"protocols": object{"http": object{"endpoint": "localhost:0", "response_headers": object{"token": object{"secret": "password"}}}}}, invalid, "configuration.protocols.http.response_headers[0].value", "no place for a secret"},
+		"secret told in list": {"zipkin", object{"endpoint": "localhost:0", "response_headers": []any{object{"name": "x", "value": object{"secret": "password"}}}}, invalid, "configuration.response_headers[0].value", "no place for a secret"},
 		"secret for a list":   {"broker", object{"brokers": object{"secret": "password"}}, invalid, "configuration.brokers[0]", "no place for a secret"},
 		"secret by flat keys": {"otlp", object{"protocols::grpc::endpoint": object{"secret": "password"}}, invalid, "configuration.protocols.grpc.endpoint", "no place for a secret"},
 		"secret for an id":    {"otlp", server("auth", object{"authenticator": object{"secret": "password"}}), invalid, "configuration", "[secret of protocols.grpc.auth.authenticator]"},

@@ -63,6 +63,8 @@ var (
 	dialKeys   = regexp.MustCompile(`^(brokers?|bootstrap_servers|hosts?|hostname|servers?|urls?|uri|dsn|.+_(endpoint|url|uri|host|hosts|addr|address|addresses|servers?|brokers?))$`)
 	fileKeys   = regexp.MustCompile(`^(file|path|directory|folder|include|exclude|.*_(file|files|path|dir|directory))$`)
 	urlPaths   = regexp.MustCompile(`_url_path$`)
+	// toldToAll are values that a server sends to whoever asks it, and which are no secrets, though the collector's type of them says so.
+	toldToAll = regexp.MustCompile(`(^|\.)response_headers\[\d+\]\.value$`)
 )
 
 // Walk calls visit with all places in a configuration, a pointer to a struct.
@@ -189,6 +191,8 @@ func (w walker) text(v reflect.Value, at position) {
 
 func kind(typ reflect.Type, at position) Kind {
 	switch {
+	case servers[at.section] && toldToAll.MatchString(at.path):
+		return Other
 	case typ == opaque || tracesources.IsSecret(at.key):
 		return Secret
 	case urlPaths.MatchString(at.key):
