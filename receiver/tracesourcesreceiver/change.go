@@ -90,6 +90,9 @@ func (r *sourcesReceiver) latest(ctx context.Context, name string, version int64
 		return nil, fmt.Errorf("read sources: %w", err)
 	}
 	at := slices.IndexFunc(records, func(record tracestore.SourceRecord) bool { return record.Name == name })
+	if at < 0 {
+		r.remove(name) // elsewhere it was already
+	}
 	switch {
 	case at < 0 && version > 0:
 		return nil, errChanged
@@ -177,12 +180,7 @@ func (r *sourcesReceiver) Delete(ctx context.Context, name string, version int64
 	if err != nil {
 		return err
 	}
-	if e := r.entries[name]; e != nil {
-		r.forget(name)
-		if e.running != nil {
-			r.stopLogged(e.running)
-		}
-	}
+	r.remove(name)
 	r.reportLogged(ctx)
 	return nil
 }

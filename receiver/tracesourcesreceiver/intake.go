@@ -72,7 +72,8 @@ func (in *intake) reject(ctx context.Context, reason tracesources.Reason, spans 
 	in.tally.rejected(reason, spans)
 }
 
-// label adds the labels to resources, and returns which senders these name, in copies.
+// label adds the labels to resources, and returns which senders these name, in copies: whoever remembers a part of a text keeps all of it. They are
+// at most maxSenders of a kind, since each is compared with all before it.
 func label(td ptrace.Traces, labels map[string]string) (services []string, sdks []tracesources.SDK) {
 	for _, rs := range td.ResourceSpans().All() {
 		attrs := rs.Resource().Attributes()
@@ -81,14 +82,14 @@ func label(td ptrace.Traces, labels map[string]string) (services []string, sdks 
 				attrs.PutStr(key, value)
 			}
 		}
-		if service := text(attrs, "service.name"); service != "" && !slices.Contains(services, service) {
-			services = append(services, service)
+		if service := text(attrs, "service.name"); service != "" && len(services) < maxSenders && !slices.Contains(services, service) {
+			services = append(services, strings.Clone(service))
 		}
 		sdk := tracesources.SDK{
 			Name: text(attrs, "telemetry.sdk.name"), Language: text(attrs, "telemetry.sdk.language"), Version: text(attrs, "telemetry.sdk.version"),
 		}
-		if sdk != (tracesources.SDK{}) && !slices.Contains(sdks, sdk) {
-			sdks = append(sdks, sdk)
+		if sdk != (tracesources.SDK{}) && len(sdks) < maxSenders && !slices.Contains(sdks, sdk) {
+			sdks = append(sdks, tracesources.SDK{Name: strings.Clone(sdk.Name), Language: strings.Clone(sdk.Language), Version: strings.Clone(sdk.Version)})
 		}
 	}
 	return services, sdks

@@ -3,14 +3,17 @@ package tracesourcesreceiver
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/tracesources"
 )
@@ -91,6 +94,37 @@ func TestSendersAreBounded(t *testing.T) {
 	require.Len(t, services, maxSenders)
 	require.Equal(t, "always", services[0])
 	require.Equal(t, "s199", services[maxSenders-1])
+}
+
+// What a request costs does not grow with the senders that it names.
+func TestSendersOfARequestAreBounded(t *testing.T) {
+	td := ptrace.NewTraces()
+	for n := range 2 * maxSenders {
+		spans(fmt.Sprint(n), 1).ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
+		td.ResourceSpans().At(n).Resource().Attributes().PutStr("telemetry.sdk.version", fmt.Sprint(n))
+	}
+	services, sdks := label(td, map[string]string{"team": "red"})
+	require.Len(t, services, maxSenders)
+	require.Len(t, sdks, maxSenders)
+	team, _ := td.ResourceSpans().At(2*maxSenders - 1).Resource().Attributes().Get("team")
+	require.Equal(t, "red", team.Str(), "labels are on all")
+}
+
+// A sender that is remembered keeps nothing else of its request in memory.
+func TestSendersAreCopied(t *testing.T) {
+	td := ptrace.NewTraces()
+	attrs := td.ResourceSpans().AppendEmpty().Resource().Attributes()
+	for _, key := range []string{"service.name", "telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version"} {
+		attrs.PutStr(key, strings.Repeat("a", 2*maxSenderBytes))
+	}
+	services, sdks := label(td, nil)
+	for key, kept := range map[string]string{
+		"service.name": services[0], "telemetry.sdk.name": sdks[0].Name, "telemetry.sdk.language": sdks[0].Language, "telemetry.sdk.version": sdks[0].Version,
+	} {
+		sent, _ := attrs.Get(key)
+		require.Len(t, kept, maxSenderBytes)
+		require.NotSame(t, unsafe.StringData(sent.Str()), unsafe.StringData(kept), key)
+	}
 }
 
 type authData map[string]any

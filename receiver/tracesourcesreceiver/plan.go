@@ -89,31 +89,34 @@ func (p *policy) plan(source *tracesources.Source) (made *plan, err error) {
 	defer func() {
 		// A configuration that nobody has thought of is no reason to end.
 		if r := recover(); r != nil {
-			made, err = nil, invalid("configuration", "receiver %s cannot read it: %s", source.Type, secrets.redact(fmt.Sprint(r)))
+			made, err = nil, invalid("configuration", "receiver %s cannot read it: %s", source.Type, readable(secrets.redact(fmt.Sprint(r))))
 		}
 	}()
 	made = &plan{source: *source, factory: factory, config: factory.CreateDefaultConfig(), secrets: secrets}
-	if err := confmap.NewFromStringMap(secrets.configuration).Unmarshal(made.config); err != nil {
-		return nil, invalid("configuration", "%s", secrets.redact(readable(err)))
+	given := confmap.NewFromStringMap(secrets.configuration)
+	if err := given.Unmarshal(made.config); err != nil {
+		return nil, invalid("configuration", "%s", readable(err.Error()))
 	}
-	if unknown := inspect.UnknownKeys(made.config, secrets.configuration); len(unknown) > 0 {
+	if unknown := inspect.UnknownKeys(made.config, given.ToStringMap()); len(unknown) > 0 {
 		return nil, invalid("configuration."+unknown[0], "receiver %s has no such key", source.Type)
 	}
 	if refusal := p.check(made); refusal != nil {
 		return nil, refusal
 	}
 	if err := confmap.Validate(made.config); err != nil {
-		return nil, invalid("configuration", "%s", secrets.redact(readable(err)))
+		return nil, invalid("configuration", "%s", readable(err.Error()))
 	}
+	// Nothing above can have told of them.
+	secrets.put(made.config)
 	for _, server := range inspect.Sections[configgrpc.ServerConfig](made.config) {
 		recovering.Guard(server)
 	}
 	return made, nil
 }
 
-// readable puts an error on one line, without the words that every error of mapstructure begins with.
-func readable(err error) string {
-	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' })
+// readable puts the text of an error on one line, without the words that every error of mapstructure begins with.
+func readable(text string) string {
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
 	for i := range lines {
 		lines[i] = strings.TrimLeft(lines[i], "* \t")
 	}
@@ -148,20 +151,20 @@ func (p *policy) available() []string {
 
 // check holds the configuration against what is allowed, and writes into it where files are.
 func (p *policy) check(made *plan) (refusal *tracesources.Refusal) {
-	given := maps.Clone(made.secrets.at)
+	given := maps.Clone(made.secrets.secrets)
 	inspect.Walk(made.config, func(place *inspect.Place) {
 		if refusal == nil {
 			refusal = p.checkPlace(made, place)
 		}
 		if place.Kind == inspect.Secret {
-			delete(given, place.Path)
+			delete(given, place.Value)
 		}
 	})
 	if refusal != nil {
 		return refusal
 	}
-	for path := range given {
-		return noPlace(path)
+	for _, secret := range given {
+		return noPlace(secret.path)
 	}
 	for _, server := range inspect.Sections[confighttp.ServerConfig](made.config) {
 		if server.MaxRequestBodySize <= 0 {
@@ -180,7 +183,7 @@ func noPlace(path string) *tracesources.Refusal {
 
 func (p *policy) checkPlace(made *plan, place *inspect.Place) *tracesources.Refusal {
 	field := "configuration." + place.Path
-	_, secret := made.secrets.at[place.Path]
+	_, secret := made.secrets.secrets[place.Value]
 	if secret && place.Kind != inspect.Secret {
 		return noPlace(place.Path)
 	}
@@ -211,11 +214,8 @@ func (p *policy) checkPlace(made *plan, place *inspect.Place) *tracesources.Refu
 		}
 	case inspect.File:
 		file, err := p.secrets.file(place.Value)
-		switch {
-		case err != nil:
+		if err != nil {
 			return invalid(field, "%s", err)
-		case place.Set == nil:
-			return invalid(field, "a file cannot be named here")
 		}
 		place.Set(file)
 	case inspect.Secret:

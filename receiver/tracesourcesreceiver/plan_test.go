@@ -2,6 +2,7 @@ package tracesourcesreceiver
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,6 +52,7 @@ func TestPolicy(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
 	}
 	write(filepath.Join(secrets, "password"), "hunter2\n")
+	write(filepath.Join(secrets, "parts"), "hunter2 and/hunter2")
 	write(filepath.Join(secrets, "tls", "ca.pem"), "not looked at")
 	write(filepath.Join(secrets, "empty"), "\n")
 	write(filepath.Join(outside, "shadow"), "root")
@@ -83,6 +85,7 @@ func TestPolicy(t *testing.T) {
 		"itself":              {"trace_sources", object{"storage": "main"}, invalid, "type", "no receiver"},
 		"unknown key":         {"otlp", grpc(object{"endpiont": "localhost:0"}), invalid, "configuration", "endpiont"},
 		"unknown HTTP key":    {"otlp", object{"protocols": object{"http": object{"endpont": "localhost:0"}}}, invalid, "configuration.protocols.http.endpont", "no such key"},
+		"unknown flat key":    {"otlp", object{"protocols::http": object{"endpont": "localhost:0"}}, invalid, "configuration.protocols.http.endpont", "no such key"},
 		"unknown key, Zipkin": {"zipkin", object{"endpont": "localhost:0"}, invalid, "configuration.endpont", "no such key"},
 		"wrong type":          {"otlp", grpc(object{"endpoint": []any{1}}), invalid, "configuration", "endpoint"},
 		"not a section":       {"otlp", object{"protocols": "grpc"}, invalid, "configuration", "protocols"},
@@ -95,6 +98,9 @@ func TestPolicy(t *testing.T) {
 		"port not allowed":    {"zipkin", object{"endpoint": "10.1.2.3:5001"}, forbidden, "configuration.endpoint", "10.1.2.3:4000-5000"},
 		"udp listens":         {"jaeger", object{"protocols": object{"thrift_compact": object{"endpoint": "0.0.0.0:6831"}}}, forbidden, "configuration.protocols.thrift_compact.endpoint", "allowed_listen"},
 		"no address":          {"zipkin", object{"endpoint": "localhost"}, invalid, "configuration.endpoint", "host:port"},
+		"empty address":       {"otlp", server("endpoint", ""), invalid, "configuration.protocols.grpc.endpoint", "host:port"},
+		"null address":        {"zipkin", object{"endpoint": nil}, invalid, "configuration.endpoint", "host:port"},
+		"empty UDP address":   {"jaeger", object{"protocols": object{"thrift_binary": object{"endpoint": ""}}}, invalid, "configuration.protocols.thrift_binary.endpoint", "host:port"},
 		"unix socket":         {"otlp", server("transport", "unix"), forbidden, "configuration.protocols.grpc.transport", "tcp or udp"},
 		"middleware":          {"otlp", server("middlewares", []any{object{"id": "raw_spans"}}), invalid, "configuration.protocols.grpc.middlewares[0]", "middlewares"},
 		"host not allowed":    {"broker", object{"brokers": []any{"kafka.internal:9092", "169.254.169.254:80"}}, forbidden, "configuration.brokers[1]", "allowed_hosts"},
@@ -114,6 +120,13 @@ func TestPolicy(t *testing.T) {
 		"empty secret":        {"broker", object{"auth": object{"password": object{"secret": "empty"}}}, invalid, "configuration.auth.password.secret", "must hold"},
 		"secret to a host":    {"broker", object{"brokers": []any{object{"secret": "password"}}}, invalid, "configuration.brokers[0]", ""},
 		"secret in a topic":   {"broker", object{"brokers": []any{"kafka.internal:9092"}, "topics": []any{object{"secret": "password"}}}, invalid, "configuration.topics[0]", "no place for a secret"},
+		"secret told to all":  {"otlp", object{"protocols": object{"http": object{"endpoint": "localhost:0", "response_headers": object{"token": object{"secret": "password"}}}}}, invalid, "configuration.protocols.http.response_headers[0].value", "no place for a secret"},
+		"secret told in list": {"zipkin", object{"endpoint": "localhost:0", "response_headers": []any{object{"name": "x", "value": object{"secret": "password"}}}}, invalid, "configuration.response_headers[0].value", "no place for a secret"},
+		"secret for a list":   {"broker", object{"brokers": object{"secret": "password"}}, invalid, "configuration.brokers[0]", "no place for a secret"},
+		"secret by flat keys": {"otlp", object{"protocols::grpc::endpoint": object{"secret": "password"}}, invalid, "configuration.protocols.grpc.endpoint", "no place for a secret"},
+		"secret for an id":    {"otlp", server("auth", object{"authenticator": object{"secret": "password"}}), invalid, "configuration", "[secret of protocols.grpc.auth.authenticator]"},
+		"secret in parts":     {"otlp", server("auth", object{"authenticator": object{"secret": "parts"}}), invalid, "configuration", "[secret of protocols.grpc.auth.authenticator]"},
+		"secret for a number": {"otlp", server("max_recv_msg_size_mib", object{"secret": "password"}), invalid, "configuration", "max_recv_msg_size_mib"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			refusal := refused(t, r, tracesources.Source{Name: "s", Type: test.typ, Configuration: test.configuration, Enabled: true}, 0)
@@ -133,11 +146,13 @@ func TestPolicy(t *testing.T) {
 	stored := put(t, r, tracesources.Source{Name: "s", Type: "broker", Enabled: true, Configuration: object{
 		"brokers": []any{"kafka.internal:9092", "b.cluster.local:1"},
 		"auth":    object{"user": "me", "password": object{"secret": "password"}, "header": object{"secret": "inside"}, "keytab_file": "tls/ca.pem"},
+		"more":    object{"list": []any{object{"token": object{"secret": "parts"}, "ca_file": "tls/ca.pem"}}},
 	}}, 0)
 	require.Len(t, built, 1)
 	require.Equal(t, "hunter2", built[0].Auth.Password)
 	require.Equal(t, "hunter2", string(built[0].Auth.Header))
 	require.Equal(t, filepath.Join(secrets, "tls", "ca.pem"), built[0].Auth.KeyTab)
+	require.Equal(t, object{"list": []any{object{"token": "hunter2 and/hunter2", "ca_file": filepath.Join(secrets, "tls", "ca.pem")}}}, built[0].More)
 	require.Equal(t, object{"secret": "password"}, stored.Configuration["auth"].(object)["password"])
 	records, err := r.keeper.Sources(t.Context())
 	require.NoError(t, err)
@@ -192,5 +207,21 @@ func TestBodiesAreBounded(t *testing.T) {
 		require.Equal(t, want, server.MaxRequestBodySize)
 		require.Contains(t, server.CompressionAlgorithms, "gzip")
 		require.NotContains(t, server.CompressionAlgorithms, "zstd")
+	}
+}
+
+// What a receiver says of a secret is not told, in whatever form it says it.
+func TestErrorsWithoutSecrets(t *testing.T) {
+	dir := t.TempDir()
+	configuration := make(map[string]any)
+	for name, content := range map[string]string{"short": "hunter", "long": "hunter2", "key": "BEGIN\nPRIVATE \"KEY\""} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+		configuration[name] = map[string]any{"secret": name}
+	}
+	secrets, refusal := secretsDir(dir).resolve(configuration)
+	require.Nil(t, refusal)
+	s := &running{secrets: secrets}
+	for _, said := range []string{"hunter2", "hunter", "BEGIN\nPRIVATE \"KEY\"", `BEGIN\nPRIVATE \"KEY\"`} {
+		require.EqualError(t, s.said(errors.New("it is not "+said+"\n* at all")), "it is not [REDACTED]; at all")
 	}
 }

@@ -71,14 +71,11 @@ func (r *sourcesReceiver) follow(records []tracestore.SourceRecord) {
 		stored[record.Name] = true
 		r.followOne(record)
 	}
-	for name, e := range r.entries {
+	for name := range r.entries {
 		if stored[name] {
 			continue
 		}
-		r.forget(name)
-		if e.running != nil {
-			r.stopLogged(e.running)
-		}
+		r.remove(name)
 		r.set.Logger.Info("a source was removed elsewhere", zap.String("source", name))
 	}
 }
@@ -193,8 +190,16 @@ func (r *sourcesReceiver) put(e *entry) {
 	r.entries[e.record.Name] = e
 }
 
-func (r *sourcesReceiver) forget(name string) {
+// remove forgets a source and stops what runs of it.
+func (r *sourcesReceiver) remove(name string) {
+	e := r.entries[name]
+	if e == nil {
+		return
+	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	delete(r.entries, name)
+	r.mu.Unlock()
+	if e.running != nil {
+		r.stopLogged(e.running)
+	}
 }

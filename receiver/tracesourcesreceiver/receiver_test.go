@@ -191,6 +191,20 @@ func TestConcurrentChanges(t *testing.T) {
 	require.Equal(t, tracesources.Conflict, refused(t, other, otlp("shop", at), 3).Kind, "it is gone")
 }
 
+// What was removed elsewhere and is made anew before this instance heard of it ends first.
+func TestMadeAnewElsewhere(t *testing.T) {
+	store := newStore()
+	fake := &reporting{}
+	factory := fake.factory(func() error { return nil })
+	allow := func(c *Config) { c.AllowedTypes = []string{"otlp", "reporting"} }
+	one, other := start(t, newTestHost(store), new(consumertest.TracesSink), allow), start(t, newTestHost(store, factory), new(consumertest.TracesSink), allow)
+	put(t, other, tracesources.Source{Name: "shop", Type: "reporting", Enabled: true}, 0)
+	require.NoError(t, one.Delete(t.Context(), "shop", 1))
+	put(t, other, otlp("shop", freePort(t)), 0)
+	require.Equal(t, 1, fake.stops)
+	require.Equal(t, tracesources.Running, other.here("shop")[0].Health)
+}
+
 // What one instance was told, others do when they ask the storage, and say so.
 func TestInstancesFollow(t *testing.T) {
 	store := newStore()

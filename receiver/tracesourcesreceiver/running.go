@@ -86,7 +86,9 @@ func (s *running) startReceiver(ctx context.Context) (err error) {
 }
 
 // said is an error of the receiver's, without secrets and with what it wraps.
-func (s *running) said(err error) error { return &saidError{s.secrets.redact(readable(err)), err} }
+func (s *running) said(err error) error {
+	return &saidError{readable(s.secrets.redact(err.Error())), err}
+}
 
 // saidError is an error of a receiver's.
 type saidError struct {

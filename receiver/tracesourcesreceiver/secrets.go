@@ -5,12 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"go.opentelemetry.io/collector/component"
+
 	"github.com/tracewright/tracewright/internal/tracesources"
+	"github.com/tracewright/tracewright/receiver/tracesourcesreceiver/internal/inspect"
 )
 
 // secretMember is the only member of what stands in a configuration in the place of a secret.
@@ -89,16 +95,22 @@ func (d secretsDir) secret(name string) (string, error) {
 	return string(content), nil
 }
 
-// resolved is a configuration with secrets in the place of their names.
+// resolved is a configuration whose secrets were read.
 type resolved struct {
+	// configuration has stand-ins in the place of secrets. What decodes and checks it can change a text, and tell of it, as it likes.
 	configuration map[string]any
-	// at are the secrets by where they stand, as inspect writes it.
-	at map[string]string
+	// secrets are by their stand-ins.
+	secrets map[string]secret
+}
+
+type secret struct {
+	path  string // where the configuration names it
+	value string
 }
 
 // resolve reads the secrets that a configuration names.
 func (d secretsDir) resolve(configuration map[string]any) (*resolved, *tracesources.Refusal) {
-	r := &resolved{at: make(map[string]string)}
+	r := &resolved{secrets: make(map[string]secret)}
 	replaced, refusal := r.replace(d, "", configuration)
 	if refusal != nil {
 		return nil, refusal
@@ -111,12 +123,13 @@ func (r *resolved) replace(d secretsDir, path string, value any) (any, *tracesou
 	switch v := value.(type) {
 	case map[string]any:
 		if name, ok := v[secretMember].(string); ok && len(v) == 1 && path != "" {
-			secret, err := d.secret(name)
+			value, err := d.secret(name)
 			if err != nil {
 				return nil, &tracesources.Refusal{Field: "configuration." + path + "." + secretMember, Detail: err.Error()}
 			}
-			r.at[path] = secret
-			return secret, nil
+			standIn := "[secret of " + path + "]"
+			r.secrets[standIn] = secret{path, value}
+			return standIn, nil
 		}
 		c := make(map[string]any, len(v))
 		for key, inner := range v {
@@ -145,10 +158,23 @@ func (r *resolved) replace(d secretsDir, path string, value any) (any, *tracesou
 	return value, nil
 }
 
-// redact takes the secrets out of a text that somebody else wrote.
+// put puts the secrets in the place of their stand-ins.
+func (r *resolved) put(config component.Config) {
+	inspect.Walk(config, func(place *inspect.Place) {
+		if secret, ok := r.secrets[place.Value]; ok {
+			place.Set(secret.value)
+		}
+	})
+}
+
+// redact takes the secrets out of a text that somebody else wrote, quoted ones too.
 func (r *resolved) redact(text string) string {
-	for _, secret := range r.at {
-		text = strings.ReplaceAll(text, secret, tracesources.Redacted)
+	// Longer ones go first: what is left of one that another is a part of would tell of it.
+	secrets := slices.SortedFunc(maps.Values(r.secrets), func(a, b secret) int { return len(b.value) - len(a.value) })
+	var replaced []string
+	for _, secret := range secrets {
+		quoted := strconv.Quote(secret.value)
+		replaced = append(replaced, secret.value, tracesources.Redacted, quoted[1:len(quoted)-1], tracesources.Redacted)
 	}
-	return text
+	return strings.NewReplacer(replaced...).Replace(text)
 }

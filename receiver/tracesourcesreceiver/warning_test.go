@@ -9,7 +9,7 @@ import (
 )
 
 func TestWarnings(t *testing.T) {
-	w := &warnings{secrets: &resolved{at: map[string]string{"auth.password": "hunter2"}}}
+	w := &warnings{secrets: &resolved{secrets: map[string]secret{"": {value: "hunter2"}}}}
 	logger := zap.New(w).With(zap.String("always", "hunter2"))
 	logger.Info("password is hunter2")
 	require.Nil(t, w.get())

@@ -61,10 +61,10 @@ MATCH ()-[r:$REL {key: key}]->()
 DELETE r`
 )
 
-// Maintain folds minutes that are old enough into hours, and deletes what need not be kept any more. It does nothing while another
-// writer of the same database has done so in the last minute.
+// Maintain makes what is missing of the schema, folds minutes that are old enough into hours, and deletes what need not be kept any more. It only
+// looks after the schema while another writer of the same database has done the rest in the last minute.
 func (w *Writer) Maintain(ctx context.Context) error {
-	if err := w.schema.ensure(ctx, w.client); err != nil {
+	if err := w.renewSchema(ctx); err != nil {
 		return err
 	}
 	now := w.options.Now()
@@ -94,6 +94,14 @@ func (w *Writer) Maintain(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// renewSchema has the schema made sure of each time: a server that comes back empty while nothing is written lets no call fail.
+func (w *Writer) renewSchema(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout) // calls wait meanwhile
+	defer cancel()
+	w.schema.forget()
+	return w.schema.ensure(ctx, w.client)
 }
 
 func (w *Writer) change(ctx context.Context, work func(tx *transaction) error) error {

@@ -52,6 +52,7 @@ func TestNeo4j(t *testing.T) {
 		"no update is lost":          testNoLostUpdates,
 		"folding while others write": testFoldWhileWriting,
 		"older schema":               testOlderSchema,
+		"comes back empty":           testComesBackEmpty,
 		"foreign schema":             testForeignSchema,
 		"TLS":                        testTLS,
 		"questions of the docs":      testDocs,

@@ -56,7 +56,7 @@ func Schema() []string {
 		index("passes_pair", "()-[x:PASSES]-()", "x.pair, x.bucket"))
 }
 
-// schema makes sure that the schema is there, once for as long as the server is not lost.
+// schema makes sure that the schema is there, once until it is to be forgotten.
 type schema struct {
 	mu    sync.Mutex // guards there, and that only one asks
 	there bool

@@ -56,6 +56,25 @@ func testOlderSchema(t *testing.T, s *server) {
 	servicemaptest.RequireMap(t, r, &f.Truth, "", window(start, start.Add(time.Minute)))
 }
 
+// testComesBackEmpty: a server that lost everything while nothing was written has the schema again before anybody writes.
+func testComesBackEmpty(t *testing.T, s *server) {
+	w := s.empty(t, Options{Now: func() time.Time { return start }})
+	require.NoError(t, w.Maintain(t.Context()))
+	constraints, indexes := schemaOf(t, w)
+	require.Len(t, indexes, len(Schema()))
+	w.statement(t, "MATCH (n) DETACH DELETE n")
+	for _, name := range constraints {
+		w.statement(t, "DROP CONSTRAINT "+name)
+	}
+	for _, name := range indexes {
+		w.statement(t, "DROP INDEX "+name+" IF EXISTS")
+	}
+	require.NoError(t, w.Maintain(t.Context()))
+	gotConstraints, gotIndexes := schemaOf(t, w)
+	require.Equal(t, constraints, gotConstraints)
+	require.Equal(t, indexes, gotIndexes)
+}
+
 // testForeignSchema: what others made stands in the way. It is named, nothing is written, and the same writer goes on once it is gone.
 func testForeignSchema(t *testing.T, s *server) {
 	now := Options{Now: func() time.Time { return start }}

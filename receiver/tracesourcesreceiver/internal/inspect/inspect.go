@@ -36,12 +36,12 @@ const (
 	Middleware
 )
 
-// Place is a text, not empty, in a configuration.
+// Place is a text in a configuration, not empty but for addresses on which it listens: an empty one is every address, and any port.
 type Place struct {
 	Kind  Kind
 	Path  string // such as protocols.grpc.endpoint
 	Value string
-	// Set changes it; nil where it cannot be changed.
+	// Set changes it, during the visit.
 	Set func(string)
 }
 
@@ -63,9 +63,11 @@ var (
 	dialKeys   = regexp.MustCompile(`^(brokers?|bootstrap_servers|hosts?|hostname|servers?|urls?|uri|dsn|.+_(endpoint|url|uri|host|hosts|addr|address|addresses|servers?|brokers?))$`)
 	fileKeys   = regexp.MustCompile(`^(file|path|directory|folder|include|exclude|.*_(file|files|path|dir|directory))$`)
 	urlPaths   = regexp.MustCompile(`_url_path$`)
+	// toldToAll are values that a server sends to whoever asks it, and which are no secrets, though the collector's type of them says so.
+	toldToAll = regexp.MustCompile(`(^|\.)response_headers\[\d+\]\.value$`)
 )
 
-// Walk calls visit with all texts in a configuration, a pointer to a struct, that are not empty.
+// Walk calls visit with all places in a configuration, a pointer to a struct.
 func Walk(configuration any, visit func(*Place)) {
 	walker{visit: visit}.value(reflect.ValueOf(configuration), position{})
 }
@@ -113,16 +115,25 @@ func (w walker) value(v reflect.Value, at position) {
 		return
 	}
 	switch v.Kind() {
-	case reflect.Pointer, reflect.Interface:
+	case reflect.Pointer:
 		if !v.IsNil() {
 			w.value(v.Elem(), at)
+		}
+	case reflect.Interface:
+		if !v.IsNil() {
+			v.Set(w.changed(v.Elem(), at))
 		}
 	case reflect.Struct:
 		w.section(v, at)
 	case reflect.Map:
-		for iter := v.MapRange(); iter.Next(); {
-			w.value(iter.Value(), at.member(fmt.Sprint(iter.Key())))
+		if v.IsNil() {
+			return
 		}
+		c := reflect.MakeMapWithSize(v.Type(), v.Len()) // others may read v, that of a default
+		for iter := v.MapRange(); iter.Next(); {
+			c.SetMapIndex(iter.Key(), w.changed(iter.Value(), at.member(fmt.Sprint(iter.Key()))))
+		}
+		v.Set(c)
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
 			element := at
@@ -134,14 +145,17 @@ func (w walker) value(v reflect.Value, at position) {
 	}
 }
 
+// changed is a value that cannot be changed where it stands, with what the visit changes.
+func (w walker) changed(v reflect.Value, at position) reflect.Value {
+	c := reflect.New(v.Type()).Elem()
+	c.Set(v)
+	w.value(c, at)
+	return c
+}
+
 func (w walker) section(v reflect.Value, at position) {
 	switch typ := v.Type(); {
 	case strings.HasPrefix(typ.Name(), optional):
-		if !v.CanAddr() {
-			c := reflect.New(typ)
-			c.Elem().Set(v)
-			v = c.Elem()
-		}
 		w.value(v.Addr().MethodByName("Get").Call(nil)[0], at) // nil where the section is not there
 		return
 	case typ == middleware:
@@ -150,7 +164,7 @@ func (w walker) section(v reflect.Value, at position) {
 	case servers[typ], clients[typ]:
 		at.section = typ
 	}
-	if w.each != nil && v.CanAddr() && v.CanInterface() {
+	if w.each != nil {
 		w.each(v)
 	}
 	for i := range v.NumField() {
@@ -169,18 +183,16 @@ func (w walker) section(v reflect.Value, at position) {
 }
 
 func (w walker) text(v reflect.Value, at position) {
-	if v.Len() == 0 {
-		return
+	place := &Place{Kind: kind(v.Type(), at), Path: at.path, Value: v.String(), Set: v.SetString}
+	if v.Len() > 0 || place.Kind == Listen {
+		w.visit(place)
 	}
-	place := &Place{Kind: kind(v.Type(), at), Path: at.path, Value: v.String()}
-	if v.CanSet() {
-		place.Set = v.SetString
-	}
-	w.visit(place)
 }
 
 func kind(typ reflect.Type, at position) Kind {
 	switch {
+	case servers[at.section] && toldToAll.MatchString(at.path):
+		return Other
 	case typ == opaque || tracesources.IsSecret(at.key):
 		return Secret
 	case urlPaths.MatchString(at.key):
