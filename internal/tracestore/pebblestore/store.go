@@ -254,7 +254,7 @@ var tableCompression = func() *sstable.CompressionProfile {
 
 func (s *Store) pebbleOptions() *pebble.Options {
 	options := &pebble.Options{
-		FS:                          &patientFS{FS: s.options.FS, disk: s.disk},
+		FS:                          &patientFS{FS: s.options.FS, folder: s.options.Path, disk: s.disk},
 		Lock:                        s.lockFile,
 		Logger:                      &pebbleLogger{logger: s.options.Logger, fail: s.fail},
 		EventListener:               eventListener(s.options.Logger),
