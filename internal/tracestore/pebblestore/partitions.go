@@ -148,13 +148,16 @@ func (p *partitions) settle(d *dayInMemory, blocks int) {
 	d.settled = len(d.blocks) == blocks
 }
 
-// unsettle notes that another day has begun.
+// unsettle notes that another day has begun. Blocks that could not be rewritten are tried again: the disk may give them now.
 func (p *partitions) unsettle() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, days := range p.days {
 		for _, d := range days {
 			d.settled = false
+			for i := range d.blocks {
+				d.blocks[i].unreadable = false
+			}
 		}
 	}
 }
@@ -319,7 +322,7 @@ func (d *dayInMemory) load(db *pebble.DB, corrupt corruptBlock) (highest uint64,
 			return nil
 		}
 		b, through, err := loadBlock(sequence, value)
-		if err != nil && !isCorrupt(err) {
+		if err != nil && !isUnreadable(err) {
 			return err
 		}
 		if err != nil {
@@ -355,7 +358,7 @@ func (d *dayInMemory) sizeOf(db *pebble.DB, sequence uint64) (size uint32, err e
 			size = uint32(min(uint64(size)+uint64(len(value)), math.MaxUint32))
 			return nil
 		})
-		if err != nil && !isCorrupt(err) {
+		if err != nil && !isUnreadable(err) {
 			return 0, err
 		}
 	}
@@ -435,7 +438,7 @@ func (l *idLoader) load(sequence, through uint64, unreadable bool) error {
 		}
 		return nil
 	})
-	if err != nil && !isCorrupt(err) {
+	if err != nil && !isUnreadable(err) {
 		return err
 	}
 	if err == nil && found {

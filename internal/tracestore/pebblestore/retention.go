@@ -27,6 +27,7 @@ func (s *Store) keepUp() {
 			s.upkeepFailed("dropping expired traces", s.dropExpired())
 			s.boundFilters()
 			s.upkeepFailed("writing down filters", s.keepFilters())
+			s.joins.retry()
 		case <-folding.C:
 			s.upkeepFailed("folding rollups", s.foldRollups())
 		case <-summing.C:

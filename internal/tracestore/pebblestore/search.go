@@ -313,7 +313,7 @@ func (r *search) settle(c *candidate) (bool, error) {
 	}
 	matches, err := verify(c)
 	switch {
-	case isCorrupt(err):
+	case isUnreadable(err):
 		r.store.corrupt(c.at.TraceID, err)
 		return false, nil
 	case errors.Is(err, errLimit): // which would be the same for whoever follows the cursor

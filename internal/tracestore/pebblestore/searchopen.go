@@ -67,7 +67,7 @@ func (r *search) takeSnapshot() (open []traceKey, wait, over bool, err error) {
 		may, large, err := r.openMayMatch(key)
 		wait = wait || large
 		switch {
-		case isCorrupt(err):
+		case isUnreadable(err):
 			r.store.corrupt(key.id, err) // the row that is there stays
 			return nil
 		case err != nil:
@@ -114,7 +114,7 @@ func (r *search) makeOpenRows(open []traceKey) error {
 		}
 		made, err := openRow(r.ctx, &reader, r.days, key)
 		switch {
-		case isCorrupt(err):
+		case isUnreadable(err):
 			r.store.corrupt(key.id, err) // the row that is there stays
 		case err != nil:
 			return err
