@@ -141,11 +141,11 @@ func (p *partitions) unsettled() []*dayInMemory {
 	return slices.DeleteFunc(all, func(d *dayInMemory) bool { return d.settled })
 }
 
-// settle notes that there is nothing to merge, unless blocks came meanwhile.
-func (p *partitions) settle(d *dayInMemory, blocks int) {
+// settle notes that there is nothing to merge or write again of a day's blocks, unless one came or was damaged meanwhile.
+func (p *partitions) settle(d *dayInMemory, blocks []blockInMemory) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	d.settled = len(d.blocks) == blocks
+	d.settled = slices.Equal(d.blocks, blocks)
 }
 
 // unsettle notes that another day has begun. Blocks that could not be rewritten are tried again: the disk may give them now.
