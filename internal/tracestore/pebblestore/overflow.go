@@ -59,7 +59,7 @@ func (s *Store) dropOverflow() error {
 			break
 		}
 		if size := float64(d.bytes) * blockOverhead; d.day < today && size <= over {
-			if err := s.dropPartitions(d.partitions, false); err != nil {
+			if err := s.dropPartitions(d.partitions); err != nil {
 				return err
 			}
 			dropped += len(d.partitions)
