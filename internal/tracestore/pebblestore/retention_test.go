@@ -147,6 +147,20 @@ func TestCallIDs(t *testing.T) {
 	isKnown(td, false) // others were written on two later days
 }
 
+// TestReleaseFarAhead: what claims to be of a far day is found where it is stored.
+func TestReleaseFarAhead(t *testing.T) {
+	for _, retention := range []time.Duration{0, 48 * time.Hour} {
+		store := openStore(t, Options{Path: t.TempDir(), Now: atNoon, Retention: retention})
+		require.NoError(t, store.WriteCall(t.Context(), newCall(noon.AddDate(100, 0, 0), 1, 2, 3)))
+		require.NoError(t, store.WriteCall(t.Context(), lone(noon.AddDate(100, 0, 0), noon.AddDate(100, 0, 0), traceID(1), 9)))
+		merge(t, store)
+		for _, end := range []time.Time{noon.AddDate(0, 0, 2), noon.AddDate(200, 0, 0)} {
+			page := mustSearch(t, store, &tracestore.SearchQuery{Start: noon.Add(25 * time.Hour), End: end, Limit: 10})
+			require.Len(t, page.Traces, 2)
+		}
+	}
+}
+
 // TestWrongReleaseTimes: what claims to be released at another time than it can be is stored under a day that comes to its end, and says
 // when it was released as it was sent.
 func TestWrongReleaseTimes(t *testing.T) {
