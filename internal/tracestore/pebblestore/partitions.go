@@ -29,6 +29,8 @@ type dayInMemory struct {
 	blocks []blockInMemory
 	// thinned is the sequence up to which the day was thinned. Guarded by Store.rewriteMu.
 	thinned uint64
+	// beside is what the day takes beside its blocks, 0 where that was not measured. Guarded by partitions.mu.
+	beside int64
 	// settled says that no block is to be merged or written again. Guarded by partitions.mu.
 	settled bool
 }
@@ -208,16 +210,37 @@ func (p *partitions) between(from, before uint32) []*dayInMemory {
 	return list
 }
 
-// bytes is what all blocks take.
-func (p *partitions) bytes() (sum int64) {
+// size is about what all days take.
+func (p *partitions) size() (sum float64) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	for _, days := range p.days {
 		for _, d := range days {
-			sum += bytesOf(d.blocks)
+			sum += d.size()
 		}
 	}
 	return sum
+}
+
+// sizeOf is about what a day takes.
+func (p *partitions) sizeOf(d *dayInMemory) float64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return d.size()
+}
+
+// measured says whether it is known what a day takes beside its blocks.
+func (p *partitions) measured(d *dayInMemory) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return d.beside > 0
+}
+
+// noteBeside notes that, or with 0 that it is to be measured again.
+func (p *partitions) noteBeside(d *dayInMemory, bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d.beside = bytes
 }
 
 // current says whether the day was not dropped.

@@ -70,6 +70,7 @@ func (s *Store) thinDay(d *dayInMemory) error {
 	}
 	if freed.bytes >= bytesOf(s.partitions.blocksOf(d.partition))/worthReclaiming {
 		s.reclaim([]partition{d.partition})
+		s.partitions.noteBeside(d, 0) // the index is smaller now
 	}
 	return nil
 }
