@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -114,14 +115,27 @@ func getCopy(reader pebble.Reader, key []byte) (value []byte, err error) {
 	return value, err
 }
 
-// isCorrupt says whether an error is about what is stored, so that only what it is about suffers.
+// isCorrupt says whether an error is about what is stored, so that only what it is about suffers. Of a value that the disk does not give, Pebble's Get hands out
+// nothing, which is no block, and tells at closing.
 func isCorrupt(err error) bool {
+	if isReadError(err) {
+		return false
+	}
 	for _, known := range []error{errCorrupt, errValue, errKey, block.ErrCorrupt, block.ErrVersion} {
 		if errors.Is(err, known) {
 			return true
 		}
 	}
 	return pebble.IsCorruptionError(err)
+}
+
+// isUnreadable says whether an error keeps from reading what it is about, now or for ever: it is corrupt, or the disk does not give it.
+func isUnreadable(err error) bool { return isCorrupt(err) || isReadError(err) }
+
+// isReadError says whether the disk does not give what is stored, which it may do again.
+func isReadError(err error) bool {
+	failed, ok := errors.AsType[*fs.PathError](err)
+	return ok && failed.Op == "read"
 }
 
 // corrupt counts and tells of a trace that cannot be read.

@@ -106,7 +106,7 @@ func (s *Store) eachBodyOf(
 				return read(body, func(release int) bool { return marks[uint16(release)] != markDeleted })
 			})
 		}
-		if err != nil && !isCorrupt(err) { // reading its traces tells of a block that cannot be read
+		if err != nil && !isUnreadable(err) { // reading its traces tells of a block that cannot be read
 			return false, err
 		}
 	}

@@ -147,20 +147,21 @@ func (s *Store) encode(releases []tracetree.Release, now int64) (*encodedCall, e
 	return call, nil
 }
 
+// releaseTime is when a release was released, as far as searches, sums and retention are concerned: what is said of it, but at most a day
+// ahead. A sender may say anything, and what claimed to be of a far day would outlive everything else.
 func releaseTime(release *tracetree.Release, now int64) int64 {
 	if release.ReleasedAt > 0 {
-		return release.ReleasedAt
+		return min(release.ReleasedAt, now+int64(24*time.Hour))
 	}
 	return now
 }
 
-// storageDay is the day under which a release is stored: that of its release, but none that the retention is over for, nor one behind
-// tomorrow. A sender may say anything, and what claimed to be of a far day would outlive everything else.
+// storageDay is the day under which a release is stored: that of its release, but none that the retention is over for.
 func (s *Store) storageDay(releasedAt, now int64) uint32 {
 	if retention := int64(s.options.Retention); retention > 0 {
 		releasedAt = max(releasedAt, now-retention)
 	}
-	return dayOf(min(releasedAt, now+int64(24*time.Hour)))
+	return dayOf(releasedAt)
 }
 
 // clamp is the time within the partition's day that is closest: that under which the rollups of a release count.

@@ -35,7 +35,8 @@ const joinPause = 20 * time.Millisecond
 type openJoins struct {
 	mu     sync.Mutex // guards the fields below
 	traces map[traceKey]openJoin
-	order  []traceKey // as they came; all of traces but the one that next gave out
+	order  []traceKey // as they came; all of traces but those that next gave out, and those that failed
+	failed []traceKey // that the disk did not give: they wait for retry
 	number uint64
 	fewer  chan struct{} // closed, and made anew, whenever a row is closed
 
@@ -102,6 +103,24 @@ func (j *openJoins) again(key traceKey, number uint64) {
 	}
 }
 
+// fail leaves a row open until retry.
+func (j *openJoins) fail(key traceKey, number uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.isOpen(key, number) {
+		j.failed = append(j.failed, key)
+		j.fewerNow()
+	}
+}
+
+// retry lets rows be made that failed.
+func (j *openJoins) retry() {
+	j.mu.Lock()
+	j.order, j.failed = append(j.order, j.failed...), nil
+	j.mu.Unlock()
+	j.wake()
+}
+
 // made closes a row that next gave out. It stays open where other releases came meanwhile.
 func (j *openJoins) made(key traceKey, number uint64) {
 	j.mu.Lock()
@@ -124,6 +143,10 @@ func (j *openJoins) isOpen(key traceKey, number uint64) bool {
 
 func (j *openJoins) close(key traceKey) {
 	delete(j.traces, key)
+	j.fewerNow()
+}
+
+func (j *openJoins) fewerNow() {
 	close(j.fewer)
 	j.fewer = make(chan struct{})
 }
@@ -134,7 +157,9 @@ func (j *openJoins) forget(key traceKey) {
 	defer j.mu.Unlock()
 	if _, open := j.traces[key]; open {
 		j.close(key)
-		j.order = slices.DeleteFunc(j.order, func(k traceKey) bool { return k == key })
+		for _, list := range []*[]traceKey{&j.order, &j.failed} {
+			*list = slices.DeleteFunc(*list, func(k traceKey) bool { return k == key })
+		}
 	}
 }
 
@@ -145,10 +170,11 @@ func (j *openJoins) state(key traceKey, number uint64) (open, latest bool) {
 	return j.isOpen(key, number), j.traces[key].latest == number
 }
 
+// count is how many rows are open that did not fail.
 func (j *openJoins) count() (int, <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return len(j.traces), j.fewer
+	return len(j.traces) - len(j.failed), j.fewer
 }
 
 // wait holds a writer while too many rows are open. Its call is stored.
@@ -259,7 +285,7 @@ func (s *Store) joinTasks(ctx context.Context, tasks []joinTask) (err error) {
 	for i := range tasks {
 		t := &tasks[i]
 		list, err := refs(snapshot, t.days, t.key.id, maxRecomputedReleases+1)
-		if err != nil && !isCorrupt(err) { // else making it tells of it
+		if err != nil && !isUnreadable(err) { // else making it tells of it
 			return fmt.Errorf("join trace %s: %w", t.key.id, err)
 		}
 		if len(list) > 0 {
@@ -320,10 +346,15 @@ func (s *Store) joinTask(ctx context.Context, reader *blockReader, t *joinTask) 
 		s.corrupt(t.key.id, err)
 		made, err = madeRow{kept: true}, nil
 	}
-	if err != nil {
-		return false, err
+	if err == nil {
+		dropped, err = s.closeJoin(ctx, t.days, t.key, t.number, &made)
 	}
-	if dropped, err = s.closeJoin(ctx, t.days, t.key, t.number, &made); err == nil && !dropped {
+	switch {
+	case isReadError(err): // it is of this trace alone, and may pass
+		s.corrupt(t.key.id, err)
+		s.joins.fail(t.key, t.number)
+		return false, nil
+	case err == nil && !dropped:
 		s.rest(t.key, &made, time.Since(started))
 	}
 	return dropped, err

@@ -348,7 +348,7 @@ func decodeOpenJoin(key []byte) (traceKey, error) {
 	return traceKey{string(tenant), pcommon.TraceID(key[len(key)-ids:])}, nil
 }
 
-// callKey is where a stored call's id stands; day is the day on which it was stored.
+// callKey is where a stored call's id stands; day is that of the clock when it was stored.
 func callKey(day uint32, id tracetree.CallID) []byte {
 	return append(callDayKey(day), id[:]...)
 }

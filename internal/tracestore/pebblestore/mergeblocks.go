@@ -111,7 +111,7 @@ func (s *Store) mergeDay(d *dayInMemory, closed bool) error {
 		}
 		if from == to {
 			if n := len(blocks); n == 0 || blocks[n-1].sequence <= summed {
-				s.partitions.settle(d, n)
+				s.partitions.settle(d, blocks)
 			}
 			return nil
 		}

@@ -196,7 +196,7 @@ func (s *Store) loadSums() error {
 	slices.SortFunc(list, func(a, b missing) int { return cmp.Compare(a.sequence, b.sequence) })
 	for _, m := range list {
 		err := s.sumBlock(m.at, m.sequence)
-		if isCorrupt(err) {
+		if isUnreadable(err) {
 			s.corruptBlock(m.at, m.sequence, err)
 			err = nil
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// blockOverhead is what a store takes on disk for what its blocks take: the index, rollups and what compactions have not given back.
+	// blockOverhead is what a store takes on disk for what its blocks take, mostly: the index, rollups and what compactions have not given back.
 	blockOverhead = 1.1
 	// overflowEvery is how often there is looked whether the store is too large.
 	overflowEvery = time.Minute
@@ -26,7 +26,8 @@ type dayBlocks struct {
 	day        uint32
 	partitions []partition
 	blocks     []placedBlock
-	bytes      int64
+	bytes      int64   // of the blocks
+	size       float64 // about what it takes
 }
 
 type placedBlock struct {
@@ -35,18 +36,21 @@ type placedBlock struct {
 }
 
 // dropOverflow drops the oldest traces where there is more than MaxBytes: of days that are over all tenants' at once, as far as that goes,
-// then of one day the oldest blocks, whosever they are. It goes by the size of the blocks, because the disk's free space comes back later.
+// then of one day the oldest blocks, whosever they are. It goes by the size of what is stored, because the disk's free space comes back later.
 func (s *Store) dropOverflow() error {
 	if s.options.MaxBytes <= 0 {
 		return nil
 	}
+	today := dayOf(s.options.Now().UnixNano())
+	if err := s.measure(today); err != nil {
+		s.upkeepFailed("measuring days", err) // which are reckoned with by their blocks
+	}
 	s.rewriteMu.Lock()
 	defer s.rewriteMu.Unlock()
-	used := float64(s.partitions.bytes()) * blockOverhead
+	used := s.partitions.size()
 	if used <= float64(s.options.MaxBytes) {
 		return nil
 	}
-	today := dayOf(s.options.Now().UnixNano())
 	days := s.blocksByDay(today)
 	over := used - overflowLeaves*float64(s.options.MaxBytes)
 	dropped, freed := 0, freedSpace{}
@@ -58,12 +62,12 @@ func (s *Store) dropOverflow() error {
 		if over <= 0 {
 			break
 		}
-		if size := float64(d.bytes) * blockOverhead; d.day < today && size <= over {
-			if err := s.dropPartitions(d.partitions, false); err != nil {
+		if d.day < today && float64(d.bytes)*blockOverhead <= over { // its traces alone are not enough: its sums go with them
+			if err := s.dropPartitions(d.partitions); err != nil {
 				return err
 			}
 			dropped += len(d.partitions)
-			over -= size
+			over -= d.size
 			continue
 		}
 		space, err := s.dropOldest(d, over/blockOverhead)
@@ -86,6 +90,7 @@ func (s *Store) blocksByDay(today uint32) (days []dayBlocks) {
 		}
 		of := &days[len(days)-1]
 		of.partitions = append(of.partitions, d.partition)
+		of.size += s.partitions.sizeOf(d)
 		for _, b := range s.partitions.blocksOf(d.partition) {
 			of.blocks = append(of.blocks, placedBlock{d.partition, b})
 			of.bytes += int64(b.bytes)

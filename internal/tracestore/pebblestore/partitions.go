@@ -29,6 +29,8 @@ type dayInMemory struct {
 	blocks []blockInMemory
 	// thinned is the sequence up to which the day was thinned. Guarded by Store.rewriteMu.
 	thinned uint64
+	// beside is what the day takes beside its blocks, 0 where that was not measured. Guarded by partitions.mu.
+	beside int64
 	// settled says that no block is to be merged or written again. Guarded by partitions.mu.
 	settled bool
 }
@@ -141,20 +143,23 @@ func (p *partitions) unsettled() []*dayInMemory {
 	return slices.DeleteFunc(all, func(d *dayInMemory) bool { return d.settled })
 }
 
-// settle notes that there is nothing to merge, unless blocks came meanwhile.
-func (p *partitions) settle(d *dayInMemory, blocks int) {
+// settle notes that there is nothing to merge or write again of a day's blocks, unless one came or was damaged meanwhile.
+func (p *partitions) settle(d *dayInMemory, blocks []blockInMemory) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	d.settled = len(d.blocks) == blocks
+	d.settled = slices.Equal(d.blocks, blocks)
 }
 
-// unsettle notes that another day has begun.
+// unsettle notes that another day has begun. Blocks that could not be rewritten are tried again: the disk may give them now.
 func (p *partitions) unsettle() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, days := range p.days {
 		for _, d := range days {
 			d.settled = false
+			for i := range d.blocks {
+				d.blocks[i].unreadable = false
+			}
 		}
 	}
 }
@@ -205,16 +210,37 @@ func (p *partitions) between(from, before uint32) []*dayInMemory {
 	return list
 }
 
-// bytes is what all blocks take.
-func (p *partitions) bytes() (sum int64) {
+// size is about what all days take.
+func (p *partitions) size() (sum float64) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	for _, days := range p.days {
 		for _, d := range days {
-			sum += bytesOf(d.blocks)
+			sum += d.size()
 		}
 	}
 	return sum
+}
+
+// sizeOf is about what a day takes.
+func (p *partitions) sizeOf(d *dayInMemory) float64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return d.size()
+}
+
+// measured says whether it is known what a day takes beside its blocks.
+func (p *partitions) measured(d *dayInMemory) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return d.beside > 0
+}
+
+// noteBeside notes that, or with 0 that it is to be measured again.
+func (p *partitions) noteBeside(d *dayInMemory, bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d.beside = bytes
 }
 
 // current says whether the day was not dropped.
@@ -319,7 +345,7 @@ func (d *dayInMemory) load(db *pebble.DB, corrupt corruptBlock) (highest uint64,
 			return nil
 		}
 		b, through, err := loadBlock(sequence, value)
-		if err != nil && !isCorrupt(err) {
+		if err != nil && !isUnreadable(err) {
 			return err
 		}
 		if err != nil {
@@ -355,7 +381,7 @@ func (d *dayInMemory) sizeOf(db *pebble.DB, sequence uint64) (size uint32, err e
 			size = uint32(min(uint64(size)+uint64(len(value)), math.MaxUint32))
 			return nil
 		})
-		if err != nil && !isCorrupt(err) {
+		if err != nil && !isUnreadable(err) {
 			return 0, err
 		}
 	}
@@ -435,7 +461,7 @@ func (l *idLoader) load(sequence, through uint64, unreadable bool) error {
 		}
 		return nil
 	})
-	if err != nil && !isCorrupt(err) {
+	if err != nil && !isUnreadable(err) {
 		return err
 	}
 	if err == nil && found {

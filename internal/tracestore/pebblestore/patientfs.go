@@ -2,7 +2,6 @@ package pebblestore
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,10 +18,16 @@ import (
 //
 // Other errors go through: a failed fsync must not be repeated, because the kernel may have dropped what it could not
 // write. See Store.fail for them.
+//
+// All of this is about the files of the store's folder. What Pebble writes elsewhere is a backup, maybe on another disk, which may fail.
 type patientFS struct {
 	vfs.FS
-	disk *diskState
+	folder string
+	disk   *diskState
 }
+
+// owns says whether a file is the store's own. Pebble has no folders in its folder.
+func (fs *patientFS) owns(name string) bool { return fs.PathDir(name) == filepath.Clean(fs.folder) }
 
 // retryWriteAfter is how long a refused write waits before it is tried again.
 const retryWriteAfter = 250 * time.Millisecond
@@ -125,6 +130,9 @@ func (d *diskState) tell() {
 
 // open repeats an operation that yields a file, and wraps it.
 func (fs *patientFS) open(name string, open func() (vfs.File, error)) (vfs.File, error) {
+	if !fs.owns(name) {
+		return open()
+	}
 	var file vfs.File
 	err := fs.disk.patiently(func() (err error) {
 		file, err = open()
@@ -165,15 +173,18 @@ func (fs *patientFS) ReuseForWrite(oldname, newname string, category vfs.DiskWri
 }
 
 func (fs *patientFS) Link(oldname, newname string) error {
-	return fs.disk.patiently(func() error { return fs.FS.Link(oldname, newname) })
+	return fs.patiently(newname, func() error { return fs.FS.Link(oldname, newname) })
 }
 
 func (fs *patientFS) Rename(oldname, newname string) error {
-	return fs.disk.patiently(func() error { return fs.FS.Rename(oldname, newname) })
+	return fs.patiently(newname, func() error { return fs.FS.Rename(oldname, newname) })
 }
 
-func (fs *patientFS) MkdirAll(dir string, perm os.FileMode) error {
-	return fs.disk.patiently(func() error { return fs.FS.MkdirAll(dir, perm) })
+func (fs *patientFS) patiently(name string, write func() error) error {
+	if !fs.owns(name) {
+		return write()
+	}
+	return fs.disk.patiently(write)
 }
 
 // Unwrap is how Pebble looks through wrappers.

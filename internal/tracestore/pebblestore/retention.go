@@ -11,9 +11,6 @@ import (
 // upkeepEvery is how often the store looks for what it need not keep any longer.
 const upkeepEvery = 10 * time.Minute
 
-// callRetentionDays: the ids of a day's calls are kept until this many further days are over, so for 24 to 48 hours.
-const callRetentionDays = 1
-
 // keepUp drops what is too old and folds rollups, until the store closes.
 func (s *Store) keepUp() {
 	upkeep, folding, summing, flushing := time.NewTicker(upkeepEvery), time.NewTicker(foldEvery), time.NewTicker(sumEvery), time.NewTicker(flushEvery)
@@ -27,6 +24,7 @@ func (s *Store) keepUp() {
 			s.upkeepFailed("dropping expired traces", s.dropExpired())
 			s.boundFilters()
 			s.upkeepFailed("writing down filters", s.keepFilters())
+			s.joins.retry()
 		case <-folding.C:
 			s.upkeepFailed("folding rollups", s.foldRollups())
 		case <-summing.C:
@@ -58,26 +56,22 @@ func (s *Store) upkeepFailed(what string, err error) {
 	}
 }
 
-// dropExpired drops partitions of which the whole day is older than the retention, and old call ids. Both are ranges, which
-// cost a write each, whatever they hold.
+// dropExpired drops partitions of which the whole day is older than the retention. They are ranges, which cost a write each, whatever
+// they hold.
 func (s *Store) dropExpired() error {
-	now := s.options.Now().UnixNano()
 	var expired []partition
 	if retention, at := int64(s.options.Retention), s.expiryTime(); retention > 0 && at > retention {
 		for _, d := range s.partitions.between(0, dayOf(at-retention)) {
 			expired = append(expired, d.partition)
 		}
 	}
-	oldCalls, err := s.hasOldCalls(dayOf(now))
-	if err != nil || len(expired) == 0 && !oldCalls {
+	if len(expired) == 0 {
+		return nil
+	}
+	if err := s.dropPartitions(expired); err != nil {
 		return err
 	}
-	if err := s.dropPartitions(expired, oldCalls); err != nil {
-		return err
-	}
-	if len(expired) > 0 {
-		s.options.Logger.Info("dropped expired traces", zap.Int("partitions", len(expired)))
-	}
+	s.options.Logger.Info("dropped expired traces", zap.Int("partitions", len(expired)))
 	return nil
 }
 
@@ -99,19 +93,12 @@ func (s *Store) expiryTime() int64 {
 	return now
 }
 
-// dropPartitions drops partitions, and the call ids that need not be kept any longer.
-func (s *Store) dropPartitions(list []partition, oldCalls bool) error {
+func (s *Store) dropPartitions(list []partition) error {
 	s.upkeepMu.Lock()
 	defer s.upkeepMu.Unlock()
 	batch := s.db.NewBatch()
 	for _, at := range list {
 		start, end := at.span(0)
-		if err := batch.DeleteRange(start, end, nil); err != nil {
-			return err
-		}
-	}
-	if oldCalls {
-		start, end := oldCallSpan(dayOf(s.options.Now().UnixNano()))
 		if err := batch.DeleteRange(start, end, nil); err != nil {
 			return err
 		}
@@ -187,19 +174,4 @@ func (s *Store) applyLocked(batch *pebble.Batch, dropped []partition) error {
 		s.openSums.drop(at)
 	}
 	return nil
-}
-
-// oldCallSpan is the range of the call ids that need not be kept any longer.
-func oldCallSpan(today uint32) (start, end []byte) {
-	return callDayKey(0), callDayKey(today - min(today, callRetentionDays))
-}
-
-func (s *Store) hasOldCalls(today uint32) (bool, error) {
-	start, end := oldCallSpan(today)
-	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: start, UpperBound: end})
-	if err != nil {
-		return false, err
-	}
-	found := iter.First()
-	return found, errors.Join(iter.Error(), iter.Close())
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -107,22 +108,56 @@ func TestKeepForEver(t *testing.T) {
 }
 
 // TestCallIDs are kept for 24 hours at least, over midnight too, and not for ever.
+// TestCallIDs: a call is known for a day at least on which others are written, and however long none are.
 func TestCallIDs(t *testing.T) {
 	clock := newClock(noon)
-	store := openStore(t, Options{Path: t.TempDir(), Now: clock.now})
+	path := t.TempDir()
+	store := openStore(t, Options{Path: path, Now: clock.now})
 	td := newCall(noon, 1, 1, 2)
 	for _, step := range []struct {
 		after    time.Duration
 		repeated int64
 		calls    int64
 	}{
-		{0, 0, 1}, {12 * time.Hour, 1, 1}, {24 * time.Hour, 2, 1}, {60 * time.Hour, 2, 2},
+		{0, 0, 1}, {12 * time.Hour, 1, 1}, {24 * time.Hour, 2, 1}, {60 * time.Hour, 3, 1},
 	} {
 		clock.set(noon.Add(step.after))
 		require.NoError(t, store.dropExpired())
 		require.NoError(t, store.WriteCall(t.Context(), td))
 		require.Equal(t, step.repeated, store.Stats().RepeatedCalls, step.after)
 		require.Equal(t, step.calls, store.Stats().Calls, step.after)
+	}
+	isKnown := func(call ptrace.Traces, want bool) {
+		t.Helper()
+		before := store.Stats().RepeatedCalls
+		require.NoError(t, store.WriteCall(t.Context(), call))
+		require.Equal(t, want, store.Stats().RepeatedCalls > before)
+	}
+	for n, after := range []int{0, -20_000, 20_000, 0, 7, 8} { // days: the clock may be wrong behind a restart
+		require.NoError(t, store.Close())
+		clock.set(noon.AddDate(0, 0, after))
+		store = openStore(t, Options{Path: path, Now: clock.now})
+		require.NoError(t, store.dropExpired())
+		isKnown(td, true)
+		isKnown(newCall(noon, 10+n, 1, 2), false)
+		isKnown(newCall(noon, 10+n, 1, 2), true)
+		require.LessOrEqual(t, len(store.callDays), 3)
+	}
+	isKnown(newCall(noon, 14, 1, 2), true)
+	isKnown(td, false) // others were written on two later days
+}
+
+// TestReleaseFarAhead: what claims to be of a far day is found where it is stored.
+func TestReleaseFarAhead(t *testing.T) {
+	for _, retention := range []time.Duration{0, 48 * time.Hour} {
+		store := openStore(t, Options{Path: t.TempDir(), Now: atNoon, Retention: retention})
+		require.NoError(t, store.WriteCall(t.Context(), newCall(noon.AddDate(100, 0, 0), 1, 2, 3)))
+		require.NoError(t, store.WriteCall(t.Context(), lone(noon.AddDate(100, 0, 0), noon.AddDate(100, 0, 0), traceID(1), 9)))
+		merge(t, store)
+		for _, end := range []time.Time{noon.AddDate(0, 0, 2), noon.AddDate(200, 0, 0)} {
+			page := mustSearch(t, store, &tracestore.SearchQuery{Start: noon.Add(25 * time.Hour), End: end, Limit: 10})
+			require.Len(t, page.Traces, 2)
+		}
 	}
 }
 

@@ -371,4 +371,4 @@ func (w *rewrite) fill(batch *pebble.Batch) (reopened []traceKey, damaged map[ui
 }
 
 // isRewritable says whether an error of a rewriting concerns its blocks alone.
-func isRewritable(err error) bool { return isCorrupt(err) || errors.Is(err, block.ErrTooLarge) }
+func isRewritable(err error) bool { return isUnreadable(err) || errors.Is(err, block.ErrTooLarge) }

@@ -366,3 +366,16 @@ func TestCrashWhileThinning(t *testing.T) {
 		require.NoError(t, store.Close())
 	}
 }
+
+// TestDeleteWhileSettling: what is deleted while its day is found to have nothing to write again is written again all the same.
+func TestDeleteWhileSettling(t *testing.T) {
+	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 0, 100, 3)))
+	merge(t, store)
+	d := store.partitions.all()[0]
+	looked := store.partitions.blocksOf(d.partition)
+	require.NoError(t, store.Delete(t.Context(), "", traceID(1)))
+	store.partitions.settle(d, looked)
+	merge(t, store)
+	require.Equal(t, []uint32{297}, blockSpans(store))
+}

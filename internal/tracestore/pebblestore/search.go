@@ -85,7 +85,7 @@ func (r *search) answer() (tracestore.SearchPage, error) {
 	if err != nil {
 		return tracestore.SearchPage{}, fmt.Errorf("search: %w", err)
 	}
-	if stale {
+	if stale || r.unread {
 		page.Truncated, page.Total.Exact = true, false
 	}
 	if page.Truncated {
@@ -116,6 +116,7 @@ type search struct {
 	spansDecide bool
 	heads       map[uint64]*headFacts // by sequence, of the blocks of traces of several releases
 	bodies      []*openedSearchBlock  // whose body is open, the one used last at the end
+	unread      bool                  // a trace that may match was too large to be looked at
 
 	rows     int // that may still be looked at
 	deadline time.Time
@@ -301,7 +302,7 @@ func (r *search) mayHold(head *block.Head) bool {
 	return r.filter.Judge(&tracestore.Facts{Token: maybe(func(i int) bool { return head.MayHold(tokens[i]) })}) != tracestore.No
 }
 
-// settle says whether the trace matches, by its spans where the row leaves it open. A trace that cannot be read does not match.
+// settle says whether the trace matches, by its spans where the row leaves it open. A trace that cannot be read, or is too large for that, does not match.
 func (r *search) settle(c *candidate) (bool, error) {
 	if c.verdict != tracestore.Maybe {
 		return c.verdict == tracestore.Yes, nil
@@ -311,8 +312,12 @@ func (r *search) settle(c *candidate) (bool, error) {
 		verify = r.verify
 	}
 	matches, err := verify(c)
-	if isCorrupt(err) {
+	switch {
+	case isUnreadable(err):
 		r.store.corrupt(c.at.TraceID, err)
+		return false, nil
+	case errors.Is(err, errLimit): // which would be the same for whoever follows the cursor
+		r.unread = true
 		return false, nil
 	}
 	return matches, err

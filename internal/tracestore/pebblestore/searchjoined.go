@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"errors"
 	"slices"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -42,11 +43,15 @@ func (r *search) factsOf(at partition, sequence uint64) (*headFacts, error) {
 }
 
 // verifyJoined looks at the spans of a trace of several releases, where the heads of their blocks do not tell that it does not match. Blocks hold many of these
-// traces, so that a head, which is read once, saves the reading of many.
+// traces, so that a head, which is read once, saves the reading of many. A trace of more than maxRecomputedBytes is not held at once (verifyLarge). The error is
+// errLimit where the trace is too large to be answered.
 func (r *search) verifyJoined(c *candidate) (bool, error) {
-	list, err := refs(r.snapshot, r.days, c.at.TraceID, 0)
+	list, err := refs(r.snapshot, r.days, c.at.TraceID, maxRowReleases+1)
 	if err != nil {
 		return false, err
+	}
+	if len(list) > maxRowReleases {
+		return false, errLimit
 	}
 	may, err := r.headsMayHold(c.row, list)
 	if err != nil || !may {
@@ -55,11 +60,16 @@ func (r *search) verifyJoined(c *candidate) (bool, error) {
 	releases := make([]ptrace.Traces, len(list))
 	reader := blockReader{reader: r.snapshot}
 	defer reader.close()
+	size := 0
 	for i := range list {
 		if releases[i], err = reader.traces(list[i], c.at.TraceID); err != nil {
 			return false, err
 		}
-		if err := r.ctx.Err(); err != nil {
+		if size += (&ptrace.ProtoMarshaler{}).TracesSize(releases[i]); size > maxRecomputedBytes {
+			clear(releases)
+			return r.verifyLarge(c, list, &reader)
+		}
+		if err := r.mayReadOn(i); err != nil {
 			return false, err
 		}
 	}
@@ -67,11 +77,64 @@ func (r *search) verifyJoined(c *candidate) (bool, error) {
 	return r.filter.Match(&c.row.Summary, joined.Spans), nil
 }
 
+// verifyLarge looks at a trace's releases one by one, where that answers: where single spans, each of one release, decide.
+func (r *search) verifyLarge(c *candidate, list []ref, reader *blockReader) (bool, error) {
+	if !r.spansDecide || len(r.structures) > 0 || slices.ContainsFunc(r.conjuncts, asksOfReleasedAt) {
+		return false, errLimit
+	}
+	open := make(map[int]*tracestore.Filter) // by the place among the conjuncts
+	for i, conditions := range r.conjuncts {
+		open[i] = tracestore.NewFilter(&tracestore.Conditions{Span: *conditions})
+	}
+	for n := range list {
+		head, err := r.factsOf(list[n].at, list[n].sequence)
+		if err != nil {
+			return false, err
+		}
+		may := false
+		for i := range open {
+			may = may || head.conjuncts[i]
+		}
+		if !may {
+			continue
+		}
+		if err := r.mayReadOn(n); err != nil {
+			return false, err
+		}
+		td, err := reader.traces(list[n], c.at.TraceID)
+		if err != nil {
+			return false, err
+		}
+		_, joined := tracetree.Join([]ptrace.Traces{td})
+		for i, filter := range open {
+			if filter.Match(&c.row.Summary, joined.Spans) {
+				delete(open, i)
+			}
+		}
+		if len(open) == 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// mayReadOn says why the search reads no release behind the n-th of a trace. An ordinary trace is read to its end, because a page may be about to move past it.
+func (r *search) mayReadOn(n int) error {
+	err := r.interrupted()
+	if n < maxRecomputedReleases && errors.Is(err, errLimit) {
+		return nil
+	}
+	return err
+}
+
 // headsMayHold says whether a trace may match by what its row, nil where that is not known, and the heads of its blocks say together.
 func (r *search) headsMayHold(row *tracerow.Row, list []ref) (bool, error) {
 	heads := make([]*headFacts, len(list))
 	for i := range list {
-		var err error
+		err := r.mayReadOn(i)
+		if err != nil {
+			return false, err
+		}
 		if heads[i], err = r.factsOf(list[i].at, list[i].sequence); err != nil {
 			return false, err
 		}

@@ -2,11 +2,15 @@ package pebblestore
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -73,5 +77,90 @@ func TestJoinedByHeads(t *testing.T) {
 		require.Zero(t, store.Stats().CorruptValues)
 		require.Empty(t, find(span(first)))
 		require.NotZero(t, store.Stats().CorruptValues)
+	}
+}
+
+// releaseWith is a release of a trace with one span, which has an attribute and some padding.
+func releaseWith(trace int, span byte, key, value string, padding int) ptrace.Traces {
+	td := lone(noon, noon, traceID(trace), span)
+	attributes := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes()
+	attributes.PutStr(key, value)
+	attributes.PutStr("padding", strings.Repeat("x", padding))
+	return td
+}
+
+// TestTraceOfManyReleasesIsPassed: a page does not look at one trace for longer than it has time, and the next one begins behind it.
+func TestTraceOfManyReleasesIsPassed(t *testing.T) {
+	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
+	for k := range 2 {
+		require.NoError(t, store.WriteCall(t.Context(), releaseWith(1, byte(k+1), "step", "last", 0)))
+	}
+	const releases = maxRecomputedReleases + 10
+	for k := range releases {
+		step := "some"
+		if k == releases-1 {
+			step = "last"
+		}
+		require.NoError(t, store.WriteCall(t.Context(), releaseWith(2, byte(k+1), "step", step, 0)))
+	}
+	require.NoError(t, store.finishJoins(t.Context()))
+	query := aroundNoon()
+	query.Where.Span.Attributes = []tracestore.AttributeCondition{attributeIs(tracestore.ScopeSpan, "step", "last")}
+	query.Limit = 1
+	page := mustSearch(t, store, query)
+	require.Equal(t, traceID(2), page.Traces[0].TraceID)
+	require.False(t, page.Truncated)
+
+	query.Deadline = time.Now()
+	var found []pcommon.TraceID
+	for query.Cursor = mustSearch(t, store, query).NextCursor; query.Cursor != ""; query.Cursor = page.NextCursor {
+		page = mustSearch(t, store, query)
+		require.True(t, page.Truncated || len(page.Traces) == 1)
+		for i := range page.Traces {
+			found = append(found, page.Traces[i].TraceID)
+		}
+	}
+	require.Equal(t, []pcommon.TraceID{traceID(1)}, found)
+}
+
+// TestLargeTraceIsReadByReleases: a trace that is too large to be held is found by its single spans; where these do not answer, the page says that it looked at less.
+func TestLargeTraceIsReadByReleases(t *testing.T) {
+	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
+	for k := range 3 {
+		require.NoError(t, store.WriteCall(t.Context(), releaseWith(1, byte(k+1), "step", fmt.Sprint(k), maxRecomputedBytes*2/5)))
+	}
+	require.NoError(t, store.finishJoins(t.Context()))
+	step := func(value string) tracestore.SpanConditions {
+		return tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{attributeIs(tracestore.ScopeSpan, "step", value)}}
+	}
+	find := func(where tracestore.Conditions) (found int, truncated bool) {
+		query := aroundNoon()
+		query.Where = where
+		page := mustSearch(t, store, query)
+		require.Zero(t, store.Stats().CorruptValues)
+		return len(page.Traces), page.Truncated
+	}
+	and := func(list ...tracestore.SpanConditions) (where tracestore.Conditions) {
+		for _, conditions := range list {
+			where.And = append(where.And, tracestore.Conditions{Span: conditions})
+		}
+		return where
+	}
+	for name, test := range map[string]struct {
+		where     tracestore.Conditions
+		found     int
+		truncated bool
+	}{
+		"the last release": {and(step("2")), 1, false},
+		"two releases":     {and(step("0"), step("2")), 1, false},
+		"no span":          {and(tracestore.SpanConditions{Attributes: slices.Concat(step("0").Attributes, step("2").Attributes)}), 0, false},
+		"a structure": {tracestore.Conditions{Structure: []tracestore.Structure{
+			{Above: step("0"), Below: step("2"), Relation: tracestore.RelationDescendant},
+		}}, 0, true},
+		"either": {tracestore.Conditions{Or: []tracestore.Conditions{and(step("0")), and(step("none"))}}, 0, true},
+	} {
+		found, truncated := find(test.where)
+		require.Equal(t, test.found, found, name)
+		require.Equal(t, test.truncated, truncated, name)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -18,17 +19,21 @@ const (
 
 // openSnapshot opens a view of the store, which the caller closes, and sees to it that every trace of several releases that may match has its row. It
 // waits for the rows that are open, where these are many; those that writers open meanwhile it makes itself. stale says that some are missing, because there
-// are too many or the time is over.
+// are too many, or half of the search's time is over: the rest is for the search. A page behind a cursor does not wait once more.
 func (r *search) openSnapshot() (stale bool, err error) {
+	deadline := r.deadline
+	defer func() { r.deadline = deadline }()
+	left := time.Until(deadline)
+	r.deadline = deadline.Add(-left / 2)
 	open, wait, over, err := r.takeSnapshot()
 	if err != nil {
 		return false, err
 	}
-	if wait || len(open) > fewOpenRows {
+	if r.cursor == nil && (wait || len(open) > fewOpenRows) {
 		if err := r.snapshot.Close(); err != nil {
 			return false, err
 		}
-		ctx, cancel := context.WithDeadline(r.ctx, r.deadline)
+		ctx, cancel := context.WithTimeout(r.ctx, left/3)
 		_ = r.store.finishJoins(ctx) // what it leaves undone, the next snapshot has
 		cancel()
 		if open, _, over, err = r.takeSnapshot(); err != nil {
@@ -67,7 +72,7 @@ func (r *search) takeSnapshot() (open []traceKey, wait, over bool, err error) {
 		may, large, err := r.openMayMatch(key)
 		wait = wait || large
 		switch {
-		case isCorrupt(err):
+		case isUnreadable(err):
 			r.store.corrupt(key.id, err) // the row that is there stays
 			return nil
 		case err != nil:
@@ -114,7 +119,7 @@ func (r *search) makeOpenRows(open []traceKey) error {
 		}
 		made, err := openRow(r.ctx, &reader, r.days, key)
 		switch {
-		case isCorrupt(err):
+		case isUnreadable(err):
 			r.store.corrupt(key.id, err) // the row that is there stays
 		case err != nil:
 			return err

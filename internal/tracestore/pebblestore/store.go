@@ -104,6 +104,7 @@ type Store struct {
 	writer chan struct{}
 	// sequence numbers blocks; the rollups of those up to summed are written down. They change with writer held.
 	sequence uint64
+	callDays callDays
 	summed   atomic.Uint64
 
 	reclaims  reclaims
@@ -220,7 +221,7 @@ func (s *Store) open() (err error) {
 		return fmt.Errorf("read folder %q: %w", path, err)
 	}
 	s.boundFilters()
-	for _, load := range []func() error{s.loadDeltas, s.loadSums, s.loadJoins} {
+	for _, load := range []func() error{s.loadCallDays, s.loadDeltas, s.loadSums, s.loadJoins} {
 		if err := load(); err != nil {
 			return fmt.Errorf("read folder %q: %w", path, err)
 		}
@@ -254,7 +255,7 @@ var tableCompression = func() *sstable.CompressionProfile {
 
 func (s *Store) pebbleOptions() *pebble.Options {
 	options := &pebble.Options{
-		FS:                          &patientFS{FS: s.options.FS, disk: s.disk},
+		FS:                          &patientFS{FS: s.options.FS, folder: s.options.Path, disk: s.disk},
 		Lock:                        s.lockFile,
 		Logger:                      &pebbleLogger{logger: s.options.Logger, fail: s.fail},
 		EventListener:               eventListener(s.options.Logger),

@@ -323,7 +323,7 @@ func (k *keptRows) keep(row *tracerow.Row) *tracerow.Row {
 func (w *window) read(b *windowBlock, f func(c *candidate)) (rows int, err error) {
 	r := w.run
 	head, err := readHead(r.snapshot, b.at, b.sequence)
-	if isCorrupt(err) {
+	if isUnreadable(err) {
 		r.store.corruptBlock(b.at, b.sequence, err)
 		return 0, nil
 	}
@@ -350,7 +350,7 @@ func (w *window) read(b *windowBlock, f func(c *candidate)) (rows int, err error
 			}
 		})
 	}
-	if isCorrupt(err) {
+	if isUnreadable(err) {
 		r.store.corruptBlock(b.at, b.sequence, err)
 		return 0, nil
 	}

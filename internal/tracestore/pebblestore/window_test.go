@@ -219,16 +219,21 @@ func TestLateFragmentsWhileSearching(t *testing.T) {
 // TestOpenRowIsTold: where rows of traces cannot be made in time the answer says that it is not whole; only to the traces' tenant, and not where blocks say that
 // none of them matches.
 func TestOpenRowIsTold(t *testing.T) {
-	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon, MaxSearchTime: 20 * time.Millisecond})
-	store.joining <- struct{}{} // so no row is made
-	const traces = fewOpenRows + 1
+	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon, MaxSearchTime: time.Minute}) // on a busy machine too
+	store.joining <- struct{}{}                                                                // so no row is made
+	const traces = maxOpenRows + 1
 	for span := range byte(2) {
+		td := ptrace.NewTraces()
 		for trace := range traces {
-			require.NoError(t, store.WriteCall(t.Context(), lone(noon, noon, traceID(trace), span+1)))
+			addSpan(td, noon, noon, "shop", traceID(trace), span+1)
 		}
+		require.NoError(t, store.WriteCall(t.Context(), annotated(td)))
 	}
-	page := mustSearch(t, store, aroundNoon())
-	require.Empty(t, page.Traces)
+	query := aroundNoon()
+	query.Limit = 2 * traces
+	query.Deadline = time.Now().Add(100 * time.Millisecond)
+	page := mustSearch(t, store, query)
+	require.Less(t, len(page.Traces), traces)
 	require.True(t, page.Truncated)
 	require.False(t, page.Total.Exact)
 	other := aroundNoon()
@@ -238,9 +243,32 @@ func TestOpenRowIsTold(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, tracestore.SearchPage{Total: tracestore.Total{Exact: true}}, page)
 	<-store.joining
-	store.options.MaxSearchTime = time.Minute // on a busy machine too
-	page = mustSearch(t, store, aroundNoon())
+	query.Deadline = time.Time{}
+	page = mustSearch(t, store, query)
 	require.Len(t, page.Traces, traces)
+	require.False(t, page.Truncated)
+}
+
+// TestJoinerLeavesTime: a search that the joiner keeps waiting has time left to make the rows itself, and to look at them.
+func TestJoinerLeavesTime(t *testing.T) {
+	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon, MaxSearchTime: 3 * time.Second})
+	defer holdJoiner(store)()
+	const traces = fewOpenRows + 1
+	for span := range byte(2) {
+		for trace := range traces {
+			require.NoError(t, store.WriteCall(t.Context(), lone(noon, noon, traceID(trace), span+1)))
+		}
+	}
+	query := aroundNoon()
+	query.Limit = traces - 1
+	page := mustSearch(t, store, query)
+	require.Len(t, page.Traces, traces-1)
+	require.False(t, page.Truncated)
+
+	store.options.MaxSearchTime = time.Hour // which is not waited for
+	query.Cursor = page.NextCursor
+	page = mustSearch(t, store, query)
+	require.Len(t, page.Traces, 1)
 	require.False(t, page.Truncated)
 }
 

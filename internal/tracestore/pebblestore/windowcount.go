@@ -26,7 +26,7 @@ func (w *window) count() (n int, err error) {
 		found := 0
 		if everything && b.releases > 0 && b.opened == nil {
 			marked, err := r.marked(b.at, b.sequence)
-			if err != nil && !isCorrupt(err) { // reading its traces tells of it
+			if err != nil && !isUnreadable(err) { // reading its traces tells of it
 				return n, err
 			}
 			found = max(0, b.releases-len(marked))

@@ -24,12 +24,13 @@ func (s *Store) thin() error {
 	}
 	s.rewriteMu.Lock()
 	defer s.rewriteMu.Unlock()
+	var failed error // of one day, which does not keep the others from being thinned
 	for _, d := range s.partitions.between(0, dayOf(now-int64(s.options.KeepAll))) {
 		if err := s.thinDay(d); err != nil {
-			return fmt.Errorf("thin day %d: %w", d.day, err)
+			failed = fmt.Errorf("thin day %d: %w", d.day, err)
 		}
 	}
-	return nil
+	return failed
 }
 
 func (s *Store) thinDay(d *dayInMemory) error {
@@ -69,6 +70,7 @@ func (s *Store) thinDay(d *dayInMemory) error {
 	}
 	if freed.bytes >= bytesOf(s.partitions.blocksOf(d.partition))/worthReclaiming {
 		s.reclaim([]partition{d.partition})
+		s.partitions.noteBeside(d, 0) // the index is smaller now
 	}
 	return nil
 }

@@ -192,13 +192,7 @@ func TestUnreadableBlockIsNotFreed(t *testing.T) {
 }
 
 // sizeOf is what the store reckons with for MaxBytes.
-func sizeOf(store *Store) int64 {
-	size := 0.
-	for _, d := range store.partitions.all() {
-		size += float64(bytesOf(d.blocks)) * blockOverhead
-	}
-	return int64(size)
-}
+func sizeOf(store *Store) int64 { return int64(store.partitions.size()) }
 
 // TestOverflowAtMidnight: of a day that is over only the oldest blocks go, if that is enough.
 func TestOverflowAtMidnight(t *testing.T) {
@@ -208,10 +202,12 @@ func TestOverflowAtMidnight(t *testing.T) {
 		require.NoError(t, store.WriteCall(t.Context(), newCall(noon.Add(time.Duration(n)*time.Second), 100*n, 100, 3)))
 	}
 	require.NoError(t, store.writeSums())
-	store.options.MaxBytes = sizeOf(store) * 9 / 10
 	clock.set(noon.Add(24 * time.Hour))
+	require.NoError(t, store.measure(dayOf(clock.now().UnixNano())))
+	size, blocks := float64(sizeOf(store)), float64(bytesOf(store.partitions.all()[0].blocks))
+	store.options.MaxBytes = int64(size - blocks/20)
 	require.NoError(t, store.dropOverflow())
-	require.Len(t, blockSpans(store), 17, "down to 95 % of 90 %")
+	require.Len(t, blockSpans(store), 17, "down to 95 % of that")
 	query := aroundNoon()
 	query.Limit = 10_000
 	left := mustSearch(t, store, query).Traces
@@ -251,4 +247,40 @@ func TestOverflowOfTenants(t *testing.T) {
 	store.options.MaxBytes = sizeOf(store) - 1
 	require.NoError(t, store.dropOverflow())
 	require.Equal(t, []int{200, 2000}, []int{count("a"), count("z")}, "then the oldest, which is the other's")
+}
+
+// TestMaxBytesCountsSums: sums of traces that were thinned out count for MaxBytes too, and the oldest go.
+func TestMaxBytesCountsSums(t *testing.T) {
+	const day = 24 * time.Hour
+	clock := newClock(noon)
+	store := openStore(t, Options{Path: t.TempDir(), Now: clock.now, KeepAll: day, MaxBytes: 1 << 40})
+	for n := range 2 {
+		for minute := range 200 {
+			released := noon.Add(time.Duration(n)*day + time.Duration(minute)*time.Minute)
+			clock.set(released)
+			require.NoError(t, store.WriteCall(t.Context(), newCall(released, 1000*n+minute, 1, 3)))
+		}
+	}
+	require.NoError(t, store.writeSums())
+	clock.set(noon.Add(3 * day))
+	require.NoError(t, store.foldRollups())
+	require.NoError(t, store.thin())
+	require.NoError(t, store.WriteCall(t.Context(), newCall(clock.now(), 5000, 10, 3)))
+	require.NoError(t, store.writeSums())
+	require.NoError(t, store.dropOverflow())
+	days := store.partitions.all()
+	require.Len(t, days, 3)
+	require.Equal(t, []int{0, 0, 1}, []int{len(days[0].blocks), len(days[1].blocks), len(days[2].blocks)})
+
+	today := float64(bytesOf(days[2].blocks)) * blockOverhead
+	beside := float64(days[0].beside)
+	require.Greater(t, beside, 10*today)
+	store.options.MaxBytes = int64(today + 1.5*beside)
+	require.NoError(t, store.dropOverflow())
+	require.Equal(t, days[1:], store.partitions.all())
+	require.NoError(t, store.dropOverflow())
+	require.Len(t, store.partitions.all(), 2)
+	store.options.MaxBytes = int64(2 * today)
+	require.NoError(t, store.dropOverflow())
+	require.Equal(t, days[2:], store.partitions.all())
 }

@@ -128,12 +128,14 @@ func (s *Store) commit(ctx context.Context, call *encodedCall) (commit *pending,
 			return nil, false, errors.Join(err, w.batch.Close())
 		}
 	}
-	if err := w.batch.Set(callKey(dayOf(s.options.Now().UnixNano()), call.id), nil, nil); err != nil {
+	callDays, err := s.callDays.addCall(w.batch, dayOf(s.options.Now().UnixNano()), call.id)
+	if err != nil {
 		return nil, false, errors.Join(err, w.batch.Close())
 	}
 	if err := s.apply(w.batch); err != nil {
 		return nil, false, err // the batch is Pebble's now
 	}
+	s.callDays = callDays
 	w.applied()
 	commit = s.sync(w.batch, call, len(w.joined))
 	if s.openSums.add(call.deltas, call.spans) {
@@ -233,19 +235,6 @@ func (s *Store) pendingCall(id tracetree.CallID) *pending {
 	s.pendingMu.Lock()
 	defer s.pendingMu.Unlock()
 	return s.pending[id]
-}
-
-// hasCall says whether the call was stored. Ids stand under the day of storing. Upkeep drops all but yesterday's and today's;
-// tomorrow is asked too, for a clock that was set back.
-func (s *Store) hasCall(id tracetree.CallID) (bool, error) {
-	today := dayOf(s.options.Now().UnixNano())
-	for _, day := range []uint32{today, today - 1, today + 1} {
-		found, err := get(s.db, callKey(day, id), func([]byte) error { return nil })
-		if found || err != nil {
-			return found, err
-		}
-	}
-	return false, nil
 }
 
 // get looks a key up and calls use with its value, which is valid during the call.
