@@ -23,6 +23,8 @@ func (s *Store) Backup(ctx context.Context, dir string) (int64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
+	s.backupMu.Lock()
+	defer s.backupMu.Unlock()
 	files := s.options.FS
 	if _, err := files.Stat(dir); err == nil {
 		return 0, fmt.Errorf("back up to %q: %w", dir, fs.ErrExist)

@@ -123,3 +123,32 @@ func TestBackupToFailingDisk(t *testing.T) {
 		})
 	}
 }
+
+// TestBackupsToOneFolder: of backups to one folder at once one is made, and stays.
+func TestBackupsToOneFolder(t *testing.T) {
+	fs := vfs.NewMem()
+	store := openStore(t, Options{Path: "data", Now: atNoon, FS: fs})
+	require.NoError(t, store.WriteCall(t.Context(), newCall(noon, 0, 10, 3)))
+	for range 50 {
+		made := make(chan error, 4)
+		for range cap(made) {
+			go func() {
+				_, err := store.Backup(context.Background(), "backups/one")
+				made <- err
+			}()
+		}
+		taken := 0
+		for range cap(made) {
+			if err := <-made; err == nil {
+				taken++
+			} else {
+				require.ErrorIs(t, err, os.ErrExist)
+			}
+		}
+		require.Equal(t, 1, taken)
+		names, err := fs.List("backups/one")
+		require.NoError(t, err)
+		require.NotEmpty(t, names)
+		require.NoError(t, fs.RemoveAll("backups/one"))
+	}
+}

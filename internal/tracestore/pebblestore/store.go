@@ -95,6 +95,7 @@ type Store struct {
 	joins      *openJoins
 	counters   counters
 
+	backupMu sync.Mutex // one backup at a time: of two to one folder the second would remove what the first has written
 	upkeepMu sync.Mutex // held while partitions are dropped or rollups folded: one must not undo the other
 	// joining is held, by a value in it, while rows of several releases are made.
 	joining chan struct{}
