@@ -283,6 +283,16 @@ func TestBuildBelievesAssemblysConflicts(t *testing.T) {
 	require.Zero(t, tree.MissingParents)
 }
 
+// A span may come many times in one request, and its service's name stand behind many attributes. One that is a number takes memory each
+// time it is read, which tells how often that was.
+func TestBuildReadsServicesOfDuplicatesOnce(t *testing.T) {
+	const spans = 200
+	release := treetest.Release(t, strings.Repeat("a 1 - server 5 100\n", spans))
+	release.Spans[0].Resource.Attributes().PutInt("service.name", 4711)
+	var builder tracetree.Builder
+	require.Less(t, testing.AllocsPerRun(5, func() { builder.Build(release.Spans) }), float64(spans))
+}
+
 func TestBuildBounds(t *testing.T) {
 	tree := tracetree.Build(treetest.Release(t, `
 		a 1 - server   10 20
