@@ -1,6 +1,9 @@
 package conventions_test
 
 import (
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -173,6 +176,32 @@ func TestPeer(t *testing.T) {
 			require.Equal(t, tt.peer, kind)
 		})
 	}
+}
+
+// A peer's name may be as long as a request: what is remembered of it stays in memory.
+func TestPeerNamesDoNotRememberLongOnes(t *testing.T) {
+	const size, peers = 128 << 10, 100
+	var names conventions.PeerNames
+	short := func(namespace string) string {
+		f := facts(t, client, attrs{"db.system.name": "mysql", "db.namespace": namespace})
+		return names.Short(f.ReadPeer())
+	}
+	before := heap()
+	for i := range peers {
+		namespace := strings.Repeat("x", size) + strconv.Itoa(i)
+		require.Equal(t, conventions.ShortName("mysql:"+namespace), short(namespace))
+	}
+	require.Less(t, heap()-before, int64(size))
+	require.Equal(t, "mysql:shop", short("shop"))
+	runtime.KeepAlive(&names)
+}
+
+// heap is how many bytes are in use.
+func heap() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
 }
 
 func TestHost(t *testing.T) {
