@@ -189,9 +189,13 @@ func (f *SpanFacts) take(k *spanKey, value pcommon.Value, typ pcommon.ValueType)
 	case takeHTTP:
 		f.http = f.http || typ == pcommon.ValueTypeStr
 	case takePort:
-		f.port = port(value)
+		if f.port == 0 {
+			f.port = port(value)
+		}
 	case takeOldPort:
-		f.oldPort = port(value)
+		if f.oldPort == 0 {
+			f.oldPort = port(value)
+		}
 	case takeHTTPStatus:
 		setInt(&f.Response.http, value)
 	case takeOldHTTPStatus:

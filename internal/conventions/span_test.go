@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/xpdata"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 )
@@ -175,6 +176,22 @@ func TestPeer(t *testing.T) {
 			require.Equal(t, tt.service, service)
 			require.Equal(t, tt.peer, kind)
 		})
+	}
+}
+
+// Of an attribute that stands more than once the first counts, as in searches.
+func TestPeerWithRepeatedPorts(t *testing.T) {
+	for _, key := range []string{"server.port", "net.peer.port"} {
+		var builder xpdata.MapBuilder
+		builder.AppendEmpty("server.address").SetStr("first")
+		builder.AppendEmpty("server.address").SetStr("second")
+		builder.AppendEmpty(key).SetInt(1)
+		builder.AppendEmpty(key).SetInt(2)
+		span := ptrace.NewSpan()
+		builder.UnsafeIntoMap(span.Attributes())
+		f := conventions.ReadSpan(span)
+		peer, _ := f.Peer()
+		require.Equal(t, "first:1", peer, key)
 	}
 }
 
