@@ -124,6 +124,10 @@ func (a *Analyzer) Annotate(release *tracetree.Release) {
 func (a *Analyzer) explain(release *tracetree.Release, reads []spanRead) *Result {
 	tree := a.builder.BuildMarked(release.Spans, func(i int) bool { return reads[i].conflict })
 	clear(a.marks)
+	if last := a.result.Spans; len(last) > len(reads) {
+		clear(last[len(reads):]) // what link does not write anew would keep its release alive
+	}
+	clear(a.result.Services)
 	a.result.Spans = slices.Grow(a.result.Spans[:0], len(reads))[:len(reads)]
 	a.marks = slices.Grow(a.marks[:0], len(reads))[:len(reads)]
 	r := &a.result
@@ -167,6 +171,7 @@ func (a *Analyzer) Reset() {
 	a.builder.Reset()
 	clear(a.result.Spans)
 	clear(a.result.Services)
+	a.result = Result{Services: a.result.Services[:0], Path: a.result.Path[:0], Spans: a.result.Spans[:0]}
 	clear(a.services[:cap(a.services)])
 	a.annotator.Reset()
 }

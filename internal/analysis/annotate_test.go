@@ -78,6 +78,19 @@ func TestAnnotateWhole(t *testing.T) {
 	require.Equal(t, "kept", value.Str())
 }
 
+// The services of a trace may be a larger attribute than is usual: that is no fault of a sender's.
+func TestAnnotateManyServicesAgain(t *testing.T) {
+	var spans strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&spans, "%s%d %x - internal 5 100\n", strings.Repeat("s", 250), i, i+1)
+	}
+	release := treetest.Release(t, spans.String())
+	explain(release)
+	want := annotations(release.Spans[0].Attributes())
+	explain(release)
+	require.Equal(t, want, annotations(release.Spans[0].Attributes()))
+}
+
 func TestAnnotateSkewViolationsAndTimes(t *testing.T) {
 	release := treetest.Release(t, `
 		a 1 9 client   1000 1010 server.address=b server.port=80

@@ -14,12 +14,13 @@ import (
 // failed says whether a span is an error: its status says so. Aggregates count nothing else.
 func failed(span ptrace.Span) bool { return span.Status().Code() == ptrace.StatusCodeError }
 
-// failsUnsaid says whether a span failed although its status is unset: by the code of the answer where there is one, else by an
-// exception that is not known to have been handled within the span. The status ok is the application's word that all is well.
+// failsUnsaid says whether a span failed although its status is unset, as which an unknown code counts: by the code of the answer where
+// there is one, else by an exception that is not known to have been handled within the span. The status ok is the application's word that
+// all is well.
 func failsUnsaid(span ptrace.Span, response *conventions.Response) bool {
 	failed, known := response.Failed(span.Kind())
 	events := span.Events()
-	if known && !failed || !known && events.Len() == 0 || span.Status().Code() != ptrace.StatusCodeUnset {
+	if known && !failed || !known && events.Len() == 0 || span.Status().Code() == ptrace.StatusCodeOk {
 		return false
 	}
 	if known {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/analysis"
 	"github.com/tracewright/tracewright/internal/tracetree/treetest"
@@ -256,6 +257,17 @@ func TestFailingIsNotFailed(t *testing.T) {
 	require.Equal(t, 1, r.ErrorCount)
 	require.Equal(t, []bool{false, true}, []bool{r.Spans[0].Failed, r.Spans[1].Failed})
 	require.Equal(t, []bool{true, true}, []bool{r.Spans[0].Failing, r.Spans[1].Failing})
+}
+
+// A status code that OTLP does not have counts as unset.
+func TestFailingWithAnUnknownStatus(t *testing.T) {
+	for code, want := range map[ptrace.StatusCode]bool{
+		ptrace.StatusCodeUnset: true, ptrace.StatusCodeOk: false, ptrace.StatusCodeError: true, 3: true, -1: true,
+	} {
+		release := treetest.Release(t, "a 1 - server 0 100 http.response.status_code:500")
+		release.Spans[0].Status().SetCode(code)
+		require.Equal(t, want, analysis.Analyze(release).Spans[0].Failing, code)
+	}
 }
 
 // An exception that did not leave its span was handled there.

@@ -6,8 +6,12 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
+	"unsafe"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -498,6 +502,41 @@ func TestAnalyzerReuse(t *testing.T) {
 			analyzer.Reset()
 		}
 	}
+}
+
+// An analyzer that was reset keeps nothing of a release alive, also not of one before a smaller one.
+func TestAnalyzerLetsGo(t *testing.T) {
+	var (
+		analyzer analysis.Analyzer
+		names    []weak.Pointer[byte]
+	)
+	for _, spans := range []int{3, 1} {
+		td := ptrace.NewTraces()
+		name := func(what string) string {
+			s := strings.Repeat(what, 20) // what is longer is cut, and not the one that came
+			names = append(names, weak.Make(unsafe.StringData(s)))
+			return s
+		}
+		for i := range spans {
+			rs := td.ResourceSpans().AppendEmpty()
+			rs.Resource().Attributes().PutStr("service.name", name(fmt.Sprint("service", i)))
+			span := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+			span.SetName(name("operation"))
+			span.SetSpanID(treetest.ID(uint64(i + 1)))
+			span.SetKind(ptrace.SpanKindClient)
+			span.Attributes().PutStr("peer.service", name("peer"))
+			if i > 0 {
+				span.SetParentSpanID(treetest.ID(1))
+			}
+		}
+		analyzer.Analyze(&tracetree.Releases(td)[0])
+	}
+	analyzer.Reset()
+	runtime.GC()
+	for i, name := range names {
+		require.Nil(t, name.Value(), i)
+	}
+	runtime.KeepAlive(&analyzer)
 }
 
 const largeSpans = 100_000

@@ -10,9 +10,14 @@ import (
 
 // source is what a resource and one of its scopes say of all their spans.
 type source struct {
+	resourceRead
+	origin conventions.Origin
+}
+
+// resourceRead is what a resource says of the spans of all its scopes. Of a source the faults are the scope's too.
+type resourceRead struct {
 	service string // the name that aggregates use
 	renamed bool   // it is not the one that the resource names
-	origin  conventions.Origin
 	faults  faults
 }
 
@@ -20,8 +25,10 @@ type source struct {
 type sources struct {
 	index map[sourceKey]int32 // places in list
 	list  []source
-	last  sourceKey // spans of one resource mostly stand together
-	at    int32     // of the last
+	// A request may hold a resource of many attributes, and as many scopes below it: to read the resource with each takes minutes.
+	resources map[pcommon.Resource]resourceRead
+	last      sourceKey // spans of one resource mostly stand together
+	at        int32     // of the last
 }
 
 type sourceKey struct {
@@ -48,10 +55,10 @@ func (s *sources) of(span *tracetree.Span) int32 {
 	at, ok := s.index[key]
 	if !ok {
 		if s.index == nil {
-			s.index = make(map[sourceKey]int32)
+			s.index, s.resources = make(map[sourceKey]int32), make(map[pcommon.Resource]resourceRead)
 		}
 		at = int32(len(s.list))
-		s.list = append(s.list, readSource(key))
+		s.list = append(s.list, s.read(key))
 		s.index[key] = at
 	}
 	s.last, s.at = key, at
@@ -60,18 +67,28 @@ func (s *sources) of(span *tracetree.Span) int32 {
 
 func (s *sources) reset() {
 	clear(s.index)
+	clear(s.resources)
 	clear(s.list)
 	s.list, s.last = s.list[:0], sourceKey{}
 }
 
-func readSource(key sourceKey) source {
-	given := conventions.ServiceName(key.resource)
-	service := conventions.Service(key.resource)
-	return source{
+func (s *sources) read(key sourceKey) source {
+	resource, ok := s.resources[key.resource]
+	if !ok {
+		resource = readResource(key.resource)
+		s.resources[key.resource] = resource
+	}
+	resource.faults |= attributeFaults(conventions.ReadAttributeFaults(key.scope.Attributes()))
+	return source{resource, conventions.ReadOrigin(resource.service, key.scope.Name())}
+}
+
+func readResource(resource pcommon.Resource) resourceRead {
+	given := conventions.ServiceName(resource)
+	service := conventions.Service(resource)
+	return resourceRead{
 		service: service,
 		renamed: service != given || given == conventions.UnknownService &&
-			conventions.Str(key.resource.Attributes(), string(semconv.ServiceNameKey)) != given,
-		origin: conventions.ReadOrigin(service, key.scope.Name()),
-		faults: resourceFaults(key.resource) | attributeFaults(conventions.ReadAttributeFaults(key.scope.Attributes())),
+			conventions.Str(resource.Attributes(), string(semconv.ServiceNameKey)) != given,
+		faults: resourceFaults(resource),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -384,6 +385,24 @@ func TestDuplicateKeyAmongMany(t *testing.T) {
 		repeatKey(attrs, "key.x")
 		require.Equal(t, []string{"duplicate_attribute_key"}, analysis.Analyze(release).Spans[0].Violations, n)
 	}
+}
+
+// A request can hold a resource of many attributes, and many scopes below it. To find that so many keys are all different takes
+// memory, which tells how often they were read.
+func TestResourceOfManyScopesIsReadOnce(t *testing.T) {
+	const scopes = 200
+	allocations := func(attributes int) float64 {
+		release := treetest.Release(t, strings.Repeat("a 1 - server 5 100\n", scopes))
+		for i := range attributes {
+			release.Spans[0].Resource.Attributes().PutInt("key"+strconv.Itoa(i), 1)
+		}
+		for i := range release.Spans {
+			release.Spans[i].Scope = pcommon.NewInstrumentationScope()
+			release.Spans[i].Scope.SetName("scope" + strconv.Itoa(i))
+		}
+		return testing.AllocsPerRun(5, func() { analysis.Analyze(release) })
+	}
+	require.Less(t, allocations(100)-allocations(1), float64(scopes))
 }
 
 // A cycle of parents is named on the span at which it was cut, alone.

@@ -70,7 +70,7 @@ func (o *Operations) Named(name string, kind ptrace.SpanKind, template func() st
 		}
 		n.statement = at < 0 && isStatement(name)
 		n.read(name[:min(len(name), maxNameRead)])
-		if string(n.dst) == name {
+		if string(n.dst) == name && len(name) <= MaxNameBytes {
 			o.fine = remember(o.fine, strings.Clone(name))
 		}
 	}

@@ -153,6 +153,7 @@ func FuzzOperation(f *testing.F) {
 	for _, seed := range []string{
 		"GET /users/123?x=1", "job-7f9c4d", "SELECT 'a', 1 FROM b", "a@b.c", "x:1", "|9|", "$1", "{", "<1", "'", "\xff1", "_INBOX.1",
 		"GET http://a:1/", strings.Repeat("1-", 300), "?", "(?),(?)", "v1.2.3",
+		"step1" + strings.Repeat("x", 300),
 	} {
 		f.Add(seed, seed)
 	}

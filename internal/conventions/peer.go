@@ -125,6 +125,9 @@ func (n *PeerNames) Short(p Peer) string {
 	if p.system == "" && p.port == 0 {
 		return ShortName(p.name)
 	}
+	if len(p.system)+len(p.name) > MaxNameBytes {
+		return ShortName(p.Service()) // what is remembered stays: a name may be megabytes
+	}
 	known := &n.known[(keyHash(p.name)^keyHash(p.system)^uint32(p.port))%peerPlaces]
 	if known.peer != p {
 		p.system, p.name = strings.Clone(p.system), strings.Clone(p.name) // not the whole of what they are part of

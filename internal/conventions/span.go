@@ -149,7 +149,9 @@ func (f *SpanFacts) Read(span ptrace.Span) {
 				f.faults |= OversizeValue
 			}
 		case pcommon.ValueTypeBytes, pcommon.ValueTypeMap, pcommon.ValueTypeSlice:
-			f.faults |= valueFaults(attribute.Value(attrs), typ)
+			if !strings.HasPrefix(key, Prefix) { // the services of a trace may be many
+				f.faults |= valueFaults(attribute.Value(attrs), typ)
+			}
 		}
 		hash := keyHash(key)
 		at := findKey(key, hash)
@@ -187,9 +189,13 @@ func (f *SpanFacts) take(k *spanKey, value pcommon.Value, typ pcommon.ValueType)
 	case takeHTTP:
 		f.http = f.http || typ == pcommon.ValueTypeStr
 	case takePort:
-		f.port = port(value)
+		if f.port == 0 {
+			f.port = port(value)
+		}
 	case takeOldPort:
-		f.oldPort = port(value)
+		if f.oldPort == 0 {
+			f.oldPort = port(value)
+		}
 	case takeHTTPStatus:
 		setInt(&f.Response.http, value)
 	case takeOldHTTPStatus:

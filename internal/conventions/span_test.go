@@ -1,11 +1,15 @@
 package conventions_test
 
 import (
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/xpdata"
 
 	"github.com/tracewright/tracewright/internal/conventions"
 )
@@ -173,6 +177,48 @@ func TestPeer(t *testing.T) {
 			require.Equal(t, tt.peer, kind)
 		})
 	}
+}
+
+// Of an attribute that stands more than once the first counts, as in searches.
+func TestPeerWithRepeatedPorts(t *testing.T) {
+	for _, key := range []string{"server.port", "net.peer.port"} {
+		var builder xpdata.MapBuilder
+		builder.AppendEmpty("server.address").SetStr("first")
+		builder.AppendEmpty("server.address").SetStr("second")
+		builder.AppendEmpty(key).SetInt(1)
+		builder.AppendEmpty(key).SetInt(2)
+		span := ptrace.NewSpan()
+		builder.UnsafeIntoMap(span.Attributes())
+		f := conventions.ReadSpan(span)
+		peer, _ := f.Peer()
+		require.Equal(t, "first:1", peer, key)
+	}
+}
+
+// A peer's name may be as long as a request: what is remembered of it stays in memory.
+func TestPeerNamesDoNotRememberLongOnes(t *testing.T) {
+	const size, peers = 128 << 10, 100
+	var names conventions.PeerNames
+	short := func(namespace string) string {
+		f := facts(t, client, attrs{"db.system.name": "mysql", "db.namespace": namespace})
+		return names.Short(f.ReadPeer())
+	}
+	before := heap()
+	for i := range peers {
+		namespace := strings.Repeat("x", size) + strconv.Itoa(i)
+		require.Equal(t, conventions.ShortName("mysql:"+namespace), short(namespace))
+	}
+	require.Less(t, heap()-before, int64(size))
+	require.Equal(t, "mysql:shop", short("shop"))
+	runtime.KeepAlive(&names)
+}
+
+// heap is how many bytes are in use.
+func heap() int64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
 }
 
 func TestHost(t *testing.T) {

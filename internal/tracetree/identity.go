@@ -79,17 +79,31 @@ func (b *Builder) compareShared(i, j int) int {
 		cmp.Compare(ParentRank(b.keys[i].kind), ParentRank(b.keys[j].kind)),
 		cmp.Compare(m.StartTimestamp(), n.StartTimestamp()),
 		cmp.Compare(m.EndTimestamp(), n.EndTimestamp()),
+		cmp.Compare(m.Kind(), n.Kind()), // two that OTLP does not know
+		cmp.Compare(b.keys[i].parent, b.keys[j].parent),
 	); c != 0 {
 		return c
 	}
 	return cmp.Or(
-		cmp.Compare(m.Kind(), n.Kind()), // two that OTLP does not know
-		cmp.Compare(b.keys[i].parent, b.keys[j].parent),
-		strings.Compare(m.Service(), n.Service()),
+		strings.Compare(b.service(m.Resource), b.service(n.Resource)),
 		strings.Compare(m.Name(), n.Name()),
 		cmp.Compare(m.Status().Code(), n.Status().Code()),
 		cmp.Compare(i, j),
 	)
+}
+
+// service is the name of a resource's service. It is remembered, for the name may stand behind many attributes, and a span may come many
+// times.
+func (b *Builder) service(resource pcommon.Resource) string {
+	name, ok := b.services[resource]
+	if !ok {
+		if b.services == nil {
+			b.services = make(map[pcommon.Resource]string)
+		}
+		name = conventions.ServiceName(resource)
+		b.services[resource] = name
+	}
+	return name
 }
 
 // ParentRank orders the kinds that hold one span id by how far inside the work they stand: a child belongs to the innermost.

@@ -20,6 +20,8 @@ import (
 //   - If it does not fit by its own clock but does by the client's shift, it gets that shift: both stand on one host.
 //   - If neither fits, its clock is taken to be as far from the client's as the two hosts are apart (compareClocks). Where the
 //     span does not fit by that either, it gets the nearest shift by which it does.
+//   - Where its client has no start, or itself has none, a server span keeps its own clock. A client span that ends before it
+//     starts, as one that was never ended, has no end that is known: a server span fits wherever it starts after it.
 //   - A consumer under a producer keeps its own clock: it may run at any time after it.
 //   - Every other span has its parent's shift.
 //
@@ -37,17 +39,19 @@ func (b *Builder) correctSkew() {
 			continue
 		}
 		parent := &nodes[n.Parent]
-		if b.withoutTime(n.StartTimestamp()) {
-			n.Start, n.End = parent.Start, parent.Start
-			continue
-		}
+		timeless := b.withoutTime(n.StartTimestamp())
 		switch kind, above := b.keys[i].kind, b.keys[n.Parent].kind; {
 		case kind == ptrace.SpanKindConsumer && above == ptrace.SpanKindProducer:
-			continue
 		case kind == ptrace.SpanKindServer && above == ptrace.SpanKindClient:
-			n.Shift = b.serverShift(i)
+			if !timeless {
+				n.Shift = b.serverShift(i)
+			}
 		default:
 			n.Shift = parent.Shift
+		}
+		if timeless {
+			n.Start, n.End = parent.Start, parent.Start
+			continue
 		}
 		n.Start, n.End = shifted(n.Start, n.Shift), shifted(n.End, n.Shift)
 	}
@@ -63,12 +67,23 @@ func (b *Builder) serverShift(i int) int64 {
 			return shift
 		}
 	}
+	least, most := client.Start-server.Start, client.End-server.End // by which it fits
+	switch {
+	case b.withoutTime(client.StartTimestamp()):
+		return 0
+	case withoutEnd(client):
+		if least <= 0 {
+			return 0
+		}
+		if client.Shift >= least {
+			return client.Shift
+		}
+		most = math.MaxInt64
+	case longer:
+		most = client.End - server.Start
+	}
 	if len(b.apart) == 0 {
 		b.compareClocks() // not before it is needed: most traces need it never
-	}
-	least, most := client.Start-server.Start, client.End-server.End // by which it fits
-	if longer {
-		most = client.End - server.Start
 	}
 	if b.apart[i] == unknownApart {
 		return least
@@ -79,6 +94,11 @@ func (b *Builder) serverShift(i int) int64 {
 // fits says whether a server span lies within its client span, or starts there if it is longer.
 func fits(start, end, clientStart, clientEnd int64, longer bool) bool {
 	return start >= clientStart && (end <= clientEnd || longer && start <= clientEnd)
+}
+
+// withoutEnd says whether the span's end is not known: it stands at its start then.
+func withoutEnd(n *Node) bool {
+	return conventions.Nanoseconds(n.EndTimestamp()) < conventions.Nanoseconds(n.StartTimestamp())
 }
 
 // call is a server span that does not fit into its client span by the clocks of their hosts.
@@ -94,7 +114,7 @@ const unknownApart = math.MinInt64
 // compareClocks finds for every two hosts how far their clocks are apart: the median over the calls from one to the other
 // whose server span does not fit into the client span, as both were sent. One call says what NTP would conclude from it: the
 // middle of the client span minus that of the server span, as if the network took as long on the way there as on the way back. A
-// call that its client gave up says nothing: its end is not known to the client.
+// call that its client gave up says nothing: its end is not known to the client. Nor does one whose client has no end.
 func (b *Builder) compareClocks() {
 	b.apart = resize(b.apart, len(b.tree.Nodes))
 	b.calls = b.calls[:0]
@@ -124,7 +144,7 @@ func (b *Builder) compareClocks() {
 			continue
 		}
 		apart := int64(unknownApart)
-		if spare >= 0 {
+		if spare >= 0 && !withoutEnd(client) {
 			apart = clientStart + spare/2 - start
 		}
 		b.calls = append(b.calls, call{host(client.Resource), host(server.Resource), apart, i})

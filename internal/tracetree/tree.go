@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
@@ -79,8 +80,10 @@ type Builder struct {
 	order  []int // parents before children
 	walk   []int // by node: the walk that found it first, while cycles are broken
 	shared []int // the spans of one span id, while identities are told apart
-	calls  []call
-	apart  []int64 // by node: how far the clocks of its client's host and of its own are apart; empty in a trace without skew
+	// services are the names that this took; nil for most traces
+	services map[pcommon.Resource]string
+	calls    []call
+	apart    []int64 // by node: how far the clocks of its client's host and of its own are apart; empty in a trace without skew
 }
 
 // key is what a node is compared and looked up by, kept apart from the spans so that building stays in the cache. Span ids
@@ -114,11 +117,12 @@ func (b *Builder) BuildMarked(spans []Span, marked func(i int) bool) *Tree {
 func (b *Builder) Reset() {
 	clear(b.tree.Nodes)
 	b.tree.Nodes = b.tree.Nodes[:0]
+	b.services = nil
 }
 
 func (b *Builder) load(spans []Span) {
 	t := &b.tree
-	b.latest = 0
+	b.latest, b.services = 0, nil
 	t.Nodes = resize(t.Nodes, len(spans))
 	b.keys = resize(b.keys, len(spans))
 	b.index.reset(len(spans))

@@ -283,6 +283,16 @@ func TestBuildBelievesAssemblysConflicts(t *testing.T) {
 	require.Zero(t, tree.MissingParents)
 }
 
+// A span may come many times in one request, and its service's name stand behind many attributes. One that is a number takes memory each
+// time it is read, which tells how often that was.
+func TestBuildReadsServicesOfDuplicatesOnce(t *testing.T) {
+	const spans = 200
+	release := treetest.Release(t, strings.Repeat("a 1 - server 5 100\n", spans))
+	release.Spans[0].Resource.Attributes().PutInt("service.name", 4711)
+	var builder tracetree.Builder
+	require.Less(t, testing.AllocsPerRun(5, func() { builder.Build(release.Spans) }), float64(spans))
+}
+
 func TestBuildBounds(t *testing.T) {
 	tree := tracetree.Build(treetest.Release(t, `
 		a 1 - server   10 20
@@ -577,6 +587,108 @@ func TestBuildWithoutTimes(t *testing.T) {
 	}
 	for i, want := range []int64{100, 0, 0, 10, 0, 0, 0} {
 		require.Equal(t, want, tree.Nodes[i].Duration(), i)
+	}
+}
+
+// Times are after base, which is real; 0 is none. The clock of b's host is 5000 off.
+func TestClockSkewWithoutTimes(t *testing.T) {
+	const base = 50_000_000_000_000_000
+	for _, tt := range []struct {
+		name, spans string
+		shifts      []int64
+	}{
+		{
+			name: "what hangs under a span without a start has its host's shift",
+			spans: `
+				a 1 - client   100 200
+				b 2 1 server   5120 5180
+				b 3 2 internal 0 0
+				b 4 3 internal 5130 5140`,
+			shifts: []int64{0, -5000, -5000, -5000},
+		},
+		{
+			name: "but for consumers",
+			spans: `
+				a 1 - client   100 200
+				b 2 1 server   5120 5180
+				b 3 2 producer 5130 5140
+				c 4 3 consumer 0 0
+				c 5 4 internal 300 310`,
+			shifts: []int64{0, -5000, -5000, 0, 0},
+		},
+		{
+			name: "a client without a start says nothing of clocks",
+			spans: `
+				a 1 - server 100 900
+				a 2 1 client 0 0
+				c 3 2 server 300 400`,
+			shifts: []int64{0, 0, 0},
+		},
+		{
+			name: "nor does a server without one",
+			spans: `
+				a 1 - client   100 200
+				b 2 1 server   5120 5180
+				b 3 2 client   5130 5170
+				c 4 3 server   0 0
+				c 5 4 internal 140 150`,
+			shifts: []int64{0, -5000, -5000, 0, 0},
+		},
+		{
+			name: "a server that starts after a client without an end stays",
+			spans: `
+				a 1 - client 100 0
+				c 2 1 server 300 400
+				a 3 1 client 100 90
+				c 4 3 server 300 400`,
+			shifts: []int64{0, 0, 0, 0},
+		},
+		{
+			name: "one that starts before it has its client's shift, where it fits by that",
+			spans: `
+				a 1 - client 6100 6200
+				b 2 1 server 1120 1180
+				b 3 2 client 1130 0
+				b 4 3 server 1135 1170`,
+			shifts: []int64{0, 5000, 5000, 5000},
+		},
+		{
+			name: "else by what other calls say, in which one without an end has no say",
+			spans: `
+				a 1 - server 6000 6900
+				a 2 1 client 6100 6200
+				b 3 2 server 1120 1180
+				a 4 1 client 6300 0
+				b 5 4 server 1320 0
+				a 6 1 client 6500 0
+				b 7 6 server 1540 1560`,
+			shifts: []int64{0, 0, 5000, 0, 5000, 0, 5000},
+		},
+		{
+			name: "else it starts with its client",
+			spans: `
+				a 1 - client 6300 0
+				b 2 1 server 1320 1380`,
+			shifts: []int64{0, 4980},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			release := treetest.Release(t, tt.spans)
+			for _, span := range release.Spans {
+				if start := span.StartTimestamp(); start > 0 {
+					span.SetStartTimestamp(base + start)
+				}
+				if end := span.EndTimestamp(); end > 0 {
+					span.SetEndTimestamp(base + end)
+				}
+			}
+			tree := tracetree.Build(release.Spans)
+			var shifts []int64
+			for i := range tree.Nodes {
+				shifts = append(shifts, tree.Nodes[i].Shift)
+			}
+			require.Equal(t, tt.shifts, shifts)
+		})
 	}
 }
 
