@@ -22,15 +22,11 @@ const configuredID = "config:"
 
 // boundTenant is the tenant to which the authenticator binds the client, if it does: such a client knows of no other's sources.
 func boundTenant(r *http.Request) (name string, bound bool, refused *problem) {
-	auth := client.FromContext(r.Context()).Auth
-	if auth == nil || auth.GetAttribute(tenant.Claim) == nil {
-		return "", false, nil
-	}
-	name, err := tenant.Of(auth, "", nil)
+	name, bound, err := tenant.Bound(client.FromContext(r.Context()).Auth)
 	if err != nil {
-		return "", true, newProblem(http.StatusForbidden, fault{Detail: err.Error()})
+		return "", bound, newProblem(http.StatusForbidden, fault{Detail: err.Error()})
 	}
-	return name, true, nil
+	return name, bound, nil
 }
 
 // sourceTime bounds what is done about sources for one request, as a query is bounded.

@@ -313,29 +313,33 @@ func TestNobodyRunsSources(t *testing.T) {
 
 // A client that its authenticator binds to a tenant knows of no other's sources.
 func TestSourcesOfATenant(t *testing.T) {
-	m := &fakeManager{stored: []tracesources.Stored{ordersSource()}}
-	h := sourcesHandler(t, m, func(s *Settings) {
-		s.ReadAuthenticator = tokens{"acme": {tenant.Claim: "acme"}, "other": {tenant.Claim: "other"}, "all": {}}
-		s.ManageAuthenticator = s.ReadAuthenticator
-	})
-	as := func(token string, r *http.Request) *httptest.ResponseRecorder {
-		r.Header.Set("Authorization", token)
-		return do(h, r)
+	for _, claim := range []string{tenant.Claim, "claims.tenant"} { // the second as the oidc extension has it
+		t.Run(claim, func(t *testing.T) {
+			m := &fakeManager{stored: []tracesources.Stored{ordersSource()}}
+			h := sourcesHandler(t, m, func(s *Settings) {
+				s.ReadAuthenticator = tokens{"acme": {claim: "acme"}, "other": {claim: "other"}, "all": {}}
+				s.ManageAuthenticator = s.ReadAuthenticator
+			})
+			as := func(token string, r *http.Request) *httptest.ResponseRecorder {
+				r.Header.Set("Authorization", token)
+				return do(h, r)
+			}
+			for token, want := range map[string]int{"acme": 1, "other": 0, "all": 3} {
+				var answer openapi.SourcesAnswer
+				response := as(token, sourceRequest("GET", "", ""))
+				require.NoError(t, json.Unmarshal(response.Body.Bytes(), &answer))
+				require.Len(t, answer.Sources, want, token)
+			}
+			for _, r := range []*http.Request{sourceRequest("GET", "orders", ""), sourceRequest("PUT", "orders", "{}"), sourceRequest("DELETE", "orders", "")} {
+				requireProblem(t, 404, as("other", r))
+			}
+			require.Equal(t, "tenant", requireProblem(t, 403, as("acme", sourceRequest("PUT", "orders", `{"tenant": "other"}`))).Field)
+			require.Equal(t, "tenant", requireProblem(t, 403, as("other", sourceRequest("POST", "", `{"name": "a", "type": "otlp", "configuration": {}, "tenant": "acme"}`))).Field)
+			require.Equal(t, "other", *sourceAnswer(t, 201, as("other", sourceRequest("POST", "", `{"name": "a", "type": "otlp", "configuration": {}}`))).Tenant)
+			require.False(t, m.onLoopback, "somebody is there who may manage")
+			require.Equal(t, 204, as("all", sourceRequest("DELETE", "orders", "")).Code)
+		})
 	}
-	for token, want := range map[string]int{"acme": 1, "other": 0, "all": 3} {
-		var answer openapi.SourcesAnswer
-		response := as(token, sourceRequest("GET", "", ""))
-		require.NoError(t, json.Unmarshal(response.Body.Bytes(), &answer))
-		require.Len(t, answer.Sources, want, token)
-	}
-	for _, r := range []*http.Request{sourceRequest("GET", "orders", ""), sourceRequest("PUT", "orders", "{}"), sourceRequest("DELETE", "orders", "")} {
-		requireProblem(t, 404, as("other", r))
-	}
-	require.Equal(t, "tenant", requireProblem(t, 403, as("acme", sourceRequest("PUT", "orders", `{"tenant": "other"}`))).Field)
-	require.Equal(t, "tenant", requireProblem(t, 403, as("other", sourceRequest("POST", "", `{"name": "a", "type": "otlp", "configuration": {}, "tenant": "acme"}`))).Field)
-	require.Equal(t, "other", *sourceAnswer(t, 201, as("other", sourceRequest("POST", "", `{"name": "a", "type": "otlp", "configuration": {}}`))).Tenant)
-	require.False(t, m.onLoopback, "somebody is there who may manage")
-	require.Equal(t, 204, as("all", sourceRequest("DELETE", "orders", "")).Code)
 }
 
 // askForSources asks for sources in every way that has an answer of its own.
