@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
-	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/sources"
 	"github.com/tracewright/tracewright/internal/tenant"
 	"github.com/tracewright/tracewright/internal/tracesources"
@@ -44,16 +43,7 @@ func (h *handler) GetSources(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	answer := openapi.SourcesAnswer{Sources: make([]openapi.Source, 0, len(stored)+len(configured))}
-	accuracies := make(map[string]query.ContextAccuracies)
-	for i := range stored {
-		one, err := h.newSource(r, &stored[i], accuracies)
-		if err != nil {
-			h.writeFailure(w, r, err)
-			return
-		}
-		answer.Sources = append(answer.Sources, one)
-	}
+	answer := openapi.SourcesAnswer{Sources: h.newSources(r, stored...)}
 	for i := range configured {
 		answer.Sources = append(answer.Sources, newConfigured(&configured[i]))
 	}
@@ -125,12 +115,7 @@ func (h *handler) findSource(w http.ResponseWriter, r *http.Request) (stored *tr
 }
 
 func (h *handler) writeSource(w http.ResponseWriter, r *http.Request, status int, stored *tracesources.Stored) {
-	answer, err := h.newSource(r, stored, make(map[string]query.ContextAccuracies))
-	if err != nil {
-		h.writeFailure(w, r, err)
-		return
-	}
-	writeJSON(w, status, "application/json", answer)
+	writeJSON(w, status, "application/json", h.newSources(r, *stored)[0])
 }
 
 // CreateSource adds a source.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -167,6 +168,54 @@ func TestSourcesAreListed(t *testing.T) {
 	}, kafka.Configuration, "addresses are those that hold, the rest is as it was written")
 	require.Equal(t, kafka, sourceAnswer(t, 200, do(h, sourceRequest("GET", "config:kafka%2Forders", ""))))
 	require.Equal(t, orders, sourceAnswer(t, 200, do(h, sourceRequest("GET", "orders", ""))))
+}
+
+// contextless does not say how the trace context comes across: it fails, or takes for ever where there is no failure.
+type contextless struct {
+	tracestore.Backend
+	failure error
+}
+
+func (c contextless) Contexts(
+	ctx context.Context, _ string, _ *tracestore.AggregateQuery,
+) iter.Seq2[tracestore.ContextAggregate, error] {
+	return func(yield func(tracestore.ContextAggregate, error) bool) {
+		if c.failure != nil {
+			yield(tracestore.ContextAggregate{}, c.failure)
+			return
+		}
+		<-ctx.Done()
+	}
+}
+
+// Sources are answered without the context accuracy where that cannot be read, or not soon; also one that was just changed.
+func TestSourcesWithoutContextAccuracy(t *testing.T) {
+	for name, failure := range map[string]error{"fails": errors.New("broken"), "takes for ever": nil} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &fakeManager{}
+				for _, tenant := range []string{"red", "green", "blue"} {
+					source := ordersSource()
+					source.Name, source.Tenant = tenant, tenant
+					m.stored = append(m.stored, source)
+				}
+				h := sourcesHandler(t, m, func(s *Settings) {
+					s.Service.Storage = func() (tracestore.Backend, error) { return contextless{failure: failure}, nil }
+				})
+				began := time.Now()
+				response := do(h, sourceRequest("GET", "", ""))
+				require.Equal(t, 200, response.Code, response.Body)
+				require.LessOrEqual(t, time.Since(began), time.Second)
+				var all openapi.SourcesAnswer
+				require.NoError(t, json.Unmarshal(response.Body.Bytes(), &all))
+				for i, tenant := range []string{"red", "green", "blue"} {
+					require.Equal(t, tenant, all.Sources[i].Name)
+					require.Nil(t, all.Sources[i].ContextAccuracy)
+				}
+				require.EqualValues(t, 4, *sourceAnswer(t, 200, do(h, sourceRequest("PUT", "red", `{"enabled": false}`))).Version)
+			})
+		})
+	}
 }
 
 // The calls to services that a source has seen, and how many of them these services' spans answer.
