@@ -29,21 +29,30 @@ var (
 	ErrHeader = errors.New("the header names no tenant")
 )
 
+// Bound is the tenant to which an authenticator's data (nil where there is none) binds a client, if it does. Its errors wrap ErrClaim.
+func Bound(auth client.AuthData) (name string, bound bool, err error) {
+	if auth == nil {
+		return "", false, nil
+	}
+	claim := auth.GetAttribute(Claim)
+	if claim == nil {
+		claim = auth.GetAttribute(claimPrefix + Claim)
+	}
+	if claim == nil {
+		return "", false, nil
+	}
+	name, ok := single(claim)
+	if !ok {
+		return "", true, ErrClaim
+	}
+	return name, true, check(name, ErrClaim)
+}
+
 // Of is the tenant of a request with this data of its authenticator (nil where there is none) and these values of the header.
 // Its errors wrap ErrClaim or ErrHeader; the same request will never do.
 func Of(auth client.AuthData, header string, values []string) (string, error) {
-	if auth != nil {
-		claim := auth.GetAttribute(Claim)
-		if claim == nil {
-			claim = auth.GetAttribute(claimPrefix + Claim)
-		}
-		if claim != nil {
-			name, ok := single(claim)
-			if !ok {
-				return "", ErrClaim
-			}
-			return name, check(name, ErrClaim)
-		}
+	if name, bound, err := Bound(auth); bound {
+		return name, err
 	}
 	switch len(values) {
 	case 0:

@@ -18,6 +18,8 @@ var (
 	ErrNotFound = errors.New("trace not found")
 	// ErrClosed says that the backend is not open, because the process starts or stops.
 	ErrClosed = errors.New("trace storage is closed")
+	// ErrUnavailable says that the storage's server does not answer, for now.
+	ErrUnavailable = errors.New("trace storage is not available")
 	// ErrCursor says that a search cursor was not made by this storage for this query.
 	ErrCursor = errors.New("cursor does not belong to this search")
 )

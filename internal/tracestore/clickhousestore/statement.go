@@ -5,6 +5,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -164,7 +168,8 @@ func (s *Store) limited(ctx context.Context, values parameters) context.Context 
 	}))
 }
 
-// failed says what an error of a query is: the end of the context, or of the store, where that is the reason, or that its schema has not been there yet.
+// failed says what an error of a query is: the end of the context, or of the store, where that is the reason, or that its schema has not been there yet,
+// or that the server is away.
 func (s *Store) failed(ctx context.Context, err error) error {
 	switch {
 	case err == nil, errors.Is(err, tracestore.ErrClosed):
@@ -176,10 +181,21 @@ func (s *Store) failed(ctx context.Context, err error) error {
 	}
 	select {
 	case <-s.ready:
-		return err
 	default:
 		return errors.Join(tracestore.ErrClosed, err)
 	}
+	if ctx.Err() == nil && isAway(err) {
+		return fmt.Errorf("%w: %w", tracestore.ErrUnavailable, err)
+	}
+	return err
+}
+
+// isAway says whether the server cannot be reached, or was lost. One that did not answer in the time for a query is slow.
+func isAway(err error) bool {
+	var connection *net.OpError
+	var exchange *url.Error // of HTTP, some of whose errors have no other type
+	return (errors.As(err, &connection) || errors.As(err, &exchange)) && !errors.Is(err, os.ErrDeadlineExceeded) ||
+		errors.Is(err, io.EOF) || errors.Is(err, clickhouse.ErrAcquireConnTimeout)
 }
 
 // Codes of the server's errors.

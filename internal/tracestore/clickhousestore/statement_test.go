@@ -1,15 +1,24 @@
 package clickhousestore
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
 // endpoints are those of a store's server by protocol.
@@ -84,4 +93,59 @@ func TestAnyBytes(t *testing.T) {
 	require.Equal(t, string(ids[5][:]), one)
 	require.Empty(t, empty)
 	require.Zero(t, none)
+}
+
+// TestServerAway: a server that was there and is not any more is away; that is neither a fault nor a query that takes too long.
+func TestServerAway(t *testing.T) {
+	ready := make(chan struct{})
+	close(ready)
+	var config net.ListenConfig
+	for _, protocol := range []string{"clickhouse", "http"} {
+		listener, err := config.Listen(t.Context(), "tcp", "localhost:0")
+		require.NoError(t, err)
+		var closing sync.WaitGroup
+		closing.Go(func() {
+			for {
+				connection, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				_ = connection.Close()
+			}
+		})
+		s := &Store{options: Options{Endpoint: protocol + "://" + listener.Addr().String()}.withDefaults(), ctx: t.Context(), ready: ready}
+		s.db, err = s.options.connect()
+		require.NoError(t, err)
+		_, err = s.query(t.Context(), "SELECT 1", nil)
+		require.ErrorIs(t, err, tracestore.ErrUnavailable, "%s: it closes connections", protocol)
+		require.NoError(t, listener.Close())
+		closing.Wait()
+		_, err = s.query(t.Context(), "SELECT 1", nil)
+		require.ErrorIs(t, err, tracestore.ErrUnavailable, "%s: nobody listens", protocol)
+		require.NoError(t, s.db.Close())
+	}
+}
+
+// TestWhatAnErrorIs tells a server that is away from one that is slow.
+func TestWhatAnErrorIs(t *testing.T) {
+	ready := make(chan struct{})
+	close(ready)
+	over, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	slow := &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}
+	s := &Store{ctx: t.Context(), ready: ready}
+	require.ErrorIs(t, s.failed(t.Context(), &net.OpError{Op: "dial", Err: context.DeadlineExceeded}), tracestore.ErrUnavailable)
+	require.ErrorIs(t, s.failed(t.Context(), &url.Error{Op: "Post", Err: errors.New("http: server closed idle connection")}), tracestore.ErrUnavailable)
+	require.ErrorIs(t, s.failed(t.Context(), fmt.Errorf("acquire: %w", clickhouse.ErrAcquireConnTimeout)), tracestore.ErrUnavailable)
+	require.NotErrorIs(t, s.failed(t.Context(), errors.New("syntax error")), tracestore.ErrUnavailable)
+	require.NotErrorIs(t, s.failed(t.Context(), slow), tracestore.ErrUnavailable, "the connection's deadline is that of the context, and may be first")
+	for _, err := range []error{slow, &url.Error{Op: "Post", Err: context.DeadlineExceeded}} {
+		err := s.failed(over, err)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NotErrorIs(t, err, tracestore.ErrUnavailable)
+	}
+	closed, stop := context.WithCancel(t.Context())
+	stop()
+	s.ctx = closed
+	require.ErrorIs(t, s.failed(t.Context(), slow), tracestore.ErrClosed)
 }

@@ -213,7 +213,7 @@ func (p *requestParser) attribute(path string, r *openapi.AttributeCondition) tr
 		return c
 	}
 	c.Op = tracestore.AttributeOp(oneOf(p, path+".op", r.Op, operators))
-	if err := setOperand(&c, r.Value); err != nil {
+	if err := p.setOperand(&c, r.Value); err != nil {
 		p.fault(path+".value", "%s", err)
 	}
 	return c

@@ -119,6 +119,10 @@ func (h *handler) writeFailure(w http.ResponseWriter, r *http.Request, err error
 		newProblem(http.StatusBadRequest, fault{Field: "cursor", Detail: err.Error()}).write(w)
 	case r.Context().Err() != nil:
 		w.WriteHeader(statusClientClosedRequest)
+	case errors.Is(err, tracestore.ErrUnavailable): // before what follows: not to reach a server in time is no slow query
+		h.Logger.Error("the trace storage is not available", zap.String("path", r.URL.Path), zap.Error(err))
+		w.Header().Set("Retry-After", "1")
+		newProblem(http.StatusServiceUnavailable, fault{Detail: "the trace storage is not available; Tracewright's log has the details"}).write(w)
 	case errors.Is(err, context.DeadlineExceeded):
 		newProblem(http.StatusGatewayTimeout, fault{
 			Detail: "the query took longer than query_timeout (" + h.Service.Timeout.String() + "); ask for less, or raise it",

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -145,6 +146,7 @@ func TestFailures(t *testing.T) {
 		"closed":  {tracestore.ErrClosed, 503, "", false},
 		"cursor":  {tracestore.ErrCursor, 400, "cursor", false},
 		"timeout": {context.DeadlineExceeded, 504, "", false},
+		"away":    {fmt.Errorf("%w: dial secret host: %w", tracestore.ErrUnavailable, context.DeadlineExceeded), 503, "", true},
 		"broken":  {errors.New("secret path"), 500, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -157,8 +159,10 @@ func TestFailures(t *testing.T) {
 			})
 			s.Logger = zap.New(core)
 			for _, r := range []*http.Request{postSearch(""), get("/traces/" + knownID)} {
-				p := requireProblem(t, test.status, do(NewHandler(s), r))
+				response := do(NewHandler(s), r)
+				p := requireProblem(t, test.status, response)
 				require.Equal(t, test.field, p.Field)
+				require.Equal(t, test.status == 503, response.Header().Get("Retry-After") == "1")
 				require.NotContains(t, p.Detail, "secret", "inner errors are for the log")
 				require.Equal(t, test.logged, logs.Len() == 1)
 				logs.TakeAll()

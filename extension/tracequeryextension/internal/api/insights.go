@@ -26,7 +26,7 @@ func (h *handler) GetInsights(w http.ResponseWriter, r *http.Request) {
 	})
 	p.length("entry", parameters.Entry)
 	asked := query.InsightsQuery{
-		Window: *window, Baseline: p.baseline(parameters.Baseline, window), Kind: insights.Kind(oneOf(&p, "kind", parameters.Kind, insightKinds)),
+		Window: *window, Now: p.now, Baseline: p.baseline(parameters.Baseline, window), Kind: insights.Kind(oneOf(&p, "kind", parameters.Kind, insightKinds)),
 		Service: window.Service, Entry: p.text("entry", parameters.Entry), Limit: p.limit(parameters.Limit, defaultInsights, maxInsights),
 		SampleTime: p.sampleTime(parameters.SampleTime),
 	}

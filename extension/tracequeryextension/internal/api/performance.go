@@ -34,7 +34,7 @@ func (h *handler) GetPerformance(w http.ResponseWriter, r *http.Request) {
 	})
 	p.length("operation", parameters.Operation)
 	asked := query.PerformanceQuery{
-		Window: *window, Entry: tracestore.Operation{Service: window.Service, Operation: p.text("operation", parameters.Operation)},
+		Window: *window, Now: p.now, Entry: tracestore.Operation{Service: window.Service, Operation: p.text("operation", parameters.Operation)},
 		Limit: p.limit(parameters.Limit, defaultEntries, maxEntries), WhatIf: p.whatIf(&parameters),
 	}
 	tenant, ok := h.accepted(w, r, p.faults)

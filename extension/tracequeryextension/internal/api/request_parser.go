@@ -21,6 +21,8 @@ type requestParser struct {
 	faults []fault
 	// conditions is how many a search has asked for.
 	conditions int
+	// regexes is how many bytes and parts its regular expressions have.
+	regexes int
 }
 
 func (p *requestParser) fault(field, format string, args ...any) {

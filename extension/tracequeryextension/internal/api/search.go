@@ -103,7 +103,10 @@ func newSummary(s *tracestore.Summary) openapi.TraceSummary {
 		MissingParents: s.MissingParents,
 	}
 	if b := s.Bottleneck; b != nil {
-		answer.Bottleneck = &openapi.Bottleneck{SpanID: b.SpanID.String(), Service: b.Service, Operation: b.Operation, Share: b.Share}
+		answer.Bottleneck = &openapi.Bottleneck{SpanID: b.SpanID.String(), Service: b.Service, Operation: b.Operation}
+		if b.Share >= 0 && b.Share <= 1 { // an annotation that is not ours may be anything, which JSON cannot even say
+			answer.Bottleneck.Share = b.Share
+		}
 	}
 	return answer
 }

@@ -120,7 +120,7 @@ func splitKey(key string) (tracestore.AttributeScope, string) {
 }
 
 // setOperand gives the condition the value that its operator uses.
-func setOperand(c *tracestore.AttributeCondition, value *openapi.Scalar) (err error) {
+func (p *requestParser) setOperand(c *tracestore.AttributeCondition, value *openapi.Scalar) (err error) {
 	switch c.Op {
 	case tracestore.OpExists, tracestore.OpNotExists:
 		if value != nil {
@@ -143,7 +143,7 @@ func setOperand(c *tracestore.AttributeCondition, value *openapi.Scalar) (err er
 		if !ok {
 			return errors.New("must be a string that holds a regular expression")
 		}
-		c.Regex, err = compileRegex(text)
+		c.Regex, err = p.regex(text)
 	default:
 		c.Text, err = scalarText(*value)
 	}

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -80,6 +81,18 @@ func TestSearchAnswer(t *testing.T) {
 		"window": {"start": "2026-01-02T11:00:00.000000000Z", "end": "2026-01-02T12:00:00.000000000Z"},
 		"truncated": true
 	}`, body)
+}
+
+// Annotations may be somebody else's: a share that is none is answered as 0, as in what GET /traces/live tells.
+func TestShareThatIsNone(t *testing.T) {
+	for _, share := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -0.5, 1.5} {
+		h := testHandler(&fakeStorage{search: func(context.Context, string, *tracestore.SearchQuery) (tracestore.SearchPage, error) {
+			return tracestore.SearchPage{Traces: []tracestore.Summary{{Bottleneck: &tracestore.Bottleneck{Service: "db", Share: share}}}}, nil
+		}})
+		response := do(h, postSearch(""))
+		require.Equal(t, http.StatusOK, response.Code, share)
+		require.Contains(t, response.Body.String(), `"service":"db","operation":"","share":0}`)
+	}
 }
 
 func TestSearchOfNothing(t *testing.T) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,8 +13,24 @@ import (
 	"github.com/tracewright/tracewright/internal/tracesources"
 )
 
-// newSource is a source as it is answered. accuracies are those that were read for others, by tenant.
-func (h *handler) newSource(r *http.Request, s *tracesources.Stored, accuracies map[string]query.ContextAccuracies) (openapi.Source, error) {
+// accuracyTime is for how long a request reads how the trace context comes across to the services of sources.
+const accuracyTime = time.Second
+
+// newSources are sources as they are answered: without their context accuracy where that cannot be read, or not soon. Sources are worth more, and a
+// change was made by then.
+func (h *handler) newSources(r *http.Request, stored ...tracesources.Stored) []openapi.Source {
+	ctx, cancel := context.WithTimeout(r.Context(), accuracyTime)
+	defer cancel()
+	accuracies := make(map[string]query.ContextAccuracies)
+	answer := make([]openapi.Source, 0, len(stored))
+	for i := range stored {
+		answer = append(answer, h.newSource(ctx, &stored[i], accuracies))
+	}
+	return answer
+}
+
+// newSource is one of them. accuracies are those that were read for others, by tenant.
+func (h *handler) newSource(ctx context.Context, s *tracesources.Stored, accuracies map[string]query.ContextAccuracies) openapi.Source {
 	answer := openapi.Source{
 		ID: s.Name, Name: s.Name, Type: s.Type, Enabled: s.Enabled,
 		Configuration: s.Configuration, // secrets stand in it by their names
@@ -35,18 +52,15 @@ func (h *handler) newSource(r *http.Request, s *tracesources.Stored, accuracies 
 		}
 	}
 	if len(services) == 0 {
-		return answer, nil
+		return answer
 	}
 	of, known := accuracies[s.Tenant]
 	if !known {
-		var err error
-		if of, err = h.Service.ContextAccuracies(r.Context(), s.Tenant, h.now()); err != nil {
-			return answer, err
-		}
+		of, _ = h.Service.ContextAccuracies(ctx, s.Tenant, h.now())
 		accuracies[s.Tenant] = of
 	}
 	answer.ContextAccuracy = of.Of(services)
-	return answer, nil
+	return answer
 }
 
 func newSourceInstance(i *tracesources.Instance) openapi.SourceInstance {

@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/api/openapi"
-	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/query"
 	"github.com/tracewright/tracewright/extension/tracequeryextension/internal/sources"
 	"github.com/tracewright/tracewright/internal/tenant"
 	"github.com/tracewright/tracewright/internal/tracesources"
@@ -22,15 +21,11 @@ const configuredID = "config:"
 
 // boundTenant is the tenant to which the authenticator binds the client, if it does: such a client knows of no other's sources.
 func boundTenant(r *http.Request) (name string, bound bool, refused *problem) {
-	auth := client.FromContext(r.Context()).Auth
-	if auth == nil || auth.GetAttribute(tenant.Claim) == nil {
-		return "", false, nil
-	}
-	name, err := tenant.Of(auth, "", nil)
+	name, bound, err := tenant.Bound(client.FromContext(r.Context()).Auth)
 	if err != nil {
-		return "", true, newProblem(http.StatusForbidden, fault{Detail: err.Error()})
+		return "", bound, newProblem(http.StatusForbidden, fault{Detail: err.Error()})
 	}
-	return name, true, nil
+	return name, bound, nil
 }
 
 // sourceTime bounds what is done about sources for one request, as a query is bounded.
@@ -48,16 +43,7 @@ func (h *handler) GetSources(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	answer := openapi.SourcesAnswer{Sources: make([]openapi.Source, 0, len(stored)+len(configured))}
-	accuracies := make(map[string]query.ContextAccuracies)
-	for i := range stored {
-		one, err := h.newSource(r, &stored[i], accuracies)
-		if err != nil {
-			h.writeFailure(w, r, err)
-			return
-		}
-		answer.Sources = append(answer.Sources, one)
-	}
+	answer := openapi.SourcesAnswer{Sources: h.newSources(r, stored...)}
 	for i := range configured {
 		answer.Sources = append(answer.Sources, newConfigured(&configured[i]))
 	}
@@ -129,12 +115,7 @@ func (h *handler) findSource(w http.ResponseWriter, r *http.Request) (stored *tr
 }
 
 func (h *handler) writeSource(w http.ResponseWriter, r *http.Request, status int, stored *tracesources.Stored) {
-	answer, err := h.newSource(r, stored, make(map[string]query.ContextAccuracies))
-	if err != nil {
-		h.writeFailure(w, r, err)
-		return
-	}
-	writeJSON(w, status, "application/json", answer)
+	writeJSON(w, status, "application/json", h.newSources(r, *stored)[0])
 }
 
 // CreateSource adds a source.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -169,6 +170,54 @@ func TestSourcesAreListed(t *testing.T) {
 	require.Equal(t, orders, sourceAnswer(t, 200, do(h, sourceRequest("GET", "orders", ""))))
 }
 
+// contextless does not say how the trace context comes across: it fails, or takes for ever where there is no failure.
+type contextless struct {
+	tracestore.Backend
+	failure error
+}
+
+func (c contextless) Contexts(
+	ctx context.Context, _ string, _ *tracestore.AggregateQuery,
+) iter.Seq2[tracestore.ContextAggregate, error] {
+	return func(yield func(tracestore.ContextAggregate, error) bool) {
+		if c.failure != nil {
+			yield(tracestore.ContextAggregate{}, c.failure)
+			return
+		}
+		<-ctx.Done()
+	}
+}
+
+// Sources are answered without the context accuracy where that cannot be read, or not soon; also one that was just changed.
+func TestSourcesWithoutContextAccuracy(t *testing.T) {
+	for name, failure := range map[string]error{"fails": errors.New("broken"), "takes for ever": nil} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &fakeManager{}
+				for _, tenant := range []string{"red", "green", "blue"} {
+					source := ordersSource()
+					source.Name, source.Tenant = tenant, tenant
+					m.stored = append(m.stored, source)
+				}
+				h := sourcesHandler(t, m, func(s *Settings) {
+					s.Service.Storage = func() (tracestore.Backend, error) { return contextless{failure: failure}, nil }
+				})
+				began := time.Now()
+				response := do(h, sourceRequest("GET", "", ""))
+				require.Equal(t, 200, response.Code, response.Body)
+				require.LessOrEqual(t, time.Since(began), time.Second)
+				var all openapi.SourcesAnswer
+				require.NoError(t, json.Unmarshal(response.Body.Bytes(), &all))
+				for i, tenant := range []string{"red", "green", "blue"} {
+					require.Equal(t, tenant, all.Sources[i].Name)
+					require.Nil(t, all.Sources[i].ContextAccuracy)
+				}
+				require.EqualValues(t, 4, *sourceAnswer(t, 200, do(h, sourceRequest("PUT", "red", `{"enabled": false}`))).Version)
+			})
+		})
+	}
+}
+
 // The calls to services that a source has seen, and how many of them these services' spans answer.
 func TestContextAccuracyOfASource(t *testing.T) {
 	store := memstore.New(time.Hour, func() time.Time { return testNow })
@@ -313,29 +362,33 @@ func TestNobodyRunsSources(t *testing.T) {
 
 // A client that its authenticator binds to a tenant knows of no other's sources.
 func TestSourcesOfATenant(t *testing.T) {
-	m := &fakeManager{stored: []tracesources.Stored{ordersSource()}}
-	h := sourcesHandler(t, m, func(s *Settings) {
-		s.ReadAuthenticator = tokens{"acme": {tenant.Claim: "acme"}, "other": {tenant.Claim: "other"}, "all": {}}
-		s.ManageAuthenticator = s.ReadAuthenticator
-	})
-	as := func(token string, r *http.Request) *httptest.ResponseRecorder {
-		r.Header.Set("Authorization", token)
-		return do(h, r)
+	for _, claim := range []string{tenant.Claim, "claims.tenant"} { // the second as the oidc extension has it
+		t.Run(claim, func(t *testing.T) {
+			m := &fakeManager{stored: []tracesources.Stored{ordersSource()}}
+			h := sourcesHandler(t, m, func(s *Settings) {
+				s.ReadAuthenticator = tokens{"acme": {claim: "acme"}, "other": {claim: "other"}, "all": {}}
+				s.ManageAuthenticator = s.ReadAuthenticator
+			})
+			as := func(token string, r *http.Request) *httptest.ResponseRecorder {
+				r.Header.Set("Authorization", token)
+				return do(h, r)
+			}
+			for token, want := range map[string]int{"acme": 1, "other": 0, "all": 3} {
+				var answer openapi.SourcesAnswer
+				response := as(token, sourceRequest("GET", "", ""))
+				require.NoError(t, json.Unmarshal(response.Body.Bytes(), &answer))
+				require.Len(t, answer.Sources, want, token)
+			}
+			for _, r := range []*http.Request{sourceRequest("GET", "orders", ""), sourceRequest("PUT", "orders", "{}"), sourceRequest("DELETE", "orders", "")} {
+				requireProblem(t, 404, as("other", r))
+			}
+			require.Equal(t, "tenant", requireProblem(t, 403, as("acme", sourceRequest("PUT", "orders", `{"tenant": "other"}`))).Field)
+			require.Equal(t, "tenant", requireProblem(t, 403, as("other", sourceRequest("POST", "", `{"name": "a", "type": "otlp", "configuration": {}, "tenant": "acme"}`))).Field)
+			require.Equal(t, "other", *sourceAnswer(t, 201, as("other", sourceRequest("POST", "", `{"name": "a", "type": "otlp", "configuration": {}}`))).Tenant)
+			require.False(t, m.onLoopback, "somebody is there who may manage")
+			require.Equal(t, 204, as("all", sourceRequest("DELETE", "orders", "")).Code)
+		})
 	}
-	for token, want := range map[string]int{"acme": 1, "other": 0, "all": 3} {
-		var answer openapi.SourcesAnswer
-		response := as(token, sourceRequest("GET", "", ""))
-		require.NoError(t, json.Unmarshal(response.Body.Bytes(), &answer))
-		require.Len(t, answer.Sources, want, token)
-	}
-	for _, r := range []*http.Request{sourceRequest("GET", "orders", ""), sourceRequest("PUT", "orders", "{}"), sourceRequest("DELETE", "orders", "")} {
-		requireProblem(t, 404, as("other", r))
-	}
-	require.Equal(t, "tenant", requireProblem(t, 403, as("acme", sourceRequest("PUT", "orders", `{"tenant": "other"}`))).Field)
-	require.Equal(t, "tenant", requireProblem(t, 403, as("other", sourceRequest("POST", "", `{"name": "a", "type": "otlp", "configuration": {}, "tenant": "acme"}`))).Field)
-	require.Equal(t, "other", *sourceAnswer(t, 201, as("other", sourceRequest("POST", "", `{"name": "a", "type": "otlp", "configuration": {}}`))).Tenant)
-	require.False(t, m.onLoopback, "somebody is there who may manage")
-	require.Equal(t, 204, as("all", sourceRequest("DELETE", "orders", "")).Code)
 }
 
 // askForSources asks for sources in every way that has an answer of its own.

@@ -70,6 +70,7 @@ func TestPerformanceReadsTwoWindows(t *testing.T) {
 	s := service(storage{AggregateReader: w})
 	asked := &PerformanceQuery{
 		Window: tracestore.AggregateQuery{Start: hour.Add(90 * time.Second), End: hour.Add(5*time.Minute + time.Second), Service: "web"}, Limit: 2,
+		Now: hour.Add(5*time.Minute + time.Second),
 	}
 	p, err := s.Performance(t.Context(), "", asked)
 	require.NoError(t, err)
@@ -91,6 +92,36 @@ func TestPerformanceReadsTwoWindows(t *testing.T) {
 		{Service: "db", Concurrency: concurrency, Peak: concurrency, Before: 3, BusyTime: busy},
 		{Service: "web", Concurrency: concurrency, Peak: concurrency, Before: 3, BusyTime: busy},
 	}, p.Services)
+}
+
+// Busy time is divided by the time in which there can have been calls: by whole minutes, as the sums are, and not by those to come.
+func TestConcurrencyUntilNow(t *testing.T) {
+	hour := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	w := &windows{hour: hour}
+	w.operations = []tracestore.OperationAggregate{{Operation: tracestore.Operation{Service: "web", Operation: "buy"}, SelfTime: int64(time.Minute)}}
+	for name, test := range map[string]struct {
+		end, now          time.Time
+		concurrency, peak float64
+		before            float64
+	}{
+		"end in the past, on a minute":     {hour.Add(2 * time.Minute), hour.Add(time.Hour), 1, 1, 0.5},
+		"end in the past, within a minute": {hour.Add(61 * time.Second), hour.Add(time.Hour), 1, 1, 0.5},
+		"end now":                          {hour.Add(90 * time.Second), hour.Add(90 * time.Second), 4. / 3, 2, 0.5},
+		"end to come":                      {hour.Add(4 * time.Minute), hour.Add(2 * time.Minute), 2, 2, 0.25},
+		"start to come":                    {hour.Add(4 * time.Minute), hour.Add(-2 * time.Minute), 0, 0, 0.5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := service(storage{AggregateReader: w}).Performance(t.Context(), "", &PerformanceQuery{
+				Window: tracestore.AggregateQuery{Start: hour, End: test.end}, Now: test.now, Limit: 1,
+			})
+			require.NoError(t, err)
+			require.Len(t, p.Services, 1)
+			load := p.Services[0]
+			require.InDelta(t, test.concurrency, load.Concurrency, 1e-9)
+			require.InDelta(t, test.peak, load.Peak, 1e-9)
+			require.InDelta(t, test.before, load.Before, 1e-9, "of which two minutes are over")
+		})
+	}
 }
 
 func TestAnalysisOfABrokenStorage(t *testing.T) {

@@ -33,6 +33,9 @@ func (s *Service) ContextAccuracies(ctx context.Context, tenant string, now time
 		of.all += pair.Calls + pair.Unanswered
 		accuracies[pair.Child] = of
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("read contexts: %w", err)
+	}
 	return accuracies, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/tracewright/tracewright/internal/analysis/capacity"
 	"github.com/tracewright/tracewright/internal/tracestore"
@@ -11,13 +12,13 @@ import (
 
 // course is what operations that answer calls did in each part of a window.
 type course struct {
-	window *tracestore.AggregateQuery
-	parts  []tracestore.AggregateQuery
-	of     map[tracestore.Operation][]capacity.Minute
+	now   time.Time // until when there can have been calls
+	parts []tracestore.AggregateQuery
+	of    map[tracestore.Operation][]capacity.Minute
 }
 
-func newCourse(window *tracestore.AggregateQuery) *course {
-	return &course{window: window, parts: steps(window), of: make(map[tracestore.Operation][]capacity.Minute)}
+func newCourse(window *tracestore.AggregateQuery, now time.Time) *course {
+	return &course{now: now, parts: steps(window), of: make(map[tracestore.Operation][]capacity.Minute)}
 }
 
 // read reads the operations of each part, and hands each to also, without durations.
@@ -49,7 +50,7 @@ func (c *course) read(
 
 // seconds is how long a part is; 0 for one of which most is still to come, whose rates mean nothing.
 func (c *course) seconds(part int) float64 {
-	whole, so := wholeMinutes(&c.parts[part]), elapsed(&c.parts[part], c.window)
+	whole, so := wholeMinutes(&c.parts[part]), elapsed(&c.parts[part], c.now)
 	if so < whole/2 {
 		return 0
 	}

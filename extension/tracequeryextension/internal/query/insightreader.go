@@ -139,9 +139,9 @@ func (c *contexts) edges() (edges []insights.Edge) {
 }
 
 func readLoads(
-	ctx context.Context, reader tracestore.AggregateReader, tenant string, window *tracestore.AggregateQuery,
+	ctx context.Context, reader tracestore.AggregateReader, tenant string, window *tracestore.AggregateQuery, now time.Time,
 ) (loads []insights.Load, err error) {
-	course := newCourse(window)
+	course := newCourse(window, now)
 	if err := course.read(ctx, reader, tenant, func(int, *tracestore.OperationAggregate) {}); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,8 @@ import (
 type InsightsQuery struct {
 	// Window's Service is not used.
 	Window tracestore.AggregateQuery
+	// Now is until when there can have been calls.
+	Now time.Time
 	// Baseline is when the window begins that is compared with, which is as long; zero for the one just before.
 	Baseline time.Time
 	// Kind, Service and Entry (an operation by which requests enter) limit the answer, each where not empty. Of an entry only its own traces are sampled.
@@ -73,7 +75,7 @@ func (s *Service) readInsights(ctx context.Context, tenant string, asked *Insigh
 	if !asked.Baseline.IsZero() {
 		answer.Baseline.Start, answer.Baseline.End = asked.Baseline, asked.Baseline.Add(wholeMinutes(&window))
 	}
-	now, before, err := readWindows(ctx, reader, tenant, &window, &answer.Baseline, asked.Entry)
+	now, before, err := readWindows(ctx, reader, tenant, &window, &answer.Baseline, asked)
 	if err != nil {
 		return nil, err
 	}
@@ -105,16 +107,16 @@ func (s *Service) readInsights(ctx context.Context, tenant string, asked *Insigh
 
 // readWindows reads what rollups know of both windows, and the loads of the first, at the same time.
 func readWindows(
-	ctx context.Context, reader tracestore.Reader, tenant string, window, baseline *tracestore.AggregateQuery, entry string,
+	ctx context.Context, reader tracestore.Reader, tenant string, window, baseline *tracestore.AggregateQuery, asked *InsightsQuery,
 ) (now, before insightReader, err error) {
 	var (
 		reading                 sync.WaitGroup
 		loads                   []insights.Load
 		ofNow, ofBefore, ofLoad error
 	)
-	reading.Go(func() { now, ofNow = readWindow(ctx, reader, tenant, window, entry) })
-	reading.Go(func() { before, ofBefore = readWindow(ctx, reader, tenant, baseline, entry) })
-	reading.Go(func() { loads, ofLoad = readLoads(ctx, reader, tenant, window) })
+	reading.Go(func() { now, ofNow = readWindow(ctx, reader, tenant, window, asked.Entry) })
+	reading.Go(func() { before, ofBefore = readWindow(ctx, reader, tenant, baseline, asked.Entry) })
+	reading.Go(func() { loads, ofLoad = readLoads(ctx, reader, tenant, window, asked.Now) })
 	reading.Wait()
 	now.Loads = loads
 	return now, before, cmp.Or(ofNow, ofBefore, ofLoad)

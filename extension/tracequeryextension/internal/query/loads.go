@@ -10,15 +10,16 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
-// readLoads says how busy services are, in the parts of the window and in the window before, and which operations come near a limit.
-func (r *performanceReader) readLoads(ctx context.Context, now, before *tracestore.AggregateQuery) error {
+// readLoads says how busy services are, in the parts of the window and in the window before, and which operations come near a limit. until is the
+// present: minutes after it had no time for calls.
+func (r *performanceReader) readLoads(ctx context.Context, now, before *tracestore.AggregateQuery, until time.Time) error {
 	of := func(service string) *ServiceLoad {
 		if r.loads[service] == nil {
 			r.loads[service] = &ServiceLoad{Service: service}
 		}
 		return r.loads[service]
 	}
-	course := newCourse(now)
+	course := newCourse(now, until)
 	busy, part := make(map[string]int64), 0
 	peaks := func() {
 		for service, t := range busy {
@@ -45,10 +46,10 @@ func (r *performanceReader) readLoads(ctx context.Context, now, before *tracesto
 		if err != nil {
 			return err
 		}
-		of(o.Service).Before += capacity.Concurrency(o.SelfTime, wholeMinutes(before))
+		of(o.Service).Before += capacity.Concurrency(o.SelfTime, elapsed(before, until))
 	}
 	for _, load := range r.loads {
-		load.Concurrency = capacity.Concurrency(load.BusyTime, elapsed(now, now))
+		load.Concurrency = capacity.Concurrency(load.BusyTime, elapsed(now, until))
 		load.Peak = max(load.Peak, load.Concurrency)
 	}
 	for _, o := range course.operations() {

@@ -15,7 +15,7 @@ const defaultTraceBytes = 128 << 20
 // Memory bounds the traces that requests hold, in bytes as OTLP protobuf; in memory they take some five times as much. A sender that
 // gives everything one trace id makes a trace that no memory holds.
 type Memory struct {
-	// PerRequest is how much one request reads before it goes without the rest, Total how much all of them hold.
+	// PerRequest is how much of a trace one request reads before it goes without the rest, Total how much all of them hold.
 	PerRequest, Total int64
 
 	held atomic.Int64
@@ -49,9 +49,6 @@ func (s *share) end() {
 	s.memory.held.Add(-s.held)
 	s.held = 0
 }
-
-// full says that the request reads no more.
-func (s *share) full() bool { return s.held > s.memory.PerRequest }
 
 // take adds to what the request holds. A request that is alone gets what it needs. The error is ErrMemory.
 func (s *share) take(bytes int64) error {

@@ -19,6 +19,8 @@ import (
 type PerformanceQuery struct {
 	// Window's Service is not used.
 	Window tracestore.AggregateQuery
+	// Now is until when there can have been calls.
+	Now time.Time
 	// Entry limits the answer to entries of this service and operation, each where not empty.
 	Entry tracestore.Operation
 	// Limit is the most entries to answer.
@@ -139,7 +141,7 @@ func (s *Service) readPerformance(ctx context.Context, tenant string, asked *Per
 	if err = r.readEntries(ctx, &p.Previous, func(e *EntryPerformance) *EntryWindow { return &e.Before }); err != nil {
 		return nil, err
 	}
-	if err = r.readLoads(ctx, &now, &p.Previous); err != nil {
+	if err = r.readLoads(ctx, &now, &p.Previous, asked.Now); err != nil {
 		return nil, err
 	}
 	p.Services, p.Limits = r.services(), r.limits

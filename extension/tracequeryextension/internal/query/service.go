@@ -135,7 +135,8 @@ func (s *Service) readTrace(ctx context.Context, tenant string, id pcommon.Trace
 	return trace, nil
 }
 
-// readReleases reads the trace's releases, in their order, until the request's share of Memory is full.
+// readReleases reads the trace's releases, in their order, until they are more than Memory.PerRequest. That is of this trace alone: a request that
+// compares two is not to find one of them cut for the size of the other.
 func readReleases(
 	ctx context.Context, storage tracestore.Reader, tenant string, id pcommon.TraceID,
 ) (releases []ptrace.Traces, size int, truncated bool, err error) {
@@ -144,7 +145,7 @@ func readReleases(
 		if err != nil {
 			return nil, 0, false, err
 		}
-		if share.full() {
+		if int64(size) > share.memory.PerRequest {
 			truncated = true
 			break
 		}

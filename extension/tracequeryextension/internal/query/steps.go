@@ -45,11 +45,11 @@ func wholeMinutes(window *tracestore.AggregateQuery) time.Duration {
 	return end.Sub(start)
 }
 
-// elapsed is for how long a part of a window could have seen calls: its end may be in a minute that is not over.
-func elapsed(part, window *tracestore.AggregateQuery) time.Duration {
-	start, end := part.Minutes()
-	if window.End.Before(end) && window.End.After(start) {
-		end = window.End
+// elapsed is for how long a window could have seen calls: its minutes as far as they are over.
+func elapsed(window *tracestore.AggregateQuery, now time.Time) time.Duration {
+	start, end := window.Minutes()
+	if now.Before(end) {
+		end = now
 	}
-	return end.Sub(start)
+	return max(0, end.Sub(start))
 }

@@ -15,6 +15,10 @@ const (
 	// maxUsualMinutes and maxUsualSeries bound what is remembered: some MiB.
 	maxUsualMinutes = 2000
 	maxUsualSeries  = 50_000
+	// usualSettled is for how long a minute has to be over before it is remembered: until then more is written to it. usualTime is for how long
+	// any is: a storage that was away gets later what belongs to a minute.
+	usualSettled = 2 * time.Minute
+	usualTime    = 5 * time.Minute
 	// usualTimeout bounds the reading: a trace is worth more than what is usual.
 	usualTimeout = 250 * time.Millisecond
 )
@@ -32,7 +36,8 @@ var usualMinutes = [][]int64{
 type usual struct {
 	mu     sync.Mutex // guards what follows
 	sums   map[usualKey]usualSums
-	series int // in all of sums
+	series int       // in all of sums
+	begun  time.Time // when nothing was in sums
 }
 
 // usualKey names a minute.
@@ -101,6 +106,9 @@ func (s *Service) usualSelfTime(ctx context.Context, tenant string, trace *Trace
 func (u *usual) of(ctx context.Context, reader tracestore.Reader, minutes []usualKey, of operationKind) (total usualSum, err error) {
 	var unknown []usualKey
 	u.mu.Lock()
+	if time.Since(u.begun) > usualTime {
+		u.forgetLocked()
+	}
 	for _, at := range minutes {
 		if sums, known := u.sums[at]; known {
 			total.add(sums[of])
@@ -161,13 +169,20 @@ func readUsual(ctx context.Context, reader tracestore.Reader, minutes []usualKey
 }
 
 func (u *usual) put(at usualKey, sums usualSums) {
+	if time.Since(time.Unix(at.minute, 0)) < time.Minute+usualSettled {
+		return
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.series >= maxUsualSeries || len(u.sums) >= maxUsualMinutes || u.sums == nil {
-		u.sums, u.series = make(map[usualKey]usualSums), 0
+	if u.series >= maxUsualSeries || len(u.sums) >= maxUsualMinutes {
+		u.forgetLocked()
 	}
 	if _, known := u.sums[at]; !known {
 		u.series += len(sums)
 	}
 	u.sums[at] = sums
+}
+
+func (u *usual) forgetLocked() {
+	u.sums, u.series, u.begun = make(map[usualKey]usualSums), 0, time.Now()
 }

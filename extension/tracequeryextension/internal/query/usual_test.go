@@ -61,9 +61,14 @@ func TestUsualIsAskedForTogether(t *testing.T) {
 func usualService(reader tracestore.AggregateReader) *Service { return service(usualStorage(reader)) }
 
 func usualStorage(reader tracestore.AggregateReader) storage {
+	return usualStorageAt(reader, int64(2*time.Hour))
+}
+
+// usualStorageAt has a trace that was released then.
+func usualStorageAt(reader tracestore.AggregateReader, released int64) storage {
 	return storage{AggregateReader: reader, trace: func(context.Context) ([]ptrace.Traces, error) {
 		td := oneSpan(pcommon.TraceID{1}, 1)
-		td.ResourceSpans().At(0).Resource().Attributes().PutInt(conventions.AttrReleasedAt, int64(2*time.Hour))
+		td.ResourceSpans().At(0).Resource().Attributes().PutInt(conventions.AttrReleasedAt, released)
 		return []ptrace.Traces{td}, nil
 	}}
 }
@@ -80,6 +85,26 @@ func TestUsualIsRemembered(t *testing.T) {
 		require.EqualValues(t, 5, trace.UsualSelfTime)
 	}
 	require.Equal(t, 12, h.asked, "twelve minutes have 36 calls")
+}
+
+// TestUsualIsForgotten: what may still come to a minute is not passed over for ever: a young one is not remembered, and any only for a while.
+func TestUsualIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := operation(conventions.UnknownService, "", "unspecified", 1, 0, nil)
+		h := &history{aggregates: aggregates{operations: []tracestore.OperationAggregate{o}}}
+		s := service(usualStorageAt(h, time.Now().UnixNano()))
+		asks := func() int {
+			before := h.asked
+			_, err := s.Trace(t.Context(), "", pcommon.TraceID{1})
+			require.NoError(t, err)
+			return h.asked - before
+		}
+		require.Equal(t, 16, asks(), "all minutes have 16 calls")
+		require.Equal(t, 2, asks(), "the two that have been over for less than two minutes")
+		time.Sleep(5*time.Minute + time.Second)
+		require.Equal(t, 16, asks())
+		require.Zero(t, asks())
+	})
 }
 
 // A trace is answered without what is usual where that cannot be read, or not soon.

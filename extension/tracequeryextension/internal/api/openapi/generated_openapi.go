@@ -1430,7 +1430,8 @@ type Source struct {
 	// Examples: 2026-01-02T15:04:05.678000000Z
 	Changed *Instant `json:"changed,omitempty"`
 
-	// ContextAccuracy Share of the calls to the services seen that spans of these services answer, over the last hour and of the source's tenant. Left out where there were none.
+	// ContextAccuracy Share of the calls to the services seen that spans of these services answer, over the last hour and of the source's tenant. Left out where there
+	// were none, and where the storage does not say within a second.
 	ContextAccuracy *float64 `json:"context_accuracy,omitempty"`
 
 	// Instances How it does on each instance that has said something of it within a minute. Left out where it stands in the configuration.
