@@ -63,7 +63,9 @@ func (s *Store) schemaVersion(ctx context.Context) (version uint32, err error) {
 	return version, nil
 }
 
-// setRetention changes those tables that keep rows for another time than is wanted. Nothing is rewritten: parts that are over go.
+// setRetention changes those tables that keep rows for another time than is wanted. A part knows when it is over since it was written, so the server
+// works that out anew of all of them, behind this: it reads the one column that says it and rewrites nothing. That it does so is of the same
+// statement as the change, so it is not forgotten where somebody dies in between.
 func (s *Store) setRetention(ctx context.Context, migrations []migration) error {
 	for _, m := range migrations {
 		for _, kept := range m.kept {
@@ -72,17 +74,17 @@ func (s *Store) setRetention(ctx context.Context, migrations []migration) error 
 			if err != nil {
 				return fmt.Errorf("read retention of %s: %w", kept.name, err)
 			}
-			change := ""
+			var changes []string
 			switch {
 			case s.schema.Retention > 0 && !strings.Contains(engine, s.schema.ttl(kept.column)):
-				change = "MODIFY TTL " + s.schema.ttl(kept.column) + " SETTINGS materialize_ttl_after_modify = 0"
+				changes = []string{"MODIFY SETTING materialize_ttl_recalculate_only = 1", "MODIFY TTL " + s.schema.ttl(kept.column) + " SETTINGS alter_sync = 0"}
 			case s.schema.Retention <= 0 && strings.Contains(engine, " TTL "):
-				change = "REMOVE TTL"
-			default:
-				continue
+				changes = []string{"REMOVE TTL"}
 			}
-			if err := s.db.Exec(ctx, fmt.Sprintf("ALTER TABLE %s %s %s", s.table(kept.name), s.schema.onCluster(), change)); err != nil {
-				return fmt.Errorf("change retention of %s: %w", kept.name, err)
+			for _, change := range changes {
+				if err := s.db.Exec(ctx, fmt.Sprintf("ALTER TABLE %s %s %s", s.table(kept.name), s.schema.onCluster(), change)); err != nil {
+					return fmt.Errorf("change retention of %s: %w", kept.name, err)
+				}
 			}
 		}
 	}

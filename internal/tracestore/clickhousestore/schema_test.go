@@ -151,6 +151,37 @@ func TestMigrate(t *testing.T) {
 	require.EqualValues(t, 3, count(t, store, store.table("traces")), "the release from before is in the older table alone")
 }
 
+// A retention that is changed holds for what is stored already: a longer one keeps it, a shorter one lets it go.
+func TestRetentionOfStored(t *testing.T) {
+	options := testOptions(t)
+	options.Retention = 10 * 24 * time.Hour
+	store := openStore(t, options)
+	released := time.Now().AddDate(0, 0, -5)
+	require.NoError(t, newWriter(t, options).WriteCall(t.Context(), oneSpan(released, 1)))
+	const stored = "SELECT count(), toInt64(max(delete_ttl_info_max)) FROM system.parts WHERE active AND rows > 0 AND database = ? AND table = ?"
+	for _, days := range []int{20, 0, 30, 3} {
+		options.Retention = time.Duration(days) * 24 * time.Hour
+		again, err := Open(options)
+		require.NoError(t, err)
+		require.NoError(t, again.Ready(t.Context()))
+		require.NoError(t, again.Close())
+		for _, table := range []string{"otel_traces", "trace_times", "traces", "attribute_catalogue"} {
+			require.EventuallyWithT(t, func(c *assert.CollectT) {
+				var parts uint64
+				var over int64
+				require.NoError(c, store.db.QueryRow(t.Context(), stored, options.Database, table).Scan(&parts, &over))
+				switch {
+				case days == 3:
+					require.Zero(c, parts)
+				case days > 0:
+					require.InDelta(c, released.Add(options.Retention).Unix(), over, 24*3600)
+				}
+				require.Equal(c, days != 3, parts > 0)
+			}, 10*time.Second, 20*time.Millisecond, "%s, %d days", table, days)
+		}
+	}
+}
+
 // A schema is made newer while calls come. None is lost, and what its new tables did not see they get when the calls are repeated.
 func TestMigrateUnderLoad(t *testing.T) {
 	options := testOptions(t)

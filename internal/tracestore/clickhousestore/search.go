@@ -382,13 +382,12 @@ func (r *search) findSpread() ([]place, error) {
 // readSpread reads them, and adds those that match.
 func (r *search) readSpread(places []place) error {
 	for batch := range slices.Chunk(places, spreadBatch) {
-		traces, err := r.store.readTraces(r.ctx, r.tenant, idsOf(batch))
-		if err != nil {
-			return err
-		}
-		for id, trace := range traces {
-			same := func(f found) bool { return f.place.TraceID == id }
-			if match, ok := r.settleSpread(id, trace); ok && !slices.ContainsFunc(r.spread, same) {
+		for trace, err := range r.store.traces(r.ctx, r.tenant, idsOf(batch)) { // one by one: together they may be more than the memory holds
+			if err != nil {
+				return err
+			}
+			same := func(f found) bool { return f.place.TraceID == trace.id }
+			if match, ok := r.settleSpread(trace); ok && !slices.ContainsFunc(r.spread, same) {
 				r.spread = append(r.spread, match)
 			}
 		}
@@ -403,7 +402,7 @@ const (
 	maxChunk    = 1000
 )
 
-func (r *search) settleSpread(id pcommon.TraceID, trace *storedTrace) (found, bool) {
+func (r *search) settleSpread(trace *storedTrace) (found, bool) {
 	row, spans := trace.row()
 	at := tracestore.SearchTime(row.Start, trace.releasedAt, r.store.options.Retention)
 	if when := time.Unix(0, at); when.Before(r.query.Start) || !when.Before(r.query.End) {
@@ -413,7 +412,7 @@ func (r *search) settleSpread(id pcommon.TraceID, trace *storedTrace) (found, bo
 	if verdict == tracestore.Maybe && r.filter.Match(&row.Summary, spans) {
 		verdict = tracestore.Yes
 	}
-	row.TraceID = id
+	row.TraceID = trace.id
 	return found{r.query.Order.Position(&row.Summary, at), row.Summary}, verdict == tracestore.Yes
 }
 
@@ -442,35 +441,34 @@ func (r *search) settle(n, matches int) error {
 	if err != nil {
 		return err
 	}
-	verdicts := make([]tracestore.Verdict, n)
+	matching := make(map[pcommon.TraceID]bool, n)
 	var open []place
-	for i, p := range places {
+	for _, p := range places {
 		row := rows[p.TraceID]
 		switch {
 		case row == nil: // it was deleted meanwhile
 		case exact && p.whole:
-			verdicts[i] = tracestore.Yes
+			matching[p.TraceID] = true
 		default:
-			if verdicts[i] = row.Judge(r.filter); verdicts[i] == tracestore.Maybe {
+			verdict := row.Judge(r.filter)
+			matching[p.TraceID] = verdict == tracestore.Yes
+			if verdict == tracestore.Maybe {
 				open = append(open, p)
 			}
 		}
 	}
-	var traces map[pcommon.TraceID]*storedTrace
 	if len(open) > 0 {
-		if traces, err = r.store.readTraces(r.ctx, r.tenant, idsOf(open)); err != nil {
-			return err
+		for trace, err := range r.store.traces(r.ctx, r.tenant, idsOf(open)) {
+			if err != nil {
+				return err
+			}
+			_, spans := trace.row()
+			matching[trace.id] = r.filter.Match(&rows[trace.id].Summary, spans)
 		}
 	}
-	for i, p := range places {
-		row := rows[p.TraceID]
-		if trace := traces[p.TraceID]; trace != nil && verdicts[i] == tracestore.Maybe {
-			if _, spans := trace.row(); r.filter.Match(&row.Summary, spans) {
-				verdicts[i] = tracestore.Yes
-			}
-		}
-		if verdicts[i] == tracestore.Yes {
-			r.chunk = append(r.chunk, found{p.Position, row.Summary})
+	for _, p := range places {
+		if matching[p.TraceID] {
+			r.chunk = append(r.chunk, found{p.Position, rows[p.TraceID].Summary})
 		}
 	}
 	return nil

@@ -115,19 +115,7 @@ func traceIDOf(text string) (id pcommon.TraceID) {
 	return id
 }
 
-// readTraces reads whole traces. Those that are not there are not in the answer.
-func (s *Store) readTraces(ctx context.Context, tenant string, ids []pcommon.TraceID) (map[pcommon.TraceID]*storedTrace, error) {
-	traces := make(map[pcommon.TraceID]*storedTrace)
-	for trace, err := range s.traces(ctx, tenant, ids) {
-		if err != nil {
-			return nil, err
-		}
-		traces[trace.id] = trace
-	}
-	return traces, nil
-}
-
-// traces yields what readTraces reads, one trace after the other.
+// traces yields whole traces, one after the other. Those that are not there are not yielded.
 func (s *Store) traces(ctx context.Context, tenant string, ids []pcommon.TraceID) iter.Seq2[*storedTrace, error] {
 	return func(yield func(*storedTrace, error) bool) {
 		values := parameters{}

@@ -116,14 +116,14 @@ func escaped[B []byte | string](list []byte, value B) []byte {
 	return list
 }
 
-// seconds binds a set of times, to the second.
+// seconds binds a set of times, to the second. It is no subquery, which replicated tables refuse in a deletion.
 func (p parameters) seconds(list []time.Time) string {
-	return "(SELECT toDateTime(arrayJoin(" + p.bind("Array(UInt32)", listed(list, time.Time.Unix)) + "), 'UTC'))"
+	return p.bind("Array(DateTime('UTC'))", listed(list, time.Time.Unix))
 }
 
-// moments binds a set of times.
+// moments binds a set of times, without a subquery too.
 func (p parameters) moments(list []time.Time) string {
-	return "(SELECT fromUnixTimestamp64Nano(arrayJoin(" + p.bind("Array(Int64)", listed(list, time.Time.UnixNano)) + "), 'UTC'))"
+	return p.bind("Array(DateTime64(9, 'UTC'))", listed(list, time.Time.UnixNano))
 }
 
 func listed(list []time.Time, number func(time.Time) int64) string {

@@ -149,3 +149,27 @@ func TestWhatAnErrorIs(t *testing.T) {
 	s.ctx = closed
 	require.ErrorIs(t, s.failed(t.Context(), slow), tracestore.ErrClosed)
 }
+
+// TestTimes: sets of times reach the server, by either protocol, without a subquery: replicated tables refuse one in a deletion, and none runs here.
+func TestTimes(t *testing.T) {
+	options := testOptions(t)
+	for protocol, endpoint := range endpoints(t, openStore(t, options)) {
+		options.Endpoint = endpoint
+		store := openStore(t, options)
+		list := []time.Time{time.Unix(900, 0), time.Unix(1_700_000_100, 0)}
+		moments := []time.Time{time.Unix(-1, 5), time.Unix(1_700_000_100, 123_456_789)}
+		values := parameters{}
+		text := "SELECT toDateTime(1700000100, 'UTC') IN " + values.seconds(list) + ", toDateTime(1700000101, 'UTC') IN " + values.seconds(list) +
+			", fromUnixTimestamp64Nano(1700000100123456789, 'UTC') IN " + values.moments(moments) +
+			", fromUnixTimestamp64Nano(-999999995, 'UTC') IN " + values.moments(moments) +
+			", fromUnixTimestamp64Nano(1700000100123456788, 'UTC') IN " + values.moments(moments)
+		require.Equal(t, 1, strings.Count(text, "SELECT"))
+		rows, err := store.query(t.Context(), text, values)
+		require.NoError(t, err, protocol)
+		got := make([]uint8, 5)
+		require.True(t, rows.Next(), rows.Err())
+		require.NoError(t, rows.Scan(&got[0], &got[1], &got[2], &got[3], &got[4]))
+		require.NoError(t, rows.Close())
+		require.Equal(t, []uint8{1, 0, 1, 1, 0}, got, protocol)
+	}
+}

@@ -35,14 +35,10 @@ func (s *Store) Trace(ctx context.Context, tenant string, id pcommon.TraceID) it
 }
 
 func (s *Store) readTrace(ctx context.Context, tenant string, id pcommon.TraceID) (*storedTrace, error) {
-	traces, err := s.readTraces(ctx, tenant, []pcommon.TraceID{id})
-	if err != nil {
-		return nil, err
+	for trace, err := range s.traces(ctx, tenant, []pcommon.TraceID{id}) {
+		return trace, err
 	}
-	if traces[id] == nil {
-		return nil, tracestore.ErrNotFound
-	}
-	return traces[id], nil
+	return nil, tracestore.ErrNotFound
 }
 
 // Traces implements tracestore.TracesReader.
