@@ -46,7 +46,7 @@ func testSameMinute(t *testing.T, server *testservers.Neo4j) {
 		for range 5 {
 			td := f.Call(t, "minute", "production", released, 10)
 			calls = append(calls, func() {
-				for range 2 { // and each call comes twice
+				for range 2 { // and each call comes twice, and is taken once
 					g.Consume(t, td)
 				}
 			})
@@ -58,7 +58,7 @@ func testSameMinute(t *testing.T, server *testservers.Neo4j) {
 			require.NoError(t, g.Failure())
 			// On a slow machine an answer may come too late, and its call is repeated once more.
 			require.GreaterOrEqual(t, int64(5), g.Number(t, "service_map_calls"))
-			require.EqualValues(t, 10, g.Number(t, "service_map_calls")+g.Number(t, "service_map_repeated_calls"))
+			require.EqualValues(t, 5, g.Number(t, "service_map_calls")+g.Number(t, "service_map_repeated_calls"))
 			require.Greater(t, g.Number(t, "service_map_updates"), int64(100))
 			require.EqualValues(t, 0, g.Number(t, "service_map_failing"))
 		})

@@ -96,12 +96,10 @@ func (w *Writer) Maintain(ctx context.Context) error {
 	return nil
 }
 
-// renewSchema has the schema made sure of each time: a server that comes back empty while nothing is written lets no call fail.
 func (w *Writer) renewSchema(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, changeTimeout) // calls wait meanwhile
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
-	w.schema.forget()
-	return w.schema.ensure(ctx, w.client)
+	return w.schema.renew(ctx, w.client)
 }
 
 func (w *Writer) change(ctx context.Context, work func(tx *transaction) error) error {

@@ -68,14 +68,18 @@ func (s *schema) ensure(ctx context.Context, c *client) error {
 	if s.there {
 		return nil
 	}
-	for _, statement := range Schema() {
-		// A change of the schema is a transaction of its own.
-		if err := c.transaction(ctx, neo4j.AccessModeWrite, func(tx *transaction) error { return tx.run(statement, nil, nil) }); err != nil {
-			return fmt.Errorf("make the schema: %w", err)
-		}
-	}
-	s.there = true
-	return nil
+	err := makeSchema(ctx, c)
+	s.there = err == nil
+	return err
+}
+
+// renew makes sure of it again, while calls are written: a server that comes back empty while nothing is written lets no call fail.
+func (s *schema) renew(ctx context.Context, c *client) error {
+	err := makeSchema(ctx, c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.there = err == nil
+	return err
 }
 
 // forget has it made sure again: the server may come back empty.
@@ -83,4 +87,15 @@ func (s *schema) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.there = false
+}
+
+// makeSchema makes what is missing.
+func makeSchema(ctx context.Context, c *client) error {
+	for _, statement := range Schema() {
+		// A change of the schema is a transaction of its own.
+		if err := c.transaction(ctx, neo4j.AccessModeWrite, func(tx *transaction) error { return tx.run(statement, nil, nil) }); err != nil {
+			return fmt.Errorf("make the schema: %w", err)
+		}
+	}
+	return nil
 }

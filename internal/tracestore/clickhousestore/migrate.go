@@ -77,7 +77,7 @@ func (s *Store) setRetention(ctx context.Context, migrations []migration) error 
 			var changes []string
 			switch {
 			case s.schema.Retention > 0 && !strings.Contains(engine, s.schema.ttl(kept.column)):
-				changes = []string{"MODIFY SETTING materialize_ttl_recalculate_only = 1", "MODIFY TTL " + s.schema.ttl(kept.column) + " SETTINGS alter_sync = 0"}
+				changes = []string{"MODIFY SETTING materialize_ttl_recalculate_only = 1", "MODIFY TTL " + s.schema.ttl(kept.column) + " SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1"}
 			case s.schema.Retention <= 0 && strings.Contains(engine, " TTL "):
 				changes = []string{"REMOVE TTL"}
 			}

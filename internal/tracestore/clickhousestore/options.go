@@ -108,6 +108,9 @@ func CheckWritten(endpoint string, variant Variant) error {
 	return nil
 }
 
+// dialTimeout is for how long a query waits for a connection to the server, unless the endpoint says so (dial_timeout).
+const dialTimeout = 10 * time.Second
+
 // connect makes the client, which connects to nothing yet. The database need not exist yet, so it is named in every statement and not in
 // the connection.
 func (o *Options) connect() (driver.Conn, error) {
@@ -124,6 +127,9 @@ func (o *Options) connect() (driver.Conn, error) {
 	}
 	if client.Compression == nil {
 		client.Compression = &clickhouse.Compression{Method: clickhouse.CompressionLZ4}
+	}
+	if client.DialTimeout == 0 { // the driver's own is as long as a query may take: that the server is away would not be known in time
+		client.DialTimeout = dialTimeout
 	}
 	client.ClientInfo.Products = append(client.ClientInfo.Products, struct{ Name, Version string }{Name: "tracewright"})
 	db, err := clickhouse.Open(client)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -193,9 +192,17 @@ func (s *Store) failed(ctx context.Context, err error) error {
 // isAway says whether the server cannot be reached, or was lost. One that did not answer in the time for a query is slow.
 func isAway(err error) bool {
 	var connection *net.OpError
+	lost := errors.As(err, &connection)
+	if lost && connection.Op == "dial" {
+		return true
+	}
 	var exchange *url.Error // of HTTP, some of whose errors have no other type
-	return (errors.As(err, &connection) || errors.As(err, &exchange)) && !errors.Is(err, os.ErrDeadlineExceeded) ||
-		errors.Is(err, io.EOF) || errors.Is(err, clickhouse.ErrAcquireConnTimeout)
+	lost = lost || errors.As(err, &exchange)
+	var late net.Error
+	if lost && errors.As(err, &late) && late.Timeout() {
+		return false
+	}
+	return lost || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, clickhouse.ErrAcquireConnTimeout)
 }
 
 // Codes of the server's errors.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -137,7 +138,10 @@ func TestWhatAnErrorIs(t *testing.T) {
 	require.ErrorIs(t, s.failed(t.Context(), &net.OpError{Op: "dial", Err: context.DeadlineExceeded}), tracestore.ErrUnavailable)
 	require.ErrorIs(t, s.failed(t.Context(), &url.Error{Op: "Post", Err: errors.New("http: server closed idle connection")}), tracestore.ErrUnavailable)
 	require.ErrorIs(t, s.failed(t.Context(), fmt.Errorf("acquire: %w", clickhouse.ErrAcquireConnTimeout)), tracestore.ErrUnavailable)
+	require.ErrorIs(t, s.failed(t.Context(), fmt.Errorf("read block: %w", io.ErrUnexpectedEOF)), tracestore.ErrUnavailable, "it was lost in its answer")
 	require.NotErrorIs(t, s.failed(t.Context(), errors.New("syntax error")), tracestore.ErrUnavailable)
+	late := &url.Error{Op: "Post", Err: context.DeadlineExceeded} // of the transport's own time for an answer
+	require.NotErrorIs(t, s.failed(t.Context(), late), tracestore.ErrUnavailable)
 	require.NotErrorIs(t, s.failed(t.Context(), slow), tracestore.ErrUnavailable, "the connection's deadline is that of the context, and may be first")
 	for _, err := range []error{slow, &url.Error{Op: "Post", Err: context.DeadlineExceeded}} {
 		err := s.failed(over, err)

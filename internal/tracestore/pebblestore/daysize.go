@@ -29,6 +29,9 @@ func (s *Store) measure(today uint32) error {
 			return nil // the others are measured the next time
 		}
 		bytes, err := s.bytesBeside(d.partition)
+		if isUnreadable(err) { // which keeps none of the others from being measured
+			bytes, err = 1, nil
+		}
 		if err != nil {
 			return err
 		}

@@ -196,7 +196,7 @@ func (s *Store) loadSums() error {
 	slices.SortFunc(list, func(a, b missing) int { return cmp.Compare(a.sequence, b.sequence) })
 	for _, m := range list {
 		err := s.sumBlock(m.at, m.sequence)
-		if isUnreadable(err) {
+		if isCorrupt(err) { // what the disk does not give for now would be missing in the sums for good: the next start may read it
 			s.corruptBlock(m.at, m.sequence, err)
 			err = nil
 		}

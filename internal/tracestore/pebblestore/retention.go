@@ -39,7 +39,7 @@ func (s *Store) keepUp() {
 	}
 }
 
-// maxFilterBytes is what the filters of trace ids may take: those of 80 million traces.
+// maxFilterBytes is what the filters of trace ids may take: those of 67 million traces.
 const maxFilterBytes = 128 << 20
 
 func (s *Store) boundFilters() {

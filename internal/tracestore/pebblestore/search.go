@@ -21,8 +21,11 @@ import (
 // yieldEvery is how long a search keeps a processor at a time, about.
 const yieldEvery = 2 * time.Millisecond
 
-// errLimit ends a search that has looked long enough.
-var errLimit = errors.New("limit of the search reached")
+// errLimit ends a search that has looked long enough. errTooLarge is of a trace that no search can look at.
+var (
+	errLimit    = errors.New("limit of the search reached")
+	errTooLarge = errors.New("trace is too large to be looked at")
+)
 
 // Search implements tracestore.Reader. It walks the window from its newest trace, passes over blocks by what their heads say, decides by
 // the row where it can and looks at the spans where the row may match. After the page is full it goes on counting rows, where rows
@@ -116,7 +119,7 @@ type search struct {
 	spansDecide bool
 	heads       map[uint64]*headFacts // by sequence, of the blocks of traces of several releases
 	bodies      []*openedSearchBlock  // whose body is open, the one used last at the end
-	unread      bool                  // a trace that may match was too large to be looked at
+	unread      bool                  // something that may match was too large to be looked at, or the disk did not give it
 
 	rows     int // that may still be looked at
 	deadline time.Time
@@ -148,6 +151,9 @@ func (r *search) page() (tracestore.SearchPage, error) {
 			return false, nil
 		}
 		matches, err := r.settle(c)
+		if errors.Is(err, errLimit) && !w.moved { // the next page would come as far as this one
+			r.unread, err = true, nil
+		}
 		if err != nil {
 			return false, err
 		}
@@ -314,14 +320,18 @@ func (r *search) settle(c *candidate) (bool, error) {
 	matches, err := verify(c)
 	switch {
 	case isUnreadable(err):
+		r.unreadable(err)
 		r.store.corrupt(c.at.TraceID, err)
 		return false, nil
-	case errors.Is(err, errLimit): // which would be the same for whoever follows the cursor
+	case errors.Is(err, errTooLarge): // which would be the same for whoever follows the cursor
 		r.unread = true
 		return false, nil
 	}
 	return matches, err
 }
+
+// unreadable notes that something is left out of the answer that the disk may give again; what is corrupt it does not give any more.
+func (r *search) unreadable(err error) { r.unread = r.unread || isReadError(err) }
 
 // verify looks at the spans of a trace of one release, where its block does not tell.
 func (r *search) verify(c *candidate) (bool, error) {

@@ -44,14 +44,14 @@ func (r *search) factsOf(at partition, sequence uint64) (*headFacts, error) {
 
 // verifyJoined looks at the spans of a trace of several releases, where the heads of their blocks do not tell that it does not match. Blocks hold many of these
 // traces, so that a head, which is read once, saves the reading of many. A trace of more than maxRecomputedBytes is not held at once (verifyLarge). The error is
-// errLimit where the trace is too large to be answered.
+// errTooLarge where that does not answer.
 func (r *search) verifyJoined(c *candidate) (bool, error) {
 	list, err := refs(r.snapshot, r.days, c.at.TraceID, maxRowReleases+1)
 	if err != nil {
 		return false, err
 	}
 	if len(list) > maxRowReleases {
-		return false, errLimit
+		return false, errTooLarge
 	}
 	may, err := r.headsMayHold(c.row, list)
 	if err != nil || !may {
@@ -80,7 +80,7 @@ func (r *search) verifyJoined(c *candidate) (bool, error) {
 // verifyLarge looks at a trace's releases one by one, where that answers: where single spans, each of one release, decide.
 func (r *search) verifyLarge(c *candidate, list []ref, reader *blockReader) (bool, error) {
 	if !r.spansDecide || len(r.structures) > 0 || slices.ContainsFunc(r.conjuncts, asksOfReleasedAt) {
-		return false, errLimit
+		return false, errTooLarge
 	}
 	open := make(map[int]*tracestore.Filter) // by the place among the conjuncts
 	for i, conditions := range r.conjuncts {

@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -121,6 +122,55 @@ func TestTraceOfManyReleasesIsPassed(t *testing.T) {
 		}
 	}
 	require.Equal(t, []pcommon.TraceID{traceID(1)}, found)
+}
+
+// asked is a context that does something when it was asked often enough whether it is over.
+type asked struct {
+	context.Context
+	left int
+	do   func()
+}
+
+func (a *asked) Err() error {
+	if a.left--; a.left == 0 {
+		a.do()
+	}
+	return a.Context.Err()
+}
+
+// TestTraceIsNotPassedForLackOfTime: where the time is over while a trace is read, and the page came further than the one before it, the next page
+// reads it.
+func TestTraceIsNotPassedForLackOfTime(t *testing.T) {
+	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
+	for k := range 2 {
+		require.NoError(t, store.WriteCall(t.Context(), releaseWith(2, byte(k+1), "step", "last", 0)))
+	}
+	const releases = maxRecomputedReleases + 10
+	for k := range releases {
+		step := "some"
+		if k == releases-1 {
+			step = "last"
+		}
+		require.NoError(t, store.WriteCall(t.Context(), releaseWith(1, byte(k+1), "step", step, 0)))
+	}
+	require.NoError(t, store.finishJoins(t.Context()))
+	query := aroundNoon()
+	query.Where.Span.Attributes = []tracestore.AttributeCondition{attributeIs(tracestore.ScopeSpan, "step", "last")}
+	query.Limit = 2
+	ctx := &asked{Context: t.Context(), left: releases + releases/2} // the heads of its blocks were looked at then
+	run, err := store.newSearch(ctx, "", query)
+	require.NoError(t, err)
+	ctx.do = func() { run.deadline = time.Now().Add(-time.Second) }
+	page, err := run.answer()
+	require.NoError(t, err)
+	require.Negative(t, ctx.left)
+	require.True(t, page.Truncated)
+	require.Len(t, page.Traces, 1)
+	require.Equal(t, traceID(2), page.Traces[0].TraceID)
+	query.Cursor = page.NextCursor
+	page = mustSearch(t, store, query)
+	require.Len(t, page.Traces, 1)
+	require.Equal(t, traceID(1), page.Traces[0].TraceID)
 }
 
 // TestLargeTraceIsReadByReleases: a trace that is too large to be held is found by its single spans; where these do not answer, the page says that it looked at less.

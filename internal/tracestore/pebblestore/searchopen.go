@@ -73,6 +73,7 @@ func (r *search) takeSnapshot() (open []traceKey, wait, over bool, err error) {
 		wait = wait || large
 		switch {
 		case isUnreadable(err):
+			r.unreadable(err)
 			r.store.corrupt(key.id, err) // the row that is there stays
 			return nil
 		case err != nil:
@@ -120,6 +121,7 @@ func (r *search) makeOpenRows(open []traceKey) error {
 		made, err := openRow(r.ctx, &reader, r.days, key)
 		switch {
 		case isUnreadable(err):
+			r.unreadable(err)
 			r.store.corrupt(key.id, err) // the row that is there stays
 		case err != nil:
 			return err

@@ -105,14 +105,19 @@ func TestReadersPassUnreadableBlocks(t *testing.T) {
 	query := aroundNoon()
 	x := tracestore.SpanConditions{Attributes: []tracestore.AttributeCondition{attributeIs(tracestore.ScopeSpan, "payload", "x")}}
 	query.Where.Not = &tracestore.Conditions{Span: x} // which bodies are asked for
-	require.Len(t, mustSearch(t, store, query).Traces, 10)
+	page := mustSearch(t, store, query)
+	require.Len(t, page.Traces, 10)
+	require.True(t, page.Truncated, "it says that it has not looked at all")
+	require.False(t, page.Total.Exact)
 	require.NotZero(t, store.Stats().CorruptValues)
 
 	disk.fails.Store(false)
 	store.joins.retry()
 	require.NoError(t, store.finishJoins(t.Context()))
 	require.Equal(t, 4, joinedRowOf(t, store, 0).SpanCount)
-	require.Len(t, mustSearch(t, store, query).Traces, 20)
+	page = mustSearch(t, store, query)
+	require.Len(t, page.Traces, 20)
+	require.False(t, page.Truncated)
 }
 
 // TestReadErrorIsOfItsBlock, as it comes where the value lies with its key: Pebble gives it on as it is.

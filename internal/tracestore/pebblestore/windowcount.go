@@ -29,6 +29,7 @@ func (w *window) count() (n int, err error) {
 			if err != nil && !isUnreadable(err) { // reading its traces tells of it
 				return n, err
 			}
+			r.unreadable(err)
 			found = max(0, b.releases-len(marked))
 		} else if _, err := w.read(b, func(*candidate) { found++ }); err != nil {
 			return n, err
