@@ -21,7 +21,7 @@ func TestRowOfATraceOfManyBytes(t *testing.T) {
 		"above the limit":  {maxRecomputedBytes/2 + 10_000, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
+			store := openStore(t, Options{Path: t.TempDir(), Now: atNoon, MaxSearchTime: time.Minute}) // on a busy machine too
 			for version := range int64(2) {
 				td := ptrace.NewTraces()
 				rs := td.ResourceSpans().AppendEmpty()
