@@ -320,8 +320,7 @@ func (r *search) settle(c *candidate) (bool, error) {
 	matches, err := verify(c)
 	switch {
 	case isUnreadable(err):
-		r.unreadable(err)
-		r.store.corrupt(c.at.TraceID, err)
+		r.passTrace(c.at.TraceID, err)
 		return false, nil
 	case errors.Is(err, errTooLarge): // which would be the same for whoever follows the cursor
 		r.unread = true
@@ -332,6 +331,18 @@ func (r *search) settle(c *candidate) (bool, error) {
 
 // unreadable notes that something is left out of the answer that the disk may give again; what is corrupt it does not give any more.
 func (r *search) unreadable(err error) { r.unread = r.unread || isReadError(err) }
+
+// passTrace tells of a trace that cannot be read, and goes on without it.
+func (r *search) passTrace(id pcommon.TraceID, err error) {
+	r.unreadable(err)
+	r.store.corrupt(id, err)
+}
+
+// passBlock tells of a block that cannot be read, and goes on without it.
+func (r *search) passBlock(b *windowBlock, err error) {
+	r.unreadable(err)
+	r.store.corruptBlock(b.at, b.sequence, err)
+}
 
 // verify looks at the spans of a trace of one release, where its block does not tell.
 func (r *search) verify(c *candidate) (bool, error) {

@@ -90,23 +90,31 @@ func releaseWith(trace int, span byte, key, value string, padding int) ptrace.Tr
 	return td
 }
 
-// TestTraceOfManyReleasesIsPassed: a page does not look at one trace for longer than it has time, and the next one begins behind it.
-func TestTraceOfManyReleasesIsPassed(t *testing.T) {
+// manyReleases are more than a search reads of a trace once its time is over.
+const manyReleases = maxRecomputedReleases + 10
+
+// oneOfManyReleases is a store with a trace of two releases and one of many, and a query that both match: of the one of many by its last release.
+func oneOfManyReleases(t *testing.T, two, many int) (*Store, *tracestore.SearchQuery) {
 	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
 	for k := range 2 {
-		require.NoError(t, store.WriteCall(t.Context(), releaseWith(1, byte(k+1), "step", "last", 0)))
+		require.NoError(t, store.WriteCall(t.Context(), releaseWith(two, byte(k+1), "step", "last", 0)))
 	}
-	const releases = maxRecomputedReleases + 10
-	for k := range releases {
+	for k := range manyReleases {
 		step := "some"
-		if k == releases-1 {
+		if k == manyReleases-1 {
 			step = "last"
 		}
-		require.NoError(t, store.WriteCall(t.Context(), releaseWith(2, byte(k+1), "step", step, 0)))
+		require.NoError(t, store.WriteCall(t.Context(), releaseWith(many, byte(k+1), "step", step, 0)))
 	}
 	require.NoError(t, store.finishJoins(t.Context()))
 	query := aroundNoon()
 	query.Where.Span.Attributes = []tracestore.AttributeCondition{attributeIs(tracestore.ScopeSpan, "step", "last")}
+	return store, query
+}
+
+// TestTraceOfManyReleasesIsPassed: a page does not look at one trace for longer than it has time, and the next one begins behind it.
+func TestTraceOfManyReleasesIsPassed(t *testing.T) {
+	store, query := oneOfManyReleases(t, 1, 2)
 	query.Limit = 1
 	page := mustSearch(t, store, query)
 	require.Equal(t, traceID(2), page.Traces[0].TraceID)
@@ -141,23 +149,9 @@ func (a *asked) Err() error {
 // TestTraceIsNotPassedForLackOfTime: where the time is over while a trace is read, and the page came further than the one before it, the next page
 // reads it.
 func TestTraceIsNotPassedForLackOfTime(t *testing.T) {
-	store := openStore(t, Options{Path: t.TempDir(), Now: atNoon})
-	for k := range 2 {
-		require.NoError(t, store.WriteCall(t.Context(), releaseWith(2, byte(k+1), "step", "last", 0)))
-	}
-	const releases = maxRecomputedReleases + 10
-	for k := range releases {
-		step := "some"
-		if k == releases-1 {
-			step = "last"
-		}
-		require.NoError(t, store.WriteCall(t.Context(), releaseWith(1, byte(k+1), "step", step, 0)))
-	}
-	require.NoError(t, store.finishJoins(t.Context()))
-	query := aroundNoon()
-	query.Where.Span.Attributes = []tracestore.AttributeCondition{attributeIs(tracestore.ScopeSpan, "step", "last")}
+	store, query := oneOfManyReleases(t, 2, 1)
 	query.Limit = 2
-	ctx := &asked{Context: t.Context(), left: releases + releases/2} // the heads of its blocks were looked at then
+	ctx := &asked{Context: t.Context(), left: manyReleases + manyReleases/2} // the heads of its blocks were looked at then
 	run, err := store.newSearch(ctx, "", query)
 	require.NoError(t, err)
 	ctx.do = func() { run.deadline = time.Now().Add(-time.Second) }

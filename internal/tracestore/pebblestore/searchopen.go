@@ -73,8 +73,7 @@ func (r *search) takeSnapshot() (open []traceKey, wait, over bool, err error) {
 		wait = wait || large
 		switch {
 		case isUnreadable(err):
-			r.unreadable(err)
-			r.store.corrupt(key.id, err) // the row that is there stays
+			r.passTrace(key.id, err) // the row that is there stays
 			return nil
 		case err != nil:
 			return err
@@ -121,8 +120,7 @@ func (r *search) makeOpenRows(open []traceKey) error {
 		made, err := openRow(r.ctx, &reader, r.days, key)
 		switch {
 		case isUnreadable(err):
-			r.unreadable(err)
-			r.store.corrupt(key.id, err) // the row that is there stays
+			r.passTrace(key.id, err) // the row that is there stays
 		case err != nil:
 			return err
 		case made.kept: // it rests, and is answered as it is

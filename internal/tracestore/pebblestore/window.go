@@ -324,8 +324,7 @@ func (w *window) read(b *windowBlock, f func(c *candidate)) (rows int, err error
 	r := w.run
 	head, err := readHead(r.snapshot, b.at, b.sequence)
 	if isUnreadable(err) {
-		r.unreadable(err)
-		r.store.corruptBlock(b.at, b.sequence, err)
+		r.passBlock(b, err)
 		return 0, nil
 	}
 	if err != nil {
@@ -352,8 +351,7 @@ func (w *window) read(b *windowBlock, f func(c *candidate)) (rows int, err error
 		})
 	}
 	if isUnreadable(err) {
-		r.unreadable(err)
-		r.store.corruptBlock(b.at, b.sequence, err)
+		r.passBlock(b, err)
 		return 0, nil
 	}
 	return head.Len(), err
