@@ -15,16 +15,21 @@ import (
 	"github.com/tracewright/tracewright/internal/conventions"
 )
 
+// slowToSync is a disk that takes so long for each sync.
+func slowToSync(takes time.Duration) vfs.FS {
+	return errorfs.Wrap(vfs.NewCrashableMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFileSyncData {
+			time.Sleep(takes)
+		}
+		return nil
+	}))
+}
+
 // TestSlowSync has a disk that takes longer for a sync than a complete trace waits for more. Services send their spans of one trace at
 // once, and are answered at once: it is not cut between them.
 func TestSlowSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := startOn(t, errorfs.Wrap(vfs.NewCrashableMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-			if op.Kind == errorfs.OpFileSyncData {
-				time.Sleep(2 * time.Second)
-			}
-			return nil
-		})), &sink{t: t}, withJournal)
+		f := startOn(t, slowToSync(2*time.Second), &sink{t: t}, withJournal)
 		synctest.Wait()
 		var senders sync.WaitGroup
 		senders.Go(func() { f.send(testSpan{trace: 2, id: 1}) })

@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
@@ -134,12 +132,7 @@ func TestCallerGivesUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := startOn(t, errorfs.Wrap(vfs.NewCrashableMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-					if op.Kind == errorfs.OpFileSyncData {
-						time.Sleep(8 * time.Second)
-					}
-					return nil
-				})), &sink{t: t}, withJournal)
+				f := startOn(t, slowToSync(8*time.Second), &sink{t: t}, withJournal)
 				synctest.Wait()
 				ctx, cancel := context.WithTimeout(t.Context(), test.after)
 				defer cancel()
