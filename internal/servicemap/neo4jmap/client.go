@@ -35,6 +35,9 @@ type client struct {
 }
 
 // connect makes the pool. It connects to nothing yet.
+//
+// The driver sets up its way to connect with its first connection, without a lock, which is a race where two calls make the first
+// connections of bolt:// at once. So connect asks for one itself, with a context that is over; a routed neo4j:// asks under a lock.
 func connect(ctx context.Context, c *ClientConfig) (*client, error) {
 	uri, secure, err := c.target(ctx)
 	if err != nil {
@@ -57,6 +60,9 @@ func connect(ctx context.Context, c *ClientConfig) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("neo4j::uri: %w", err)
 	}
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	_ = driver.VerifyConnectivity(over) // always fails
 	return &client{driver, c}, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configtls"
@@ -52,6 +53,29 @@ func TestUnreachable(t *testing.T) {
 	err = s.writer(t, Options{}).WriteCall(t.Context(), peerCalls(1, "", start, "host"))
 	require.ErrorIs(t, err, servicemap.ErrUnavailable)
 	require.ErrorContains(t, err, "Neo4j at "+s.config.URI+" cannot be reached; check that it runs, and neo4j::uri")
+}
+
+// TestFirstConnections is for the race detector: nothing was connected before many ask at once.
+func TestFirstConnections(t *testing.T) {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	for _, scheme := range []string{"bolt", "neo4j"} {
+		t.Run(scheme, func(t *testing.T) {
+			s := &server{config: NewDefaultClientConfig()}
+			s.config.URI = scheme + "://" + listener.Addr().String()
+			s.config.ConnectTimeout = 100 * time.Millisecond
+			r := s.reader(t)
+			var askers sync.WaitGroup
+			for range 8 {
+				askers.Go(func() {
+					_, err := r.Map(t.Context(), "", window(start, start.Add(time.Hour)))
+					assert.ErrorIs(t, err, servicemap.ErrUnavailable)
+				})
+			}
+			askers.Wait()
+		})
+	}
 }
 
 // testTLS: the connection is encrypted where tls is given, and the server's certificate is checked.
