@@ -23,8 +23,9 @@ import (
 const (
 	// foldEvery is how often upkeep looks for deltas to fold.
 	foldEvery = 5 * time.Second
-	// maxDeltas is how many deltas a minute that is not over gathers before they are folded: what is read again for each query.
-	maxDeltas = 16
+	// maxDeltas is how many deltas a minute that is not over gathers before they are folded: a query of the last hour reads them again
+	// for each of its tables. With 16, the services of the last hour took 80 ms beside 60,000 spans a second, with 6 half as long.
+	maxDeltas = 6
 )
 
 // rollupMinute names the rollups of a tenant and minute.
