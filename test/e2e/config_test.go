@@ -81,7 +81,7 @@ func TestConfigurationsAreValid(t *testing.T) {
 			args = []string{"validate", "--config", filepath.Join(root, "config", name+".yaml"), "--config", file}
 		}
 		cmd := exec.CommandContext(t.Context(), binary(t, "tracewright"), args...)
-		cmd.Env = append(os.Environ(), "KUBE_NODE_NAME=node")
+		cmd.Env = append(os.Environ(), "KUBE_NODE_NAME=node", "TRACEWRIGHT_GATEWAY=gateways")
 		output, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s: %s", file, output)
 	}
