@@ -21,11 +21,11 @@ type goRuntime struct {
 
 func (r *goRuntime) Start(context.Context, component.Host) error {
 	percent, limit := "GOGC", "GOMEMLIMIT"
-	if _, given := os.LookupEnv(percent); !given {
+	if os.Getenv(percent) == "" { // Go passes over an empty one, which templates write where nothing is given
 		tuner := startTuner(headroom{percent: r.config.GCPercent, minPercent: r.config.MinGCPercent, most: uint64(r.config.MaxHeadroomMiB) << 20})
 		r.undo = append(r.undo, tuner.stop)
 	}
-	if _, given := os.LookupEnv(limit); !given && r.config.MemoryLimitPercentage > 0 {
+	if os.Getenv(limit) == "" && r.config.MemoryLimitPercentage > 0 {
 		r.limit()
 	}
 	r.logger.Info("garbage collection is set", zap.Int("gc_percent", gcPercent()), zap.Int64("memory_limit_bytes", debug.SetMemoryLimit(-1)))

@@ -68,6 +68,16 @@ func TestEnvironmentGoesFirst(t *testing.T) {
 	require.NoError(t, ext.Shutdown(t.Context()))
 }
 
+// Templates write an empty variable where nothing is given, and Go passes over it.
+func TestEmptyEnvironmentIsNone(t *testing.T) {
+	t.Setenv("GOGC", "")
+	t.Setenv("GOMEMLIMIT", "")
+	ext := start(t, &Config{GCPercent: 150, MinGCPercent: 25, MemoryLimitPercentage: 50})
+	require.Equal(t, 150, gcPercent())
+	require.Less(t, debug.SetMemoryLimit(-1), int64(math.MaxInt64))
+	require.NoError(t, ext.Shutdown(t.Context()))
+}
+
 func TestConfigThatCannotWork(t *testing.T) {
 	for _, c := range []struct {
 		change func(*Config)

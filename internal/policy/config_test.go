@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -20,11 +22,14 @@ type pipeline struct {
 }
 
 type collectorConfig struct {
+	Receivers  map[string]map[string]any `yaml:"receivers"`
 	Exporters  map[string]map[string]any `yaml:"exporters"`
 	Connectors map[string]any            `yaml:"connectors"`
+	Extensions map[string]map[string]any `yaml:"extensions"`
 	Service    struct {
-		Pipelines map[string]pipeline `yaml:"pipelines"`
-		Telemetry map[string]any      `yaml:"telemetry"`
+		Extensions []string            `yaml:"extensions"`
+		Pipelines  map[string]pipeline `yaml:"pipelines"`
+		Telemetry  map[string]any      `yaml:"telemetry"`
 	} `yaml:"service"`
 }
 
@@ -81,6 +86,71 @@ func TestConfigurationsTakeNoZstd(t *testing.T) {
 		}
 	}
 	require.GreaterOrEqual(t, servers, 5)
+}
+
+// What is packed over gRPC is bounded where go_runtime is linked, for it cannot be left out there; and what a process may take is set where it runs.
+func TestServersOfGRPCAreBounded(t *testing.T) {
+	for _, file := range []string{productManifest, agentManifest} {
+		manifest := readManifest(t, file)
+		require.True(t, slices.ContainsFunc(manifest["extensions"], func(m manifestModule) bool {
+			return m.Import == modulePath+"/extension/goruntimeextension"
+		}), file)
+	}
+	servers := 0
+	for _, file := range wholeConfigurations(t) {
+		config := readConfig(t, file)
+		servers++
+		require.Contains(t, config.Service.Extensions, "go_runtime", file)
+	}
+	require.GreaterOrEqual(t, servers, 3)
+}
+
+// load_balancing copies a resource for each of its scopes, behind the queue: what that makes too large is too large again after each restart, and
+// lost where a gateway refuses it for its size.
+func TestAgentsBoundWhatTheySplit(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root, "config", "agent*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		processors := readConfig(t, file).Service.Pipelines["traces"].Processors
+		require.Equal(t, 1, slices.Index(processors, "agent_guard"), "%s: agent_guard stands before all that adds, behind memory_limiter", file)
+	}
+	config := readConfig(t, filepath.Join(root, "config", "agent.yaml"))
+	protocols := config.Receivers["otlp"]["protocols"].(map[string]any)
+	require.Equal(t, 4, protocols["grpc"].(map[string]any)["max_recv_msg_size_mib"], "half of what gateways take")
+	require.Equal(t, 4<<20, protocols["http"].(map[string]any)["max_request_body_size"])
+}
+
+// A queue's file does not shrink by itself: it would stay as large as the longest outage made it.
+func TestQueuesGiveBackTheirSpace(t *testing.T) {
+	queues := 0
+	for _, file := range wholeConfigurations(t) {
+		for id, extension := range readConfig(t, file).Extensions {
+			if componentType(id) == "file_storage" && extension["fsync"] == true {
+				queues++
+				compaction, _ := extension["compaction"].(map[string]any)
+				require.Equal(t, true, compaction["on_rebound"], file)
+				require.Equal(t, extension["directory"], compaction["directory"], "%s: moved in one step", file)
+			}
+		}
+	}
+	require.Equal(t, 2, queues)
+}
+
+// wholeConfigurations are those that are no addition to another; name.more.yaml is.
+func wholeConfigurations(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "config", "*.yaml"))
+	require.NoError(t, err)
+	return slices.DeleteFunc(files, func(file string) bool { return strings.Count(filepath.Base(file), ".") > 1 })
+}
+
+func readConfig(t *testing.T, file string) (config collectorConfig) {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(content, &config))
+	return config
 }
 
 func deliveryFaults(t *testing.T, content []byte) (faults []string) {
@@ -164,12 +234,15 @@ func componentType(id string) string {
 
 // What the examples add to a configuration keeps its promises.
 func TestExamplesKeepCalls(t *testing.T) {
-	base, err := os.ReadFile(filepath.Join(root, "config", "tracewright.yaml"))
-	require.NoError(t, err)
 	files, err := filepath.Glob(filepath.Join(root, "examples", "*", "*.yaml"))
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	for _, file := range files {
+		base, err := os.ReadFile(filepath.Join(root, "config", filepath.Base(file)))
+		if errors.Is(err, fs.ErrNotExist) {
+			base, err = os.ReadFile(filepath.Join(root, "config", "tracewright.yaml"))
+		}
+		require.NoError(t, err)
 		content, err := os.ReadFile(file)
 		require.NoError(t, err)
 		var whole, overlay map[string]any

@@ -114,6 +114,7 @@ var importRules = []importRule{
 		[]string{"internal/recovering", "internal/tenant", "internal/tracesources", "internal/tracestore"},
 		"it runs receivers, and keeps what it runs in the storage's contract; of spans it knows who sent them",
 	},
+	{"processor/agentguardprocessor", []string{"internal/tenant"}, "it counts bytes and spans, whatever they say"},
 	{
 		"processor/traceassemblyprocessor",
 		[]string{

@@ -93,12 +93,26 @@ func requireBegins(t *testing.T, url string, header http.Header) {
 func TestPagesOfOtherSites(t *testing.T) {
 	i := startInstance(t, "--set=extensions.trace_query.allowed_hosts=[traces.example]")
 	for host, want := range map[string]int{"evil.example": http.StatusForbidden, "traces.example": http.StatusNotFound, "": http.StatusNotFound} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.url("QUERY", "/traces/"+exampleID), http.NoBody)
-		require.NoError(t, err)
-		r.Host = host
-		response, err := http.DefaultClient.Do(r)
-		require.NoError(t, err)
-		require.NoError(t, response.Body.Close())
-		require.Equal(t, want, response.StatusCode, host)
+		require.Equal(t, want, i.askedAs(host), host)
 	}
+
+	// The same of gateways, which are asked by the name of a Service, also while their servers are away.
+	g := newInstance(t)
+	g.file, g.env = "gateway.yaml", []string{"TRACEWRIGHT_ALLOWED_HOSTS=[traces.example]", "TRACEWRIGHT_CLICKHOUSE=http://127.0.0.1:1", "TRACEWRIGHT_NEO4J=bolt://127.0.0.1:1"}
+	g.start()
+	for host, refused := range map[string]bool{"evil.example": true, "traces.example": false, "": false} {
+		require.Equal(t, refused, g.askedAs(host) == http.StatusForbidden, host)
+	}
+}
+
+// askedAs is the answer's status where the API is asked by this name, "" is its address.
+func (i *instance) askedAs(host string) int {
+	i.t.Helper()
+	r, err := http.NewRequestWithContext(i.t.Context(), http.MethodGet, i.url("QUERY", "/traces/"+exampleID), http.NoBody)
+	require.NoError(i.t, err)
+	r.Host = host
+	response, err := http.DefaultClient.Do(r)
+	require.NoError(i.t, err)
+	require.NoError(i.t, response.Body.Close())
+	return response.StatusCode
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
 // TestAgent sends through an agent to two gateways: all spans of a trace reach one and the same. With no gateway there the agent
@@ -53,6 +54,72 @@ func TestAgent(t *testing.T) {
 		g.start("--set=processors.trace_assembly.trust_annotations=true")
 	}
 	awaitTraces(t, gateways, truth)
+}
+
+// TestAgentRefuses: what an agent could not split by trace, or what a gateway would refuse, is refused while its sender is there, and what is
+// packed is unpacked with a bound.
+func TestAgentRefuses(t *testing.T) {
+	agent := newInstance(t)
+	agent.name, agent.file = "tracewright-agent", "agent.yaml"
+	agent.env = []string{"TRACEWRIGHT_GATEWAY=127.0.0.1", "TRACEWRIGHT_GATEWAY_PORT=1"} // where nobody is
+	agent.start()
+	agent.requireBoundedWindow("OTLP_GRPC", "/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+
+	td := chain("shop", 1, 1)
+	rs := td.ResourceSpans().At(0)
+	rs.Resource().Attributes().PutStr("large", strings.Repeat("x", 64<<10))
+	for range 2000 {
+		rs.ScopeSpans().At(0).CopyTo(rs.ScopeSpans().AppendEmpty())
+	}
+	body, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+	require.NoError(t, err)
+	require.Less(t, len(body), 1<<20)
+	require.Equal(t, http.StatusBadRequest, agent.post(agent.url("OTLP_HTTP", "/v1/traces"), protobufType, "", body))
+
+	for name, header := range map[string]http.Header{"two tenants": {"X-Tracewright-Tenant": {"blue", "red"}}, "none": nil} {
+		body, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(chain("shop", 2, 1))
+		require.NoError(t, err)
+		header := http.Header{"Content-Type": {protobufType}, "X-Tracewright-Tenant": header["X-Tracewright-Tenant"]}
+		status := map[string]int{"two tenants": http.StatusBadRequest, "none": http.StatusOK}[name]
+		_, err = agent.do(http.MethodPost, agent.url("OTLP_HTTP", "/v1/traces"), body, status, header)
+		require.NoError(t, err, name)
+	}
+}
+
+// TestAgentByName finds its gateway by its name, sends a large request in parts, takes little memory where it is given little, and is asked for its
+// health elsewhere than for spans. What an outage took of the disk is given back.
+func TestAgentByName(t *testing.T) {
+	gateway := newInstance(t)
+	gateway.env = []string{"TRACEWRIGHT_HOST=127.0.0.1"}
+	agent := newInstance(t)
+	agent.name, agent.file = "tracewright-agent", "agent.yaml"
+	agent.env = []string{
+		"TRACEWRIGHT_GATEWAY=127.0.0.1", fmt.Sprint("TRACEWRIGHT_GATEWAY_PORT=", gateway.ports["OTLP_GRPC"]), "TRACEWRIGHT_MEMORY_MIB=64",
+		"TRACEWRIGHT_HEALTH_HOST=127.0.0.2",
+	}
+	agent.launch("--set=extensions.file_storage.compaction.rebound_needed_threshold_mib=1")
+	elsewhere := func(port string) string { return strings.Replace(agent.url(port, "/"), "127.0.0.1", "127.0.0.2", 1) }
+	agent.await("health", func() error {
+		_, err := agent.get(elsewhere("HEALTH"), http.StatusOK)
+		return err
+	})
+	_, err := agent.get(elsewhere("METRICS")+"metrics", http.StatusOK)
+	require.NoError(t, err)
+
+	td := chain("shop", 1, 1000)
+	for _, span := range td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
+		span.Attributes().PutStr("large", strings.Repeat("x", 3<<10))
+	}
+	agent.send(td, nil)
+	gateway.start()
+	trace := gateway.trace("00000000000000000000000000000001", func(trace *traceAnswer) error {
+		if trace.SpanCount != 1000 {
+			return fmt.Errorf("%d spans", trace.SpanCount)
+		}
+		return nil
+	})
+	require.Equal(t, 1000, trace.SpanCount)
+	agent.awaitLogs("finished compaction")
 }
 
 func addTruth(t *testing.T, file string, spans map[string]int) {
@@ -130,7 +197,7 @@ func (i *instance) residentMiB() int {
 func TestAgentForKubernetes(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), binary(t, "tracewright-agent"), "validate",
 		"--config", filepath.Join(root, "config", "agent.yaml"), "--config", filepath.Join(root, "config", "agent.kubernetes.yaml"))
-	cmd.Env = append(os.Environ(), "KUBE_NODE_NAME=node")
+	cmd.Env = append(os.Environ(), "KUBE_NODE_NAME=node", "TRACEWRIGHT_GATEWAY=gateways")
 	output, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(output))
 }

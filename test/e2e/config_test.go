@@ -63,7 +63,7 @@ func oneLineHas(text string, parts []string) bool {
 	return false
 }
 
-// Every file that users start is valid; name.more.yaml is for beside name.yaml, and what is in examples beside tracewright.yaml.
+// Every file that users start is valid; name.more.yaml is for beside name.yaml, and what is in examples beside the file of its name, or tracewright.yaml.
 func TestConfigurationsAreValid(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, "config", "*.yaml"))
 	require.NoError(t, err)
@@ -76,12 +76,16 @@ func TestConfigurationsAreValid(t *testing.T) {
 		args := []string{"validate", "--config", file}
 		switch {
 		case slices.Contains(examples, file):
-			args = []string{"validate", "--config", filepath.Join(root, "config", "tracewright.yaml"), "--config", file}
+			base := filepath.Join(root, "config", name+".yaml")
+			if !slices.Contains(files, base) {
+				base = filepath.Join(root, "config", "tracewright.yaml")
+			}
+			args = []string{"validate", "--config", base, "--config", file}
 		case more != "yaml":
 			args = []string{"validate", "--config", filepath.Join(root, "config", name+".yaml"), "--config", file}
 		}
 		cmd := exec.CommandContext(t.Context(), binary(t, "tracewright"), args...)
-		cmd.Env = append(os.Environ(), "KUBE_NODE_NAME=node")
+		cmd.Env = append(os.Environ(), "KUBE_NODE_NAME=node", "TRACEWRIGHT_GATEWAY=gateways")
 		output, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s: %s", file, output)
 	}

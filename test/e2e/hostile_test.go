@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -346,25 +347,14 @@ func TestFullPipelineAnswersRetryable(t *testing.T) {
 // would hold.
 var hugeWindow = []byte{0x28, 0xb5, 0x2f, 0xfd, 0, 19 << 3, 0x08, 0, 0, 0x0a}
 
+// windows are sent one after the other, and may take windowsMost together.
+const windows, windowsMost = 5, 200 << 20
+
 // What a request says of its size costs nothing until it is there.
 func TestHostileCompression(t *testing.T) {
 	i := startInstance(t)
 	i.ports["MORE"] = freePorts(t, "MORE")["MORE"]
 	i.source("POST", "", fmt.Sprintf(`{"name": "more", "type": "otlp", "configuration": {"protocols": {"http": {"endpoint": "localhost:%d"}}}}`, i.ports["MORE"]), 201)
-	allocated := func() float64 {
-		metrics, err := i.get(i.url("METRICS", "/metrics"), http.StatusOK)
-		require.NoError(t, err)
-		for line := range strings.Lines(string(metrics)) {
-			if rest, ok := strings.CutPrefix(line, "otelcol_process_runtime_total_alloc_bytes "); ok {
-				value, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
-				require.NoError(t, err)
-				return value
-			}
-		}
-		require.Fail(t, "the process does not say what it has allocated")
-		return 0
-	}
-	const requests, most = 5, 200 << 20
 	for name, test := range map[string]struct{ port, path, contentType string }{
 		"OTLP":           {"OTLP_HTTP", "/v1/traces", protobufType},
 		"Jaeger":         {"JAEGER_HTTP", "/api/traces?format=jaeger.thrift", thriftType},
@@ -373,37 +363,66 @@ func TestHostileCompression(t *testing.T) {
 		"OTLP, a source": {"MORE", "/v1/traces", protobufType},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := allocated()
-			for range requests {
+			before := i.allocated()
+			for range windows {
 				require.Equal(t, http.StatusBadRequest, i.post(i.url(test.port, test.path), test.contentType, "zstd", hugeWindow))
 			}
-			require.Less(t, allocated()-before, float64(most))
+			require.Less(t, i.allocated()-before, float64(windowsMost))
 		})
 	}
-	for _, port := range []string{"OTLP_GRPC", "JAEGER_GRPC"} {
-		t.Run(port, func(t *testing.T) {
-			protocols := new(http.Protocols)
-			protocols.SetUnencryptedHTTP2(true)
-			client := &http.Client{Transport: &http.Transport{Protocols: protocols}}
-			defer client.CloseIdleConnections()
-			method := map[string]string{
-				"OTLP_GRPC": "/opentelemetry.proto.collector.trace.v1.TraceService/Export", "JAEGER_GRPC": "/jaeger.api_v2.CollectorService/PostSpans",
-			}[port]
-			before := allocated()
-			for range requests {
-				message := append([]byte{1, 0, 0, 0, byte(len(hugeWindow))}, hugeWindow...) // packed, and how long
-				request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, i.url(port, method), bytes.NewReader(message))
-				require.NoError(t, err)
-				request.Header = http.Header{"Content-Type": {"application/grpc"}, "Grpc-Encoding": {"zstd"}, "Te": {"trailers"}}
-				response, err := client.Do(request)
-				require.NoError(t, err)
-				_, err = io.Copy(io.Discard, response.Body)
-				require.NoError(t, err)
-				require.NoError(t, response.Body.Close())
-				status := response.Trailer.Get("Grpc-Status") + response.Header.Get("Grpc-Status")
-				require.Equal(t, strconv.Itoa(int(codes.Internal)), status, response.Trailer)
-			}
-			require.Less(t, allocated()-before, float64(most))
-		})
+	i.requireBoundedWindow("OTLP_GRPC", "/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+	i.requireBoundedWindow("JAEGER_GRPC", "/jaeger.api_v2.CollectorService/PostSpans")
+}
+
+// requireBoundedWindow sends hugeWindow over gRPC.
+func (i *instance) requireBoundedWindow(port, method string) {
+	i.t.Helper()
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: &http.Transport{Protocols: protocols}}
+	defer client.CloseIdleConnections()
+	before := i.allocated()
+	for range windows {
+		message := append([]byte{1, 0, 0, 0, byte(len(hugeWindow))}, hugeWindow...) // packed, and how long
+		request, err := http.NewRequestWithContext(i.t.Context(), http.MethodPost, i.url(port, method), bytes.NewReader(message))
+		require.NoError(i.t, err)
+		request.Header = http.Header{"Content-Type": {"application/grpc"}, "Grpc-Encoding": {"zstd"}, "Te": {"trailers"}}
+		response, err := client.Do(request)
+		require.NoError(i.t, err)
+		_, err = io.Copy(io.Discard, response.Body)
+		require.NoError(i.t, err)
+		require.NoError(i.t, response.Body.Close())
+		status := response.Trailer.Get("Grpc-Status") + response.Header.Get("Grpc-Status")
+		require.Equal(i.t, strconv.Itoa(int(codes.Internal)), status, response.Trailer)
 	}
+	require.Less(i.t, i.allocated()-before, float64(windowsMost), port)
+}
+
+// allocated is how much memory the process has had in all, in bytes. What it tells is some moments old: of two readings that differ the latter is
+// of now.
+func (i *instance) allocated() (bytes float64) {
+	i.t.Helper()
+	first := i.toldAllocated()
+	i.await("what is allocated", func() error {
+		if bytes = i.toldAllocated(); bytes == first {
+			return errors.New("it is as old as before")
+		}
+		return nil
+	})
+	return bytes
+}
+
+func (i *instance) toldAllocated() float64 {
+	i.t.Helper()
+	metrics, err := i.get(i.url("METRICS", "/metrics"), http.StatusOK)
+	require.NoError(i.t, err)
+	for line := range strings.Lines(string(metrics)) {
+		if rest, ok := strings.CutPrefix(line, "otelcol_process_runtime_total_alloc_bytes "); ok {
+			value, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
+			require.NoError(i.t, err)
+			return value
+		}
+	}
+	require.Fail(i.t, "the process does not say what it has allocated")
+	return 0
 }

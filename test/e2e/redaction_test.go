@@ -1,7 +1,11 @@
 package e2e
 
 import (
+	"bytes"
+	"errors"
+	"io/fs"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,7 +17,23 @@ import (
 
 // What examples/redaction masks comes out of no answer, and the rest as it was sent.
 func TestRedaction(t *testing.T) {
-	i := startInstance(t, "--config", filepath.Join(root, "examples", "redaction", "redaction.yaml"))
+	requireRedacted(t, startInstance(t, "--config", filepath.Join(root, "examples", "redaction", "redaction.yaml")))
+}
+
+// Beside examples/summary, whose pipeline and journal are its own, with the line that README has for both.
+func TestRedactionOfSummaries(t *testing.T) {
+	t.Setenv("TRACEWRIGHT_SUMMARY_INTERVAL", "200ms")
+	i := startInstance(t, "--config", filepath.Join(root, "examples", "redaction", "redaction.yaml"),
+		"--config", filepath.Join(root, "examples", "summary", "summary.yaml"), "--config", "yaml:"+summaryAddition(t, "redaction,"))
+	requireRedacted(t, i)
+	i.awaitLogs("EventName: tracewright.trace", "Name: tracewright.root_duration")
+}
+
+var secrets = []string{"c2VjcmV0MQ", "secret2", "secret3", "secret4", "secret5", "4111111111111111", "bob@", "carol@", "dave@", "erin@"}
+
+// requireRedacted sends what is to be masked, and looks for it in answers, logs and the data folder.
+func requireRedacted(t *testing.T, i *instance) {
+	t.Helper()
 	td := chain("shop", 1, 2)
 	rs := td.ResourceSpans().At(0)
 	rs.Resource().Attributes().PutStr("owner", "bob@example.com")
@@ -47,9 +67,7 @@ func TestRedaction(t *testing.T) {
 	otlp, err := i.get(i.url("QUERY", path+"?format=otlp"), http.StatusOK)
 	require.NoError(t, err)
 	answers += string(otlp)
-	for _, secret := range []string{
-		"c2VjcmV0MQ", "secret2", "secret3", "secret4", "secret5", "4111111111111111", "bob@", "carol@", "dave@", "erin@",
-	} {
+	for _, secret := range secrets {
 		require.NotContains(t, answers, secret)
 	}
 	for _, kept := range []string{
@@ -58,4 +76,28 @@ func TestRedaction(t *testing.T) {
 	} {
 		require.True(t, strings.Contains(answers, kept) || strings.Contains(answers, strings.ReplaceAll(kept, "&", `\u0026`)), "%s\n%s", kept, answers)
 	}
+	onDisk := 0
+	require.NoError(t, filepath.WalkDir(i.data, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return ignoreGone(err)
+		}
+		content, err := os.ReadFile(path)
+		onDisk += bytes.Count(content, []byte("order.id"))
+		for _, secret := range secrets {
+			require.NotContains(t, string(content), secret, path)
+		}
+		return ignoreGone(err)
+	}))
+	require.Positive(t, onDisk, "of what was sent something is on the disk")
+	for _, secret := range secrets {
+		require.NotContains(t, i.logs.String(), secret)
+	}
+}
+
+// ignoreGone passes over files that the process has removed meanwhile.
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
