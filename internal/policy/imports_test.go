@@ -108,7 +108,7 @@ var importRules = []importRule{
 	{"internal/testservers", []string{"internal/freeport"}, "servers of others, which know nothing of the product"},
 	{"receiver/awsxrayreceiver", nil, "a guard before the collector's receiver"},
 	{"receiver/kafkareceiver", []string{"internal/hostextension", "internal/otlpwire"}, "the collector's receiver, guarded"},
-	{"receiver/skywalkingreceiver", []string{"internal/recovering"}, "the collector's receiver, guarded"},
+	{"receiver/skywalkingreceiver", []string{"internal/hostextension", "internal/recovering"}, "the collector's receiver, guarded"},
 	{
 		"receiver/tracesourcesreceiver",
 		[]string{"internal/recovering", "internal/tenant", "internal/tracesources", "internal/tracestore"},

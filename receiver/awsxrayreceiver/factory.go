@@ -2,6 +2,7 @@ package awsxrayreceiver
 
 import (
 	"context"
+	"crypto/rand"
 
 	upstream "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/awsxrayreceiver"
 	"go.opentelemetry.io/collector/component"
@@ -23,13 +24,17 @@ func NewFactory() receiver.Factory {
 			return nil, err
 		}
 		own := *config.(*upstream.Config)
-		return &guard{
-			endpoint: own.AddrConfig.Endpoint, logger: set.Logger, report: report,
-			create: func(ctx context.Context, endpoint string) (receiver.Traces, error) {
-				own.AddrConfig.Endpoint = endpoint
-				return inner.CreateTraces(ctx, set, &own, next)
-			},
-		}, nil
+		g := &guard{endpoint: own.AddrConfig.Endpoint, proxy: own.ProxyServer.Endpoint, logger: set.Logger, report: report}
+		_, _ = rand.Read(g.last[:]) // never fails
+		corrected, drained := newCorrected(next, report, g.last)
+		g.drained = drained
+		quiet := set
+		quiet.MeterProvider = uncounted{set.MeterProvider}
+		g.create = func(ctx context.Context, endpoint string) (receiver.Traces, error) {
+			own.AddrConfig.Endpoint = endpoint
+			return inner.CreateTraces(ctx, quiet, &own, corrected)
+		}
+		return g, nil
 	}
 	return receiver.NewFactory(metadata.Type, inner.CreateDefaultConfig, receiver.WithTraces(create, metadata.TracesStability))
 }

@@ -2,6 +2,7 @@ package kafkareceiver
 
 import (
 	"context"
+	"errors"
 
 	upstream "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/kafkareceiver"
 	"go.opentelemetry.io/collector/component"
@@ -18,23 +19,56 @@ var encodings = map[component.ID]component.Component{
 	component.MustNewID("otlp_json"):  &json{},
 }
 
-// NewFactory makes the factory of the collector's receiver, guarded. Its configuration is the collector's.
+// NewFactory makes the factory of the collector's receiver, guarded. Its configuration is the collector's, with other defaults.
 func NewFactory() receiver.Factory {
 	inner := upstream.NewFactory()
 	create := func(ctx context.Context, set receiver.Settings, config component.Config, next consumer.Traces) (receiver.Traces, error) {
-		traces, err := inner.CreateTraces(ctx, set, config, next)
-		if err != nil {
-			return nil, err
+		own := config.(*Config)
+		own.warn(set.Logger)
+		guarded := new(guardedReceiver)
+		for _, one := range own.byTopic() {
+			traces, err := inner.CreateTraces(ctx, set, one, next)
+			if err != nil {
+				return nil, err
+			}
+			guarded.topics = append(guarded.topics, traces)
 		}
-		return &guardedReceiver{traces}, nil
+		return guarded, nil
 	}
-	return receiver.NewFactory(metadata.Type, inner.CreateDefaultConfig, receiver.WithTraces(create, metadata.TracesStability))
+	defaults := func() component.Config { return newConfig(inner.CreateDefaultConfig().(*upstream.Config)) }
+	return receiver.NewFactory(metadata.Type, defaults, receiver.WithTraces(create, metadata.TracesStability))
 }
 
-// guardedReceiver starts the collector's receiver with a host that has the encodings.
-type guardedReceiver struct{ receiver.Traces }
+// guardedReceiver starts the collector's receivers, one for each topic, with a host that has the encodings.
+type guardedReceiver struct {
+	topics []receiver.Traces
+	failed receiver.Traces // the one that did not start
+}
 
 // Start implements component.Component.
 func (r *guardedReceiver) Start(ctx context.Context, host component.Host) error {
-	return r.Traces.Start(ctx, hostextension.With(host, encodings))
+	host = hostextension.With(host, encodings)
+	for _, topic := range r.topics {
+		if err := topic.Start(ctx, host); err != nil {
+			r.failed = topic
+			return err
+		}
+	}
+	return nil
+}
+
+// Shutdown implements component.Component.
+func (r *guardedReceiver) Shutdown(ctx context.Context) error {
+	var errs []error
+	for _, topic := range r.topics {
+		if topic == r.failed {
+			// It frees what it has, and then waits for the end of what it never began.
+			ended, end := context.WithCancel(ctx)
+			end()
+			_ = topic.Shutdown(ended)
+			continue
+		}
+		errs = append(errs, topic.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
 }

@@ -87,13 +87,12 @@ var (
 		{"dd-shop", "SELECT stock", "client", "error", map[string]any{"db.operation.name": "SELECT", "db.namespace": "stock", "error.type": "Timeout", "db.row_count": 7}},
 	}
 	skywalkingSpans = []wantSpan{
-		{"sw-shop", "POST:/checkout", "server", "ok", map[string]any{"http.method": "POST", "http.url": "http://shop.example/checkout", "http.status_code": "502", "service.instance.id": "sw-1"}},
+		{"sw-shop", "POST:/checkout", "server", "ok", map[string]any{"http.method": "POST", "http.url": "http://shop.example/checkout", "http.status_code": 502, "service.instance.id": "sw-1"}},
 		{"sw-shop", "place order", "internal", "ok", nil},
-		{"sw-shop", "/charge", "client", "error", nil},
+		{"sw-shop", "/charge", "client", "error", map[string]any{"server.address": "bank.example", "server.port": 80}},
 	}
-	// The receiver reads no names of kinds, which browsers send.
 	browserSpans = []wantSpan{
-		{"sw-page", "/checkout", "server", "error", map[string]any{"http.method": "POST", "service.instance.id": "v1.4.2"}},
+		{"sw-page", "/checkout", "client", "error", map[string]any{"http.method": "POST", "server.address": "shop.example", "service.instance.id": "v1.4.2"}},
 	}
 	xraySpans = []wantSpan{
 		{"xray-shop", "xray-shop", "server", "error", map[string]any{
