@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 
 	"github.com/tracewright/tracewright/connector/tracesummaryconnector/internal/metadata"
+	"github.com/tracewright/tracewright/internal/callexport"
 )
 
 // NewFactory makes the factory of tracesummary.
@@ -41,5 +42,6 @@ func createTracesToMetrics(_ context.Context, set connector.Settings, cfg compon
 	if err != nil {
 		return nil, err
 	}
-	return newMetricsConnector(source, cfg.(*Config).Metrics, next), nil
+	// A pipeline's call comes again and again while one of its consumers refuses it, the connector for logs, say.
+	return callexport.Once(newMetricsConnector(source, cfg.(*Config).Metrics, next)), nil
 }

@@ -72,9 +72,9 @@ func writeRecord(record plog.LogRecord, s *summary, now pcommon.Timestamp) {
 	}
 	record.SetEventName(conventions.EventTrace)
 	record.SetTraceID(s.TraceID)
-	severity, text := plog.SeverityNumberInfo, "INFO"
+	severity, name := plog.SeverityNumberInfo, "INFO"
 	if s.errors > 0 {
-		severity, text = plog.SeverityNumberWarn, "WARN"
+		severity, name = plog.SeverityNumberWarn, "WARN"
 	}
 	attrs := record.Attributes()
 	if s.root >= 0 {
@@ -82,14 +82,14 @@ func writeRecord(record plog.LogRecord, s *summary, now pcommon.Timestamp) {
 		record.SetSpanID(root.SpanID())
 		record.SetFlags(plog.LogRecordFlags(root.Flags() & 0xff))
 		if root.Status().Code() == ptrace.StatusCodeError {
-			severity, text = plog.SeverityNumberError, "ERROR"
+			severity, name = plog.SeverityNumberError, "ERROR"
 		}
-		if environment := conventions.Environment(root.Resource); environment != "" {
+		if environment := text(conventions.Environment(root.Resource)); environment != "" {
 			attrs.PutStr("deployment.environment.name", environment)
 		}
 	}
 	record.SetSeverityNumber(severity)
-	record.SetSeverityText(text)
+	record.SetSeverityText(name)
 	writeAttributes(attrs, s)
 	record.Body().SetStr(sentence(s))
 }
@@ -137,7 +137,7 @@ func writeAttributes(attrs pcommon.Map, s *summary) {
 // errorType is what failed as the semantic conventions have it: error.type, else the type of the last exception.
 func errorType(span ptrace.Span) string {
 	if kind := conventions.Str(span.Attributes(), "error.type"); kind != "" {
-		return conventions.ShortName(kind)
+		return text(kind)
 	}
 	kind := ""
 	for _, event := range span.Events().All() {
@@ -145,7 +145,7 @@ func errorType(span ptrace.Span) string {
 			kind = cmp.Or(conventions.Str(event.Attributes(), "exception.type"), kind)
 		}
 	}
-	return conventions.ShortName(kind)
+	return text(kind)
 }
 
 // sentence is the record for a reader.
@@ -155,10 +155,10 @@ func sentence(s *summary) string {
 	if !s.analysed {
 		return fmt.Sprintf("spans of a trace that was not analysed: %s; %s", took, counts)
 	}
-	text := fmt.Sprintf("%s of %s: %s; %s", s.entry.operation, s.entry.service, took, counts)
+	words := fmt.Sprintf("%s of %s: %s; %s", s.entry.operation, s.entry.service, took, counts)
 	if len(s.origins) > 0 {
 		failed := s.origins[0].operation
-		text += fmt.Sprintf("; failed first: %s of %s", failed.operation, failed.service)
+		words += fmt.Sprintf("; failed first: %s of %s", failed.operation, failed.service)
 	}
-	return text
+	return words
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tracewright/tracewright/connector/tracesummaryconnector/internal/metadatatest"
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tracetree"
 	"github.com/tracewright/tracewright/internal/tracetree/treetest"
 )
 
@@ -133,6 +134,45 @@ func TestRecordTime(t *testing.T) {
 			record := sink.AllLogs()[0].ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
 			require.EqualValues(t, test.want, record.Timestamp())
 			require.EqualValues(t, test.at, record.ObservedTimestamp())
+		})
+	}
+}
+
+// A conflicting span is not where the request came in, however early it is.
+func TestConflictingSpanIsNoRoot(t *testing.T) {
+	set, _ := settings(t)
+	sink := new(consumertest.LogsSink)
+	c := startLogs(t, set, sink)
+	td := treetest.Traces(t, "shop 1 - server 100 200\nshop 2 1 client 110 120\nstranger 2 - client 50 60 error")
+	stranger := td.ResourceSpans().At(td.ResourceSpans().Len() - 1).ScopeSpans().At(0).Spans().At(0)
+	stranger.Attributes().PutEmptySlice(conventions.AttrViolations).AppendEmpty().SetStr(conventions.ViolationConflictingSpanID)
+	analyse(td)
+	require.NoError(t, c.ConsumeTraces(t.Context(), td))
+	record := sink.AllLogs()[0].ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+	require.Equal(t, treetest.ID(1), record.SpanID())
+	require.NotEqual(t, "ERROR", record.SeverityText())
+}
+
+// A span without a start in a trace of our days does not begin it in 1970; where all times are small, 0 is one of them.
+func TestUnanalysedWithoutStart(t *testing.T) {
+	const day = "86400000000000"
+	for name, test := range map[string]struct {
+		text            string
+		start, duration int64
+	}{
+		"one":           {"shop 1 - server 1790000000000000000 1790000000000000100\nshop 2 1 client 0 1790000000000000050", 1790000000000000000, 100},
+		"the first":     {"shop 1 - server 0 1790000000000000100\nshop 2 1 client 1790000000000000000 1790000000000000050", 1790000000000000000, 100},
+		"all":           {"shop 1 - server 0 1790000000000000100", 1790000000000000100, 0},
+		"no end":        {"shop 1 - server 1790000000000000000 0", 1790000000000000000, 0},
+		"relative ones": {"shop 1 - server 0 " + day, 0, 86400000000000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			releases := tracetree.Releases(treetest.Traces(t, test.text))
+			var s summary
+			s.read(&releases[0])
+			require.False(t, s.analysed)
+			require.Equal(t, test.start, s.start)
+			require.Equal(t, test.duration, s.duration)
 		})
 	}
 }

@@ -18,8 +18,8 @@ func (t *table) addSummary(s *summary, now pcommon.Timestamp) {
 		}
 		return e
 	}
-	environment := func(at int) string { return conventions.Environment(s.Spans[at].Resource) }
-	k := key{tenant: s.Tenant, outcome: conventions.ShortName(s.Outcome)}
+	environment := func(at int) string { return text(conventions.Environment(s.Spans[at].Resource)) }
+	k := key{tenant: s.Tenant, outcome: s.Outcome}
 	for _, count := range [...]struct {
 		instrument instrument
 		value      int

@@ -177,6 +177,20 @@ func TestRefusedMetrics(t *testing.T) {
 	}
 }
 
+// While another consumer of its pipeline refuses a call, it comes again and again, and counts once.
+func TestRepeatedCallCountsOnce(t *testing.T) {
+	set, _ := settings(t)
+	next := &metricsRefused{}
+	c := startMetrics(t, set, next, nil)
+	td := ofTrace(t, 1)
+	for range 3 {
+		require.NoError(t, c.ConsumeTraces(t.Context(), td))
+	}
+	require.NoError(t, c.ConsumeTraces(t.Context(), ofTrace(t, 2)))
+	require.NoError(t, c.Shutdown(t.Context()))
+	require.Equal(t, []int64{2}, next.releases(t))
+}
+
 // A consumer that hangs holds the shutdown up no longer than its context allows.
 func TestShutdownDoesNotHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -208,10 +222,10 @@ func TestConcurrentCalls(t *testing.T) {
 	sink := new(consumertest.MetricsSink)
 	c := startMetrics(t, set, sink, func(m *MetricsConfig) { m.FlushInterval = time.Millisecond })
 	var wg sync.WaitGroup
-	for range 4 {
+	for from := range 4 {
 		calls := make([]ptrace.Traces, 50)
 		for i := range calls {
-			calls[i] = call(t, shop, released{outcome: "complete", version: 1, trace: byte(i + 1)})
+			calls[i] = call(t, shop, released{outcome: "complete", version: 1, trace: byte(50*from + i + 1)})
 		}
 		wg.Go(func() {
 			for _, td := range calls {

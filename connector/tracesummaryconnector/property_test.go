@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/connector"
@@ -156,6 +157,51 @@ func entrySums(t *testing.T, sink *consumertest.MetricsSink) (pathTimes, duratio
 	return pathTimes, durations
 }
 
+// TestInvalidUTF8: backends refuse a whole payload for one text that is not UTF-8, of whichever tenant it is.
+func TestInvalidUTF8(t *testing.T) {
+	set, _ := settings(t)
+	logs, metrics := new(consumertest.LogsSink), new(consumertest.MetricsSink)
+	toLogs, toMetrics := startLogs(t, set, logs), startMetrics(t, set, metrics, nil)
+	td := call(t, shop, released{outcome: "complete", version: 1, tenant: "tenant"})
+	for _, rs := range td.ResourceSpans().All() {
+		spoil(rs.Resource().Attributes())
+		rs.Resource().Attributes().PutStr("deployment.environment.name", "environment\xff")
+		for _, span := range rs.ScopeSpans().At(0).Spans().All() {
+			span.SetName(span.Name() + "\xff")
+			spoil(span.Attributes())
+			for _, event := range span.Events().All() {
+				spoil(event.Attributes())
+			}
+		}
+	}
+	require.NoError(t, toLogs.ConsumeTraces(t.Context(), td))
+	require.NoError(t, toMetrics.ConsumeTraces(t.Context(), td))
+	require.NoError(t, toMetrics.Shutdown(t.Context()))
+	for name, marshal := range map[string]func() ([]byte, error){
+		"logs":    func() ([]byte, error) { return new(plog.JSONMarshaler).MarshalLogs(logs.AllLogs()[0]) },
+		"metrics": func() ([]byte, error) { return new(pmetric.JSONMarshaler).MarshalMetrics(metrics.AllMetrics()[0]) },
+	} {
+		text, err := marshal()
+		require.NoError(t, err)
+		require.True(t, utf8.Valid(text), name)
+		for _, want := range []string{"tenant", "environment", "shop", "checkout", "complete"} {
+			require.Contains(t, string(text), want+"\uFFFD", name)
+		}
+	}
+	record := logs.AllLogs()[0].ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+	kind, _ := record.Attributes().Get("error.type")
+	require.Equal(t, "LookupError\uFFFD", kind.Str())
+}
+
+// spoil makes all texts invalid UTF-8.
+func spoil(attrs pcommon.Map) {
+	for _, value := range attrs.All() {
+		if value.Type() == pcommon.ValueTypeStr {
+			value.SetStr(value.Str() + "\xff")
+		}
+	}
+}
+
 // TestStrangeAnnotations: whoever wrote what stands under our names, no sum becomes negative or infinite, and names stay short.
 func TestStrangeAnnotations(t *testing.T) {
 	set, _ := settings(t)
@@ -230,8 +276,9 @@ func BenchmarkSummaries(b *testing.B) {
 	f := NewFactory()
 	toLogs, err := f.CreateTracesToLogs(b.Context(), set, f.CreateDefaultConfig(), consumertest.NewNop())
 	require.NoError(b, err)
-	toMetrics, err := f.CreateTracesToMetrics(b.Context(), set, f.CreateDefaultConfig(), consumertest.NewNop())
+	source, err := newSource(set)
 	require.NoError(b, err)
+	toMetrics := newMetricsConnector(source, createDefaultConfig().(*Config).Metrics, consumertest.NewNop()) // which takes a call any number of times
 	rng, td := rand.New(rand.NewPCG(1, 1)), ptrace.NewTraces()
 	for i := range 400 {
 		release := treetest.Traces(b, randomSpans(rng, i%20, 1, 20))

@@ -69,8 +69,12 @@ type marks struct {
 	speaks          bool // for the release
 }
 
+// text is a name as other services take it: bounded, and UTF-8, for they may refuse all that is sent with one that is not.
+func text(name string) string { return strings.ToValidUTF8(conventions.ShortName(name), "\uFFFD") }
+
 func (s *summary) read(release *tracetree.Release) {
 	*s = summary{Release: release, root: -1, onPath: s.onPath[:0], origins: s.origins[:0]}
+	release.Tenant, release.Outcome = text(release.Tenant), text(release.Outcome)
 	rank, rootStart := 0, int64(0)
 	speakers, speaker := 0, -1
 	for i := range release.Spans {
@@ -85,7 +89,7 @@ func (s *summary) read(release *tracetree.Release) {
 			s.entry = m.entry
 		}
 		start := conventions.Nanoseconds(span.StartTimestamp()) + m.shift
-		if r := rootRank(span.Span, &m); r > 0 && (r > rank || r == rank && s.earlier(start, i, rootStart)) {
+		if r := rootRank(span.Span, &m); r > 0 && (r > rank || r == rank && s.earlier(start, i, rootStart)) && !tracetree.MarkedConflict(span.Attributes()) {
 			s.root, rank, rootStart = i, r, start
 		}
 		if m.pathTime > 0 {
@@ -93,7 +97,7 @@ func (s *summary) read(release *tracetree.Release) {
 			s.pathTime = sum(s.pathTime, m.pathTime)
 		}
 		if m.origin {
-			s.origins = append(s.origins, originSpan{i, m.named(span), conventions.ShortName(m.fingerprint), start})
+			s.origins = append(s.origins, originSpan{i, m.named(span), text(m.fingerprint), start})
 		}
 	}
 	slices.SortStableFunc(s.origins, func(a, b originSpan) int {
@@ -149,9 +153,9 @@ func (m *marks) read(attrs pcommon.Map) {
 		case pcommon.ValueTypeStr:
 			switch key {
 			case conventions.AttrEntryService:
-				m.entry.service = conventions.ShortName(value.Str())
+				m.entry.service = text(value.Str())
 			case conventions.AttrEntryOperation:
-				m.entry.operation = conventions.ShortName(value.Str())
+				m.entry.operation = text(value.Str())
 			case conventions.AttrService:
 				m.service = value.Str()
 			case conventions.AttrOperation:
@@ -188,7 +192,7 @@ func (m *marks) named(span *tracetree.Span) operation {
 	if name == "" {
 		name = span.Name()
 	}
-	return operation{conventions.ShortName(service), conventions.ShortName(name)}
+	return operation{text(service), text(name)}
 }
 
 // readRelease reads what stands on the span that speaks for the release.
@@ -203,8 +207,8 @@ func (s *summary) readRelease(attrs pcommon.Map) {
 	}
 	s.bottleneckSpan = id
 	s.bottleneck = operation{
-		conventions.ShortName(conventions.Str(attrs, conventions.AttrBottleneckService)),
-		conventions.ShortName(conventions.Str(attrs, conventions.AttrBottleneckOperation)),
+		text(conventions.Str(attrs, conventions.AttrBottleneckService)),
+		text(conventions.Str(attrs, conventions.AttrBottleneckOperation)),
 	}
 	if share, ok := attrs.Get(conventions.AttrBottleneckShare); ok && share.Type() == pcommon.ValueTypeDouble {
 		s.bottleneckShare = share.Double()
@@ -217,12 +221,16 @@ func (s *summary) guess() {
 	services := make(map[string]struct{})
 	end := int64(0)
 	for i := range s.Spans {
+		end = max(end, conventions.Nanoseconds(s.Spans[i].EndTimestamp()))
+	}
+	known := false
+	s.start = end // if no span has a start
+	for i := range s.Spans {
 		span := &s.Spans[i]
-		from, to := conventions.Nanoseconds(span.StartTimestamp()), conventions.Nanoseconds(span.EndTimestamp())
-		if i == 0 || from < s.start {
-			s.start = from
+		// As tracetree has it, 0 is no time where others are of our days.
+		if start := conventions.Nanoseconds(span.StartTimestamp()); (start > 0 || end <= tracetree.MinRealTime) && (!known || start < s.start) {
+			s.start, known = start, true
 		}
-		end = max(end, to)
 		services[span.Service()] = struct{}{}
 		if span.Status().Code() == ptrace.StatusCodeError {
 			s.errors++

@@ -60,7 +60,7 @@ func (e *traceExporter) start(ctx context.Context, host component.Host) (err err
 
 // consume inserts one call.
 func (e *traceExporter) consume(ctx context.Context, td ptrace.Traces) error {
-	id := tracetree.NewCallID(tracetree.Releases(td))
+	id := tracetree.CallIDOf(td)
 	if err := e.checkSchema(ctx); err != nil {
 		e.health.Report(ctx, err)
 		return err

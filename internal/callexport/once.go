@@ -26,7 +26,7 @@ type once struct {
 
 // ConsumeTraces answers nil for a call that was taken.
 func (o *once) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
-	id := tracetree.NewCallID(tracetree.Releases(td))
+	id := tracetree.CallIDOf(td)
 	if o.has(id) {
 		o.put(id)
 		return nil

@@ -45,27 +45,39 @@ func (s *Slab[T]) Take(n, spare int) []T {
 
 // grow begins a slab, if the n values that are wanted are few for it.
 func (s *Slab[T]) grow(n int) bool {
-	for s.used < len(s.kept) {
-		values := s.kept[s.used]
-		s.used++
-		if n <= len(values)/2 {
-			clear(values) // now, because it brings it into the processor's caches
-			s.free = values
+	var one T
+	if n > mostBytes/int(unsafe.Sizeof(one))/2 {
+		return false
+	}
+	for i := s.used; i < len(s.kept); i++ { // those that are too small, of which there are few, keep their turn
+		if n <= len(s.kept[i])/2 {
+			s.use(i)
+			clear(s.free) // now, because it brings it into the processor's caches
 			return true
 		}
 	}
-	var one T
 	s.size = min(max(leastBytes, 2*s.size), mostBytes)
 	values := s.size / int(unsafe.Sizeof(one))
 	if n > values/2 {
 		return false
 	}
-	s.free = make([]T, values)
-	if s.Keep && s.used < maxKept {
-		s.kept = append(s.kept, s.free)
-		s.used++
+	if s.Keep && len(s.kept) < maxKept {
+		s.kept = append(s.kept, make([]T, values))
+		s.use(len(s.kept) - 1)
+	} else {
+		s.free = make([]T, values)
 	}
 	return true
+}
+
+// use begins one of kept, which are in the order in which they are used.
+func (s *Slab[T]) use(i int) {
+	s.free = s.kept[i]
+	s.kept[i], s.kept[s.used] = s.kept[s.used], s.free
+	if s.used < s.full {
+		s.full = max(s.full, i+1)
+	}
+	s.used++
 }
 
 // One cuts a value.

@@ -130,7 +130,7 @@ var importRules = []importRule{
 	},
 	{
 		"connector/tracesummaryconnector",
-		[]string{"internal/conventions", "internal/tracetree"},
+		[]string{"internal/callexport", "internal/conventions", "internal/tracetree"},
 		"summaries are what annotations say; nothing is analysed again",
 	},
 	{

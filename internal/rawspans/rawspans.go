@@ -1,6 +1,7 @@
 // Package rawspans hands OTLP requests through a pipeline as the bytes that came. What is handed on is a placeholder: as many spans as
 // the request has, without content, whose resource has one attribute, the request. So whatever counts spans counts right, and the
-// bytes go wherever the placeholder goes. Only a processor that knows of placeholders may take them: docs/adr/011-raw-spans.md.
+// bytes go wherever the placeholder goes. Of more spans than can have ids in so many bytes only these stand in a placeholder: a span of it
+// takes a hundred times what an empty one takes in a request. Only a processor that knows of placeholders may take them: docs/adr/011-raw-spans.md.
 package rawspans
 
 import (
@@ -75,10 +76,22 @@ func Decode(request string, to Decoder) error {
 	return nil
 }
 
-// count is the number of spans in a request; ok says whether a placeholder is made of it.
+// count is the number of spans in the placeholder of a request; ok says whether one is made of it.
 func count(request string) (spans int, ok bool) {
 	spans, ok = otlpwire.Count(request)
-	return spans, ok && spans > 0 && len(request) <= maxRequest
+	return min(spans, mostSpans(request)), ok && spans > 0 && len(request) <= maxRequest
+}
+
+// leastSpan is what a span with both ids takes in a request.
+const leastSpan = 2 + (2 + 16) + (2 + 8)
+
+// mostSpans is how many spans with ids a request can have, and some without, so that ordinary requests that have such are counted right.
+func mostSpans(request string) int { return len(request)/leastSpan + 1000 }
+
+// Dense says whether spans of a request must be without ids, so many are they for its bytes. Decoded it takes a hundred times as much.
+func Dense(request string) bool {
+	spans, ok := otlpwire.Count(request)
+	return ok && spans > mostSpans(request)
 }
 
 var errChanged = errors.New("the spans of a request that is handed on as it came were changed on the way: " +
@@ -99,7 +112,7 @@ func Unwrap(td ptrace.Traces) (requests string, err error) {
 		for j := range rs.ScopeSpans().Len() {
 			n += rs.ScopeSpans().At(j).Spans().Len()
 		}
-		if spans, ok := otlpwire.Count(request.Str()); !ok || spans != n {
+		if spans, ok := count(request.Str()); !ok || spans != n {
 			return "", errChanged
 		}
 		requests += request.Str() // one nearly always, which is not copied

@@ -12,7 +12,9 @@ func request(t *testing.T, spans int) []byte {
 	rs := td.ResourceSpans().AppendEmpty()
 	rs.Resource().Attributes().PutStr("service.name", "shop")
 	for i := range spans {
-		rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty().SetSpanID([8]byte{byte(i), byte(i >> 8)})
+		span := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+		span.SetTraceID([16]byte{1})
+		span.SetSpanID([8]byte{byte(i), byte(i >> 8), 1})
 	}
 	var m ptrace.ProtoMarshaler
 	data, err := m.MarshalTraces(td)
@@ -36,6 +38,22 @@ func TestWrap(t *testing.T) {
 		require.Equal(t, string(data), got)
 		require.Zero(t, td.ResourceSpans().Len())
 	}
+}
+
+// TestDense: what spans without ids take in a pipeline is bounded by the bytes that they took in the request.
+func TestDense(t *testing.T) {
+	td := ptrace.NewTraces()
+	spans := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans()
+	for range 100_000 {
+		spans.AppendEmpty().SetKind(ptrace.SpanKindServer)
+	}
+	data, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+	require.NoError(t, err)
+	td = replaced(t, data)
+	require.LessOrEqual(t, td.SpanCount(), len(data)/30+1000)
+	got, err := Unwrap(td)
+	require.NoError(t, err)
+	require.Equal(t, string(data), got)
 }
 
 func TestNothingToWrap(t *testing.T) {

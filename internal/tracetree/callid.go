@@ -2,8 +2,10 @@ package tracetree
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
 // CallID names a call by its content, so that a sink which commits the id together with the call's effect can ignore a
@@ -18,6 +20,21 @@ func NewCallID(releases []Release) CallID {
 		h.Add(&releases[i])
 	}
 	return h.ID()
+}
+
+// groupers keep memory for the next call, which is most of what its id costs.
+var groupers = sync.Pool{New: func() any { return new(Grouper) }}
+
+// CallIDOf is NewCallID of the releases of a call, for who needs no more of them.
+func CallIDOf(td ptrace.Traces) CallID {
+	g := groupers.Get().(*Grouper)
+	defer groupers.Put(g)
+	defer g.Reset()
+	releases := g.Group(td)
+	for i := range releases {
+		releases[i].ReadAssembly()
+	}
+	return NewCallID(releases)
 }
 
 // CallHash makes a CallID of releases as they come.

@@ -187,3 +187,48 @@ func TestCallIDStays(t *testing.T) {
 	id := tracetree.NewCallID([]tracetree.Release{*release, many})
 	require.Equal(t, "b091d1c53a4f045931a6f69a675f0301", hex.EncodeToString(id[:]))
 }
+
+// manyReleases is a call of n traces of 20 spans in four services.
+func manyReleases(n int) ptrace.Traces {
+	td := ptrace.NewTraces()
+	for trace := range n {
+		for service := range 4 {
+			rs := td.ResourceSpans().AppendEmpty()
+			rs.Resource().Attributes().PutStr(conventions.AttrTenant, "acme")
+			rs.Resource().Attributes().PutInt(conventions.AttrReleasedAt, 5)
+			for i := range 5 {
+				span := appendSpan(rs, 0, uint64(5*service+i+1))
+				span.SetTraceID(pcommon.TraceID{14: byte(trace >> 8), 15: byte(trace)})
+				span.SetStartTimestamp(pcommon.Timestamp(i))
+				if service+i == 0 {
+					span.Attributes().PutInt(conventions.AttrVersion, int64(1+trace%3))
+				}
+			}
+		}
+	}
+	return td
+}
+
+// TestCallIDOf: it is that of the releases, whatever call its memory was used for before.
+func TestCallIDOf(t *testing.T) {
+	for _, n := range []int{3, 500, 0, 3} {
+		td := manyReleases(n)
+		require.Equal(t, tracetree.NewCallID(tracetree.Releases(td)), tracetree.CallIDOf(td))
+	}
+}
+
+func BenchmarkCallID(b *testing.B) {
+	td := manyReleases(400)
+	for name, id := range map[string]func() tracetree.CallID{
+		"of releases": func() tracetree.CallID { return tracetree.NewCallID(tracetree.Releases(td)) },
+		"alone":       func() tracetree.CallID { return tracetree.CallIDOf(td) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				id()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(td.SpanCount()), "ns/span")
+		})
+	}
+}

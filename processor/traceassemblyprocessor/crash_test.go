@@ -358,36 +358,60 @@ func TestLateWindowOutgrowsTheJournal(t *testing.T) {
 }
 
 // TestUnreadableSegment starts while a segment of the journal cannot be opened, as where a process has no file descriptors left: what is
-// held in it is not thrown away, and a start that can read it takes it up.
+// held in it is taken up once it can be, and requests are taken in between. Where that lasts it is not thrown away, and a start that can
+// read it takes it up.
 func TestUnreadableSegment(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		mem := vfs.NewCrashableMem()
-		f := startOn(t, mem, &sink{t: t, fail: func(int, ptrace.Traces) error { return errors.New("down") }}, withJournal)
-		synctest.Wait()
-		f.send(testSpan{trace: 1, id: 1})
-		f.wait(2 * time.Second)
-		require.NoError(t, f.Shutdown(t.Context()))
-		require.NoError(t, f.telemetry.Shutdown(t.Context()))
+	const segment = "journal/arrivals/0000000001"
+	for name, test := range map[string]struct {
+		times    int           // that it cannot be opened
+		stop     time.Duration // after which there is another start
+		released bool          // before that
+		aside    bool
+	}{
+		"for a moment":   {3, time.Minute, true, false},
+		"until the stop": {math.MaxInt, time.Minute, false, false},
+		"for good":       {math.MaxInt, 20 * time.Minute, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mem := vfs.NewCrashableMem()
+				f := startOn(t, mem, &sink{t: t, fail: func(int, ptrace.Traces) error { return errors.New("down") }}, withJournal)
+				synctest.Wait()
+				f.send(testSpan{trace: 1, id: 1})
+				f.wait(2 * time.Second)
+				require.NoError(t, f.Shutdown(t.Context()))
+				require.NoError(t, f.telemetry.Shutdown(t.Context()))
 
-		const segment = "journal/arrivals/0000000001"
-		f = startOn(t, errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-			if op.Kind == errorfs.OpOpen && op.Path == segment+".log" {
-				return syscall.EMFILE
-			}
-			return nil
-		})), &sink{t: t}, withJournal)
-		f.wait(time.Minute)
-		require.Empty(t, f.sink.releases)
-		require.EqualValues(t, 1, f.sum("journal_failures"))
-		require.Zero(t, f.ledger.arrivals.Bytes(), "it is in nobody's way")
-		f.stop()
+				failed := 0
+				f = startOn(t, errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+					if op.Kind == errorfs.OpOpen && op.Path == segment+".log" && failed < test.times {
+						failed++
+						return syscall.EMFILE
+					}
+					return nil
+				})), &sink{t: t}, withJournal)
+				synctest.Wait()
+				require.Empty(t, f.sink.of(1))
+				f.send(testSpan{trace: 2, id: 1})
+				f.wait(test.stop)
+				require.Equal(t, test.released, len(f.sink.of(1)) == 1)
+				require.Len(t, f.sink.of(2), 1)
+				require.EqualValues(t, 1, f.sum("journal_failures"))
+				names, err := mem.List("journal/arrivals")
+				require.NoError(t, err)
+				require.Equal(t, test.released || test.aside, !slices.Contains(names, "0000000001.log"), "it is in nobody's way")
+				f.stop()
 
-		require.NoError(t, mem.Rename(segment+".unreadable", segment+".log"))
-		f = startOn(t, mem, &sink{t: t}, withJournal)
-		f.wait(time.Minute)
-		require.Len(t, f.sink.of(1), 1)
-		f.stop()
-	})
+				if test.aside {
+					require.NoError(t, mem.Rename(segment+".unreadable", segment+".log"))
+				}
+				f = startOn(t, mem, &sink{t: t}, withJournal)
+				f.wait(time.Minute)
+				require.Equal(t, !test.released, len(f.sink.of(1)) == 1)
+				f.stop()
+			})
+		})
+	}
 }
 
 // TestUnreadableCalls starts while what says which spans were handed on cannot be read. As long as its file cannot be opened no request is

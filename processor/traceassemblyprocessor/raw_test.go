@@ -1,6 +1,7 @@
 package traceassemblyprocessor
 
 import (
+	"bytes"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +125,37 @@ func TestBrokenRequests(t *testing.T) {
 		require.Zero(t, f.budget.held.Load())
 		f.stop()
 	})
+}
+
+// TestDenseRequests sends more spans than can have ids in so many bytes: they are rejected one by one, but where they would have to be decoded.
+func TestDenseRequests(t *testing.T) {
+	const spans = 10_000
+	for name, test := range map[string]struct {
+		last string // span
+		code codes.Code
+	}{
+		"regular":   {"", codes.OK},
+		"irregular": {"\xfa\x7f\x03abc", codes.InvalidArgument},
+	} {
+		t.Run(name, func(t *testing.T) {
+			list := otlpwire.AppendSpan(bytes.Repeat(otlpwire.AppendSpan(nil, ""), spans-1), test.last)
+			dense := append(otlpwire.BeginScopeSpans(nil, len(list)), list...)
+			td := asItCame(t, string(append(otlpwire.BeginResourceSpans(nil, len(dense)), dense...)))
+			require.Less(t, td.SpanCount(), spans/5)
+			synctest.Test(t, func(t *testing.T) {
+				f := start(t, nil)
+				defer f.stop()
+				err := f.ConsumeTraces(t.Context(), td)
+				require.Equal(t, test.code, status.Code(err), "%v", err)
+				if test.code == codes.OK {
+					require.Equal(t, map[string]int64{"zero_trace_id": spans}, f.points("spans_rejected"))
+					return
+				}
+				require.True(t, consumererror.IsPermanent(err))
+				require.Equal(t, map[string]int64{"malformed": 1}, f.points("requests_refused"))
+			})
+		})
+	}
 }
 
 // TestBrokenBehindGood sends requests that begin well and end broken between others: nothing of them reaches another sender's traces.

@@ -108,8 +108,12 @@ func (r *replay) stopping() bool {
 	}
 }
 
-// read yields the records of a segment and counts what is damaged. One of calls it tries to open until it can: without it what was handed
-// on would be handed on again.
+// openPatience is how long replay waits for a segment of arrivals that cannot be opened. It keeps what was handed on from being removed from
+// the disk as long as it is there, so it must not be for ever.
+const openPatience = 10 * time.Minute
+
+// read yields the records of a segment and counts what is damaged. It tries again to open one that cannot be opened, for a process may have too
+// many files open, say: one of calls until it can, for without it what was handed on would be handed on again.
 func (r *replay) read(log *journal.Log, segment uint32, yield func(journal.Position, []byte) error) bool {
 	take := func(at journal.Position, record []byte) error {
 		if r.stopping() {
@@ -118,10 +122,11 @@ func (r *replay) read(log *journal.Log, segment uint32, yield func(journal.Posit
 		return yield(at, record)
 	}
 	report, err := log.Read(segment, take)
-	for attempt := 0; log == r.p.ledger.calls && errors.Is(err, journal.ErrUnopened); attempt++ {
+	begun, calls := time.Now(), log == r.p.ledger.calls
+	for attempt := 0; errors.Is(err, journal.ErrUnopened) && (calls || time.Since(begun) < openPatience); attempt++ {
 		if attempt == 0 {
 			r.p.telemetry.journalFailed()
-			r.p.logger.Error("a segment of the journal cannot be opened; no request is taken until it can", zap.Error(err))
+			r.p.logger.Error("a segment of the journal cannot be opened; it is tried again", zap.Bool("requests_are_refused_until_then", calls), zap.Error(err))
 		}
 		select {
 		case <-time.After(backoff(attempt)):
@@ -135,7 +140,9 @@ func (r *replay) read(log *journal.Log, segment uint32, yield func(journal.Posit
 	}
 	if err != nil {
 		r.p.ledger.unread(log, segment)
-		r.p.telemetry.journalFailed()
+		if !errors.Is(err, journal.ErrUnopened) { // which was counted
+			r.p.telemetry.journalFailed()
+		}
 		r.p.logger.Error("a segment of the journal cannot be read to its end; what can be read is taken up", zap.Error(err))
 	}
 	// A torn tail is what a crash leaves of records that nobody was answered for.

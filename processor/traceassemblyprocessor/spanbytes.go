@@ -8,6 +8,7 @@ import (
 
 	"github.com/tracewright/tracewright/internal/conventions"
 	"github.com/tracewright/tracewright/internal/otlpwire"
+	"github.com/tracewright/tracewright/internal/rawspans"
 )
 
 // What is held are the bytes that came. They are decoded when they are released, and here where a span needs more than otlpwire reads.
@@ -25,8 +26,13 @@ func encodeTraces(td ptrace.Traces) (string, error) {
 	return otlpwire.String(data), nil
 }
 
+var errDense = errors.New("there are more spans than can have ids in so many bytes, and others of it are not what senders write")
+
 // regular is a request that otlpwire finds irregular, decoded and encoded again.
 func regular(request string) (string, error) {
+	if rawspans.Dense(request) {
+		return "", errDense
+	}
 	td, err := unmarshaler.UnmarshalTraces(otlpwire.Bytes(request))
 	if err != nil {
 		return "", err

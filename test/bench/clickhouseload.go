@@ -223,7 +223,7 @@ func (w clickHouseWriter) write(ctx context.Context, td ptrace.Traces) error {
 	if !w.ours {
 		return insert(ctx)
 	}
-	return clickhousestore.Insert(ctx, tracetree.NewCallID(tracetree.Releases(td)), insert)
+	return clickhousestore.Insert(ctx, tracetree.CallIDOf(td), insert)
 }
 
 // startExporter starts the collector's exporter, which makes its own tables with create.

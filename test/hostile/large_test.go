@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"runtime"
@@ -82,6 +83,21 @@ func TestLongNameOnEverySpan(t *testing.T) {
 			require.Equal(t, 2_001, p.checkTrace(t, traceID(1), "").SpanCount)
 		})
 	}
+}
+
+// As many empty spans as 8 MiB hold come in 8 KiB, zipped. Decoded each of them is an object of 216 bytes.
+func TestFourMillionEmptySpans(t *testing.T) {
+	const spans = 8 << 20 / 2
+	p := startPipeline(t, nil)
+	body := message(resourceSpans, message(scopeSpans, bytes.Repeat(message(spansField), spans-1), rawSpan(newRequest(1).trace[:], spanBytes(1), nil)))
+	peak := watchHeap(t)
+	p.send(body)
+	p.settle()
+	require.Less(t, peak(), uint64(300<<20))
+	require.Equal(t, map[string]int64{
+		"spans_received": spans, "spans_rejected/zero_trace_id": spans - 1, "spans_released": 1, "releases/complete": 1,
+	}, p.counters())
+	require.Equal(t, 1, p.checkTrace(t, traceID(1), "").SpanCount)
 }
 
 // millionEnv is how many traces TestManyTraces sends; make test-long sends a million.
