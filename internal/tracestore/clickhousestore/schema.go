@@ -118,7 +118,7 @@ func (s *Schema) migrations() ([]migration, error) {
 		if s.repeats() {
 			sql = repeatable.add(sql)
 		}
-		if err := s.render(&m, sql); err != nil {
+		if err := s.render(&m, sql, list); err != nil {
 			return nil, err
 		}
 		list = append(list, m)
@@ -150,8 +150,8 @@ var trailingSpace = regexp.MustCompile(`(?m) +$`)
 
 var commentLine = regexp.MustCompile(`(?m)^ *--.*\n`)
 
-// render fills the file's template and splits it into statements.
-func (s *Schema) render(m *migration, text string) error {
+// render fills the file's template, which may name views of those before it, and splits it into statements.
+func (s *Schema) render(m *migration, text string, before []migration) error {
 	parsed, err := template.New(m.name).Funcs(template.FuncMap{
 		"table":  func(name string) string { return quoted(s.Database) + "." + quoted(name) },
 		"engine": s.engine,
@@ -175,6 +175,8 @@ func (s *Schema) render(m *migration, text string) error {
 		"replicated_deduplication": s.replicatedDeduplication,
 		"repeats":                  s.repeats,
 		"inserts":                  s.inserts,
+		"query":                    func(view string) (string, error) { return s.viewQuery(before, view) },
+		"list":                     func(names ...string) []string { return names },
 	}).Parse(text)
 	if err != nil {
 		return err
@@ -190,6 +192,19 @@ func (s *Schema) render(m *migration, text string) error {
 		}
 	}
 	return nil
+}
+
+// viewQuery is what a view of the migrations asks.
+func (s *Schema) viewQuery(migrations []migration, view string) (string, error) {
+	begin := "CREATE MATERIALIZED VIEW IF NOT EXISTS " + quoted(s.Database) + "." + quoted(view) + " "
+	for _, m := range migrations {
+		for _, statement := range m.statements {
+			if _, query, ok := strings.Cut(statement, " AS\n"); ok && strings.HasPrefix(statement, begin) {
+				return query, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("no migration makes the view %s", view)
 }
 
 func (s *Schema) engine(name string) string {

@@ -765,3 +765,10 @@ ALTER TABLE `tracewright`.`traces` ON CLUSTER `main`
     MODIFY COLUMN Bottleneck CODEC(LZ4HC(3));
 
 INSERT INTO `tracewright`.`tracewright_migrations` (Number, Name) VALUES (7, '0007_rows');
+
+-- 0008_deletions
+
+-- What newer tables have from the start: repetitions of inserts know of traces that were deleted. See 0001.
+
+
+INSERT INTO `tracewright`.`tracewright_migrations` (Number, Name) VALUES (8, '0008_deletions');
