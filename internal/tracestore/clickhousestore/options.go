@@ -41,7 +41,8 @@ type Options struct {
 
 	upTo         int           // see Schema
 	tailInterval time.Duration // by default the constant; tests wait less
-	firstReach   uint64        // by default the constant; tests have fewer spans
+	firstReach   uint64        // by default the constants; tests have fewer spans
+	firstSlice   uint64
 }
 
 // Limits bound one query in the server. What is 0 has the default.
@@ -79,6 +80,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.firstReach == 0 {
 		o.firstReach = firstReach
+	}
+	if o.firstSlice == 0 {
+		o.firstSlice = firstSlice
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()

@@ -80,6 +80,7 @@ type search struct {
 	slice    slice     // what is read of them
 	ahead    *ahead    // hits that are looked for while they are listed; nil where none are
 	reaching reaching
+	reached  *tracestore.Position // the place of the last match that is in the page; before there is one, the cursor
 	spread   []found // those of several releases that match in what was read, in order
 	// since is the place in time behind which traces of several releases go by sums.
 	since *int64
@@ -87,6 +88,8 @@ type search struct {
 	places  []place              // of the others, which may match, in order: what was read and not settled
 	chunk   []found              // the next matches among the others
 	last    *tracestore.Position // behind it nothing was settled, and places follow that were not read unless drained
+	passed  *tracestore.Position // by recency: what comes before it is in the page, or does not match; nil where that is not known of anything
+	ended   bool                 // nothing of the window comes behind the page
 	fresh   bool                 // nothing of the slice has been read
 	drained bool                 // nothing of the slice comes behind places that is to be settled
 }
@@ -98,6 +101,7 @@ type found struct {
 }
 
 func (r *search) page() (page tracestore.SearchPage, err error) {
+	r.reached, r.passed, r.ended = r.cursor, nil, false
 	r.prepareReach()
 	r.ahead = r.lookAhead()
 	defer r.ahead.end()
@@ -117,25 +121,25 @@ func (r *search) page() (page tracestore.SearchPage, err error) {
 	if err := r.widen(0); err != nil {
 		return page, err
 	}
-	reached := r.cursor // the place of the last match that is in the page
 	for {
-		next, err := r.next(reached, len(page.Traces))
+		next, err := r.next(len(page.Traces))
 		switch {
 		case err != nil:
 			return page, err
 		case next == nil:
+			r.ended = true
 			return r.count(page, false)
 		case len(page.Traces) == r.query.Limit:
 			return r.count(page, true)
 		}
-		reached = &next.place
+		r.reached = &next.place
 		page.Traces = append(page.Traces, next.row)
 		page.NextCursor = r.cursorAt(next.place, len(page.Traces))
 	}
 }
 
-// next is the next match behind a place, where some were found before; nil where there is none.
-func (r *search) next(reached *tracestore.Position, matches int) (*found, error) {
+// next is the next match behind the last one, where some were found before; nil where there is none.
+func (r *search) next(matches int) (*found, error) {
 	for {
 		for len(r.chunk) == 0 {
 			ready := r.ready()
@@ -152,10 +156,7 @@ func (r *search) next(reached *tracestore.Position, matches int) (*found, error)
 				return nil, err
 			}
 		}
-		rest := r.spread
-		for reached != nil && len(rest) > 0 && rest[0].place.Compare(reached) <= 0 {
-			rest = rest[1:]
-		}
+		rest := r.waiting()
 		if len(rest) > 0 && rest[0].place.Time < r.slice.final {
 			rest = nil
 		}
@@ -169,9 +170,33 @@ func (r *search) next(reached *tracestore.Position, matches int) (*found, error)
 		case r.slice.whole():
 			return nil, nil
 		}
+		r.pass()
 		if err := r.widen(matches); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// waiting are the matches of several releases that are behind the last one of the page.
+func (r *search) waiting() []found {
+	rest := r.spread
+	for r.reached != nil && len(rest) > 0 && rest[0].place.Compare(r.reached) <= 0 {
+		rest = rest[1:]
+	}
+	return rest
+}
+
+// pass notes that the slice was looked through: what starts at its final or later is in the page, but for places and matches that wait.
+func (r *search) pass() {
+	passed := max(r.slice.final, 0)
+	if len(r.places) > 0 {
+		passed = max(passed, r.places[0].Time+1)
+	}
+	if rest := r.waiting(); len(rest) > 0 {
+		passed = max(passed, rest[0].place.Time+1)
+	}
+	if at := (&tracestore.Position{Time: passed}); r.passed == nil || at.Compare(r.passed) > 0 {
+		r.passed = at
 	}
 }
 
@@ -236,12 +261,16 @@ func (r *search) count(page tracestore.SearchPage, more bool) (tracestore.Search
 	return page, nil
 }
 
-// truncated is the page of a search that has come to a limit.
+// truncated is the page of a search that has come to a limit. By recency its cursor goes on behind what was looked through, which may be further than the
+// last match; there is none where that is no further than the cursor of the query.
 func (r *search) truncated(page tracestore.SearchPage) tracestore.SearchPage {
-	page.Truncated = len(page.Traces) < r.query.Limit
+	page.Truncated = !r.ended && len(page.Traces) < r.query.Limit
 	page.Total = tracestore.Total{Count: len(page.Traces)}
 	if r.cursor != nil {
 		page.Total.Count += r.cursor.Found
+	}
+	if page.Truncated && r.query.Order == tracestore.OrderRecency && r.passed != nil && (r.reached == nil || r.passed.Compare(r.reached) > 0) {
+		page.NextCursor = r.cursorAt(*r.passed, len(page.Traces))
 	}
 	return page
 }
