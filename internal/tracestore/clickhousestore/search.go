@@ -52,7 +52,7 @@ func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.Sea
 		return page, nil
 	case ctx.Err() != nil || s.ctx.Err() != nil:
 		return tracestore.SearchPage{}, fmt.Errorf("search: %w", s.failed(ctx, err))
-	case bounded.Err() != nil || hasCode(err, codeTooManyRows, codeTimeout, codeTooSlow):
+	case bounded.Err() != nil || hasCode(err, codeTooManyRows, codeTimeout, codeTooSlow, codeMemoryLimit):
 		return r.truncated(page), nil
 	}
 	return tracestore.SearchPage{}, fmt.Errorf("search: %w", err)

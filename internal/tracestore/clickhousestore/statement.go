@@ -212,6 +212,7 @@ const (
 	codeTooSlow      = 160
 	codeSetTooLarge  = 191
 	codeRunning      = 216
+	codeMemoryLimit  = 241
 	codeCannotRegexp = 427
 )
 

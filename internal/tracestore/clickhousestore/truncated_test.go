@@ -95,7 +95,7 @@ func TestTruncatedGoesOn(t *testing.T) {
 			slices.Reverse(want)
 			blind := 0 // pages on which nothing was found, and that went on
 			for range 2 {
-				ends := &endingConn{code: codeTimeout}
+				ends := &endingConn{code: []int32{codeTimeout, codeMemoryLimit}[rng.IntN(2)]}
 				cut := store.ending(ends)
 				query := tracestore.SearchQuery{Start: now.Add(-24 * time.Hour), End: now.Add(time.Hour), Limit: 5 + rng.IntN(60), Where: test.where}
 				var got []string
