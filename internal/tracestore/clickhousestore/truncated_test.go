@@ -80,7 +80,8 @@ func TestTruncatedGoesOn(t *testing.T) {
 			func(of *reachTrace) bool { return of.n == 3 && of.late },
 		},
 		{
-			"long traces", tracestore.Conditions{Trace: tracestore.TraceConditions{MinDuration: 99 * time.Millisecond}},
+			"long traces",
+			tracestore.Conditions{Trace: tracestore.TraceConditions{MinDuration: 99 * time.Millisecond}},
 			func(of *reachTrace) bool { return of.duration >= 99*time.Millisecond },
 		},
 	} {
