@@ -168,7 +168,7 @@ func (s *Store) limited(ctx context.Context, values parameters) context.Context 
 }
 
 // failed says what an error of a query is: the end of the context, or of the store, where that is the reason, or that its schema has not been there yet,
-// or that the server is away.
+// or that the server is away, or has lost its tables.
 func (s *Store) failed(ctx context.Context, err error) error {
 	switch {
 	case err == nil, errors.Is(err, tracestore.ErrClosed):
@@ -183,7 +183,7 @@ func (s *Store) failed(ctx context.Context, err error) error {
 	default:
 		return errors.Join(tracestore.ErrClosed, err)
 	}
-	if ctx.Err() == nil && isAway(err) {
+	if ctx.Err() == nil && (isAway(err) || IsLost(err)) {
 		return fmt.Errorf("%w: %w", tracestore.ErrUnavailable, err)
 	}
 	return err
@@ -207,13 +207,15 @@ func isAway(err error) bool {
 
 // Codes of the server's errors.
 const (
-	codeTooManyRows  = 158
-	codeTimeout      = 159
-	codeTooSlow      = 160
-	codeSetTooLarge  = 191
-	codeRunning      = 216
-	codeMemoryLimit  = 241
-	codeCannotRegexp = 427
+	codeUnknownTable    = 60
+	codeUnknownDatabase = 81
+	codeTooManyRows     = 158
+	codeTimeout         = 159
+	codeTooSlow         = 160
+	codeSetTooLarge     = 191
+	codeRunning         = 216
+	codeMemoryLimit     = 241
+	codeCannotRegexp    = 427
 )
 
 // hasCode says whether the server answered with one of the codes.
