@@ -126,7 +126,8 @@ func (s *Schema) migrations() ([]migration, error) {
 	return list, nil
 }
 
-// SQL is what an administrator runs where nobody else makes the schema. It may be run again, and then makes what is new since.
+// SQL is what an administrator runs where nobody else makes the schema. It may be run again, and then makes what is new since, and changes for how long
+// the tables keep rows.
 func (s *Schema) SQL() (string, error) {
 	if err := s.Check(); err != nil {
 		return "", err
@@ -143,7 +144,30 @@ func (s *Schema) SQL() (string, error) {
 		fmt.Fprintf(&out, "-- %s\n\n%s\n", m.name, trailingSpace.ReplaceAllString(m.text, ""))
 		fmt.Fprintf(&out, "INSERT INTO %s.%s (Number, Name) VALUES (%d, '%s');\n\n", quoted(s.Database), quoted(migrationsTable), m.number, m.name)
 	}
+	s.printRetention(&out, migrations)
 	return strings.TrimSpace(out.String()) + "\n", nil
+}
+
+// printRetention writes what changes the retention of tables that are there.
+func (s *Schema) printRetention(out *strings.Builder, migrations []migration) {
+	begin, changes := "", s.changeTTL
+	if s.Retention <= 0 {
+		out.WriteString("-- Rows are kept for ever. Where the tables were made to keep them for a time, run this too; a table that keeps them for ever refuses it.\n")
+		begin, changes = "-- ", s.removeTTL
+	} else {
+		out.WriteString("-- For how long rows are kept, where the tables were made with another retention.\n")
+	}
+	printed := make(map[string]bool)
+	for _, m := range migrations {
+		for _, kept := range m.kept {
+			if !printed[kept.name] {
+				printed[kept.name] = true
+				for _, change := range changes(&kept) {
+					out.WriteString(begin + change + ";\n")
+				}
+			}
+		}
+	}
 }
 
 var trailingSpace = regexp.MustCompile(`(?m) +$`)
