@@ -3,6 +3,8 @@ package clickhousestore
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
@@ -29,23 +31,33 @@ func (s *Store) Delete(ctx context.Context, tenant string, id pcommon.TraceID) e
 		return err
 	}
 	for _, from := range ofTraces {
-		values := parameters{}
-		where := "Tenant = " + values.text(tenant) + " AND Id = " + values.id(id) + " AND " + from.column + " IN "
-		if from.column == "Quarter" {
-			where += values.seconds(quartersOf(times))
-		} else {
-			where += values.moments(times)
-		}
-		statements := []string{fmt.Sprintf("DELETE FROM %s %s WHERE %s", s.table(from.name), s.schema.onCluster(), where)}
-		if s.schema.repeats() {
-			note := fmt.Sprintf("INSERT INTO %s (Insert, Tenant, Id, ReleasedAt) SELECT DISTINCT %s, Tenant, Id, toDateTime(%s, 'UTC') FROM %s WHERE %s",
-				s.table("deleted_inserts"), from.inserts, from.column, s.table(from.name), where)
-			statements = []string{note, statements[0]}
-		}
-		for _, text := range statements {
-			if err := s.db.Exec(s.limited(ctx, values), text); err != nil {
-				return fmt.Errorf("delete trace from %s: %w", from.name, s.failed(ctx, err))
+		for some := range slices.Chunk(times, timesInText) {
+			if err := s.deleteFrom(ctx, &from, tenant, id, some); err != nil {
+				return fmt.Errorf("delete trace from %s: %w", from.name, err)
 			}
+		}
+	}
+	return nil
+}
+
+// deleteFrom takes what was released at some times from a table.
+func (s *Store) deleteFrom(ctx context.Context, from *tableOfTraces, tenant string, id pcommon.TraceID, times []time.Time) error {
+	values := parameters{}
+	where := "Tenant = " + values.text(tenant) + " AND Id = " + values.id(id) + " AND " + from.column + " IN "
+	if from.column == "Quarter" {
+		where += values.seconds(quartersOf(times))
+	} else {
+		where += values.moments(times)
+	}
+	statements := []string{fmt.Sprintf("DELETE FROM %s %s WHERE %s", s.table(from.name), s.schema.onCluster(), where)}
+	if s.schema.repeats() {
+		note := fmt.Sprintf("INSERT INTO %s (Insert, Tenant, Id, ReleasedAt) SELECT DISTINCT %s, Tenant, Id, toDateTime(%s, 'UTC') FROM %s WHERE %s",
+			s.table("deleted_inserts"), from.inserts, from.column, s.table(from.name), where)
+		statements = []string{note, statements[0]}
+	}
+	for _, text := range statements {
+		if err := s.db.Exec(s.limited(ctx, values), text); err != nil {
+			return s.failed(ctx, err)
 		}
 	}
 	return nil

@@ -13,7 +13,9 @@ import (
 func TestPrintedSchema(t *testing.T) {
 	options := testOptions(t)
 	owner := openStore(t, Options{Endpoint: options.Endpoint, Database: options.Database + "_not", CreateSchema: true, Variant: VariantPlain, upTo: 1})
-	defer func() { require.NoError(t, owner.db.Exec(t.Context(), "DROP DATABASE IF EXISTS "+quoted(options.Database))) }()
+	defer func() {
+		require.NoError(t, owner.db.Exec(t.Context(), "DROP DATABASE IF EXISTS "+quoted(options.Database)))
+	}()
 	for _, retention := range []time.Duration{0, 48 * time.Hour, 72 * time.Hour} {
 		text, err := (&Schema{Database: options.Database, Variant: VariantPlain, Retention: retention}).SQL()
 		require.NoError(t, err)

@@ -115,14 +115,28 @@ func escaped[B []byte | string](list []byte, value B) []byte {
 	return list
 }
 
+// timesInText is how many times stand in one value.
+const timesInText = 5000
+
 // seconds binds a set of times, to the second. It is no subquery, which replicated tables refuse in a deletion.
 func (p parameters) seconds(list []time.Time) string {
-	return p.bind("Array(DateTime('UTC'))", listed(list, time.Time.Unix))
+	return p.times("Array(DateTime('UTC'))", list, time.Time.Unix)
 }
 
 // moments binds a set of times, without a subquery too.
 func (p parameters) moments(list []time.Time) string {
-	return p.bind("Array(DateTime64(9, 'UTC'))", listed(list, time.Time.UnixNano))
+	return p.times("Array(DateTime64(9, 'UTC'))", list, time.Time.UnixNano)
+}
+
+func (p parameters) times(typ string, list []time.Time, number func(time.Time) int64) string {
+	if len(list) <= timesInText {
+		return p.bind(typ, listed(list, number))
+	}
+	var lists []string
+	for some := range slices.Chunk(list, timesInText) {
+		lists = append(lists, p.bind(typ, listed(some, number)))
+	}
+	return "arrayConcat(" + strings.Join(lists, ", ") + ")"
 }
 
 func listed(list []time.Time, number func(time.Time) int64) string {
