@@ -29,7 +29,7 @@ type traceExporter struct {
 	telemetry component.TelemetrySettings
 	// tables are clickhousestore's Table, and RepeatedTable and MissingTable where there are such.
 	tables []exporter.Traces
-	// schema is where the tables are; complete says that all were there.
+	// schema is where the tables are; complete says that all were there when they were looked for.
 	schema   clickhousestore.Options
 	complete atomic.Bool
 
@@ -73,6 +73,9 @@ func (e *traceExporter) consume(ctx context.Context, td ptrace.Traces) error {
 		}
 	}
 	err := e.insert(ctx, id, td, tables)
+	if clickhousestore.IsLost(err) { // they are being made again, perhaps
+		e.complete.Store(false)
+	}
 	e.mu.Lock()
 	if err != nil {
 		e.tried[id] = struct{}{}
@@ -84,7 +87,7 @@ func (e *traceExporter) consume(ctx context.Context, td ptrace.Traces) error {
 	return err
 }
 
-// checkSchema fails until all tables were there once. trace_store makes them, of this gateway or another one, and a call that came meanwhile
+// checkSchema fails until all tables were there once, and again when one of them is missing. trace_store makes them, of this gateway or another one, and a call that came meanwhile
 // would be in some of them only.
 func (e *traceExporter) checkSchema(ctx context.Context) error {
 	if e.complete.Load() {

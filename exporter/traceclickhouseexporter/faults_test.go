@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ func TestFaults(t *testing.T) {
 		{"the server is down for longer than retries", testDown},
 		{"the server is killed", testKilled},
 		{"the password is wrong", testWrongPassword},
+		{"the tables are lost", testLost},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, s) })
 	}
@@ -203,4 +205,19 @@ func testWrongPassword(t *testing.T, s *server) {
 	g.Stop(t)
 	startGateway(t, s.HTTP, folder, nil)
 	s.requireCounted(t, "password", 10)
+}
+
+// testLost: the server has come back empty. trace_store makes the tables again, and calls wait for all of them.
+func testLost(t *testing.T, s *server) {
+	g := startGateway(t, s.HTTP, t.TempDir(), nil)
+	g.Consume(t, call("before", 10))
+	s.requireCounted(t, "before", 10)
+	s.ask(t, "DROP DATABASE tracewright")
+	g.Consume(t, call("lost", 10))
+	require.Eventually(t, func() bool {
+		err := g.Failure()
+		return err != nil && strings.Contains(err.Error(), "version of schema")
+	}, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { _, err := s.store.Sources(t.Context()); return err == nil }, patience, 50*time.Millisecond)
+	s.requireCounted(t, "lost", 10)
 }

@@ -77,16 +77,30 @@ func (s *Store) setRetention(ctx context.Context, migrations []migration) error 
 			var changes []string
 			switch {
 			case s.schema.Retention > 0 && !strings.Contains(engine, s.schema.ttl(kept.column)):
-				changes = []string{"MODIFY SETTING materialize_ttl_recalculate_only = 1", "MODIFY TTL " + s.schema.ttl(kept.column) + " SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1"}
+				changes = s.schema.changeTTL(&kept)
 			case s.schema.Retention <= 0 && strings.Contains(engine, " TTL "):
-				changes = []string{"REMOVE TTL"}
+				changes = s.schema.removeTTL(&kept)
 			}
 			for _, change := range changes {
-				if err := s.db.Exec(ctx, fmt.Sprintf("ALTER TABLE %s %s %s", s.table(kept.name), s.schema.onCluster(), change)); err != nil {
+				if err := s.db.Exec(ctx, change); err != nil {
 					return fmt.Errorf("change retention of %s: %w", kept.name, err)
 				}
 			}
 		}
 	}
 	return nil
+}
+
+// changeTTL has a table keep rows for the retention, removeTTL for ever. The server refuses the latter where a table has none.
+func (s *Schema) changeTTL(kept *keptTable) []string {
+	return []string{
+		s.alter(kept, "MODIFY SETTING materialize_ttl_recalculate_only = 1"),
+		s.alter(kept, "MODIFY TTL "+s.ttl(kept.column)+" SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1"),
+	}
+}
+
+func (s *Schema) removeTTL(kept *keptTable) []string { return []string{s.alter(kept, "REMOVE TTL")} }
+
+func (s *Schema) alter(kept *keptTable, change string) string {
+	return fmt.Sprintf("ALTER TABLE %s.%s %s %s", quoted(s.Database), quoted(kept.name), s.onCluster(), change)
 }

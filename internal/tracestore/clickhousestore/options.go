@@ -39,9 +39,11 @@ type Options struct {
 	// block. nil is allowed.
 	OnHealth func(error)
 
-	upTo         int           // see Schema
-	tailInterval time.Duration // by default the constant; tests wait less
-	firstReach   uint64        // by default the constant; tests have fewer spans
+	upTo          int           // see Schema
+	tailInterval  time.Duration // by default the constant; tests wait less
+	checkInterval time.Duration
+	firstReach    uint64 // by default the constants; tests have fewer spans
+	firstSlice    uint64
 }
 
 // Limits bound one query in the server. What is 0 has the default.
@@ -77,8 +79,14 @@ func (o Options) withDefaults() Options {
 	if o.tailInterval == 0 {
 		o.tailInterval = tailInterval
 	}
+	if o.checkInterval == 0 {
+		o.checkInterval = checkInterval
+	}
 	if o.firstReach == 0 {
 		o.firstReach = firstReach
+	}
+	if o.firstSlice == 0 {
+		o.firstSlice = firstSlice
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()

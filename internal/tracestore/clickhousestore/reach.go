@@ -134,6 +134,9 @@ func (r *search) reach(matches int) error {
 			r.reaching.hits *= moreHits
 			return r.readRows(&known)
 		}
+		if known.count() == 0 {
+			r.pass()
+		}
 		r.reaching.atOnce = min(max(scatteredHits, scatteredMore*missing), namedHits)
 		if known.count() < fewHits {
 			r.reaching.spans *= moreReach

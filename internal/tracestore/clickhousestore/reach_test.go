@@ -234,7 +234,7 @@ func TestReachWithoutQuarters(t *testing.T) {
 	r.quarters = quarters
 	require.NoError(t, store.db.Exec(t.Context(), "TRUNCATE TABLE "+store.table("trace_quarters")))
 	require.NoError(t, r.widen(0))
-	next, err := r.next(nil, 0)
+	next, err := r.next(0)
 	require.NoError(t, err)
 	require.Nil(t, next)
 	require.True(t, r.listed.IsZero())

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 // An insert is called by the id of its call (Insert), which is the same when the call is repeated. Each view notes it in the column
 // Inserts of one of the rows that it writes, and so in the same part as all of them. An insert that may be a repetition is sent to
 // RepeatedTable, where each view has a twin that does nothing where its table has the id, and then to MissingTable, which does
-// nothing where otel_traces has it. Two that send the same at once are told apart by the server, which runs one query of an id at a time.
+// nothing where otel_traces has it. A deletion takes notes away with the rows in which they stand, so it keeps them in deleted_inserts, which all of
+// these ask too. Two that send the same at once are told apart by the server, which runs one query of an id at a time.
 //
 // What is inserted for the first time pays for this with the column. Replicated tables do without: Keeper knows parts and blocks in
 // one transaction.
@@ -116,8 +118,11 @@ func (r *repeatable) add(text string) string {
 		noted := func(rows string) string {
 			return "SELECT *, if(rowNumberInAllBlocks() = 0, [" + id + "], []) AS Inserts FROM (\n" + rows + "\n)"
 		}
-		return create(view, table, noted(rows)) + "\n" + create(view+"_again", table, noted(again)+fmt.Sprintf(
-			"\nWHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM {{table %q}} WHERE %s IN (SELECT %s FROM (\n%s\n))), %s)",
-			table, r.columns[table], r.columns[table], again, id))
+		known := fmt.Sprintf("\nWHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM {{table %q}} WHERE %s IN (SELECT %s FROM (\n%s\n))), %s)",
+			table, r.columns[table], r.columns[table], again, id)
+		if slices.ContainsFunc(ofTraces, func(of tableOfTraces) bool { return of.name == table }) {
+			known += "\n    AND 0 = (SELECT count() FROM {{table \"deleted_inserts\"}} WHERE Insert = " + id + ")"
+		}
+		return create(view, table, noted(rows)) + "\n" + create(view+"_again", table, noted(again)+known)
 	})
 }

@@ -118,7 +118,7 @@ func (s *Schema) migrations() ([]migration, error) {
 		if s.repeats() {
 			sql = repeatable.add(sql)
 		}
-		if err := s.render(&m, sql); err != nil {
+		if err := s.render(&m, sql, list); err != nil {
 			return nil, err
 		}
 		list = append(list, m)
@@ -126,7 +126,8 @@ func (s *Schema) migrations() ([]migration, error) {
 	return list, nil
 }
 
-// SQL is what an administrator runs where nobody else makes the schema. It may be run again, and then makes what is new since.
+// SQL is what an administrator runs where nobody else makes the schema. It may be run again, and then makes what is new since, and changes for how long
+// the tables keep rows.
 func (s *Schema) SQL() (string, error) {
 	if err := s.Check(); err != nil {
 		return "", err
@@ -143,15 +144,38 @@ func (s *Schema) SQL() (string, error) {
 		fmt.Fprintf(&out, "-- %s\n\n%s\n", m.name, trailingSpace.ReplaceAllString(m.text, ""))
 		fmt.Fprintf(&out, "INSERT INTO %s.%s (Number, Name) VALUES (%d, '%s');\n\n", quoted(s.Database), quoted(migrationsTable), m.number, m.name)
 	}
+	s.printRetention(&out, migrations)
 	return strings.TrimSpace(out.String()) + "\n", nil
+}
+
+// printRetention writes what changes the retention of tables that are there.
+func (s *Schema) printRetention(out *strings.Builder, migrations []migration) {
+	begin, changes := "", s.changeTTL
+	if s.Retention <= 0 {
+		out.WriteString("-- Rows are kept for ever. Where the tables were made to keep them for a time, run this too; a table that keeps them for ever refuses it.\n")
+		begin, changes = "-- ", s.removeTTL
+	} else {
+		out.WriteString("-- For how long rows are kept, where the tables were made with another retention.\n")
+	}
+	printed := make(map[string]bool)
+	for _, m := range migrations {
+		for _, kept := range m.kept {
+			if !printed[kept.name] {
+				printed[kept.name] = true
+				for _, change := range changes(&kept) {
+					out.WriteString(begin + change + ";\n")
+				}
+			}
+		}
+	}
 }
 
 var trailingSpace = regexp.MustCompile(`(?m) +$`)
 
 var commentLine = regexp.MustCompile(`(?m)^ *--.*\n`)
 
-// render fills the file's template and splits it into statements.
-func (s *Schema) render(m *migration, text string) error {
+// render fills the file's template, which may name views of those before it, and splits it into statements.
+func (s *Schema) render(m *migration, text string, before []migration) error {
 	parsed, err := template.New(m.name).Funcs(template.FuncMap{
 		"table":  func(name string) string { return quoted(s.Database) + "." + quoted(name) },
 		"engine": s.engine,
@@ -175,6 +199,8 @@ func (s *Schema) render(m *migration, text string) error {
 		"replicated_deduplication": s.replicatedDeduplication,
 		"repeats":                  s.repeats,
 		"inserts":                  s.inserts,
+		"query":                    func(view string) (string, error) { return s.viewQuery(before, view) },
+		"list":                     func(names ...string) []string { return names },
 	}).Parse(text)
 	if err != nil {
 		return err
@@ -190,6 +216,19 @@ func (s *Schema) render(m *migration, text string) error {
 		}
 	}
 	return nil
+}
+
+// viewQuery is what a view of the migrations asks.
+func (s *Schema) viewQuery(migrations []migration, view string) (string, error) {
+	begin := "CREATE MATERIALIZED VIEW IF NOT EXISTS " + quoted(s.Database) + "." + quoted(view) + " "
+	for _, m := range migrations {
+		for _, statement := range m.statements {
+			if _, query, ok := strings.Cut(statement, " AS\n"); ok && strings.HasPrefix(statement, begin) {
+				return query, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("no migration makes the view %s", view)
 }
 
 func (s *Schema) engine(name string) string {

@@ -49,10 +49,13 @@ func (s *Store) Search(ctx context.Context, tenant string, query *tracestore.Sea
 	}
 	switch {
 	case err == nil:
+		if r.unread {
+			page.Truncated, page.Total.Exact = true, false
+		}
 		return page, nil
 	case ctx.Err() != nil || s.ctx.Err() != nil:
 		return tracestore.SearchPage{}, fmt.Errorf("search: %w", s.failed(ctx, err))
-	case bounded.Err() != nil || hasCode(err, codeTooManyRows, codeTimeout, codeTooSlow):
+	case bounded.Err() != nil || hasCode(err, codeTooManyRows, codeTimeout, codeTooSlow, codeMemoryLimit):
 		return r.truncated(page), nil
 	}
 	return tracestore.SearchPage{}, fmt.Errorf("search: %w", err)
@@ -80,13 +83,17 @@ type search struct {
 	slice    slice     // what is read of them
 	ahead    *ahead    // hits that are looked for while they are listed; nil where none are
 	reaching reaching
-	spread   []found // those of several releases that match in what was read, in order
+	reached  *tracestore.Position // the place of the last match that is in the page; before there is one, the cursor
+	spread   []found              // those of several releases that match in what was read, in order
 	// since is the place in time behind which traces of several releases go by sums.
 	since *int64
 
 	places  []place              // of the others, which may match, in order: what was read and not settled
 	chunk   []found              // the next matches among the others
 	last    *tracestore.Position // behind it nothing was settled, and places follow that were not read unless drained
+	passed  *tracestore.Position // by recency: what comes before it is in the page, or does not match; nil where that is not known of anything
+	unread  bool                 // a trace that may match was too large to be looked at
+	ended   bool                 // nothing of the window comes behind the page
 	fresh   bool                 // nothing of the slice has been read
 	drained bool                 // nothing of the slice comes behind places that is to be settled
 }
@@ -98,6 +105,7 @@ type found struct {
 }
 
 func (r *search) page() (page tracestore.SearchPage, err error) {
+	r.reached, r.passed, r.ended, r.unread = r.cursor, nil, false, false
 	r.prepareReach()
 	r.ahead = r.lookAhead()
 	defer r.ahead.end()
@@ -117,25 +125,25 @@ func (r *search) page() (page tracestore.SearchPage, err error) {
 	if err := r.widen(0); err != nil {
 		return page, err
 	}
-	reached := r.cursor // the place of the last match that is in the page
 	for {
-		next, err := r.next(reached, len(page.Traces))
+		next, err := r.next(len(page.Traces))
 		switch {
 		case err != nil:
 			return page, err
 		case next == nil:
+			r.ended = true
 			return r.count(page, false)
 		case len(page.Traces) == r.query.Limit:
 			return r.count(page, true)
 		}
-		reached = &next.place
+		r.reached = &next.place
 		page.Traces = append(page.Traces, next.row)
 		page.NextCursor = r.cursorAt(next.place, len(page.Traces))
 	}
 }
 
-// next is the next match behind a place, where some were found before; nil where there is none.
-func (r *search) next(reached *tracestore.Position, matches int) (*found, error) {
+// next is the next match behind the last one, where some were found before; nil where there is none.
+func (r *search) next(matches int) (*found, error) {
 	for {
 		for len(r.chunk) == 0 {
 			ready := r.ready()
@@ -152,10 +160,7 @@ func (r *search) next(reached *tracestore.Position, matches int) (*found, error)
 				return nil, err
 			}
 		}
-		rest := r.spread
-		for reached != nil && len(rest) > 0 && rest[0].place.Compare(reached) <= 0 {
-			rest = rest[1:]
-		}
+		rest := r.waiting()
 		if len(rest) > 0 && rest[0].place.Time < r.slice.final {
 			rest = nil
 		}
@@ -169,9 +174,33 @@ func (r *search) next(reached *tracestore.Position, matches int) (*found, error)
 		case r.slice.whole():
 			return nil, nil
 		}
+		r.pass()
 		if err := r.widen(matches); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// waiting are the matches of several releases that are behind the last one of the page.
+func (r *search) waiting() []found {
+	rest := r.spread
+	for r.reached != nil && len(rest) > 0 && rest[0].place.Compare(r.reached) <= 0 {
+		rest = rest[1:]
+	}
+	return rest
+}
+
+// pass notes that the slice was looked through: what starts at its final or later is in the page, but for places and matches that wait.
+func (r *search) pass() {
+	passed := max(r.slice.final, 0)
+	if len(r.places) > 0 {
+		passed = max(passed, r.places[0].Time+1)
+	}
+	if rest := r.waiting(); len(rest) > 0 {
+		passed = max(passed, rest[0].place.Time+1)
+	}
+	if at := (&tracestore.Position{Time: passed}); r.passed == nil || at.Compare(r.passed) > 0 {
+		r.passed = at
 	}
 }
 
@@ -236,12 +265,16 @@ func (r *search) count(page tracestore.SearchPage, more bool) (tracestore.Search
 	return page, nil
 }
 
-// truncated is the page of a search that has come to a limit.
+// truncated is the page of a search that has come to a limit. By recency its cursor goes on behind what was looked through, which may be further than the
+// last match; there is none where that is no further than the cursor of the query.
 func (r *search) truncated(page tracestore.SearchPage) tracestore.SearchPage {
-	page.Truncated = len(page.Traces) < r.query.Limit
+	page.Truncated = r.unread || !r.ended && len(page.Traces) < r.query.Limit
 	page.Total = tracestore.Total{Count: len(page.Traces)}
 	if r.cursor != nil {
 		page.Total.Count += r.cursor.Found
+	}
+	if !r.ended && len(page.Traces) < r.query.Limit && r.query.Order == tracestore.OrderRecency && r.passed != nil && (r.reached == nil || r.passed.Compare(r.reached) > 0) {
+		page.NextCursor = r.cursorAt(*r.passed, len(page.Traces))
 	}
 	return page
 }
@@ -382,18 +415,34 @@ func (r *search) findSpread() ([]place, error) {
 // readSpread reads them, and adds those that match.
 func (r *search) readSpread(places []place) error {
 	for batch := range slices.Chunk(places, spreadBatch) {
-		for trace, err := range r.store.traces(r.ctx, r.tenant, idsOf(batch)) { // one by one: together they may be more than the memory holds
+		var large []pcommon.TraceID
+		for trace, err := range r.store.traces(r.ctx, r.tenant, idsOf(batch), true) { // one by one: together they may be more than the memory holds
 			if err != nil {
 				return err
 			}
-			same := func(f found) bool { return f.place.TraceID == trace.id }
-			if match, ok := r.settleSpread(trace); ok && !slices.ContainsFunc(r.spread, same) {
-				r.spread = append(r.spread, match)
+			if trace.large {
+				large = append(large, trace.id)
+			} else if match, ok := r.settleSpread(trace); ok {
+				r.addSpread(match)
 			}
+		}
+		matches, err := r.findLarge(large)
+		if err != nil {
+			return err
+		}
+		for _, match := range matches {
+			r.addSpread(match)
 		}
 	}
 	slices.SortFunc(r.spread, func(a, b found) int { return a.place.Compare(&b.place) })
 	return nil
+}
+
+// addSpread adds a match that is not there yet.
+func (r *search) addSpread(match found) {
+	if !slices.ContainsFunc(r.spread, func(f found) bool { return f.place.TraceID == match.place.TraceID }) {
+		r.spread = append(r.spread, match)
+	}
 }
 
 // How many traces are read at a time.
@@ -458,12 +507,24 @@ func (r *search) settle(n, matches int) error {
 		}
 	}
 	if len(open) > 0 {
-		for trace, err := range r.store.traces(r.ctx, r.tenant, idsOf(open)) {
+		var large []pcommon.TraceID
+		for trace, err := range r.store.traces(r.ctx, r.tenant, idsOf(open), true) {
 			if err != nil {
 				return err
 			}
+			if trace.large {
+				large = append(large, trace.id)
+				continue
+			}
 			_, spans := trace.row()
 			matching[trace.id] = r.filter.Match(&rows[trace.id].Summary, spans)
+		}
+		matches, err := r.findLarge(large)
+		if err != nil {
+			return err
+		}
+		for _, match := range matches {
+			matching[match.place.TraceID] = true
 		}
 	}
 	for _, p := range places {

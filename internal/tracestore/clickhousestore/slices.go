@@ -160,7 +160,7 @@ func (r *search) widen(matches int) error {
 		return r.reach(matches)
 	case r.slice.spans == 0:
 		r.forget()
-		r.begin(r.sliceOf(firstSlice))
+		r.begin(r.sliceOf(r.store.options.firstSlice))
 		return nil
 	}
 	factor := uint64(blindWidening)

@@ -23,6 +23,9 @@ type storedTrace struct {
 	releasedAt int64
 	// releases stand in the order version, part, time of writing.
 	releases []ptrace.Traces
+	spans    int
+	// large says that there are more than a search reads; then there are none here.
+	large bool
 }
 
 // spanColumns are what a span is made of, in the order of spanRow.scan.
@@ -115,20 +118,16 @@ func traceIDOf(text string) (id pcommon.TraceID) {
 	return id
 }
 
-// traces yields whole traces, one after the other. Those that are not there are not yielded.
-func (s *Store) traces(ctx context.Context, tenant string, ids []pcommon.TraceID) iter.Seq2[*storedTrace, error] {
+// traces yields whole traces, one after the other. Those that are not there are not yielded. Where bounded, large ones are without their releases.
+func (s *Store) traces(ctx context.Context, tenant string, ids []pcommon.TraceID, bounded bool) iter.Seq2[*storedTrace, error] {
 	return func(yield func(*storedTrace, error) bool) {
 		values := parameters{}
-		where, order := "Tenant = "+values.text(tenant)+" AND ", "Id, _block_number, _block_offset"
-		if len(ids) == 1 {
-			where += "Id = " + values.id(ids[0])
-			order += oneThread // for a granule or two
-		} else {
-			where += "Id IN " + values.ids(ids)
+		more := ""
+		if bounded {
+			more = newestReleases
 		}
-		where += " AND ReleasedAt IN (SELECT ReleasedAt FROM " + s.table("trace_times") + " WHERE " + where + ")"
 		var trace *storedTrace
-		for release, err := range s.releases(ctx, where, order, values) {
+		for release, err := range s.releases(ctx, s.ofTrace(values, tenant, ids, more), "Id, _block_number, _block_offset", values) {
 			if err != nil {
 				yield(nil, err)
 				return
@@ -139,8 +138,7 @@ func (s *Store) traces(ctx context.Context, tenant string, ids []pcommon.TraceID
 				}
 				trace = &storedTrace{id: release.id, releasedAt: release.releasedAt}
 			}
-			trace.releases = append(trace.releases, release.td)
-			trace.releasedAt = min(trace.releasedAt, release.releasedAt)
+			trace.gather(release, bounded)
 		}
 		if trace != nil {
 			yield(trace.sorted(), nil)

@@ -115,14 +115,28 @@ func escaped[B []byte | string](list []byte, value B) []byte {
 	return list
 }
 
+// timesInText is how many times stand in one value.
+const timesInText = 5000
+
 // seconds binds a set of times, to the second. It is no subquery, which replicated tables refuse in a deletion.
 func (p parameters) seconds(list []time.Time) string {
-	return p.bind("Array(DateTime('UTC'))", listed(list, time.Time.Unix))
+	return p.times("Array(DateTime('UTC'))", list, time.Time.Unix)
 }
 
 // moments binds a set of times, without a subquery too.
 func (p parameters) moments(list []time.Time) string {
-	return p.bind("Array(DateTime64(9, 'UTC'))", listed(list, time.Time.UnixNano))
+	return p.times("Array(DateTime64(9, 'UTC'))", list, time.Time.UnixNano)
+}
+
+func (p parameters) times(typ string, list []time.Time, number func(time.Time) int64) string {
+	if len(list) <= timesInText {
+		return p.bind(typ, listed(list, number))
+	}
+	var lists []string
+	for some := range slices.Chunk(list, timesInText) {
+		lists = append(lists, p.bind(typ, listed(some, number)))
+	}
+	return "arrayConcat(" + strings.Join(lists, ", ") + ")"
 }
 
 func listed(list []time.Time, number func(time.Time) int64) string {
@@ -168,7 +182,7 @@ func (s *Store) limited(ctx context.Context, values parameters) context.Context 
 }
 
 // failed says what an error of a query is: the end of the context, or of the store, where that is the reason, or that its schema has not been there yet,
-// or that the server is away.
+// or that the server is away, or has lost its tables.
 func (s *Store) failed(ctx context.Context, err error) error {
 	switch {
 	case err == nil, errors.Is(err, tracestore.ErrClosed):
@@ -183,7 +197,7 @@ func (s *Store) failed(ctx context.Context, err error) error {
 	default:
 		return errors.Join(tracestore.ErrClosed, err)
 	}
-	if ctx.Err() == nil && isAway(err) {
+	if ctx.Err() == nil && (isAway(err) || IsLost(err)) {
 		return fmt.Errorf("%w: %w", tracestore.ErrUnavailable, err)
 	}
 	return err
@@ -207,12 +221,15 @@ func isAway(err error) bool {
 
 // Codes of the server's errors.
 const (
-	codeTooManyRows  = 158
-	codeTimeout      = 159
-	codeTooSlow      = 160
-	codeSetTooLarge  = 191
-	codeRunning      = 216
-	codeCannotRegexp = 427
+	codeUnknownTable    = 60
+	codeUnknownDatabase = 81
+	codeTooManyRows     = 158
+	codeTimeout         = 159
+	codeTooSlow         = 160
+	codeSetTooLarge     = 191
+	codeRunning         = 216
+	codeMemoryLimit     = 241
+	codeCannotRegexp    = 427
 )
 
 // hasCode says whether the server answered with one of the codes.

@@ -101,7 +101,10 @@ const (
 	migrateTimeout = 10 * time.Minute
 )
 
-// keep makes the schema, and then looks from time to time whether the server answers.
+// errLostSchema says that the schema was there and is no more: the server has come back without its data, or somebody dropped it.
+var errLostSchema = errors.New("the schema is lost")
+
+// keep makes the schema, and then looks from time to time whether the server answers and has it still; where not, it is made again.
 func (s *Store) keep() {
 	step, timeout := s.prepare, migrateTimeout
 	var failing error
@@ -124,7 +127,10 @@ func (s *Store) keep() {
 			}
 			failing = err
 			s.options.OnHealth(err)
-			wait, retry = retry, min(2*retry, checkInterval)
+			if errors.Is(err, errLostSchema) {
+				step, timeout = s.prepare, migrateTimeout
+			}
+			wait, retry = min(retry, s.options.checkInterval), min(2*retry, s.options.checkInterval)
 			continue
 		case failing != nil:
 			s.options.Logger.Info("ClickHouse works again")
@@ -133,11 +139,11 @@ func (s *Store) keep() {
 		case <-s.ready:
 		default:
 			close(s.ready)
-			step, timeout = s.ping, checkTimeout
 		}
+		step, timeout = s.ping, checkTimeout
 		failing = nil
 		s.options.OnHealth(nil)
-		wait, retry = checkInterval, firstRetry
+		wait, retry = s.options.checkInterval, firstRetry
 	}
 }
 
@@ -160,16 +166,25 @@ func (s *Store) checkVersion(ctx context.Context) error {
 		return err
 	}
 	if want := migrations[len(migrations)-1].number; version < want {
-		return fmt.Errorf("the schema of database %q is of version %d, and %d is wanted: run what `tracewrightctl schema` prints, or set trace_store's create_schema",
-			s.schema.Database, version, want)
+		return fmt.Errorf("%w of database %q is of version %d, and %d is wanted: run what `tracewrightctl schema` prints, or set trace_store's create_schema",
+			errOldSchema, s.schema.Database, version, want)
 	}
 	return nil
 }
 
+// errOldSchema begins what is said of a schema that lacks something.
+var errOldSchema = errors.New("the schema")
+
 func (s *Store) ping(ctx context.Context) error {
-	var one uint8
-	return s.db.QueryRow(ctx, "SELECT 1").Scan(&one)
+	err := s.checkVersion(ctx)
+	if errors.Is(err, errOldSchema) || IsLost(err) {
+		return fmt.Errorf("%w: %w", errLostSchema, err)
+	}
+	return err
 }
+
+// IsLost says whether the server lacks a table, or the database.
+func IsLost(err error) bool { return hasCode(err, codeUnknownTable, codeUnknownDatabase) }
 
 // table is the name of one of the store's tables in a statement.
 func (s *Store) table(name string) string { return quoted(s.schema.Database) + "." + quoted(name) }

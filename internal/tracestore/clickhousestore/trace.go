@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -13,13 +14,25 @@ import (
 	"github.com/tracewright/tracewright/internal/tracestore"
 )
 
-// Trace implements tracestore.Reader. It holds the whole trace in memory before it yields the first release, for the order of the releases
-// is known when all have been read.
+// Trace implements tracestore.Reader. A trace of no more than readSpans is held in memory before its first release is yielded, for the order of the
+// releases is known when all have been read. Of a larger one they are listed first.
 func (s *Store) Trace(ctx context.Context, tenant string, id pcommon.TraceID) iter.Seq2[ptrace.Traces, error] {
 	return func(yield func(ptrace.Traces, error) bool) {
 		trace, err := s.readTrace(ctx, tenant, id)
-		if err != nil {
+		switch {
+		case err != nil:
 			yield(ptrace.Traces{}, err)
+			return
+		case trace.large:
+			for release, err := range s.largeTrace(ctx, tenant, id) {
+				if err != nil {
+					yield(ptrace.Traces{}, err)
+					return
+				}
+				if !yield(release.td, nil) {
+					return
+				}
+			}
 			return
 		}
 		for _, td := range trace.releases {
@@ -34,11 +47,22 @@ func (s *Store) Trace(ctx context.Context, tenant string, id pcommon.TraceID) it
 	}
 }
 
+// readTrace reads a trace, or finds that it is large.
 func (s *Store) readTrace(ctx context.Context, tenant string, id pcommon.TraceID) (*storedTrace, error) {
-	for trace, err := range s.traces(ctx, tenant, []pcommon.TraceID{id}) {
-		return trace, err
+	values := parameters{}
+	order := "Id, _block_number, _block_offset LIMIT " + strconv.Itoa(readSpans+1) + oneThread // a granule or two, as a rule
+	trace := &storedTrace{id: id}
+	for release, err := range s.releases(ctx, s.ofTrace(values, tenant, []pcommon.TraceID{id}, ""), order, values) {
+		if err != nil {
+			return nil, err
+		}
+		trace.gather(release, false)
 	}
-	return nil, tracestore.ErrNotFound
+	if len(trace.releases) == 0 {
+		return nil, tracestore.ErrNotFound
+	}
+	trace.large = trace.spans > readSpans
+	return trace.sorted(), nil
 }
 
 // Traces implements tracestore.TracesReader.
@@ -47,7 +71,7 @@ func (s *Store) Traces(ctx context.Context, tenant string, ids []pcommon.TraceID
 		if len(ids) == 0 {
 			return
 		}
-		for trace, err := range s.traces(ctx, tenant, ids) {
+		for trace, err := range s.traces(ctx, tenant, ids, false) {
 			if err != nil {
 				yield(tracestore.StoredRelease{}, err)
 				return

@@ -93,6 +93,19 @@ ORDER BY (Tenant, ReleasedAt, Id)
 SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, enable_block_number_column = 1, enable_block_offset_column = 1{{replicated_deduplication}};
 
 {{if repeats}}
+-- Which inserts brought the traces that were deleted, which nothing else tells any more: to the tables of spans, by Insert, and to those that views fill, by
+-- Inserts. An insert that is repeated brings none of them back.
+CREATE TABLE IF NOT EXISTS {{table "deleted_inserts"}} {{on_cluster}} (
+    Insert UInt64,
+    Tenant LowCardinality(String),
+    Id FixedString(16),
+    ReleasedAt DateTime('UTC')
+) ENGINE = {{engine "ReplacingMergeTree"}}
+PARTITION BY toDate(ReleasedAt)
+ORDER BY (Insert, Tenant, Id)
+{{ttl "deleted_inserts" "ReleasedAt"}}
+SETTINGS ttl_only_drop_parts = 1;
+
 -- Who sends an insert again, because it may have been cut, sends it to the first of these, and then to the second one: what is in
 -- otel_traces completes the tables that views fill, and what is not begins anew. See repeats.go.
 CREATE TABLE IF NOT EXISTS {{table "otel_traces_repeated"}} {{on_cluster}} AS {{table "otel_traces"}} ENGINE = Null;
@@ -106,14 +119,16 @@ SELECT * FROM {{table "otel_traces_repeated"}}
 WHERE 0 < (SELECT count() FROM {{table "otel_traces"}} WHERE Insert = sipHash64(initialQueryID())
     AND Tenant IN (SELECT Tenant FROM {{table "otel_traces_repeated"}})
     AND ReleasedAt >= (SELECT min(if({{resource "tracewright.released_at"}} = '', ReleasedAt - toIntervalMinute(15), ReleasedAt)) FROM {{table "otel_traces_repeated"}})
-    AND ReleasedAt <= (SELECT max(ReleasedAt) FROM {{table "otel_traces_repeated"}}));
+    AND ReleasedAt <= (SELECT max(ReleasedAt) FROM {{table "otel_traces_repeated"}}))
+    AND (Tenant, Id) NOT IN (SELECT Tenant, Id FROM {{table "deleted_inserts"}} WHERE Insert = sipHash64(initialQueryID()));
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{table "otel_traces_missing_rows"}} {{on_cluster}} TO {{table "otel_traces"}} AS
 SELECT * FROM {{table "otel_traces_missing"}}
 WHERE 0 = (SELECT count() FROM {{table "otel_traces"}} WHERE Insert = sipHash64(initialQueryID())
     AND Tenant IN (SELECT Tenant FROM {{table "otel_traces_missing"}})
     AND ReleasedAt >= (SELECT min(if({{resource "tracewright.released_at"}} = '', ReleasedAt - toIntervalMinute(15), ReleasedAt)) FROM {{table "otel_traces_missing"}})
-    AND ReleasedAt <= (SELECT max(ReleasedAt) FROM {{table "otel_traces_missing"}}));
+    AND ReleasedAt <= (SELECT max(ReleasedAt) FROM {{table "otel_traces_missing"}}))
+    AND 0 = (SELECT count() FROM {{table "deleted_inserts"}} WHERE Insert = sipHash64(initialQueryID()));
 {{end}}
 
 -- When the releases of a trace were made: where its spans and its row are. What fills it stands beside the rows of traces.

@@ -104,6 +104,19 @@ TTL toDateTime(ReleasedAt) + toIntervalSecond(2592000)
 SETTINGS index_granularity = 1024, ttl_only_drop_parts = 1, enable_block_number_column = 1, enable_block_offset_column = 1;
 
 
+-- Which inserts brought the traces that were deleted, which nothing else tells any more: to the tables of spans, by Insert, and to those that views fill, by
+-- Inserts. An insert that is repeated brings none of them back.
+CREATE TABLE IF NOT EXISTS `tracewright`.`deleted_inserts` ON CLUSTER `main` (
+    Insert UInt64,
+    Tenant LowCardinality(String),
+    Id FixedString(16),
+    ReleasedAt DateTime('UTC')
+) ENGINE = ReplacingMergeTree
+PARTITION BY toDate(ReleasedAt)
+ORDER BY (Insert, Tenant, Id)
+TTL toDateTime(ReleasedAt) + toIntervalSecond(2592000)
+SETTINGS ttl_only_drop_parts = 1;
+
 -- Who sends an insert again, because it may have been cut, sends it to the first of these, and then to the second one: what is in
 -- otel_traces completes the tables that views fill, and what is not begins anew. See repeats.go.
 CREATE TABLE IF NOT EXISTS `tracewright`.`otel_traces_repeated` ON CLUSTER `main` AS `tracewright`.`otel_traces` ENGINE = Null;
@@ -117,14 +130,16 @@ SELECT * FROM `tracewright`.`otel_traces_repeated`
 WHERE 0 < (SELECT count() FROM `tracewright`.`otel_traces` WHERE Insert = sipHash64(initialQueryID())
     AND Tenant IN (SELECT Tenant FROM `tracewright`.`otel_traces_repeated`)
     AND ReleasedAt >= (SELECT min(if(mapValues(ResourceAttributes)[indexOf(mapKeys(ResourceAttributes), 'tracewright.released_at')] = '', ReleasedAt - toIntervalMinute(15), ReleasedAt)) FROM `tracewright`.`otel_traces_repeated`)
-    AND ReleasedAt <= (SELECT max(ReleasedAt) FROM `tracewright`.`otel_traces_repeated`));
+    AND ReleasedAt <= (SELECT max(ReleasedAt) FROM `tracewright`.`otel_traces_repeated`))
+    AND (Tenant, Id) NOT IN (SELECT Tenant, Id FROM `tracewright`.`deleted_inserts` WHERE Insert = sipHash64(initialQueryID()));
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`otel_traces_missing_rows` ON CLUSTER `main` TO `tracewright`.`otel_traces` AS
 SELECT * FROM `tracewright`.`otel_traces_missing`
 WHERE 0 = (SELECT count() FROM `tracewright`.`otel_traces` WHERE Insert = sipHash64(initialQueryID())
     AND Tenant IN (SELECT Tenant FROM `tracewright`.`otel_traces_missing`)
     AND ReleasedAt >= (SELECT min(if(mapValues(ResourceAttributes)[indexOf(mapKeys(ResourceAttributes), 'tracewright.released_at')] = '', ReleasedAt - toIntervalMinute(15), ReleasedAt)) FROM `tracewright`.`otel_traces_missing`)
-    AND ReleasedAt <= (SELECT max(ReleasedAt) FROM `tracewright`.`otel_traces_missing`));
+    AND ReleasedAt <= (SELECT max(ReleasedAt) FROM `tracewright`.`otel_traces_missing`))
+    AND 0 = (SELECT count() FROM `tracewright`.`deleted_inserts` WHERE Insert = sipHash64(initialQueryID()));
 
 
 -- When the releases of a trace were made: where its spans and its row are. What fills it stands beside the rows of traces.
@@ -295,7 +310,8 @@ SELECT * FROM `tracewright`.`trace_releases_again`
 )
 WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`traces` WHERE Quarter IN (SELECT Quarter FROM (
 SELECT * FROM `tracewright`.`trace_releases_again`
-))), sipHash64(initialQueryID(), 'traces_view'));
+))), sipHash64(initialQueryID(), 'traces_view'))
+    AND 0 = (SELECT count() FROM `tracewright`.`deleted_inserts` WHERE Insert = sipHash64(initialQueryID(), 'traces_view'));
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS `tracewright`.`trace_times_view` ON CLUSTER `main` TO `tracewright`.`trace_times` AS
 SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'trace_times_view')], []) AS Inserts FROM (
@@ -308,7 +324,8 @@ SELECT Tenant, Id, FirstReleasedAt AS ReleasedAt FROM `tracewright`.`trace_relea
 )
 WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`trace_times` WHERE ReleasedAt IN (SELECT ReleasedAt FROM (
 SELECT Tenant, Id, FirstReleasedAt AS ReleasedAt FROM `tracewright`.`trace_releases_again`
-))), sipHash64(initialQueryID(), 'trace_times_view'));
+))), sipHash64(initialQueryID(), 'trace_times_view'))
+    AND 0 = (SELECT count() FROM `tracewright`.`deleted_inserts` WHERE Insert = sipHash64(initialQueryID(), 'trace_times_view'));
 
 -- The times of the traces that were released in a quarter of an hour: where a search looks. Those whose clock is far off, Apart, stand by
 -- themselves, so that one sender does not have every window look at every quarter.
@@ -1369,3 +1386,80 @@ ALTER TABLE `tracewright`.`traces` ON CLUSTER `main`
     MODIFY COLUMN Bottleneck CODEC(LZ4HC(3));
 
 INSERT INTO `tracewright`.`tracewright_migrations` (Number, Name) VALUES (7, '0007_rows');
+
+-- 0008_deletions
+
+-- What newer tables have from the start: repetitions of inserts know of traces that were deleted. See 0001.
+
+CREATE TABLE IF NOT EXISTS `tracewright`.`deleted_inserts` ON CLUSTER `main` (
+    Insert UInt64,
+    Tenant LowCardinality(String),
+    Id FixedString(16),
+    ReleasedAt DateTime('UTC')
+) ENGINE = ReplacingMergeTree
+PARTITION BY toDate(ReleasedAt)
+ORDER BY (Insert, Tenant, Id)
+TTL toDateTime(ReleasedAt) + toIntervalSecond(2592000)
+SETTINGS ttl_only_drop_parts = 1;
+
+ALTER TABLE `tracewright`.`otel_traces_repeated_rows` ON CLUSTER `main` MODIFY QUERY
+SELECT * FROM `tracewright`.`otel_traces_repeated`
+WHERE 0 < (SELECT count() FROM `tracewright`.`otel_traces` WHERE Insert = sipHash64(initialQueryID())
+    AND Tenant IN (SELECT Tenant FROM `tracewright`.`otel_traces_repeated`)
+    AND ReleasedAt >= (SELECT min(if(mapValues(ResourceAttributes)[indexOf(mapKeys(ResourceAttributes), 'tracewright.released_at')] = '', ReleasedAt - toIntervalMinute(15), ReleasedAt)) FROM `tracewright`.`otel_traces_repeated`)
+    AND ReleasedAt <= (SELECT max(ReleasedAt) FROM `tracewright`.`otel_traces_repeated`))
+    AND (Tenant, Id) NOT IN (SELECT Tenant, Id FROM `tracewright`.`deleted_inserts` WHERE Insert = sipHash64(initialQueryID()));
+
+ALTER TABLE `tracewright`.`otel_traces_missing_rows` ON CLUSTER `main` MODIFY QUERY
+SELECT * FROM `tracewright`.`otel_traces_missing`
+WHERE 0 = (SELECT count() FROM `tracewright`.`otel_traces` WHERE Insert = sipHash64(initialQueryID())
+    AND Tenant IN (SELECT Tenant FROM `tracewright`.`otel_traces_missing`)
+    AND ReleasedAt >= (SELECT min(if(mapValues(ResourceAttributes)[indexOf(mapKeys(ResourceAttributes), 'tracewright.released_at')] = '', ReleasedAt - toIntervalMinute(15), ReleasedAt)) FROM `tracewright`.`otel_traces_missing`)
+    AND ReleasedAt <= (SELECT max(ReleasedAt) FROM `tracewright`.`otel_traces_missing`))
+    AND 0 = (SELECT count() FROM `tracewright`.`deleted_inserts` WHERE Insert = sipHash64(initialQueryID()));
+
+ALTER TABLE `tracewright`.`traces_view_again` ON CLUSTER `main` MODIFY QUERY
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'traces_view')], []) AS Inserts FROM (
+SELECT * FROM `tracewright`.`trace_releases_again`
+)
+WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`traces` WHERE Quarter IN (SELECT Quarter FROM (
+SELECT * FROM `tracewright`.`trace_releases_again`
+))), sipHash64(initialQueryID(), 'traces_view'))
+    AND 0 = (SELECT count() FROM `tracewright`.`deleted_inserts` WHERE Insert = sipHash64(initialQueryID(), 'traces_view'));
+
+ALTER TABLE `tracewright`.`trace_times_view_again` ON CLUSTER `main` MODIFY QUERY
+SELECT *, if(rowNumberInAllBlocks() = 0, [sipHash64(initialQueryID(), 'trace_times_view')], []) AS Inserts FROM (
+SELECT Tenant, Id, FirstReleasedAt AS ReleasedAt FROM `tracewright`.`trace_releases_again`
+)
+WHERE NOT has((SELECT groupUniqArrayArray(Inserts) FROM `tracewright`.`trace_times` WHERE ReleasedAt IN (SELECT ReleasedAt FROM (
+SELECT Tenant, Id, FirstReleasedAt AS ReleasedAt FROM `tracewright`.`trace_releases_again`
+))), sipHash64(initialQueryID(), 'trace_times_view'))
+    AND 0 = (SELECT count() FROM `tracewright`.`deleted_inserts` WHERE Insert = sipHash64(initialQueryID(), 'trace_times_view'));
+
+
+
+INSERT INTO `tracewright`.`tracewright_migrations` (Number, Name) VALUES (8, '0008_deletions');
+
+-- For how long rows are kept, where the tables were made with another retention.
+ALTER TABLE `tracewright`.`otel_traces` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`otel_traces` ON CLUSTER `main` MODIFY TTL toDateTime(ReleasedAt) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`deleted_inserts` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`deleted_inserts` ON CLUSTER `main` MODIFY TTL toDateTime(ReleasedAt) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`trace_times` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`trace_times` ON CLUSTER `main` MODIFY TTL toDateTime(ReleasedAt) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`traces` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`traces` ON CLUSTER `main` MODIFY TTL toDateTime(Quarter) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`trace_quarters` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`trace_quarters` ON CLUSTER `main` MODIFY TTL toDateTime(Quarter) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`rollup_operations` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`rollup_operations` ON CLUSTER `main` MODIFY TTL toDateTime(Minute) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`rollup_edges` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`rollup_edges` ON CLUSTER `main` MODIFY TTL toDateTime(Minute) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`rollup_entry_operations` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`rollup_entry_operations` ON CLUSTER `main` MODIFY TTL toDateTime(Minute) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`rollup_contexts` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`rollup_contexts` ON CLUSTER `main` MODIFY TTL toDateTime(Minute) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`rollup_entries` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`rollup_entries` ON CLUSTER `main` MODIFY TTL toDateTime(Minute) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`attribute_catalogue` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`attribute_catalogue` ON CLUSTER `main` MODIFY TTL toDateTime(Day) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;

@@ -765,3 +765,32 @@ ALTER TABLE `tracewright`.`traces` ON CLUSTER `main`
     MODIFY COLUMN Bottleneck CODEC(LZ4HC(3));
 
 INSERT INTO `tracewright`.`tracewright_migrations` (Number, Name) VALUES (7, '0007_rows');
+
+-- 0008_deletions
+
+-- What newer tables have from the start: repetitions of inserts know of traces that were deleted. See 0001.
+
+
+INSERT INTO `tracewright`.`tracewright_migrations` (Number, Name) VALUES (8, '0008_deletions');
+
+-- For how long rows are kept, where the tables were made with another retention.
+ALTER TABLE `tracewright`.`otel_traces` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`otel_traces` ON CLUSTER `main` MODIFY TTL toDateTime(ReleasedAt) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`trace_times` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`trace_times` ON CLUSTER `main` MODIFY TTL toDateTime(ReleasedAt) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`traces` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`traces` ON CLUSTER `main` MODIFY TTL toDateTime(Quarter) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`trace_quarters` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`trace_quarters` ON CLUSTER `main` MODIFY TTL toDateTime(Quarter) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`rollup_operations` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`rollup_operations` ON CLUSTER `main` MODIFY TTL toDateTime(Minute) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`rollup_edges` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`rollup_edges` ON CLUSTER `main` MODIFY TTL toDateTime(Minute) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`rollup_entry_operations` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`rollup_entry_operations` ON CLUSTER `main` MODIFY TTL toDateTime(Minute) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`rollup_contexts` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`rollup_contexts` ON CLUSTER `main` MODIFY TTL toDateTime(Minute) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`rollup_entries` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`rollup_entries` ON CLUSTER `main` MODIFY TTL toDateTime(Minute) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
+ALTER TABLE `tracewright`.`attribute_catalogue` ON CLUSTER `main` MODIFY SETTING materialize_ttl_recalculate_only = 1;
+ALTER TABLE `tracewright`.`attribute_catalogue` ON CLUSTER `main` MODIFY TTL toDateTime(Day) + toIntervalSecond(2592000) SETTINGS alter_sync = 0, materialize_ttl_after_modify = 1;
