@@ -35,6 +35,8 @@ type Wave struct {
 	// Visits is the number of visits whose spans it holds, Traces that of their traces.
 	Visits, Traces int
 	Requests       []*Request
+	// Begins are when the traces begin, nanoseconds from the plan's origin, in order; only with a rate.
+	Begins []int64
 }
 
 // Request is one request of an instance.
@@ -72,6 +74,12 @@ func Build(s *shop.Shop, options *Options, first, count int) *Plan {
 		b.add(v, &wave)
 		wave.Visits++
 		wave.Traces += len(v.Traces)
+		if options.Rate > 0 {
+			start := options.Start(v, first, count)
+			for k := range v.Traces {
+				wave.Begins = append(wave.Begins, start+v.Traces[k].Start)
+			}
+		}
 		if wave.Visits%WaveVisits == 0 {
 			if options.Rate > 0 {
 				// No later visit has a span for a request that leaves before it begins.
@@ -258,6 +266,7 @@ func (b *builder) finish(wave *Wave) {
 	b.rng.Shuffle(len(wave.Requests), func(i, k int) {
 		wave.Requests[i], wave.Requests[k] = wave.Requests[k], wave.Requests[i]
 	})
+	slices.Sort(wave.Begins)
 	slices.SortStableFunc(wave.Requests, func(x, y *Request) int { return cmp.Compare(x.Delay, y.Delay) })
 	b.plan.Waves = append(b.plan.Waves, *wave)
 }

@@ -236,6 +236,9 @@ func TestTruthIsWhatWasSent(t *testing.T) {
 			require.Equal(t, want.entries, got.entries)
 			require.Zero(t, s.again)
 			require.Contains(t, out.String(), fmt.Sprintf("sent %d spans of %d traces in ", len(s.spans), len(want.traces)))
+			if name == "with rate" {
+				require.Regexp(t, `, [0-9.]+ traces/s, up to [0-9.]+ ms late\n$`, out.String())
+			}
 			for _, r := range s.spans {
 				require.WithinRange(t, r.span.StartTimestamp().AsTime(), before.Add(-2*time.Minute), time.Now())
 				require.WithinRange(t, r.span.EndTimestamp().AsTime(), before.Add(-2*time.Minute), time.Now())

@@ -57,6 +57,9 @@ func generate(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 		Seed: o.seed, Duration: o.duration, GiveUp: o.giveUp, Tenants: o.tenantNames(),
 	})
 	summary(stdout, result, cpuSeconds()-cpuBefore)
+	if result.Lag > maxLag {
+		fmt.Fprintf(stderr, "the rate was not held: requests left up to %.1f s after they were due, with times as old\n", result.Lag.Seconds())
+	}
 	if err != nil {
 		return fmt.Errorf("the run was cut short: %w", err)
 	}
@@ -98,6 +101,9 @@ func encode(model *shop.Shop, o *options, stderr io.Writer) []send.Segment {
 	return segments
 }
 
+// maxLag is how late requests may leave before it is worth a warning.
+const maxLag = time.Second
+
 func summary(out io.Writer, r *send.Result, cpu float64) {
 	traces := 0
 	for _, cycle := range r.Cycles {
@@ -109,6 +115,9 @@ func summary(out io.Writer, r *send.Result, cpu float64) {
 		r.Latency(0.5).Seconds()*1e3, r.Latency(0.99).Seconds()*1e3)
 	if cpu > 0 && r.Spans > 0 {
 		fmt.Fprintf(out, ", %.2f CPU s per million spans", cpu/float64(r.Spans)*1e6)
+	}
+	if paced := len(r.Cycles) > 0 && r.Cycles[0].Plan.Period > 0; paced {
+		fmt.Fprintf(out, ", %.1f traces/s, up to %.1f ms late", float64(traces)/max(seconds, 1e-9), r.Lag.Seconds()*1e3)
 	}
 	fmt.Fprintln(out)
 }
