@@ -158,6 +158,9 @@ func (o *options) validate(set map[string]bool) error {
 	check(o.rate > 0 || !set["batch-delay"], "--batch-delay needs --rate: without it no time passes between two spans")
 	check(o.rate > 0 || !set["jitter"], "--jitter needs --rate: without it no request has a time to leave at")
 	check(o.rate > 0 || !set["burst"], "--burst needs --rate, which is its mean")
+	check(!(o.rate > 0) || o.burst.Every == 0 || o.pool() > 0,
+		"--burst: what is sent again and again must be whole periods, of %.6g traces each: give them as --reuse (50000 traces take about half a gigabyte)",
+		o.rate*o.burst.Every.Seconds())
 	check(o.spanWindow > 0 && o.spanWindow <= maxWindow, "--span-window must be positive and at most 1h")
 	check(o.rate == 0 || !set["span-window"], "--span-window is for runs without --rate: with it traces begin when their time comes")
 	check(o.shuffle >= 0, "--shuffle must not be negative")
@@ -183,16 +186,27 @@ func (o *options) count() int {
 	return 0
 }
 
-// pool is how many traces are encoded.
+// pool is how many traces are encoded. Those that are sent more than once are whole periods of a burst, so that each time begins where one
+// does; 0 where no number of them is.
 func (o *options) pool() int {
 	limit := defaultPool
 	if o.reuse > 0 {
 		limit = o.reuse
 	}
-	if n := o.count(); n > 0 {
-		return min(n, limit)
+	n := o.count()
+	if n > 0 && n <= limit {
+		return n
 	}
-	return limit
+	if o.burst.Every == 0 {
+		return limit
+	}
+	period := o.rate * o.burst.Every.Seconds()
+	for periods := math.Floor(float64(limit) / period); periods > 0; periods-- {
+		if whole := math.Round(periods * period); math.Abs(whole-periods*period) < 1e-6 {
+			return int(whole)
+		}
+	}
+	return 0
 }
 
 func (o *options) schedule() *schedule.Options {
