@@ -16,9 +16,10 @@ import (
 const verifyUsage = `tracegen verify FILE compares the truth that a run wrote (--expect FILE) with what Tracewright's REST API answers.
 
 Every trace is read by its id and must be as it was sent; a search over the run's window must list these traces and no
-others; calls and errors of the service map's edges and of the operations must be those that were sent (edges may be off by
-as many spans as the map itself calls unrepaired). Sums are kept by the minute: spans from elsewhere in the same minutes count as differences. It asks again until everything is right or
-the timeout is over, prints what it found last, and exits with 1 where anything differs.
+others; calls and errors of the service map's edges and of the operations must be those that were sent (edges may lack
+as many calls as the map itself calls unrepaired). Sums are kept by the minute: spans from elsewhere since the run's first
+minute count as differences, so verify before the next run. It asks again until everything is right or the timeout is
+over, prints what it found last, and exits with 1 where anything differs.
 
 Flags:
 `
