@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"cmp"
+	"context"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -64,12 +65,21 @@ func (r *Request) Send(mask wire.Mask, origin int64, export func(body []byte) er
 
 // Build encodes count visits from first on.
 func Build(s *shop.Shop, options *Options, first, count int) *Plan {
+	plan, _ := BuildContext(context.Background(), s, options, first, count) // its only error is the context's
+	return plan
+}
+
+// BuildContext is Build until the context is over.
+func BuildContext(ctx context.Context, s *shop.Shop, options *Options, first, count int) (*Plan, error) {
 	b := &builder{
 		shop: s, options: options, plan: &Plan{First: first, Visits: count}, open: map[batchKey]*batch{},
 		rng: rand.New(rand.NewPCG(options.Seed^0x0de1a7, uint64(first))),
 	}
 	wave := Wave{}
 	for i := range count {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		v := s.Visit(first + i)
 		b.add(v, &wave)
 		wave.Visits++
@@ -96,7 +106,7 @@ func Build(s *shop.Shop, options *Options, first, count int) *Plan {
 	if options.Rate > 0 {
 		b.plan.Period = time.Duration(float64(count) / options.Rate * float64(time.Second))
 	}
-	return b.plan
+	return b.plan, nil
 }
 
 // batchKey names a request under way: of an instance, at a tick.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/send"
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/truth"
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -352,4 +354,21 @@ func TestInterrupted(t *testing.T) {
 	defer in.Close()
 	_, err = truth.Read(in)
 	require.ErrorContains(t, err, "cut short")
+}
+
+// An interrupt ends the encoding too, and the writing of the truth.
+func TestInterruptedBeforeAndAfterSending(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs strings.Builder
+	require.Equal(t, exitFailed, Run(ctx, []string{"--total", "2000"}, &out, &errs))
+	require.Equal(t, "tracegen: the run was cut short: context canceled\n", errs.String(), "it says nothing of what it encoded")
+
+	o := options{total: 10}
+	model := shop.New(o.shop())
+	segments, err := encode(t.Context(), model, &o, &errs)
+	require.NoError(t, err)
+	result := &send.Result{Cycles: []send.Cycle{{Plan: segments[0].Plan, Visits: 10}}}
+	require.NoError(t, writeTruth(t.Context(), io.Discard, model, &o, result))
+	require.ErrorIs(t, writeTruth(ctx, io.Discard, model, &o, result), context.Canceled)
 }

@@ -50,7 +50,10 @@ func generate(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	}()
 
 	model := shop.New(o.shop())
-	segments := encode(model, &o, stderr)
+	segments, err := encode(ctx, model, &o, stderr)
+	if err != nil {
+		return fmt.Errorf("the run was cut short: %w", err)
+	}
 	runtime.GC() // what encoding left behind is not a cost of sending
 	cpuBefore := cpuSeconds()
 	result, err := send.Run(ctx, segments, exporters, send.Options{
@@ -64,7 +67,7 @@ func generate(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 		return fmt.Errorf("the run was cut short: %w", err)
 	}
 	if expect != nil {
-		if err := writeTruth(expect, model, &o, result); err != nil {
+		if err := writeTruth(ctx, expect, model, &o, result); err != nil {
 			return fmt.Errorf("write --expect: %w", err)
 		}
 	}
@@ -86,19 +89,24 @@ func dial(o *options) (exporters []send.Exporter, err error) {
 }
 
 // encode makes the plans: one that is played as often as it fits, and one for the rest.
-func encode(model *shop.Shop, o *options, stderr io.Writer) []send.Segment {
+func encode(ctx context.Context, model *shop.Shop, o *options, stderr io.Writer) ([]send.Segment, error) {
 	began := time.Now()
 	pool, count := o.pool(), o.count()
-	segments := []send.Segment{{Plan: schedule.Build(model, o.schedule(), 0, pool), Times: count / pool}}
-	if rest := count % pool; rest > 0 {
-		segments = append(segments, send.Segment{Plan: schedule.Build(model, o.schedule(), pool, rest), Times: 1})
+	plan, err := schedule.BuildContext(ctx, model, o.schedule(), 0, pool)
+	segments := []send.Segment{{Plan: plan, Times: count / pool}}
+	if rest := count % pool; rest > 0 && err == nil {
+		plan, err = schedule.BuildContext(ctx, model, o.schedule(), pool, rest)
+		segments = append(segments, send.Segment{Plan: plan, Times: 1})
+	}
+	if err != nil {
+		return nil, err
 	}
 	var spans, size int64
 	for _, segment := range segments {
 		spans, size = spans+segment.Plan.Spans, size+segment.Plan.Bytes
 	}
 	fmt.Fprintf(stderr, "encoded %d spans with --seed %d: %.1f MB in %.1f s\n", spans, o.seed, float64(size)/1e6, time.Since(began).Seconds())
-	return segments
+	return segments, nil
 }
 
 // maxLag is how late requests may leave before it is worth a warning.
@@ -123,7 +131,7 @@ func summary(out io.Writer, r *send.Result, cpu float64) {
 }
 
 // writeTruth makes the visits again, without their attributes: that is cheaper than keeping them.
-func writeTruth(out io.Writer, model *shop.Shop, o *options, result *send.Result) error {
+func writeTruth(ctx context.Context, out io.Writer, model *shop.Shop, o *options, result *send.Result) error {
 	run := truth.Run{Seed: o.seed, Started: result.Started.UTC(), Finished: result.Started.Add(result.Elapsed).UTC()}
 	if o.tenants > 0 {
 		run.TenantHeader = send.TenantHeader
@@ -143,6 +151,9 @@ func writeTruth(out io.Writer, model *shop.Shop, o *options, result *send.Result
 			}
 		}
 		for i := range plan.Visits {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			var playings []truth.Playing
 			for k := range cycles {
 				if i < cycles[k].Visits {
