@@ -302,6 +302,11 @@ func TestCommandLineFaults(t *testing.T) {
 		"--dup x":                                       "is no share",
 		"--fault nobody:errors=1%":                      "no service",
 		"--protocol http --endpoint http://%":           "is no address",
+		"--header secret":                               `--header: a header without "="`,
+		"replay a --header x\x01=secret":                "--header: a header whose name is none",
+		"verify a --header secret":                      `--header: a header without "="`,
+		"--header-file /nowhere/h":                      "--header-file: open /nowhere/h",
+		"--ca-file /nowhere/ca.pem":                     "--ca-file: open /nowhere/ca.pem",
 		"extra":                                         `what is "extra"?`,
 		"--unknown":                                     "flag provided but not defined: -unknown",
 		"verify":                                        "verify needs the file",
@@ -312,6 +317,7 @@ func TestCommandLineFaults(t *testing.T) {
 		var out, errs strings.Builder
 		require.Equal(t, exitUsage, Run(t.Context(), strings.Fields(args), &out, &errs), args)
 		require.Contains(t, errs.String(), want, args)
+		require.NotContains(t, errs.String(), "secret")
 		require.Empty(t, out.String())
 	}
 	var out, errs strings.Builder
@@ -338,6 +344,17 @@ func TestRunFails(t *testing.T) {
 		require.Equal(t, exitFailed, Run(t.Context(), args, &out, &errs), "%v", args)
 		require.Contains(t, errs.String(), "tracegen: ")
 	}
+}
+
+// What is wrong with the command line is found before the truth of an earlier run is lost.
+func TestFaultsLeaveTheTruthOfBefore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "e.jsonl")
+	require.NoError(t, os.WriteFile(path, []byte("before"), 0o600))
+	var out, errs strings.Builder
+	require.Equal(t, exitUsage, Run(t.Context(), []string{"--expect", path, "--endpoint", "ftp://localhost"}, &out, &errs))
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "before", string(content))
 }
 
 // A run that was cut short leaves no truth that verify would believe.

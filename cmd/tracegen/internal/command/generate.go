@@ -32,22 +32,22 @@ func generate(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	if o.seed == 0 {
 		o.seed = rand.Uint64()>>1 | 1
 	}
-	var expect *os.File
-	if o.expect != "" { // before the work, so that a wrong path is found before it
-		if expect, err = os.Create(o.expect); err != nil {
-			return fmt.Errorf("create --expect: %w", err)
-		}
-		defer func() { err = errors.Join(err, expect.Close()) }()
-	}
 	exporters, err := dial(&o)
 	if err != nil {
-		return &usageError{err}
+		return err
 	}
 	defer func() {
 		for _, exporter := range exporters {
 			err = errors.Join(err, exporter.Close())
 		}
 	}()
+	var expect *os.File
+	if o.expect != "" { // before the work, so that a wrong path is found before it, but not before what else may be wrong: it empties the file
+		if expect, err = os.Create(o.expect); err != nil {
+			return fmt.Errorf("create --expect: %w", err)
+		}
+		defer func() { err = errors.Join(err, expect.Close()) }()
+	}
 
 	model := shop.New(o.shop())
 	segments, err := encode(ctx, model, &o, stderr)
@@ -78,10 +78,14 @@ func generate(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 }
 
 func dial(o *options) (exporters []send.Exporter, err error) {
+	with, err := o.access.load()
+	if err != nil {
+		return nil, err
+	}
 	for range o.concurrency {
-		exporter, err := send.Dial(o.protocol, o.endpoint)
+		exporter, err := send.Dial(o.protocol, o.endpoint, &with)
 		if err != nil {
-			return nil, err
+			return nil, &usageError{err}
 		}
 		exporters = append(exporters, exporter)
 	}

@@ -33,6 +33,7 @@ type options struct {
 	journeys               bool
 	tenants                int
 	expect                 string
+	access                 accessFlags
 }
 
 const (
@@ -131,6 +132,7 @@ func (o *options) flags() *flag.FlagSet {
 	f.IntVar(&o.tenants, "tenants", 0, "spread the traces over tenant-1, tenant-2, … by the header "+send.TenantHeader+"; 0 to send none")
 	f.DurationVar(&o.giveUp, "give-up", time.Minute, "how long a request is repeated that the receiver cannot take; then the run ends")
 	f.StringVar(&o.expect, "expect", "", "write the truth about what was sent to this file")
+	o.access.register(f)
 	f.Usage = func() {
 		fmt.Fprint(f.Output(), usageText)
 		printFlags(f)

@@ -32,6 +32,8 @@ func verifyRun(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	flags.DurationVar(&o.Timeout, "timeout", time.Minute, "how long to wait until everything is right")
 	flags.IntVar(&o.Concurrency, "concurrency", 8, "traces read at the same time")
 	flags.StringVar(&only, "only", "", "traces: leave the map and the operations out")
+	var with accessFlags
+	with.register(flags)
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), verifyUsage)
 		printFlags(flags)
@@ -47,6 +49,9 @@ func verifyRun(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		return &usageError{fmt.Errorf("--only must be traces, not %q", only)}
 	case o.Concurrency < 1 || o.Timeout < 0:
 		return &usageError{errors.New("--concurrency must be positive and --timeout not negative")}
+	}
+	if o.Access, err = with.load(); err != nil {
+		return err
 	}
 	o.OnlyTraces = only == "traces"
 	file, err := readTruth(files[0])

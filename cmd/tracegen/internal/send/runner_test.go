@@ -197,6 +197,18 @@ func TestExportWaitsAsAsked(t *testing.T) {
 	})
 }
 
+// It does not say how long we try.
+func TestGivesUpBeforeTheReceiverWants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder()
+		r.answer = func(int) (int64, error) { return 0, &RetryableError{errors.New("busy"), time.Hour} }
+		began := time.Now()
+		_, err := Send(t.Context(), r, "", nil, 10*time.Second)
+		require.ErrorContains(t, err, "busy")
+		require.Equal(t, 10*time.Second, time.Since(began))
+	})
+}
+
 func TestRunStops(t *testing.T) {
 	p, _ := plan(schedule.Options{Rate: 10, BatchDelay: time.Second}, 100)
 	synctest.Test(t, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/tracewright/tracewright/cmd/tracegen/internal/access"
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/truth"
 )
 
@@ -35,6 +36,7 @@ type api struct {
 	rounds            int    // of questions for the map
 	onRound           func() // under mu
 	tenants           map[string]int
+	token             string
 }
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
@@ -93,6 +95,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.tenants[r.Header.Get("x-tenant")]++
+	a.token = r.Header.Get("x-token")
 	answer := object{}
 	switch {
 	case r.URL.Path == "/traces/search" && r.Method == http.MethodPost:
@@ -363,7 +366,8 @@ func TestVerifyWithoutAggregates(t *testing.T) {
 
 func TestVerifyAsksAsTheTenant(t *testing.T) {
 	a := rightAnswers()
-	require.True(t, verifyAgainst(t, a, file("blue"), nil).OK())
+	require.True(t, verifyAgainst(t, a, file("blue"), func(o *Options) { o.Access.Headers = []access.Header{{Name: "X-Token", Value: "secret"}} }).OK())
+	require.Equal(t, "secret", a.token)
 	require.Equal(t, []string{"blue"}, slices.Collect(maps.Keys(a.tenants)))
 }
 
