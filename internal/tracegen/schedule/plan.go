@@ -172,7 +172,8 @@ func (b *builder) place(v *shop.Visit, start int64) (places, duplicates []*batch
 	rng := o.random(v.Index)
 	rng.Uint64() // Start's
 	places, duplicates = make([]*batch, len(v.Spans)), make([]*batch, len(v.Spans))
-	var rest time.Duration
+	// The rest of the visit has left at rest: not before it is over, be all of its spans late. Without a rate it is over before the origin.
+	rest := max(0, time.Duration(start+v.End))
 	for i := range v.Spans {
 		if o.Late.Share > 0 && rng.Float64() < o.Late.Share {
 			continue
