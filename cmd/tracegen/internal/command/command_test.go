@@ -307,6 +307,7 @@ func TestCommandLineFaults(t *testing.T) {
 		"verify a --header secret":                      `--header: a header without "="`,
 		"--header-file /nowhere/h":                      "--header-file: open /nowhere/h",
 		"--ca-file /nowhere/ca.pem":                     "--ca-file: open /nowhere/ca.pem",
+		"--fault payment:capacity=400":                  "capacity needs --rate",
 		"extra":                                         `what is "extra"?`,
 		"--unknown":                                     "flag provided but not defined: -unknown",
 		"verify":                                        "verify needs the file",
@@ -335,10 +336,13 @@ func TestHelp(t *testing.T) {
 }
 
 func TestRunFails(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty.json")
+	require.NoError(t, os.WriteFile(empty, []byte(`{"resourceSpans": []}`), 0o600))
 	for _, args := range [][]string{
 		{"--total", "10", "--endpoint", "localhost:1", "--give-up", "0s"},
 		{"--total", "10", "--endpoint", "localhost:1", "--expect", "/nowhere/e.jsonl"},
 		{"verify", "/nowhere/e.jsonl"},
+		{"replay", empty},
 	} {
 		var out, errs strings.Builder
 		require.Equal(t, exitFailed, Run(t.Context(), args, &out, &errs), "%v", args)

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/send"
@@ -163,6 +164,8 @@ func (o *options) validate(set map[string]bool) error {
 	check(!(o.rate > 0) || o.burst.Every == 0 || o.pool() > 0,
 		"--burst: what is sent again and again must be whole periods, of %.6g traces each: give them as --reuse (50000 traces take about half a gigabyte)",
 		o.rate*o.burst.Every.Seconds())
+	capacity := slices.ContainsFunc(o.faults, func(f shop.Fault) bool { return f.Kind == shop.FaultCapacity })
+	check(o.rate > 0 || !capacity, "--fault …:capacity needs --rate, which it is a limit of")
 	check(o.spanWindow > 0 && o.spanWindow <= maxWindow, "--span-window must be positive and at most 1h")
 	check(o.rate == 0 || !set["span-window"], "--span-window is for runs without --rate: with it traces begin when their time comes")
 	check(o.shuffle >= 0, "--shuffle must not be negative")

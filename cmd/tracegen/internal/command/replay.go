@@ -111,6 +111,9 @@ func (o *replayOptions) replay(ctx context.Context, exporter send.Exporter, name
 		}
 		spans += count
 	}
+	if spans == 0 {
+		return errors.New("it holds no span")
+	}
 	fmt.Fprintf(stdout, "%s: sent %d spans of %d traces\n", name, spans, len(ids))
 	if len(ids) == 1 {
 		for id := range ids {
