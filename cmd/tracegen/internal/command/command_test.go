@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -324,6 +326,25 @@ func TestCommandLineFaults(t *testing.T) {
 	var out, errs strings.Builder
 	require.Equal(t, exitUsage, Run(t.Context(), []string{"--rate", "-1", "--tenants", "-1"}, &out, &errs))
 	require.Contains(t, errs.String(), "--rate must not be negative\n--tenants must be", "all faults, one a line")
+}
+
+// What others say reaches no terminal as it is.
+func TestTextIsPrintable(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte("\x1b[2Jgone\x9b für\u202e"))
+	}))
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "e.jsonl")
+	writeFile(t, path, `{"type":"run"}{"type":"trace","trace_id":"aa","span_count":1}{"type":"end","traces":1}`)
+	var out, errs strings.Builder
+	require.Equal(t, exitFailed, Run(t.Context(), []string{"verify", path, "--api", server.URL, "--timeout", "0s"}, &out, &errs))
+	require.Contains(t, errs.String(), `\x1b[2Jgone\x9b für\u202e`)
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
 }
 
 func TestHelp(t *testing.T) {

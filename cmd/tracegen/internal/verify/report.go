@@ -42,7 +42,8 @@ func (r *Report) detail(kind, text string) {
 		r.left++
 		return
 	}
-	r.details = append(r.details, fmt.Sprintf("  %-9s %s", kind, text))
+	// A name with a newline would look like a line of its own.
+	r.details = append(r.details, fmt.Sprintf("  %-9s %s", kind, strings.ReplaceAll(text, "\n", `\n`)))
 }
 
 func (r *Report) notServed(path string) {
