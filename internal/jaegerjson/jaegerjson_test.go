@@ -37,6 +37,17 @@ func TestRoundTrip(t *testing.T) {
 	require.Equal(t, batches, got)
 }
 
+// A client and its server may share one id, as Zipkin's do.
+func TestProcessesOfSpansOfOneID(t *testing.T) {
+	span := func(service string) Span {
+		return Span{TraceID: "7", SpanID: "1", Process: &Process{ServiceName: service}}
+	}
+	batches, err := (&Trace{Spans: []Span{span("web"), span("cart")}}).Batches()
+	require.NoError(t, err)
+	require.Len(t, batches, 2)
+	require.Equal(t, "cart", batches[1].Process.ServiceName)
+}
+
 // Numbers that JSON lacks are text.
 func TestNoNumber(t *testing.T) {
 	for _, number := range []float64{math.NaN(), math.Inf(1)} {

@@ -27,7 +27,7 @@ func (t *Trace) Batches() ([]*model.Batch, error) {
 			}
 			process = &shared
 		} else {
-			key = "span " + from.SpanID // no process's key has a space
+			key = "span " + strconv.Itoa(i) // no process's key has a space; two spans may have one id, of a client and its server
 		}
 		batch := byProcess[key]
 		if batch == nil {

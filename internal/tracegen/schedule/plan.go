@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"cmp"
+	"context"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -35,6 +36,8 @@ type Wave struct {
 	// Visits is the number of visits whose spans it holds, Traces that of their traces.
 	Visits, Traces int
 	Requests       []*Request
+	// Begins are when the traces begin, nanoseconds from the plan's origin, in order; only with a rate.
+	Begins []int64
 }
 
 // Request is one request of an instance.
@@ -62,16 +65,31 @@ func (r *Request) Send(mask wire.Mask, origin int64, export func(body []byte) er
 
 // Build encodes count visits from first on.
 func Build(s *shop.Shop, options *Options, first, count int) *Plan {
+	plan, _ := BuildContext(context.Background(), s, options, first, count) // its only error is the context's
+	return plan
+}
+
+// BuildContext is Build until the context is over.
+func BuildContext(ctx context.Context, s *shop.Shop, options *Options, first, count int) (*Plan, error) {
 	b := &builder{
 		shop: s, options: options, plan: &Plan{First: first, Visits: count}, open: map[batchKey]*batch{},
 		rng: rand.New(rand.NewPCG(options.Seed^0x0de1a7, uint64(first))),
 	}
 	wave := Wave{}
 	for i := range count {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		v := s.Visit(first + i)
 		b.add(v, &wave)
 		wave.Visits++
 		wave.Traces += len(v.Traces)
+		if options.Rate > 0 {
+			start := options.Start(v, first, count)
+			for k := range v.Traces {
+				wave.Begins = append(wave.Begins, start+v.Traces[k].Start)
+			}
+		}
 		if wave.Visits%WaveVisits == 0 {
 			if options.Rate > 0 {
 				// No later visit has a span for a request that leaves before it begins.
@@ -88,7 +106,7 @@ func Build(s *shop.Shop, options *Options, first, count int) *Plan {
 	if options.Rate > 0 {
 		b.plan.Period = time.Duration(float64(count) / options.Rate * float64(time.Second))
 	}
-	return b.plan
+	return b.plan, nil
 }
 
 // batchKey names a request under way: of an instance, at a tick.
@@ -154,7 +172,8 @@ func (b *builder) place(v *shop.Visit, start int64) (places, duplicates []*batch
 	rng := o.random(v.Index)
 	rng.Uint64() // Start's
 	places, duplicates = make([]*batch, len(v.Spans)), make([]*batch, len(v.Spans))
-	var rest time.Duration
+	// The rest of the visit has left at rest: not before it is over, be all of its spans late. Without a rate it is over before the origin.
+	rest := max(0, time.Duration(start+v.End))
 	for i := range v.Spans {
 		if o.Late.Share > 0 && rng.Float64() < o.Late.Share {
 			continue
@@ -258,6 +277,7 @@ func (b *builder) finish(wave *Wave) {
 	b.rng.Shuffle(len(wave.Requests), func(i, k int) {
 		wave.Requests[i], wave.Requests[k] = wave.Requests[k], wave.Requests[i]
 	})
+	slices.Sort(wave.Begins)
 	slices.SortStableFunc(wave.Requests, func(x, y *Request) int { return cmp.Compare(x.Delay, y.Delay) })
 	b.plan.Waves = append(b.plan.Waves, *wave)
 }

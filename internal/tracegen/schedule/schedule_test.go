@@ -162,6 +162,17 @@ func TestLateAndDuplicates(t *testing.T) {
 	}
 }
 
+// No span leaves before it ended, be all spans of a visit late, or the last one of it a message that waited for its consumer.
+func TestLateSpansLeaveAfterTheirEnd(t *testing.T) {
+	for _, share := range []float64{1, 0.5} {
+		s := shop.New(shop.Options{Seed: 9, ConsumerDelay: shop.Delays{Min: 2 * time.Second, Max: 30 * time.Second}})
+		plan := Build(s, &Options{Seed: 9, Rate: 100, BatchDelay: time.Second, Late: Late{Share: share, Max: time.Second}}, 0, 2000)
+		for _, times := range sendings(t, plan) {
+			require.GreaterOrEqual(t, times[0].delay, time.Duration(times[0].end))
+		}
+	}
+}
+
 func TestPlansDependOnTheSeedAlone(t *testing.T) {
 	o := &Options{Seed: 4, Rate: 200, BatchDelay: time.Second, Shuffle: time.Second, Duplicates: 0.1, Late: Late{0.1, 0, time.Second}}
 	build := func() (bodies []string, delays []time.Duration) {

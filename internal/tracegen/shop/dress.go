@@ -30,6 +30,7 @@ func (s *Shop) Encode(v *Visit, start int64, emit func(i int, scope wire.Scope, 
 	d.customer()
 	if v.Journey >= 0 {
 		d.session = s.SessionOf(v.Journey)
+		d.user = user(s.random(v.Journey, streamCustomer))
 	}
 	for i := range v.Spans {
 		d.dress(i)
@@ -40,8 +41,7 @@ func (s *Shop) Encode(v *Visit, start int64, emit func(i int, scope wire.Scope, 
 // customer draws what stays the same over a visit.
 func (d *dresser) customer() {
 	rng := d.rng
-	// Some customers come often.
-	d.user = "usr_" + strconv.FormatUint(mix(uint64(float64(2_000_000)*rng.Float64()*rng.Float64())), 36)
+	d.user = user(rng)
 	d.session = uuid(rng)
 	d.requestID = uuid(rng)
 	d.agent = agents[rng.IntN(len(agents))]
@@ -54,6 +54,11 @@ func (d *dresser) customer() {
 	d.cart = hexText(rng, 24)
 	d.currency = currencies[rng.IntN(len(currencies))]
 	d.term = terms[rng.IntN(len(terms))] + "+" + terms[rng.IntN(len(terms))]
+}
+
+// user is the id of one of 2,000,000 customers, some of whom come often.
+func user(rng *rand.Rand) string {
+	return "usr_" + strconv.FormatUint(mix(uint64(float64(2_000_000)*rng.Float64()*rng.Float64())), 36)
 }
 
 // sku is the number of one of 200,000 products, some far more wanted than others.

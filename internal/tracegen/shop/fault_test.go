@@ -4,6 +4,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/tracewright/tracewright/internal/tracegen/wire"
 )
 
 func TestParseFault(t *testing.T) {
@@ -239,4 +242,39 @@ func checkSteps(t *testing.T, name string, steps []step) {
 		}
 		checkSteps(t, name, st.steps)
 	}
+}
+
+// A journey is one customer's, of one tenant.
+func TestJourneysHaveOneCustomer(t *testing.T) {
+	s := New(Options{Seed: 8, Journeys: true, Tenants: 3})
+	users, tenants := map[int]string{}, map[int]int{}
+	compared := 0
+	for i := range 600 {
+		v := s.Visit(i)
+		if v.Journey < 0 {
+			continue
+		}
+		user := ""
+		s.Encode(v, 0, func(i int, scope wire.Scope, span *wire.Span) {
+			batch := wire.NewBatch(s.Resource(s.Instance(&v.Spans[i])), SchemaURL)
+			batch.Add(scope, span)
+			traces, err := new(ptrace.ProtoUnmarshaler).UnmarshalTraces(batch.Payload().Bytes())
+			require.NoError(t, err)
+			if id, ok := traces.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().Get("user.id"); ok {
+				user = id.Str()
+			}
+		})
+		if v.Step > 0 {
+			require.Equal(t, tenants[v.Journey], v.Tenant)
+		}
+		tenants[v.Journey] = v.Tenant
+		if user != "" { // some visits end before anybody names it
+			if known := users[v.Journey]; known != "" {
+				compared++
+				require.Equal(t, known, user)
+			}
+			users[v.Journey] = user
+		}
+	}
+	require.Positive(t, compared)
 }

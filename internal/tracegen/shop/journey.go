@@ -20,6 +20,11 @@ func (s *Shop) journeyStep(index int) int {
 	return step
 }
 
+// tenantOf is the tenant whose customer makes a journey.
+func (s *Shop) tenantOf(journey int) int {
+	return s.random(journey, streamCustomer).IntN(s.options.Tenants)
+}
+
 // SessionOf is the session.id of a journey's visits.
 func (s *Shop) SessionOf(journey int) string {
 	return "journey-" + strconv.FormatUint(s.options.Seed, 36) + "-" + strconv.Itoa(journey)

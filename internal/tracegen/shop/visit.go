@@ -160,7 +160,8 @@ const (
 	streamAttributes
 	streamSimulation // and above, one for each attempt
 
-	streamJourney = -1
+	streamJourney  = -1
+	streamCustomer = -2 // of a journey
 )
 
 func (s *Shop) random(index, stream int) *rand.Rand {
@@ -182,6 +183,9 @@ func (s *Shop) Visit(index int) *Visit {
 	if s.options.Journeys {
 		if step := s.journeyStep(index); step >= 0 {
 			v.Journey, v.Step = index/len(JourneySteps), step
+			if s.options.Tenants > 0 {
+				v.Tenant = s.tenantOf(v.Journey)
+			}
 			entry = s.menu.endpoint("edge-proxy " + JourneySteps[step])
 		}
 	}

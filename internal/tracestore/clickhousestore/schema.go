@@ -62,6 +62,9 @@ func (s *Schema) Check() error {
 	if s.Database == "" {
 		return errors.New("name a database")
 	}
+	if s.Retention < 0 || s.Retention > 0 && s.Retention < time.Second { // the server counts seconds: less would drop all at once
+		return fmt.Errorf("a retention of %s keeps nothing; use a duration such as 168h, or 0 to keep traces for ever", s.Retention)
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -41,7 +42,7 @@ type Fault struct {
 // The error says why it could not go on: ErrInUse, ErrNotAStore, ErrOlderFormat, ErrNewerFormat, the context's, or the disk's. What is wrong with
 // the content is no error but a fault.
 func Check(ctx context.Context, path string) (result CheckResult, err error) {
-	f, err := openFolder(path)
+	f, err := openFolder(ctx, path)
 	if pebble.IsCorruptionError(err) {
 		c := checker{}
 		c.fault(partition{}, pcommon.TraceID{}, err)
@@ -73,16 +74,20 @@ func (c *checker) fault(at partition, id pcommon.TraceID, err error) {
 }
 
 func (c *checker) everything() error {
-	// Pebble's own check: every table, and that their keys are in order.
-	if err := c.db.CheckLevels(nil); err != nil {
-		return err
+	// Pebble's own check: every table, and that their keys are in order. It ends at the first fault, and does not say whose it is.
+	if err := c.db.CheckLevels(nil); c.ctx.Err() != nil {
+		return c.ctx.Err()
+	} else if err != nil {
+		c.fault(partition{}, pcommon.TraceID{}, err)
 	}
-	partitions, err := listPartitions(c.db)
+	partitions, err := c.partitions()
 	if err != nil {
 		return err
 	}
 	for _, at := range partitions {
-		if err := c.partition(at); err != nil {
+		if err := c.partition(at); pebble.IsCorruptionError(err) {
+			c.fault(at, pcommon.TraceID{}, fmt.Errorf("the rest of the day cannot be read: %w", err))
+		} else if err != nil {
 			return err
 		}
 	}
@@ -92,6 +97,53 @@ func (c *checker) everything() error {
 		}
 		return nil
 	})
+}
+
+// partitions lists them. Where a broken table hides some, those are listed too that the tables' bounds name, and what comes behind each.
+func (c *checker) partitions() ([]partition, error) {
+	list, err := listPartitions(c.db)
+	if !pebble.IsCorruptionError(err) {
+		return list, err
+	}
+	c.fault(partition{}, pcommon.TraceID{}, fmt.Errorf("list the days: %w", err))
+	levels, err := c.db.SSTables()
+	if err != nil {
+		return nil, err
+	}
+	known := list
+	for _, level := range levels {
+		for i := range level {
+			for _, key := range [][]byte{level[i].Smallest.UserKey, level[i].Largest.UserKey} {
+				if at, err := decodePartition(key); err == nil {
+					known = append(known, at)
+				}
+			}
+		}
+	}
+	list = nil
+	for _, at := range known {
+		for more := true; more && !slices.Contains(list, at); {
+			list = append(list, at)
+			if at, more, err = partitionBehind(c.db, at); err != nil && !pebble.IsCorruptionError(err) {
+				return nil, err
+			}
+		}
+	}
+	return list, nil
+}
+
+// partitionBehind finds the first partition behind another, if there is one.
+func partitionBehind(db *pebble.DB, at partition) (next partition, found bool, err error) {
+	_, end := at.span(0)
+	iter, err := db.NewIter(&pebble.IterOptions{LowerBound: end, UpperBound: []byte{systemByte}})
+	if err != nil {
+		return partition{}, false, err
+	}
+	if iter.First() {
+		next, err = decodePartition(iter.Key())
+		found = err == nil
+	}
+	return next, found, iter.Close()
 }
 
 func (c *checker) partition(at partition) error {
@@ -114,8 +166,11 @@ func (c *checker) partition(at partition) error {
 			c.fault(at, pcommon.TraceID{}, fmt.Errorf("key %x: %w", key, err))
 		}
 	}
+	if err := iter.Close(); err != nil { // that of the iteration too
+		return err
+	}
 	p.compare()
-	return errors.Join(iter.Error(), iter.Close())
+	return nil
 }
 
 // partitionCheck holds the blocks of a partition against the index of its traces.

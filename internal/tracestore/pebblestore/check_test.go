@@ -3,12 +3,17 @@ package pebblestore
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 )
 
@@ -193,4 +198,115 @@ func TestBackup(t *testing.T) {
 	copied := openStore(t, Options{Path: dir, Now: atNoon})
 	require.Len(t, mustSearch(t, copied, aroundNoon()).Traces, 10)
 	require.Len(t, mustSearch(t, store, aroundNoon()).Traces, 10)
+}
+
+// onRead is a context that ends with the first question after begin.
+type onRead struct {
+	context.Context
+	begun atomic.Bool
+}
+
+func (c *onRead) Err() error {
+	if c.begun.Load() {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestCheckEndsWithItsContext: Pebble's check of its tables takes the most of the time, and knows no context.
+func TestCheckEndsWithItsContext(t *testing.T) {
+	ctx := &onRead{Context: t.Context()}
+	f, err := openFolder(ctx, flushed(t, closedStore(t)))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.close()) }()
+	ctx.begun.Store(true)
+	require.ErrorIs(t, f.db.CheckLevels(nil), context.Canceled)
+}
+
+// flushed brings all that is in a store's log into a table.
+func flushed(t *testing.T, path string) string {
+	t.Helper()
+	db, err := pebble.Open(path, &pebble.Options{Logger: silent{}})
+	require.NoError(t, err)
+	require.NoError(t, db.Flush())
+	require.NoError(t, db.Close())
+	return path
+}
+
+// TestCheckNamesWhoseTableIsBroken: the day whose table is broken is named, and everything else is checked still.
+func TestCheckNamesWhoseTableIsBroken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	store, err := Open(Options{Path: path, Now: atNoon})
+	require.NoError(t, err)
+	yesterday, today := noon.Add(-24*time.Hour), noon
+	require.NoError(t, store.WriteCall(t.Context(), newCall(yesterday, 0, 3000, 5)))
+	require.NoError(t, store.db.Flush())
+	before, err := filepath.Glob(filepath.Join(path, "*.sst"))
+	require.NoError(t, err)
+	require.NoError(t, store.WriteCall(t.Context(), newCall(today, 1000, 200, 5)))
+	require.NoError(t, store.db.Flush())
+	require.NoError(t, store.Close())
+	require.NotEmpty(t, before)
+	for _, table := range before {
+		content, err := os.ReadFile(table)
+		require.NoError(t, err)
+		content[len(content)/4] ^= 0x10
+		require.NoError(t, os.WriteFile(table, content, 0o600))
+	}
+	result, err := Check(t.Context(), path)
+	require.NoError(t, err)
+	days := map[time.Time]bool{}
+	for _, f := range result.Faults {
+		days[f.Day] = true
+		require.NotContains(t, f.What, "of block", "what cannot be read is not held against the rest")
+	}
+	require.True(t, days[yesterday.Truncate(24*time.Hour)], "%v", result.Faults)
+	require.False(t, days[today.Truncate(24*time.Hour)], "%v", result.Faults)
+	require.EqualValues(t, 200*5, result.Spans, "today's")
+}
+
+// refusing is a file system that cannot lock.
+type refusing struct {
+	vfs.FS
+	err error
+}
+
+func (fs refusing) Lock(string) (io.Closer, error) { return nil, fs.err }
+
+// TestOpenFolderWithoutLock: a folder that cannot be locked is in use only if somebody holds the lock.
+func TestOpenFolderWithoutLock(t *testing.T) {
+	path := closedStore(t)
+	for name, test := range map[string]struct{ err, want error }{
+		"read-only disk":      {&os.PathError{Op: "open", Path: "LOCK", Err: syscall.EROFS}, nil},
+		"full disk":           {&os.PathError{Op: "open", Path: "LOCK", Err: syscall.ENOSPC}, syscall.ENOSPC},
+		"too many files":      {&os.PathError{Op: "open", Path: "LOCK", Err: syscall.EMFILE}, syscall.EMFILE},
+		"other user's":        {&os.PathError{Op: "open", Path: "LOCK", Err: syscall.EACCES}, os.ErrPermission},
+		"no locks":            {syscall.ENOLCK, syscall.ENOLCK},
+		"held":                {syscall.EAGAIN, ErrInUse},
+		"held, as POSIX says": {syscall.EACCES, ErrInUse},
+		"held here":           {errors.New("lock held by current process"), ErrInUse},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, err := openFolderIn(readingFS{refusing{vfs.Default, test.err}, t.Context()}, path)
+			require.ErrorIs(t, err, test.want)
+			if test.want != ErrInUse {
+				require.NotErrorIs(t, err, ErrInUse)
+			}
+			if err == nil {
+				require.NoError(t, f.close())
+			}
+		})
+	}
+}
+
+func TestCheckLeavesNoLock(t *testing.T) {
+	path := closedStore(t)
+	lock := filepath.Join(path, "LOCK")
+	_, err := Check(t.Context(), path)
+	require.NoError(t, err)
+	require.FileExists(t, lock, "it was there")
+	require.NoError(t, os.Remove(lock))
+	_, err = Check(t.Context(), path)
+	require.NoError(t, err)
+	require.NoFileExists(t, lock)
 }

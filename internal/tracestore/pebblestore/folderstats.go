@@ -32,7 +32,7 @@ type PartitionStats struct {
 
 // ReadStats reads what is in the folder of a store that no process uses. Errors are those of Check.
 func ReadStats(ctx context.Context, path string) (stats FolderStats, err error) {
-	f, err := openFolder(path)
+	f, err := openFolder(ctx, path)
 	if err != nil {
 		return FolderStats{}, err
 	}

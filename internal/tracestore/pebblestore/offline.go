@@ -1,10 +1,13 @@
 package pebblestore
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -22,30 +25,35 @@ var (
 	ErrNewerFormat = errors.New("the folder has a newer storage format; use that version of tracewrightctl")
 )
 
-// folder is a store opened for reading alone: nothing but the lock file is written to it.
+// folder is a store opened for reading alone: nothing but a lock file is written to it, which goes again.
 type folder struct {
 	db     *pebble.DB
 	lock   *pebble.Lock
 	format uint32
 }
 
-// openFolder opens the store in a folder, whatever its state, and keeps other processes from opening it until close.
-func openFolder(path string) (f *folder, err error) {
+// openFolder opens the store in a folder, whatever its state, and keeps other processes from opening it until close. All reading ends with
+// the context.
+func openFolder(ctx context.Context, path string) (f *folder, err error) {
+	return openFolderIn(readingFS{vfs.Default, ctx}, path)
+}
+
+func openFolderIn(fs readingFS, path string) (_ *folder, err error) {
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {
 		if err == nil {
 			err = ErrNotAStore
 		}
 		return nil, fmt.Errorf("%q: %w", path, err)
 	}
-	if found, err := pebble.Peek(path, vfs.Default); err != nil || !found.Exists {
+	if found, err := pebble.Peek(path, fs); err != nil || !found.Exists {
 		return nil, fmt.Errorf("%q: %w", path, errors.Join(ErrNotAStore, err))
 	}
-	f = new(folder)
-	if f.lock, err = pebble.LockDirectory(path, vfs.Default); err != nil {
-		if errors.Is(err, os.ErrPermission) {
-			return nil, fmt.Errorf("%q: %w", path, err)
+	f := new(folder)
+	if f.lock, err = pebble.LockDirectory(path, fs); err != nil {
+		if locked(err) {
+			err = ErrInUse
 		}
-		return nil, fmt.Errorf("%q: %w", path, ErrInUse)
+		return nil, fmt.Errorf("%q: %w", path, err)
 	}
 	defer func() {
 		if err != nil {
@@ -53,7 +61,7 @@ func openFolder(path string) (f *folder, err error) {
 		}
 	}()
 	f.db, err = pebble.Open(path, &pebble.Options{
-		ReadOnly: true, Lock: f.lock, Logger: silent{},
+		FS: fs, ReadOnly: true, Lock: f.lock, Logger: silent{},
 		// Its default ends the process; whoever reads is told by an error as well.
 		EventListener: &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}},
 	})
@@ -62,6 +70,77 @@ func openFolder(path string) (f *folder, err error) {
 	}
 	f.format, err = readFormat(f.db)
 	return f, err
+}
+
+// locked says whether an error of a Lock is that somebody holds it: what fcntl answers then, or Pebble, without a number, where it is this
+// process. What the file itself cannot be opened for is an error of its path.
+func locked(err error) bool {
+	var file *os.PathError
+	var number syscall.Errno
+	switch {
+	case errors.As(err, &file):
+		return false
+	case errors.As(err, &number):
+		return number == syscall.EAGAIN || number == syscall.EACCES
+	}
+	return true
+}
+
+// readingFS is the file system under a store that is only read.
+type readingFS struct {
+	vfs.FS
+	ctx context.Context
+}
+
+// Open lets reading end with the context: Pebble's own check of all tables knows none.
+func (fs readingFS) Open(name string, options ...vfs.OpenOption) (vfs.File, error) {
+	file, err := fs.FS.Open(name, options...)
+	if err != nil {
+		return nil, err
+	}
+	return readingFile{file, fs.ctx}, nil
+}
+
+// Lock takes its file away again where there was none, so that whoever runs the store later finds none of another user. Where nobody can
+// write, as in a backup on a read-only disk, nobody can change anything either, and no lock is needed.
+func (fs readingFS) Lock(name string) (io.Closer, error) {
+	_, missing := fs.Stat(name)
+	lock, err := fs.FS.Lock(name)
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		return io.NopCloser(nil), nil
+	case err == nil && errors.Is(missing, os.ErrNotExist):
+		return passingLock{lock, fs.FS, name}, nil
+	}
+	return lock, err
+}
+
+// passingLock removes its file while it still holds it: who opens it meanwhile finds it locked.
+type passingLock struct {
+	io.Closer
+	fs   vfs.FS
+	name string
+}
+
+func (l passingLock) Close() error { return errors.Join(l.fs.Remove(l.name), l.Closer.Close()) }
+
+type readingFile struct {
+	vfs.File
+	ctx context.Context
+}
+
+func (f readingFile) Read(p []byte) (int, error) {
+	if err := f.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return f.File.Read(p)
+}
+
+func (f readingFile) ReadAt(p []byte, offset int64) (int, error) {
+	if err := f.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return f.File.ReadAt(p, offset)
 }
 
 // storedFormat is the format version that stands in a database, 0 where what stands there is none.

@@ -20,6 +20,7 @@ const (
 
 // Run runs tracegen with the arguments after its name and returns its exit code.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	stdout, stderr = printable{stdout}, printable{stderr}
 	run := generate
 	if len(args) > 0 {
 		switch args[0] {

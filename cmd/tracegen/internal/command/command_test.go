@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +25,7 @@ import (
 
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/send"
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/truth"
+	"github.com/tracewright/tracewright/internal/tracegen/shop"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -236,6 +240,9 @@ func TestTruthIsWhatWasSent(t *testing.T) {
 			require.Equal(t, want.entries, got.entries)
 			require.Zero(t, s.again)
 			require.Contains(t, out.String(), fmt.Sprintf("sent %d spans of %d traces in ", len(s.spans), len(want.traces)))
+			if name == "with rate" {
+				require.Regexp(t, `, [0-9.]+ traces/s, up to [0-9.]+ ms late\n$`, out.String())
+			}
 			for _, r := range s.spans {
 				require.WithinRange(t, r.span.StartTimestamp().AsTime(), before.Add(-2*time.Minute), time.Now())
 				require.WithinRange(t, r.span.EndTimestamp().AsTime(), before.Add(-2*time.Minute), time.Now())
@@ -273,44 +280,71 @@ func TestSeedDecides(t *testing.T) {
 
 func TestCommandLineFaults(t *testing.T) {
 	for args, want := range map[string]string{
-		"--protocol udp":                      `--protocol must be grpc or http, not "udp"`,
-		"--rate -1":                           "--rate must not be negative",
-		"--rate NaN":                          "--rate must not be negative",
-		"--total 5 --duration 1s":             "--total and --duration: give one of them",
-		"--total -1":                          "--total must be between",
-		"--concurrency 0":                     "--concurrency must be between",
-		"--batch-delay 1s":                    "--batch-delay needs --rate",
-		"--jitter 10%":                        "--jitter needs --rate",
-		"--rate 1 --jitter 200%":              "is no share",
-		"--burst 20x/2s/20s":                  "--burst needs --rate",
-		"--rate 1 --burst 20x":                "write it as 20x/2s/20s",
-		"--behind nobody:3s":                  "no service \"nobody\"",
-		"--consumer-delay 30s-2s":             "is no range of delays",
-		"--rate 1 --span-window 1s":           "--span-window is for runs without --rate",
-		"--span-window 2h":                    "--span-window must be positive and at most 1h",
-		"--rate 1e9 --duration 1h":            "must not be more than",
-		"--rate 1 --batch-delay 0s":           "--batch-delay must be positive",
-		"--shuffle -1s":                       "--shuffle must not be negative",
-		"--tenants -1":                        "--tenants must be between",
-		"--late 200%":                         "is no share",
-		"--dup x":                             "is no share",
-		"--fault nobody:errors=1%":            "no service",
-		"--protocol http --endpoint http://%": "is no address",
-		"extra":                               `what is "extra"?`,
-		"--unknown":                           "flag provided but not defined: -unknown",
-		"verify":                              "verify needs the file",
-		"verify a b":                          `what is "b"?`,
-		"verify a --only spans":               `--only must be traces, not "spans"`,
-		"verify a --concurrency 0":            "--concurrency must be positive",
+		"--protocol udp":          `--protocol must be grpc or http, not "udp"`,
+		"--rate -1":               "--rate must not be negative",
+		"--rate NaN":              "--rate must not be negative",
+		"--total 5 --duration 1s": "--total and --duration: give one of them",
+		"--total -1":              "--total must be between",
+		"--concurrency 0":         "--concurrency must be between",
+		"--batch-delay 1s":        "--batch-delay needs --rate",
+		"--jitter 10%":            "--jitter needs --rate",
+		"--rate 1 --jitter 200%":  "is no share",
+		"--burst 20x/2s/20s":      "--burst needs --rate",
+		"--rate 1 --burst 20x":    "write it as 20x/2s/20s",
+		"--rate 10000 --duration 1h --burst 20x/2s/20s": "whole periods, of 200000 traces each",
+		"--behind nobody:3s":                            "no service \"nobody\"",
+		"--consumer-delay 30s-2s":                       "is no range of delays",
+		"--rate 1 --span-window 1s":                     "--span-window is for runs without --rate",
+		"--span-window 2h":                              "--span-window must be positive and at most 1h",
+		"--rate 1e9 --duration 1h":                      "must not be more than",
+		"--rate 1 --batch-delay 0s":                     "--batch-delay must be positive",
+		"--shuffle -1s":                                 "--shuffle must not be negative",
+		"--tenants -1":                                  "--tenants must be between",
+		"--late 200%":                                   "is no share",
+		"--dup x":                                       "is no share",
+		"--fault nobody:errors=1%":                      "no service",
+		"--protocol http --endpoint http://%":           "is no address",
+		"--header secret":                               `--header: a header without "="`,
+		"replay a --header x\x01=secret":                "--header: a header whose name is none",
+		"verify a --header secret":                      `--header: a header without "="`,
+		"--header-file /nowhere/h":                      "--header-file: open /nowhere/h",
+		"--ca-file /nowhere/ca.pem":                     "--ca-file: open /nowhere/ca.pem",
+		"--fault payment:capacity=400":                  "capacity needs --rate",
+		"extra":                                         `what is "extra"?`,
+		"--unknown":                                     "flag provided but not defined: -unknown",
+		"verify":                                        "verify needs the file",
+		"verify a b":                                    `what is "b"?`,
+		"verify a --only spans":                         `--only must be traces, not "spans"`,
+		"verify a --concurrency 0":                      "--concurrency must be positive",
 	} {
 		var out, errs strings.Builder
 		require.Equal(t, exitUsage, Run(t.Context(), strings.Fields(args), &out, &errs), args)
 		require.Contains(t, errs.String(), want, args)
+		require.NotContains(t, errs.String(), "secret")
 		require.Empty(t, out.String())
 	}
 	var out, errs strings.Builder
 	require.Equal(t, exitUsage, Run(t.Context(), []string{"--rate", "-1", "--tenants", "-1"}, &out, &errs))
 	require.Contains(t, errs.String(), "--rate must not be negative\n--tenants must be", "all faults, one a line")
+}
+
+// What others say reaches no terminal as it is.
+func TestTextIsPrintable(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte("\x1b[2Jgone\x9b für\u202e"))
+	}))
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "e.jsonl")
+	writeFile(t, path, `{"type":"run"}{"type":"trace","trace_id":"aa","span_count":1}{"type":"end","traces":1}`)
+	var out, errs strings.Builder
+	require.Equal(t, exitFailed, Run(t.Context(), []string{"verify", path, "--api", server.URL, "--timeout", "0s"}, &out, &errs))
+	require.Contains(t, errs.String(), `\x1b[2Jgone\x9b für\u202e`)
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
 }
 
 func TestHelp(t *testing.T) {
@@ -323,15 +357,29 @@ func TestHelp(t *testing.T) {
 }
 
 func TestRunFails(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty.json")
+	require.NoError(t, os.WriteFile(empty, []byte(`{"resourceSpans": []}`), 0o600))
 	for _, args := range [][]string{
 		{"--total", "10", "--endpoint", "localhost:1", "--give-up", "0s"},
 		{"--total", "10", "--endpoint", "localhost:1", "--expect", "/nowhere/e.jsonl"},
 		{"verify", "/nowhere/e.jsonl"},
+		{"replay", empty},
 	} {
 		var out, errs strings.Builder
 		require.Equal(t, exitFailed, Run(t.Context(), args, &out, &errs), "%v", args)
 		require.Contains(t, errs.String(), "tracegen: ")
 	}
+}
+
+// What is wrong with the command line is found before the truth of an earlier run is lost.
+func TestFaultsLeaveTheTruthOfBefore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "e.jsonl")
+	require.NoError(t, os.WriteFile(path, []byte("before"), 0o600))
+	var out, errs strings.Builder
+	require.Equal(t, exitUsage, Run(t.Context(), []string{"--expect", path, "--endpoint", "ftp://localhost"}, &out, &errs))
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "before", string(content))
 }
 
 // A run that was cut short leaves no truth that verify would believe.
@@ -348,4 +396,21 @@ func TestInterrupted(t *testing.T) {
 	defer in.Close()
 	_, err = truth.Read(in)
 	require.ErrorContains(t, err, "cut short")
+}
+
+// An interrupt ends the encoding too, and the writing of the truth.
+func TestInterruptedBeforeAndAfterSending(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs strings.Builder
+	require.Equal(t, exitFailed, Run(ctx, []string{"--total", "2000"}, &out, &errs))
+	require.Equal(t, "tracegen: the run was cut short: context canceled\n", errs.String(), "it says nothing of what it encoded")
+
+	o := options{total: 10}
+	model := shop.New(o.shop())
+	segments, err := encode(t.Context(), model, &o, &errs)
+	require.NoError(t, err)
+	result := &send.Result{Cycles: []send.Cycle{{Plan: segments[0].Plan, Visits: 10}}}
+	require.NoError(t, writeTruth(t.Context(), io.Discard, model, &o, result))
+	require.ErrorIs(t, writeTruth(ctx, io.Discard, model, &o, result), context.Canceled)
 }

@@ -32,36 +32,42 @@ func generate(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 	if o.seed == 0 {
 		o.seed = rand.Uint64()>>1 | 1
 	}
-	var expect *os.File
-	if o.expect != "" { // before the work, so that a wrong path is found before it
-		if expect, err = os.Create(o.expect); err != nil {
-			return fmt.Errorf("create --expect: %w", err)
-		}
-		defer func() { err = errors.Join(err, expect.Close()) }()
-	}
 	exporters, err := dial(&o)
 	if err != nil {
-		return &usageError{err}
+		return err
 	}
 	defer func() {
 		for _, exporter := range exporters {
 			err = errors.Join(err, exporter.Close())
 		}
 	}()
+	var expect *os.File
+	if o.expect != "" { // before the work, so that a wrong path is found before it, but not before what else may be wrong: it empties the file
+		if expect, err = os.Create(o.expect); err != nil {
+			return fmt.Errorf("create --expect: %w", err)
+		}
+		defer func() { err = errors.Join(err, expect.Close()) }()
+	}
 
 	model := shop.New(o.shop())
-	segments := encode(model, &o, stderr)
+	segments, err := encode(ctx, model, &o, stderr)
+	if err != nil {
+		return fmt.Errorf("the run was cut short: %w", err)
+	}
 	runtime.GC() // what encoding left behind is not a cost of sending
 	cpuBefore := cpuSeconds()
 	result, err := send.Run(ctx, segments, exporters, send.Options{
 		Seed: o.seed, Duration: o.duration, GiveUp: o.giveUp, Tenants: o.tenantNames(),
 	})
 	summary(stdout, result, cpuSeconds()-cpuBefore)
+	if result.Lag > maxLag {
+		fmt.Fprintf(stderr, "the rate was not held: requests left up to %.1f s after they were due, with times as old\n", result.Lag.Seconds())
+	}
 	if err != nil {
 		return fmt.Errorf("the run was cut short: %w", err)
 	}
 	if expect != nil {
-		if err := writeTruth(expect, model, &o, result); err != nil {
+		if err := writeTruth(ctx, expect, model, &o, result); err != nil {
 			return fmt.Errorf("write --expect: %w", err)
 		}
 	}
@@ -72,10 +78,14 @@ func generate(ctx context.Context, args []string, stdout, stderr io.Writer) (err
 }
 
 func dial(o *options) (exporters []send.Exporter, err error) {
+	with, err := o.access.load()
+	if err != nil {
+		return nil, err
+	}
 	for range o.concurrency {
-		exporter, err := send.Dial(o.protocol, o.endpoint)
+		exporter, err := send.Dial(o.protocol, o.endpoint, &with)
 		if err != nil {
-			return nil, err
+			return nil, &usageError{err}
 		}
 		exporters = append(exporters, exporter)
 	}
@@ -83,20 +93,28 @@ func dial(o *options) (exporters []send.Exporter, err error) {
 }
 
 // encode makes the plans: one that is played as often as it fits, and one for the rest.
-func encode(model *shop.Shop, o *options, stderr io.Writer) []send.Segment {
+func encode(ctx context.Context, model *shop.Shop, o *options, stderr io.Writer) ([]send.Segment, error) {
 	began := time.Now()
 	pool, count := o.pool(), o.count()
-	segments := []send.Segment{{Plan: schedule.Build(model, o.schedule(), 0, pool), Times: count / pool}}
-	if rest := count % pool; rest > 0 {
-		segments = append(segments, send.Segment{Plan: schedule.Build(model, o.schedule(), pool, rest), Times: 1})
+	plan, err := schedule.BuildContext(ctx, model, o.schedule(), 0, pool)
+	segments := []send.Segment{{Plan: plan, Times: count / pool}}
+	if rest := count % pool; rest > 0 && err == nil {
+		plan, err = schedule.BuildContext(ctx, model, o.schedule(), pool, rest)
+		segments = append(segments, send.Segment{Plan: plan, Times: 1})
+	}
+	if err != nil {
+		return nil, err
 	}
 	var spans, size int64
 	for _, segment := range segments {
 		spans, size = spans+segment.Plan.Spans, size+segment.Plan.Bytes
 	}
 	fmt.Fprintf(stderr, "encoded %d spans with --seed %d: %.1f MB in %.1f s\n", spans, o.seed, float64(size)/1e6, time.Since(began).Seconds())
-	return segments
+	return segments, nil
 }
+
+// maxLag is how late requests may leave before it is worth a warning.
+const maxLag = time.Second
 
 func summary(out io.Writer, r *send.Result, cpu float64) {
 	traces := 0
@@ -110,11 +128,14 @@ func summary(out io.Writer, r *send.Result, cpu float64) {
 	if cpu > 0 && r.Spans > 0 {
 		fmt.Fprintf(out, ", %.2f CPU s per million spans", cpu/float64(r.Spans)*1e6)
 	}
+	if paced := len(r.Cycles) > 0 && r.Cycles[0].Plan.Period > 0; paced {
+		fmt.Fprintf(out, ", %.1f traces/s, up to %.1f ms late", float64(traces)/max(seconds, 1e-9), r.Lag.Seconds()*1e3)
+	}
 	fmt.Fprintln(out)
 }
 
 // writeTruth makes the visits again, without their attributes: that is cheaper than keeping them.
-func writeTruth(out io.Writer, model *shop.Shop, o *options, result *send.Result) error {
+func writeTruth(ctx context.Context, out io.Writer, model *shop.Shop, o *options, result *send.Result) error {
 	run := truth.Run{Seed: o.seed, Started: result.Started.UTC(), Finished: result.Started.Add(result.Elapsed).UTC()}
 	if o.tenants > 0 {
 		run.TenantHeader = send.TenantHeader
@@ -134,6 +155,9 @@ func writeTruth(out io.Writer, model *shop.Shop, o *options, result *send.Result
 			}
 		}
 		for i := range plan.Visits {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			var playings []truth.Playing
 			for k := range cycles {
 				if i < cycles[k].Visits {

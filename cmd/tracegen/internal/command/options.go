@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/send"
@@ -33,6 +34,7 @@ type options struct {
 	journeys               bool
 	tenants                int
 	expect                 string
+	access                 accessFlags
 }
 
 const (
@@ -131,6 +133,7 @@ func (o *options) flags() *flag.FlagSet {
 	f.IntVar(&o.tenants, "tenants", 0, "spread the traces over tenant-1, tenant-2, … by the header "+send.TenantHeader+"; 0 to send none")
 	f.DurationVar(&o.giveUp, "give-up", time.Minute, "how long a request is repeated that the receiver cannot take; then the run ends")
 	f.StringVar(&o.expect, "expect", "", "write the truth about what was sent to this file")
+	o.access.register(f)
 	f.Usage = func() {
 		fmt.Fprint(f.Output(), usageText)
 		printFlags(f)
@@ -158,6 +161,11 @@ func (o *options) validate(set map[string]bool) error {
 	check(o.rate > 0 || !set["batch-delay"], "--batch-delay needs --rate: without it no time passes between two spans")
 	check(o.rate > 0 || !set["jitter"], "--jitter needs --rate: without it no request has a time to leave at")
 	check(o.rate > 0 || !set["burst"], "--burst needs --rate, which is its mean")
+	check(!(o.rate > 0) || o.burst.Every == 0 || o.pool() > 0,
+		"--burst: what is sent again and again must be whole periods, of %.6g traces each: give them as --reuse (50000 traces take about half a gigabyte)",
+		o.rate*o.burst.Every.Seconds())
+	capacity := slices.ContainsFunc(o.faults, func(f shop.Fault) bool { return f.Kind == shop.FaultCapacity })
+	check(o.rate > 0 || !capacity, "--fault …:capacity needs --rate, which it is a limit of")
 	check(o.spanWindow > 0 && o.spanWindow <= maxWindow, "--span-window must be positive and at most 1h")
 	check(o.rate == 0 || !set["span-window"], "--span-window is for runs without --rate: with it traces begin when their time comes")
 	check(o.shuffle >= 0, "--shuffle must not be negative")
@@ -183,16 +191,27 @@ func (o *options) count() int {
 	return 0
 }
 
-// pool is how many traces are encoded.
+// pool is how many traces are encoded. Those that are sent more than once are whole periods of a burst, so that each time begins where one
+// does; 0 where no number of them is.
 func (o *options) pool() int {
 	limit := defaultPool
 	if o.reuse > 0 {
 		limit = o.reuse
 	}
-	if n := o.count(); n > 0 {
-		return min(n, limit)
+	n := o.count()
+	if n > 0 && n <= limit {
+		return n
 	}
-	return limit
+	if o.burst.Every == 0 {
+		return limit
+	}
+	period := o.rate * o.burst.Every.Seconds()
+	for periods := math.Floor(float64(limit) / period); periods > 0; periods-- {
+		if whole := math.Round(periods * period); math.Abs(whole-periods*period) < 1e-6 {
+			return int(whole)
+		}
+	}
+	return 0
 }
 
 func (o *options) schedule() *schedule.Options {

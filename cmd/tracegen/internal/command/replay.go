@@ -29,6 +29,7 @@ type replayOptions struct {
 	endpoint, protocol, tenant string
 	giveUp                     time.Duration
 	now                        bool
+	access                     accessFlags
 }
 
 func replayRun(ctx context.Context, args []string, stdout, _ io.Writer) (err error) {
@@ -39,6 +40,7 @@ func replayRun(ctx context.Context, args []string, stdout, _ io.Writer) (err err
 	flags.StringVar(&o.tenant, "tenant", "", "send the traces as this tenant's, by the header "+send.TenantHeader)
 	flags.DurationVar(&o.giveUp, "give-up", time.Minute, "how long a request is repeated that the receiver cannot take; then the run ends")
 	flags.BoolVar(&o.now, "now", false, "move all times so that the last span of a file ends now; as they are, old traces are found by searches of their time")
+	o.access.register(flags)
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), replayUsage)
 		printFlags(flags)
@@ -53,7 +55,11 @@ func replayRun(ctx context.Context, args []string, stdout, _ io.Writer) (err err
 	case o.giveUp < 0:
 		return &usageError{errors.New("--give-up must not be negative")}
 	}
-	exporter, err := send.Dial(o.protocol, orDefault(o.endpoint, o.protocol))
+	with, err := o.access.load()
+	if err != nil {
+		return err
+	}
+	exporter, err := send.Dial(o.protocol, orDefault(o.endpoint, o.protocol), &with)
 	if err != nil {
 		return &usageError{err}
 	}
@@ -104,6 +110,9 @@ func (o *replayOptions) replay(ctx context.Context, exporter send.Exporter, name
 			rejected += refused
 		}
 		spans += count
+	}
+	if spans == 0 {
+		return errors.New("it holds no span")
 	}
 	fmt.Fprintf(stdout, "%s: sent %d spans of %d traces\n", name, spans, len(ids))
 	if len(ids) == 1 {

@@ -16,9 +16,10 @@ import (
 const verifyUsage = `tracegen verify FILE compares the truth that a run wrote (--expect FILE) with what Tracewright's REST API answers.
 
 Every trace is read by its id and must be as it was sent; a search over the run's window must list these traces and no
-others; calls and errors of the service map's edges and of the operations must be those that were sent (edges may be off by
-as many spans as the map itself calls unrepaired). Sums are kept by the minute: spans from elsewhere in the same minutes count as differences. It asks again until everything is right or
-the timeout is over, prints what it found last, and exits with 1 where anything differs.
+others; calls and errors of the service map's edges and of the operations must be those that were sent (edges may lack
+as many calls as the map itself calls unrepaired). Sums are kept by the minute: spans from elsewhere since the run's first
+minute count as differences, so verify before the next run. It asks again until everything is right or the timeout is
+over, prints what it found last, and exits with 1 where anything differs.
 
 Flags:
 `
@@ -31,6 +32,8 @@ func verifyRun(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	flags.DurationVar(&o.Timeout, "timeout", time.Minute, "how long to wait until everything is right")
 	flags.IntVar(&o.Concurrency, "concurrency", 8, "traces read at the same time")
 	flags.StringVar(&only, "only", "", "traces: leave the map and the operations out")
+	var with accessFlags
+	with.register(flags)
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), verifyUsage)
 		printFlags(flags)
@@ -46,6 +49,9 @@ func verifyRun(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		return &usageError{fmt.Errorf("--only must be traces, not %q", only)}
 	case o.Concurrency < 1 || o.Timeout < 0:
 		return &usageError{errors.New("--concurrency must be positive and --timeout not negative")}
+	}
+	if o.Access, err = with.load(); err != nil {
+		return err
 	}
 	o.OnlyTraces = only == "traces"
 	file, err := readTruth(files[0])

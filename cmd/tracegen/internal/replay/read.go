@@ -94,6 +94,10 @@ func parse(value json.RawMessage) (ptrace.Traces, error) {
 	var members struct {
 		ResourceSpans json.RawMessage    `json:"resourceSpans"`
 		Data          []jaegerjson.Trace `json:"data"`
+		Errors        []struct {
+			Code int    `json:"code"`
+			Msg  string `json:"msg"`
+		} `json:"errors"`
 	}
 	// Of a file that is none of these the members have other types: what is said then names all formats.
 	if err := json.Unmarshal(value, &members); err != nil {
@@ -102,6 +106,8 @@ func parse(value json.RawMessage) (ptrace.Traces, error) {
 	switch {
 	case members.ResourceSpans != nil:
 		return (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(value)
+	case len(members.Data) == 0 && len(members.Errors) > 0:
+		return ptrace.Traces{}, fmt.Errorf("instead of traces Jaeger answered the error %d %q", members.Errors[0].Code, members.Errors[0].Msg)
 	case members.Data != nil:
 		return fromJaeger(members.Data)
 	}

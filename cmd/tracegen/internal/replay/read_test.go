@@ -115,14 +115,16 @@ func TestReadAttributes(t *testing.T) {
 
 func TestReadFaults(t *testing.T) {
 	for content, want := range map[string]string{
-		"":                               "empty",
-		"plain text":                     "JSON value 1",
-		"{}":                             "neither OTLP (resourceSpans), nor Jaeger",
-		`{"data": 5}`:                    "neither OTLP",
-		`{"resourceSpans": []} {"a": 1}`: "JSON value 2: neither OTLP",
-		`{"resourceSpans": [`:            "JSON value 1",
-		`[{"traceId": "xyz"}]`:           "none of Zipkin's spans",
-		`[5]`:                            "none of Zipkin's spans",
+		"":            "empty",
+		"plain text":  "JSON value 1",
+		"{}":          "neither OTLP (resourceSpans), nor Jaeger",
+		`{"data": 5}`: "neither OTLP",
+		`{"data": [], "errors": [{"code": 404, "msg": "trace not found"}]}`:   `instead of traces Jaeger answered the error 404 "trace not found"`,
+		`{"data": null, "errors": [{"code": 404, "msg": "trace not found"}]}`: `instead of traces Jaeger answered the error 404 "trace not found"`,
+		`{"resourceSpans": []} {"a": 1}`:                                      "JSON value 2: neither OTLP",
+		`{"resourceSpans": [`:                                                 "JSON value 1",
+		`[{"traceId": "xyz"}]`:                                                "none of Zipkin's spans",
+		`[5]`:                                                                 "none of Zipkin's spans",
 		`{"data": [{"spans": [{"traceID": "a", "spanID": "b", "processID": "p7"}], "processes": {}}]}`:      `processes has no "p7"`,
 		`{"data": [{"spans": [{"traceID": "nope", "spanID": "b", "processID": "p"}], "processes": {}}]}`:    `trace "nope"`,
 		`{"spans": [{"traceID": "a", "spanID": "b", "process": {"tags": [{"key": "k", "type": "odd"}]}}]}`:  `no type "odd"`,
@@ -185,6 +187,27 @@ func TestRequests(t *testing.T) {
 	require.Equal(t, []int{requestSpans, requestSpans, 3*each - 2*requestSpans}, sizes)
 	slices.Sort(names)
 	require.Len(t, slices.Compact(names), 3*each)
+}
+
+// A request stays below what receivers take, be its spans few and large.
+func TestRequestsOfLargeSpans(t *testing.T) {
+	td := ptrace.NewTraces()
+	for range 2 {
+		ss := td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty()
+		for range 10 {
+			ss.Spans().AppendEmpty().Attributes().PutStr("statement", strings.Repeat("x", 900<<10))
+		}
+	}
+	td.ResourceSpans().At(1).ScopeSpans().At(0).Spans().At(9).Attributes().PutStr("statement", strings.Repeat("x", 3<<20))
+	spans := 0
+	for body, err := range Requests(td) {
+		require.NoError(t, err)
+		request := ptraceotlp.NewExportRequest()
+		require.NoError(t, request.UnmarshalProto(body))
+		spans += request.Traces().SpanCount()
+		require.True(t, len(body) < 3<<20 || request.Traces().SpanCount() == 1)
+	}
+	require.Equal(t, 20, spans)
 }
 
 func TestShift(t *testing.T) {

@@ -10,20 +10,25 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 )
 
-// requestSpans is the most that a request holds; an SDK's has 512.
-const requestSpans = 512
+// Most of what a request holds: spans, of which an SDK's has 512, and about so many bytes of them, since receivers take 4 MiB by default over
+// gRPC. A span that is larger goes alone.
+const (
+	requestSpans = 512
+	requestBytes = 2 << 20
+)
 
 // Requests yields encoded ExportTraceServiceRequests with the spans of td, in their order. td's spans are moved out of it.
 func Requests(td ptrace.Traces) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		request := ptrace.NewTraces()
-		held := 0
+		held, size := 0, 0
+		sizer := new(ptrace.ProtoMarshaler)
 		flush := func() bool {
 			if held == 0 {
 				return true
 			}
 			body, err := ptraceotlp.NewExportRequestFromTraces(request).MarshalProto()
-			request, held = ptrace.NewTraces(), 0
+			request, held, size = ptrace.NewTraces(), 0, 0
 			return yield(body, err) && err == nil
 		}
 		for _, rs := range td.ResourceSpans().All() {
@@ -35,12 +40,18 @@ func Requests(td ptrace.Traces) iter.Seq2[[]byte, error] {
 					scope := to.ScopeSpans().AppendEmpty()
 					ss.Scope().CopyTo(scope.Scope())
 					scope.SetSchemaUrl(ss.SchemaUrl())
-					n := min(ss.Spans().Len()-begin, requestSpans-held)
-					for i := begin; i < begin+n; i++ {
-						ss.Spans().At(i).MoveTo(scope.Spans().AppendEmpty())
+					full := false
+					for ; begin < ss.Spans().Len() && !full; begin++ {
+						span := ss.Spans().At(begin)
+						next := sizer.SpanSize(span)
+						if full = held > 0 && size+next > requestBytes; full {
+							break
+						}
+						span.MoveTo(scope.Spans().AppendEmpty())
+						held, size = held+1, size+next
+						full = held == requestSpans
 					}
-					begin, held = begin+n, held+n
-					if held == requestSpans && !flush() {
+					if full && !flush() {
 						return
 					}
 				}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/tracewright/tracewright/cmd/tracegen/internal/access"
 )
 
 // Exporter sends one encoded ExportTraceServiceRequest. It is used by one goroutine at a time.
@@ -37,12 +39,12 @@ const (
 )
 
 // Dial makes an exporter with a connection of its own. It does not wait for the connection.
-func Dial(protocol, endpoint string) (Exporter, error) {
+func Dial(protocol, endpoint string, with *access.Access) (Exporter, error) {
 	switch protocol {
 	case GRPC:
-		return dialGRPC(endpoint)
+		return dialGRPC(endpoint, with)
 	case HTTP:
-		return dialHTTP(endpoint)
+		return dialHTTP(endpoint, with)
 	}
 	return nil, fmt.Errorf("no protocol %q; there are %s and %s", protocol, GRPC, HTTP)
 }
@@ -68,14 +70,15 @@ func export(ctx context.Context, to Exporter, tenant string, body []byte, giveUp
 		rejected, err = to.Export(attempt, tenant, body)
 		cancel()
 		var retryable *RetryableError
-		if err == nil || ctx.Err() != nil || !errors.As(err, &retryable) || time.Since(began) > giveUp {
+		left := giveUp - time.Since(began)
+		if err == nil || ctx.Err() != nil || !errors.As(err, &retryable) || left <= 0 {
 			return rejected, retries, err
 		}
 		retries++
 		select {
 		case <-ctx.Done():
 			return 0, retries, err
-		case <-time.After(max(wait, retryable.After)):
+		case <-time.After(min(max(wait, retryable.After), left)): // the receiver has no say in when to give up
 		}
 	}
 }

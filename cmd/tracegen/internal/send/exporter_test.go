@@ -2,8 +2,11 @@ package send
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +22,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/tracewright/tracewright/cmd/tracegen/internal/access"
 	"github.com/tracewright/tracewright/internal/tracegen/schedule"
 	"github.com/tracewright/tracewright/internal/tracegen/wire"
 )
@@ -28,6 +32,7 @@ type receiver struct {
 	ptraceotlp.UnimplementedGRPCServer
 	spans  int
 	tenant []string
+	token  []string
 	reject int64
 	err    error
 }
@@ -35,6 +40,7 @@ type receiver struct {
 func (r *receiver) Export(ctx context.Context, request ptraceotlp.ExportRequest) (ptraceotlp.ExportResponse, error) {
 	header, _ := metadata.FromIncomingContext(ctx)
 	r.spans, r.tenant = request.Traces().SpanCount(), header.Get(TenantHeader)
+	r.token = header.Get("x-token")
 	response := ptraceotlp.NewExportResponse()
 	response.PartialSuccess().SetRejectedSpans(r.reject)
 	return response, r.err
@@ -59,7 +65,7 @@ func TestGRPC(t *testing.T) {
 	ptraceotlp.RegisterGRPCServer(server, r)
 	go func() { _ = server.Serve(listener) }()
 	defer server.Stop()
-	exporter, err := Dial(GRPC, listener.Addr().String())
+	exporter, err := Dial(GRPC, listener.Addr().String(), &access.Access{Headers: []access.Header{{Name: "X-Token", Value: "secret"}}})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, exporter.Close()) }()
 
@@ -69,6 +75,7 @@ func TestGRPC(t *testing.T) {
 	require.Zero(t, rejected)
 	require.Equal(t, spans, r.spans)
 	require.Equal(t, []string{"tenant-1"}, r.tenant)
+	require.Equal(t, []string{"secret"}, r.token)
 
 	r.reject = 2
 	rejected, err = exporter.Export(t.Context(), "", body)
@@ -106,7 +113,7 @@ func TestGRPC(t *testing.T) {
 func TestHTTP(t *testing.T) {
 	body, spans := someBody(t)
 	code, after := http.StatusOK, ""
-	var tenant, path string
+	var tenant, path, token string
 	received := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		content, err := io.ReadAll(r.Body)
@@ -116,6 +123,7 @@ func TestHTTP(t *testing.T) {
 			return
 		}
 		received, tenant, path = request.Traces().SpanCount(), r.Header.Get(TenantHeader), r.URL.Path
+		token = r.Header.Get("X-Token")
 		response := ptraceotlp.NewExportResponse()
 		response.PartialSuccess().SetRejectedSpans(2)
 		answer, _ := response.MarshalProto()
@@ -124,7 +132,7 @@ func TestHTTP(t *testing.T) {
 		_, _ = w.Write(answer)
 	}))
 	defer server.Close()
-	exporter, err := Dial(HTTP, server.Listener.Addr().String())
+	exporter, err := Dial(HTTP, server.Listener.Addr().String(), &access.Access{Headers: []access.Header{{Name: "X-Token", Value: "secret"}}})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, exporter.Close()) }()
 
@@ -133,6 +141,7 @@ func TestHTTP(t *testing.T) {
 	require.Equal(t, int64(2), rejected)
 	require.Equal(t, spans, received)
 	require.Equal(t, "tenant-1", tenant)
+	require.Equal(t, "secret", token)
 	require.Equal(t, "/v1/traces", path)
 
 	for answer, want := range map[int]bool{429: true, 502: true, 503: true, 504: true, 400: false, 404: false, 413: false, 500: false} {
@@ -155,8 +164,34 @@ func TestDialFaults(t *testing.T) {
 		{"udp", "localhost:1", "no protocol"},
 		{HTTP, "http://", "is no address"},
 		{HTTP, ":%zz", "is no address"},
+		{HTTP, "ftp://localhost", "is no address of HTTP"},
+		{GRPC, "ftp://localhost", "is no address of gRPC"},
 	} {
-		_, err := Dial(test[0], test[1])
+		_, err := Dial(test[0], test[1], new(access.Access))
 		require.ErrorContains(t, err, test[2])
+	}
+}
+
+// A receiver whose certificate nobody trusts will not be trusted later either; with its CA it is.
+func TestCertificates(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
+	server.EnableHTTP2 = true
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	pool := x509.NewCertPool()
+	pool.AddCert(server.Certificate())
+	for _, protocol := range []string{GRPC, HTTP} {
+		for _, with := range []*access.Access{{}, {RootCAs: pool}} {
+			exporter, err := Dial(protocol, server.URL, with)
+			require.NoError(t, err)
+			_, err = exporter.Export(t.Context(), "", nil)
+			require.Error(t, err)
+			var certificate *tls.CertificateVerificationError
+			require.Equal(t, with.RootCAs == nil, errors.As(err, &certificate), "%s: %s", protocol, err)
+			var retryable *RetryableError
+			require.Equal(t, with.RootCAs != nil, errors.As(err, &retryable), "%s: %s", protocol, err)
+			require.NoError(t, exporter.Close())
+		}
 	}
 }

@@ -3,6 +3,7 @@ package send
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,28 +14,29 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+
+	"github.com/tracewright/tracewright/cmd/tracegen/internal/access"
 )
 
 type httpExporter struct {
 	client *http.Client
 	url    string
+	with   *access.Access
 }
 
-func dialHTTP(endpoint string) (Exporter, error) {
+func dialHTTP(endpoint string, with *access.Access) (Exporter, error) {
 	if !strings.Contains(endpoint, "://") {
 		endpoint = "http://" + endpoint
 	}
 	u, err := url.Parse(endpoint)
-	if err != nil || u.Host == "" {
-		return nil, errors.Join(fmt.Errorf("--endpoint %q is no address", endpoint), err)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.Join(fmt.Errorf("--endpoint %q is no address of HTTP", endpoint), err)
 	}
 	if u.Path == "" || u.Path == "/" {
 		u.Path = "/v1/traces"
 	}
-	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, WriteBufferSize: 256 << 10, IdleConnTimeout: 90 * time.Second, DisableCompression: true,
-	}
-	return &httpExporter{&http.Client{Transport: transport}, u.String()}, nil
+	client := with.Client(&http.Transport{WriteBufferSize: 256 << 10, IdleConnTimeout: 90 * time.Second, DisableCompression: true})
+	return &httpExporter{client, u.String(), with}, nil
 }
 
 func (e *httpExporter) Close() error {
@@ -51,10 +53,15 @@ func (e *httpExporter) Export(ctx context.Context, tenant string, body []byte) (
 		return 0, err
 	}
 	request.Header.Set("Content-Type", "application/x-protobuf")
+	e.with.SetOn(request)
 	if tenant != "" {
 		request.Header.Set(TenantHeader, tenant)
 	}
 	response, err := e.client.Do(request)
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) {
+		return 0, err // it stays as it is
+	}
 	if err != nil {
 		return 0, &RetryableError{Err: err}
 	}

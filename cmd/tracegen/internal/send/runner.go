@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,7 +40,8 @@ type Cycle struct {
 	Mask wire.Mask
 	// Origin is the Unix time in nanoseconds that the plan's times count from.
 	Origin int64
-	// Visits is how many of the plan's visits were sent, from the first on, and Traces how many traces they are.
+	// Visits is how many of the plan's visits were sent, from the first on, and Traces how many traces they are. Of a run that was cut
+	// short Traces are those that had begun.
 	Visits, Traces int
 }
 
@@ -54,6 +56,8 @@ type Result struct {
 	Rejected, Failed int64
 	// Failure is the first error of a request that was not taken.
 	Failure error
+	// Lag is the longest time by which a request left after it was due, with a rate. Without one all are due at once.
+	Lag time.Duration
 
 	latencies *ddsketch.DDSketch // seconds from the first try of a request that was taken to its answer
 }
@@ -94,7 +98,23 @@ func Run(ctx context.Context, segments []Segment, exporters []Exporter, options 
 		err = context.Cause(ctx)
 	}
 	r.result.Elapsed = time.Since(r.result.Started)
+	if err != nil {
+		r.countBegun(time.Now().UnixNano())
+	}
 	return &r.result, err
+}
+
+// countBegun leaves the traces out that a run that was cut short has not come to. A plan with a rate is handed out as a whole.
+func (r *runner) countBegun(now int64) {
+	for i := range r.result.Cycles {
+		if cycle := &r.result.Cycles[i]; cycle.Plan.Period > 0 {
+			cycle.Traces = 0
+			for _, wave := range cycle.Plan.Waves {
+				begun, _ := slices.BinarySearch(wave.Begins, now-cycle.Origin)
+				cycle.Traces += begun
+			}
+		}
+	}
 }
 
 // runner: one goroutine dispatches requests when they are due, the others send them. Where these cannot keep up, the
@@ -115,6 +135,7 @@ type job struct {
 	mask    wire.Mask
 	origin  int64
 	due     time.Time
+	paced   bool // due is a time of its own
 }
 
 func (r *runner) work(ctx context.Context, exporter Exporter) {
@@ -125,9 +146,14 @@ func (r *runner) work(ctx context.Context, exporter Exporter) {
 		}
 		_ = j.request.Send(j.mask, j.origin, func(body []byte) error {
 			began := time.Now()
+			lag := time.Duration(0)
+			if j.paced {
+				lag = began.Sub(j.due)
+			}
 			rejected, retries, err := export(ctx, exporter, tenant, body, r.options.GiveUp)
 			r.count(&answer{
-				spans: int64(j.request.Spans()), size: int64(len(body)), rejected: rejected, retries: retries, took: time.Since(began), err: err,
+				spans: int64(j.request.Spans()), size: int64(len(body)), rejected: rejected, retries: retries, took: time.Since(began), lag: lag,
+				err: err,
 			})
 			var gaveUp *RetryableError
 			if errors.As(err, &gaveUp) {
@@ -142,7 +168,7 @@ func (r *runner) work(ctx context.Context, exporter Exporter) {
 type answer struct {
 	spans, size, rejected int64
 	retries               int
-	took                  time.Duration
+	took, lag             time.Duration
 	err                   error
 }
 
@@ -151,6 +177,7 @@ func (r *runner) count(a *answer) {
 	defer r.mu.Unlock()
 	r.result.Requests++
 	r.result.Retries += int64(a.retries)
+	r.result.Lag = max(r.result.Lag, a.lag)
 	if a.err != nil {
 		r.result.Failed += a.spans
 		if r.result.Failure == nil {
@@ -185,19 +212,15 @@ func (r *runner) dispatch(ctx context.Context) error {
 			}
 		}
 	}
-	return r.serve(ctx, time.Time{}, 0)
+	return r.serve(ctx, time.Time{})
 }
 
 // play hands out the requests of one cycle as their waves begin.
 func (r *runner) play(ctx context.Context, segment Segment, number int, origin, began time.Time) error {
-	if err := r.serve(ctx, origin, 0); err != nil {
+	if err := r.serve(ctx, origin); err != nil {
 		return err
 	}
 	plan := segment.Plan
-	requests := 0
-	for _, wave := range plan.Waves {
-		requests += len(wave.Requests)
-	}
 	r.result.Cycles = append(r.result.Cycles, Cycle{Plan: plan, Mask: r.mask(number), Origin: origin.UnixNano()})
 	cycle := &r.result.Cycles[len(r.result.Cycles)-1]
 	for _, wave := range plan.Waves {
@@ -209,29 +232,28 @@ func (r *runner) play(ctx context.Context, segment Segment, number int, origin, 
 			start = origin
 		}
 		for _, request := range wave.Requests {
-			heap.Push(&r.waiting, job{request, cycle.Mask, cycle.Origin, start.Add(request.Delay)})
+			heap.Push(&r.waiting, job{request, cycle.Mask, cycle.Origin, start.Add(request.Delay), plan.Period > 0})
 		}
 		cycle.Visits += wave.Visits
 		cycle.Traces += wave.Traces
-		// What is due goes out before the next wave begins. Delayed requests do not pile up beyond one more cycle.
-		if err := r.serve(ctx, time.Now(), 2*requests); err != nil {
+		// What is due goes out before the next wave begins. What is delayed waits beside it, for as long as the longest delay: it is but a
+		// reference to its request, and to wait for it would make all others late.
+		if err := r.serve(ctx, time.Now()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// serve hands out requests that are due until a time, and until no more than most wait. The zero time stands for all of
-// them; 0 stands for any number.
-func (r *runner) serve(ctx context.Context, until time.Time, most int) error {
+// serve hands out requests that are due until a time. The zero time stands for all of them.
+func (r *runner) serve(ctx context.Context, until time.Time) error {
 	for {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		full := most > 0 && len(r.waiting) > most
 		var next time.Time
 		switch {
-		case len(r.waiting) > 0 && (until.IsZero() || full || !r.waiting[0].due.After(until)):
+		case len(r.waiting) > 0 && (until.IsZero() || !r.waiting[0].due.After(until)):
 			next = r.waiting[0].due
 		case until.IsZero():
 			return nil

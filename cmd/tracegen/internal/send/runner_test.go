@@ -197,6 +197,18 @@ func TestExportWaitsAsAsked(t *testing.T) {
 	})
 }
 
+// It does not say how long we try.
+func TestGivesUpBeforeTheReceiverWants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder()
+		r.answer = func(int) (int64, error) { return 0, &RetryableError{errors.New("busy"), time.Hour} }
+		began := time.Now()
+		_, err := Send(t.Context(), r, "", nil, 10*time.Second)
+		require.ErrorContains(t, err, "busy")
+		require.Equal(t, 10*time.Second, time.Since(began))
+	})
+}
+
 func TestRunStops(t *testing.T) {
 	p, _ := plan(schedule.Options{Rate: 10, BatchDelay: time.Second}, 100)
 	synctest.Test(t, func(t *testing.T) {
@@ -206,5 +218,29 @@ func TestRunStops(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, 3*time.Second, result.Elapsed)
 		require.Less(t, result.Spans, p.Spans)
+		require.InDelta(t, 30, result.Cycles[0].Traces, 1, "those that began within 3 s")
+	})
+}
+
+// What the receiver is too slow for leaves late, and the result says by how much.
+func TestRunTellsItsLag(t *testing.T) {
+	p, _ := plan(schedule.Options{Rate: 10, BatchDelay: time.Second}, 10)
+	synctest.Test(t, func(t *testing.T) {
+		result, err := Run(t.Context(), []Segment{{p, 1}}, []Exporter{slow{newRecorder()}}, Options{Seed: 2, GiveUp: time.Minute})
+		require.NoError(t, err)
+		require.InDelta(t, float64(result.Requests), result.Lag.Seconds(), 3, "a second for each request before it")
+	})
+}
+
+// Spans that are late by many cycles hold up none of those that follow.
+func TestRunKeepsTheRateBesideLongDelays(t *testing.T) {
+	late := schedule.Late{Share: 0.05, Min: 20 * time.Second, Max: 30 * time.Second}
+	p, _ := plan(schedule.Options{Rate: 100, BatchDelay: 100 * time.Millisecond, Late: late}, 100) // 1 s
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder()
+		result, err := Run(t.Context(), []Segment{{p, 60}}, []Exporter{r}, Options{Seed: 2, GiveUp: time.Minute})
+		require.NoError(t, err)
+		require.InDelta(t, 91, result.Elapsed.Seconds(), 2)
+		require.Less(t, result.Lag, 100*time.Millisecond)
 	})
 }

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/tracewright/tracewright/cmd/tracegen/internal/access"
 )
 
 // errNotFound is the answer 404.
@@ -19,6 +21,7 @@ var errNotFound = errors.New("answered 404")
 // client asks the REST API as one tenant.
 type client struct {
 	http                 *http.Client
+	with                 *access.Access
 	base                 string
 	tenantHeader, tenant string
 }
@@ -117,6 +120,7 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, answe
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
+	c.with.SetOn(request)
 	if c.tenant != "" {
 		request.Header.Set(c.tenantHeader, c.tenant)
 	}

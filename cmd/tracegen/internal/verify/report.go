@@ -27,6 +27,8 @@ type Report struct {
 	edgeCalls, edgeMisses int64
 	// unrepaired is the number of spans of which the map says that their edges may be wrong.
 	unrepaired int64
+	// edgesWrong says that edges of a tenant are off by more than the map says itself.
+	edgesWrong bool
 	details    []string
 	left       int
 	complete   []string
@@ -40,7 +42,8 @@ func (r *Report) detail(kind, text string) {
 		r.left++
 		return
 	}
-	r.details = append(r.details, fmt.Sprintf("  %-9s %s", kind, text))
+	// A name with a newline would look like a line of its own.
+	r.details = append(r.details, fmt.Sprintf("  %-9s %s", kind, strings.ReplaceAll(text, "\n", `\n`)))
 }
 
 func (r *Report) notServed(path string) {
@@ -59,13 +62,9 @@ func (r *Report) tracesOK() bool {
 	return r.Found == r.Traces && r.Searched == r.Traces && r.Surplus == 0 && r.Differing == 0 && !r.Truncated
 }
 
-func (r *Report) edgesOK() bool {
-	return r.EdgeDifferences == 0 || r.edgeMisses <= r.unrepaired
-}
-
 // OK says whether everything is as it was sent.
 func (r *Report) OK() bool {
-	return r.tracesOK() && r.edgesOK() && r.OperationDifferences == 0 && len(r.NotServed) == 0
+	return r.tracesOK() && !r.edgesWrong && r.OperationDifferences == 0 && len(r.NotServed) == 0
 }
 
 // Write writes the report as text.

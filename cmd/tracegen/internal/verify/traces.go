@@ -143,10 +143,11 @@ func (t *tenantRun) reportTraces(report *Report) {
 	}
 }
 
-// search pages through all traces of the run's window: those that the run did not send are surplus, and the rows must
-// say the same as the traces.
+// search pages through all traces of the run's window: those that the run did not send are surplus, the rows must say the same as the traces,
+// and no trace has two.
 func (t *tenantRun) search(ctx context.Context, report *Report) error {
 	cursor := ""
+	listed, cursors := map[string]bool{}, map[string]bool{}
 	for {
 		page, err := t.client.search(ctx, t.first, t.last.Add(time.Millisecond), cursor)
 		if err != nil {
@@ -154,6 +155,12 @@ func (t *tenantRun) search(ctx context.Context, report *Report) error {
 		}
 		for i := range page.Traces {
 			row := &page.Traces[i]
+			if listed[row.TraceID] {
+				report.Differing++
+				report.detail("differs", "in the search: "+row.TraceID+" is there again")
+				continue
+			}
+			listed[row.TraceID] = true
 			want := t.sent[row.TraceID]
 			if want == nil {
 				report.Surplus++
@@ -173,5 +180,9 @@ func (t *tenantRun) search(ctx context.Context, report *Report) error {
 		if cursor = page.NextCursor; cursor == "" {
 			return nil
 		}
+		if cursors[cursor] {
+			return fmt.Errorf("the cursor %q comes again after %d traces: the search has no end", cursor, len(listed))
+		}
+		cursors[cursor] = true
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tracewright/tracewright/cmd/tracegen/internal/access"
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/truth"
 )
 
@@ -14,6 +15,8 @@ import (
 type Options struct {
 	// API is the address of the REST API, as in http://localhost:16686.
 	API string
+	// Access is what the API asks for.
+	Access access.Access
 	// Timeout is how long to wait for the answers to become right.
 	Timeout time.Duration
 	// Concurrency is the number of traces read at the same time.
@@ -40,14 +43,15 @@ func New(file *truth.File, options Options) (*Verifier, error) {
 		return nil, errors.New("the run sent no traces")
 	}
 	v := &Verifier{options: options, file: file}
-	transport := &http.Transport{MaxIdleConnsPerHost: options.Concurrency, MaxConnsPerHost: options.Concurrency}
+	asker := v.options.Access.Client(&http.Transport{MaxIdleConnsPerHost: options.Concurrency, MaxConnsPerHost: options.Concurrency})
+	asker.Timeout = requestTimeout
 	byName := map[string]*tenantRun{}
 	tenant := func(name string) *tenantRun {
 		t := byName[name]
 		if t == nil {
 			t = &tenantRun{
 				client: &client{
-					http: &http.Client{Transport: transport, Timeout: requestTimeout}, base: options.API,
+					http: asker, with: &v.options.Access, base: options.API,
 					tenantHeader: file.Run.TenantHeader, tenant: name,
 				},
 				sent: map[string]*truth.Trace{}, pending: map[string]problem{}, edges: map[string]counts{}, operations: map[string]counts{},

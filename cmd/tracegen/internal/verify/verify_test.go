@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/tracewright/tracewright/cmd/tracegen/internal/access"
 	"github.com/tracewright/tracewright/cmd/tracegen/internal/truth"
 )
 
@@ -28,10 +30,13 @@ type api struct {
 	edges, operations []object
 	notServed         bool
 	truncated         bool
+	next              map[string]string // what the search answers instead as next_cursor
+	again             map[string]string // rows that stand in the place of others
 	unrepaired        int
 	rounds            int    // of questions for the map
 	onRound           func() // under mu
 	tenants           map[string]int
+	token             string
 }
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
@@ -90,6 +95,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.tenants[r.Header.Get("x-tenant")]++
+	a.token = r.Header.Get("x-token")
 	answer := object{}
 	switch {
 	case r.URL.Path == "/traces/search" && r.Method == http.MethodPost:
@@ -126,14 +132,20 @@ func (a *api) search(w http.ResponseWriter, r *http.Request) {
 	}
 	ids := slices.Sorted(maps.Keys(a.traces))
 	at, _ := slices.BinarySearch(ids, request.Cursor)
-	answer := object{"traces": []object{a.traces[ids[at]]}, "truncated": a.truncated}
-	if at+1 < len(ids) {
+	id := ids[at]
+	if again := a.again[id]; again != "" {
+		id = again
+	}
+	answer := object{"traces": []object{a.traces[id]}, "truncated": a.truncated}
+	if next := a.next[request.Cursor]; next != "" {
+		answer["next_cursor"] = next
+	} else if at+1 < len(ids) {
 		answer["next_cursor"] = ids[at+1]
 	}
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-func verifyAgainst(t *testing.T, a *api, f *truth.File, change func(*Options)) *Report {
+func verifyAgainst(t *testing.T, a http.Handler, f *truth.File, change func(*Options)) *Report {
 	t.Helper()
 	server := httptest.NewServer(a)
 	defer server.Close()
@@ -201,6 +213,11 @@ func TestVerify(t *testing.T) {
 			"traces      3 sent: 3 found, 0 missing, 0 partial, 1 surplus, 0 differing; 3 of them in the search\n",
 			"surplus   x",
 		},
+		"one in the place of another": {
+			func(a *api) { a.again = map[string]string{"c": "b"} },
+			"traces      3 sent: 3 found, 0 missing, 0 partial, 0 surplus, 1 differing; 2 of them in the search\n",
+			"differs   in the search: b is there again",
+		},
 		"cut short": {
 			func(a *api) { a.truncated = true },
 			"traces      3 sent: 3 found, 0 missing, 0 partial, 0 surplus, 0 differing; 3 of them in the search, which the storage cut short\n",
@@ -258,6 +275,19 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+func TestVerifySearchWithoutEnd(t *testing.T) {
+	a := rightAnswers()
+	a.next = map[string]string{"c": "b"}
+	server := httptest.NewServer(a)
+	defer server.Close()
+	v, err := New(file(""), Options{API: server.URL, Concurrency: 1, Interval: time.Millisecond})
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	_, err = v.Run(ctx)
+	require.ErrorContains(t, err, `the cursor "b" comes again after 3 traces`)
+}
+
 // What is not right yet is asked again.
 func TestVerifyWaits(t *testing.T) {
 	a := rightAnswers()
@@ -277,15 +307,47 @@ func TestVerifyWaits(t *testing.T) {
 	require.Equal(t, 3, a.rounds)
 }
 
-// The map may be wrong by as much as it says itself.
+// The map may lack as many calls as it says itself, of the tenant that it answers, and nothing but that may be wrong.
 func TestVerifyUnrepairedEdges(t *testing.T) {
-	for unrepaired, want := range map[int]bool{0: false, 1: true} {
-		a := rightAnswers()
-		a.edges[2]["calls"] = 2 // one too few
-		a.unrepaired = unrepaired
-		report := verifyAgainst(t, a, file(""), nil)
-		require.Equal(t, want, report.OK())
+	for name, test := range map[string]struct {
+		damage func(*api)
+		want   bool
+	}{
+		"unsaid":                {func(a *api) { a.edges[2]["calls"], a.unrepaired = 2, 0 }, false},
+		"said":                  {func(a *api) { a.edges[2]["calls"], a.unrepaired = 2, 1 }, true},
+		"more than said":        {func(a *api) { a.edges[2]["calls"], a.unrepaired = 1, 1 }, false},
+		"one with its error":    {func(a *api) { a.edges[1]["calls"], a.edges[1]["errors"], a.unrepaired = 0, 0, 1 }, true},
+		"client is unanswered":  {func(a *api) { a.edges[2]["calls"], a.edges[2]["unanswered"], a.unrepaired = 2, 1, 1 }, true},
+		"errors alone":          {func(a *api) { a.edges[1]["errors"], a.unrepaired = 0, 9 }, false},
+		"one too many":          {func(a *api) { a.edges[2]["calls"], a.unrepaired = 4, 9 }, false},
+		"an edge of nobody":     {func(a *api) { a.edges, a.unrepaired = append(a.edges, edge("cart", "edge", "http", 1, 0)), 9 }, false},
+		"unanswered by nothing": {func(a *api) { a.edges[2]["unanswered"], a.unrepaired = 1, 9 }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := rightAnswers()
+			a.edges[0]["unanswered"], a.edges[1]["unanswered"], a.edges[2]["unanswered"] = 0, 0, 0
+			test.damage(a)
+			require.Equal(t, test.want, verifyAgainst(t, a, file(""), nil).OK())
+		})
 	}
+}
+
+// What the map of one tenant says of itself excuses no other tenant's.
+func TestVerifyUnrepairedEdgesOfOneTenant(t *testing.T) {
+	right, lacking := rightAnswers(), rightAnswers()
+	right.unrepaired = 1
+	lacking.edges[2]["calls"] = 2
+	both := file("right")
+	other := file("lacking")
+	both.Traces, both.Edges, both.Operations = append(both.Traces, other.Traces...), append(both.Edges, other.Edges...), append(both.Operations, other.Operations...)
+	report := verifyAgainst(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("x-tenant") == "right" {
+			right.ServeHTTP(w, r)
+			return
+		}
+		lacking.ServeHTTP(w, r)
+	}), both, nil)
+	require.False(t, report.OK())
 }
 
 func TestVerifyWithoutAggregates(t *testing.T) {
@@ -304,7 +366,8 @@ func TestVerifyWithoutAggregates(t *testing.T) {
 
 func TestVerifyAsksAsTheTenant(t *testing.T) {
 	a := rightAnswers()
-	require.True(t, verifyAgainst(t, a, file("blue"), nil).OK())
+	require.True(t, verifyAgainst(t, a, file("blue"), func(o *Options) { o.Access.Headers = []access.Header{{Name: "X-Token", Value: "secret"}} }).OK())
+	require.Equal(t, "secret", a.token)
 	require.Equal(t, []string{"blue"}, slices.Collect(maps.Keys(a.tenants)))
 }
 

@@ -40,6 +40,10 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return schema(args[1:], stdout, stderr)
 	}
 	name, path, asJSON, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		_, _ = io.WriteString(stdout, usage)
+		return statusDone
+	}
 	if err != nil {
 		fail(stderr, fmt.Errorf("%w; see tracewrightctl --help", err))
 		return statusUsage

@@ -132,8 +132,10 @@ func TestUsage(t *testing.T) {
 		require.Empty(t, out)
 		require.Contains(t, errs, "tracewrightctl --help")
 	}
-	status, out, errs := run(t, "--help")
-	require.Equal(t, statusDone, status)
-	require.Equal(t, usage, out)
-	require.Empty(t, errs)
+	for _, args := range [][]string{{"--help"}, {"help"}, {"check", "--help"}, {"stats", "-h"}, {"schema", "--help"}} {
+		status, out, errs := run(t, args...)
+		require.Equal(t, statusDone, status, args)
+		require.Equal(t, usage, out)
+		require.Empty(t, errs)
+	}
 }

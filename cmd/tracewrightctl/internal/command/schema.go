@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -19,6 +20,10 @@ func schema(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&s.Cluster, "cluster", "", "")
 	flags.DurationVar(&s.Retention, "retention", 7*24*time.Hour, "")
 	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		_, _ = io.WriteString(stdout, usage)
+		return statusDone
+	}
 	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("schema wants no %q", flags.Arg(0))
 	}

@@ -20,9 +20,11 @@ func TestSchema(t *testing.T) {
 
 	for want, args := range map[string][]string{
 		"the variant replicated wants the name of a cluster; see tracewrightctl --help": {"schema", "--variant", "replicated"},
-		`"sharded" is no variant`:                {"schema", "--variant", "sharded"},
-		`schema wants no "more"`:                 {"schema", "more"},
-		"flag provided but not defined: -tenant": {"schema", "--tenant", "a"},
+		"a retention of -720h0m0s keeps nothing":                                        {"schema", "--retention", "-720h"},
+		"a retention of 500ms keeps nothing":                                            {"schema", "--retention", "500ms"},
+		`"sharded" is no variant`:                                                       {"schema", "--variant", "sharded"},
+		`schema wants no "more"`:                                                        {"schema", "more"},
+		"flag provided but not defined: -tenant":                                        {"schema", "--tenant", "a"},
 	} {
 		status, out, errs := run(t, args...)
 		require.Equal(t, statusUsage, status, args)
