@@ -90,13 +90,10 @@ type probe struct {
 }
 
 type container struct {
-	Image   string   `yaml:"image"`
-	Command []string `yaml:"command"`
-	Args    []string `yaml:"args"`
-	Env     []struct {
-		Name  string `yaml:"name"`
-		Value string `yaml:"value"`
-	} `yaml:"env"`
+	Image           string          `yaml:"image"`
+	Command         []string        `yaml:"command"`
+	Args            []string        `yaml:"args"`
+	Env             []envVariable   `yaml:"env"`
 	Ports           []kubePort      `yaml:"ports"`
 	StartupProbe    *probe          `yaml:"startupProbe"`
 	LivenessProbe   *probe          `yaml:"livenessProbe"`
@@ -107,9 +104,16 @@ type container struct {
 			Memory string `yaml:"memory"`
 		} `yaml:"limits"`
 	} `yaml:"resources"`
-	VolumeMounts []struct {
-		MountPath string `yaml:"mountPath"`
-	} `yaml:"volumeMounts"`
+	VolumeMounts []volumeMount `yaml:"volumeMounts"`
+}
+
+type envVariable struct {
+	Name  string `yaml:"name"`
+	Value string `yaml:"value"`
+}
+
+type volumeMount struct {
+	MountPath string `yaml:"mountPath"`
 }
 
 func (c *container) env(name string) string {
@@ -239,13 +243,7 @@ func TestManifestsFitTheConfigurations(t *testing.T) {
 				require.True(t, known[e.Name], "%s: no configuration reads %s", name, e.Name)
 			}
 			for _, required := range regexp.MustCompile(`from_env_var: (\w+)`).FindAllStringSubmatch(config, -1) {
-				require.True(t, slices.ContainsFunc(c.Env, func(e struct {
-					Name  string `yaml:"name"`
-					Value string `yaml:"value"`
-				},
-				) bool {
-					return e.Name == required[1]
-				}), "%s: %s is missing", name, required[1])
+				require.True(t, slices.ContainsFunc(c.Env, func(e envVariable) bool { return e.Name == required[1] }), "%s: %s is missing", name, required[1])
 			}
 			hosts := listeners(config)
 			reached := func(port int) {
@@ -265,12 +263,7 @@ func TestManifestsFitTheConfigurations(t *testing.T) {
 					require.Contains(t, string(openapi), "\n  "+p.HTTPGet.Path+":\n", name)
 				}
 			}
-			require.True(t, slices.ContainsFunc(c.VolumeMounts, func(v struct {
-				MountPath string `yaml:"mountPath"`
-			},
-			) bool {
-				return v.MountPath == c.env("TRACEWRIGHT_DATA")
-			}), "%s: its data is on no volume", name)
+			require.Contains(t, c.VolumeMounts, volumeMount{c.env("TRACEWRIGHT_DATA")}, "%s: its data is on no volume", name)
 
 			pod := m.Spec.Template.Spec.SecurityContext
 			require.True(t, pod.RunAsNonRoot || c.SecurityContext.RunAsNonRoot, name)
@@ -334,7 +327,7 @@ var shutdownTimes = map[string]string{
 	"processor/traceassemblyprocessor/config.go":    "defaultShutdownTimeout",
 	"processor/traceassemblyprocessor/keep.go":      "saveTimeout",
 	"processor/traceassemblyprocessor/processor.go": "abandonTimeout",
-	"exporter/traceclickhouseexporter/config.go":   "defaultTimeout",
+	"exporter/traceclickhouseexporter/config.go":    "defaultTimeout",
 	"exporter/servicemapexporter/config.go":         "defaultTimeout",
 	"extension/tracequeryextension/extension.go":    "shutdownGrace",
 }

@@ -132,7 +132,9 @@ func writeClickHouseConfig(folder string) (config, users string, err error) {
 	if err := os.WriteFile(users, []byte(clickHouseUsers), 0o600); err != nil {
 		return "", "", err
 	}
-	text := "<clickhouse><logger><level>warning</level></logger><users_config>" + users + "</users_config></clickhouse>\n"
+	text := "<clickhouse><logger><level>warning</level></logger><users_config>" + users + "</users_config>" +
+		"<storage_configuration><disks><backups><type>local</type><path>" + filepath.Join(folder, "backups") + "/</path></backups></disks></storage_configuration>" +
+		"<backups><allowed_disk>backups</allowed_disk></backups></clickhouse>\n"
 	return config, users, os.WriteFile(config, []byte(text), 0o600)
 }
 
