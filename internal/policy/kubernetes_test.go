@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -194,18 +195,18 @@ func (m *manifest) ours() (list []container) {
 }
 
 var (
-	variable     = regexp.MustCompile(`\$\{env:(\w+)(?::-([^}]*))?\}`)
-	endpointOf   = regexp.MustCompile(`endpoint: \$\{env:(\w+):-localhost\}:\$\{env:\w+:-(\d+)\}`)
-	metricsOf    = regexp.MustCompile(`host: \$\{env:(\w+):-localhost\}\n\s+port: \$\{env:\w+:-(\d+)\}`)
+	variable     = regexp.MustCompile(`\$\{env:(\w+)`)
+	endpointOf   = regexp.MustCompile(`endpoint: (?:\$\{env:(\w+):-)?\$\{env:(\w+):-localhost\}+:\$\{env:\w+:-(\d+)\}`)
+	metricsOf    = regexp.MustCompile(`host: (?:\$\{env:(\w+):-)?\$\{env:(\w+):-localhost\}+\n\s+port: \$\{env:\w+:-(\d+)\}`)
 	dockerBinary = regexp.MustCompile(`/src/(bin/[\w-]+)`)
 )
 
-// listeners are the variables that say on which host the configuration listens, by port.
-func listeners(config string) map[int]string {
-	hosts := map[int]string{}
+// listeners are the variables that say on which host the configuration listens, by port: the first that is set.
+func listeners(config string) map[int][]string {
+	hosts := map[int][]string{}
 	for _, match := range slices.Concat(endpointOf.FindAllStringSubmatch(config, -1), metricsOf.FindAllStringSubmatch(config, -1)) {
-		port, _ := strconv.Atoi(match[2])
-		hosts[port] = match[1]
+		port, _ := strconv.Atoi(match[3])
+		hosts[port] = match[1:3]
 	}
 	return hosts
 }
@@ -248,7 +249,7 @@ func TestManifestsFitTheConfigurations(t *testing.T) {
 			hosts := listeners(config)
 			reached := func(port int) {
 				require.Contains(t, hosts, port, "%s: nothing listens there", name)
-				require.Equal(t, "0.0.0.0", c.env(hosts[port]), "%s: %s says who reaches port %d", name, hosts[port], port)
+				require.Equal(t, "0.0.0.0", cmp.Or(c.env(hosts[port][0]), c.env(hosts[port][1])), "%s: %q say who reaches port %d", name, hosts[port], port)
 			}
 			for _, port := range c.Ports {
 				reached(port.ContainerPort)
