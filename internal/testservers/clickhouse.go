@@ -1,6 +1,7 @@
 package testservers
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"github.com/tracewright/tracewright/internal/freeport"
 )
@@ -32,6 +34,8 @@ type ClickHouse struct {
 	Process
 	// Native and HTTP are where it listens, as host:port.
 	Native, HTTP string
+
+	users string // file of users
 }
 
 // NewClickHouse installs ClickHouse and makes a server with its data in folder, which is not started yet.
@@ -59,7 +63,7 @@ func NewClickHouse(ctx context.Context, folder string) (*ClickHouse, error) {
 	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build chserver: %w\n%s", err, output)
 	}
-	config, err := writeClickHouseConfig(folder)
+	config, users, err := writeClickHouseConfig(folder)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +74,7 @@ func NewClickHouse(ctx context.Context, folder string) (*ClickHouse, error) {
 	s := &ClickHouse{
 		Native: net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0])),
 		HTTP:   net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[1])),
+		users:  users,
 	}
 	s.Process = Process{
 		name: "ClickHouse",
@@ -96,6 +101,21 @@ func installChdb(ctx context.Context, folder, name string) error {
 	return os.Remove(archives[0])
 }
 
+// Grant adds a user with rights of its own, each of which is a GRANT without its TO. A server that runs does not know of it.
+func (s *ClickHouse) Grant(user, password string, grants ...string) error {
+	var added strings.Builder
+	fmt.Fprintf(&added, "<%s><password>%s</password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><grants>", user, password)
+	for _, grant := range grants {
+		fmt.Fprintf(&added, "<query>%s</query>", grant)
+	}
+	fmt.Fprintf(&added, "</grants></%s>\n  </users>", user)
+	users, err := os.ReadFile(s.users)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.users, bytes.Replace(users, []byte("</users>"), []byte(added.String()), 1), 0o600)
+}
+
 const clickHouseUsers = `<clickhouse>
   <users>
     <default><password></password><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota><access_management>1</access_management></default>
@@ -107,12 +127,15 @@ const clickHouseUsers = `<clickhouse>
 `
 
 // writeClickHouseConfig writes the configuration; the server wants the file of users by its absolute path.
-func writeClickHouseConfig(folder string) (string, error) {
-	users, config := filepath.Join(folder, "users.xml"), filepath.Join(folder, "config.xml")
+func writeClickHouseConfig(folder string) (config, users string, err error) {
+	config, users = filepath.Join(folder, "config.xml"), filepath.Join(folder, "users.xml")
 	if err := os.WriteFile(users, []byte(clickHouseUsers), 0o600); err != nil {
-		return "", err
+		return "", "", err
 	}
-	return config, os.WriteFile(config, []byte("<clickhouse><logger><level>warning</level></logger><users_config>"+users+"</users_config></clickhouse>\n"), 0o600)
+	text := "<clickhouse><logger><level>warning</level></logger><users_config>" + users + "</users_config>" +
+		"<storage_configuration><disks><backups><type>local</type><path>" + filepath.Join(folder, "backups") + "/</path></backups></disks></storage_configuration>" +
+		"<backups><allowed_disk>backups</allowed_disk></backups></clickhouse>\n"
+	return config, users, os.WriteFile(config, []byte(text), 0o600)
 }
 
 // DSN is where clients of the native protocol connect to, as the user that may do everything.
