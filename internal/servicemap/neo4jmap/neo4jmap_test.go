@@ -55,6 +55,7 @@ func TestNeo4j(t *testing.T) {
 		"comes back empty":           testComesBackEmpty,
 		"foreign schema":             testForeignSchema,
 		"TLS":                        testTLS,
+		"idle connections":           testIdleConnections,
 		"questions of the docs":      testDocs,
 		"wrong password":             testWrongPassword,
 		"wrong database":             testWrongDatabase,
