@@ -3,6 +3,7 @@ package neo4jmap
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -84,10 +85,26 @@ func (c *ClientConfig) target(ctx context.Context) (uri string, secure *tls.Conf
 	}
 	scheme, _, _ := strings.Cut(u.Scheme, "+")
 	u.Scheme = scheme + "+s"
-	if secure.InsecureSkipVerify {
+	switch {
+	case secure.InsecureSkipVerify:
 		u.Scheme = scheme + "+ssc"
+	case secure.ServerName != "": // the driver would look for the name that the URI has; it is not to look, and we do
+		u.Scheme = scheme + "+ssc"
+		secure.VerifyConnection = verify(secure.RootCAs, secure.ServerName)
 	}
 	return u.String(), secure, nil
+}
+
+// verify checks the certificates of a server as crypto/tls does, by another name than that by which it is reached.
+func verify(roots *x509.CertPool, name string) func(tls.ConnectionState) error {
+	return func(state tls.ConnectionState) error { // a server without a certificate does not come this far
+		options := x509.VerifyOptions{Roots: roots, DNSName: name, Intermediates: x509.NewCertPool()}
+		for _, c := range state.PeerCertificates[1:] {
+			options.Intermediates.AddCert(c)
+		}
+		_, err := state.PeerCertificates[0].Verify(options)
+		return err
+	}
 }
 
 func (c *client) close(ctx context.Context) error { return c.driver.Close(ctx) }

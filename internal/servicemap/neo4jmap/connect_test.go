@@ -96,6 +96,13 @@ func testTLS(t *testing.T, s *server) {
 	trusting := configtls.NewDefaultClientConfig()
 	trusting.CAFile = ca
 	require.NoError(t, read(trusting))
+	named := configtls.NewDefaultClientConfig()
+	named.CAFile, named.ServerName = ca, "neo4j.example.com"
+	require.NoError(t, read(named))
+	named.ServerName = "other.example.com"
+	require.ErrorContains(t, read(named), "other.example.com")
+	named.CAFile, named.ServerName = "", "neo4j.example.com"
+	require.ErrorContains(t, read(named), "certificate")
 	unchecked := configtls.NewDefaultClientConfig()
 	unchecked.InsecureSkipVerify = true
 	require.NoError(t, read(unchecked))
@@ -115,6 +122,7 @@ func encryptingProxy(t *testing.T, target string) (address, ca string) {
 	require.NoError(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames: []string{"neo4j.example.com"},
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
