@@ -2,6 +2,7 @@ package neo4jmap
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -128,6 +129,22 @@ func (w *Writer) maintainNow(t *testing.T) {
 	t.Helper()
 	w.statement(t, "MATCH (m:Maintenance) DELETE m")
 	require.NoError(t, w.Maintain(t.Context()))
+}
+
+// testHostileCounts: what a sender claims to have counted cannot fill a number, so that every later call of the same minute would be refused.
+func testHostileCounts(t *testing.T, s *server) {
+	w, r := s.empty(t, Options{Now: func() time.Time { return start }}), s.reader(t)
+	for i := range 3 {
+		td := peerCalls(byte(i), "", start, "host")
+		attrs := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes()
+		attrs.PutEmptySlice(conventions.AttrChildService).AppendEmpty().SetStr("stock")
+		attrs.PutEmptySlice(conventions.AttrChildOperation).AppendEmpty().SetStr("take")
+		attrs.PutEmptySlice(conventions.AttrChildCalls).AppendEmpty().SetInt(math.MaxInt64)
+		require.NoError(t, w.WriteCall(t.Context(), td))
+	}
+	m, err := r.Map(t.Context(), "", window(start, start.Add(time.Minute)))
+	require.NoError(t, err)
+	require.Contains(t, m.Edges, servicemap.Edge{Parent: "shop", Child: "stock", ChildKind: conventions.KindService, Protocol: "unknown", Calls: 3 * maxCount})
 }
 
 // testFold: what is old is known by the hour, and nothing is lost or counted twice.

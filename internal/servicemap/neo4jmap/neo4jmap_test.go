@@ -44,6 +44,7 @@ func TestNeo4j(t *testing.T) {
 		"virtual nodes":              testVirtualNodes,
 		"a service was virtual":      testBecomesService,
 		"minutes are folded":         testFold,
+		"hostile counts":             testHostileCounts,
 		"retention":                  testRetention,
 		"call ids expire":            testCallIDsExpire,
 		"one maintains":              testOneMaintains,
