@@ -23,7 +23,7 @@ const (
 )
 
 // ErrClocks says that nothing is folded or deleted, because the clocks of this process and of the server are too far apart to tell what is
-// old. The error that wraps it has both times.
+// old. The error that wraps it says how far.
 var ErrClocks = errors.New("clocks differ")
 
 const (
@@ -164,9 +164,9 @@ func (w *Writer) takeMaintenance(ctx context.Context) (now time.Time, mine bool,
 	}); err != nil {
 		return now, false, err
 	}
-	if own := w.options.Now(); own.Sub(now).Abs() > maxAhead {
-		return now, false, fmt.Errorf("%w: it is %s here and %s at Neo4j at %s; set the clock that is wrong, until then this gateway folds and deletes nothing of the map",
-			ErrClocks, own.UTC().Format(time.RFC3339), now.Format(time.RFC3339), w.client.config.URI)
+	if ahead := w.options.Now().Sub(now).Round(time.Minute); ahead.Abs() > maxAhead {
+		return now, false, fmt.Errorf("%w: this gateway's is ahead of that of Neo4j at %s by %s; set the one that is wrong, for until then this gateway "+
+			"folds and deletes nothing", ErrClocks, w.client.config.URI, ahead)
 	}
 	if !isDue {
 		return now, false, nil
