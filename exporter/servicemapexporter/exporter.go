@@ -47,7 +47,8 @@ func (e *mapExporter) start(ctx context.Context, host component.Host) error {
 	if e.observer, err = observe(e.telemetry, writer); err != nil {
 		return errors.Join(err, writer.Close(ctx))
 	}
-	e.health = callexport.NewHealth(host, e.telemetry.Logger, "the service map", e.observer.builder.ExporterServiceMapFailing)
+	e.health = callexport.NewHealth(host, e.telemetry.Logger, "the service map", e.observer.builder.ExporterServiceMapFailing,
+		&e.config.Retry, e.config.Timeout.Timeout)
 	running, stop := context.WithCancel(context.Background())
 	e.stop = stop
 	e.wait.Go(func() { e.maintain(running) })
@@ -60,7 +61,7 @@ func (e *mapExporter) consume(ctx context.Context, td ptrace.Traces) error {
 	if err != nil {
 		err = fmt.Errorf("write the service map: %w", err)
 	}
-	e.health.Report(ctx, err)
+	e.health.Report(ctx, td, err)
 	return err
 }
 
@@ -74,8 +75,8 @@ func (e *mapExporter) maintain(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 			return
-		case err == nil, errors.Is(err, servicemap.ErrUnavailable):
-			e.health.Report(ctx, err)
+		case err == nil, errors.Is(err, servicemap.ErrUnavailable), errors.Is(err, neo4jmap.ErrClocks):
+			e.health.ReportUpkeep(ctx, err)
 		default: // such as a statement that took too long; it is tried again
 			e.telemetry.Logger.Warn("the service map was not maintained", zap.Error(err))
 		}

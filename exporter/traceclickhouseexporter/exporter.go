@@ -26,6 +26,7 @@ type callID = tracetree.CallID
 // A call is new unless this process has tried it before, or it was released before this process began: then another one may have tried it,
 // and died.
 type traceExporter struct {
+	config    *Config
 	telemetry component.TelemetrySettings
 	// tables are clickhousestore's Table, and RepeatedTable and MissingTable where there are such.
 	tables []exporter.Traces
@@ -48,7 +49,7 @@ func (e *traceExporter) start(ctx context.Context, host component.Host) (err err
 	if e.metrics, err = metadata.NewTelemetryBuilder(e.telemetry); err != nil {
 		return fmt.Errorf("make metrics: %w", err)
 	}
-	e.health = callexport.NewHealth(host, e.telemetry.Logger, "ClickHouse", e.metrics.ExporterTraceClickhouseFailing)
+	e.health = callexport.NewHealth(host, e.telemetry.Logger, "ClickHouse", e.metrics.ExporterTraceClickhouseFailing, &e.config.Retry, e.config.Timeout.Timeout)
 	e.began = time.Now().UnixNano()
 	for _, table := range e.tables {
 		if err := table.Start(ctx, host); err != nil {
@@ -62,7 +63,7 @@ func (e *traceExporter) start(ctx context.Context, host component.Host) (err err
 func (e *traceExporter) consume(ctx context.Context, td ptrace.Traces) error {
 	id := tracetree.CallIDOf(td)
 	if err := e.checkSchema(ctx); err != nil {
-		e.health.Report(ctx, err)
+		e.health.Report(ctx, td, err)
 		return err
 	}
 	tables := e.tables[:1]
@@ -83,7 +84,7 @@ func (e *traceExporter) consume(ctx context.Context, td ptrace.Traces) error {
 		delete(e.tried, id)
 	}
 	e.mu.Unlock()
-	e.health.Report(ctx, err)
+	e.health.Report(ctx, td, err)
 	return err
 }
 

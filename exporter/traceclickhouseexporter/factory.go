@@ -50,7 +50,7 @@ func newExporter(ctx context.Context, set exporter.Settings, config *Config) (*t
 	if err != nil {
 		return nil, err
 	}
-	e := &traceExporter{telemetry: set.TelemetrySettings, schema: schema, tried: map[callID]struct{}{}}
+	e := &traceExporter{config: config, telemetry: set.TelemetrySettings, schema: schema, tried: map[callID]struct{}{}}
 	tables := []string{clickhousestore.Table}
 	if config.Variant != clickhousestore.VariantReplicated { // replicated tables drop what they have
 		tables = append(tables, clickhousestore.RepeatedTable, clickhousestore.MissingTable)

@@ -27,6 +27,8 @@ var (
 	ErrClaim = errors.New("the authenticator's claim " + Claim + " does not name exactly one tenant")
 	// ErrHeader says that the header names no tenant.
 	ErrHeader = errors.New("the header names no tenant")
+	// ErrName says that no tenant can have the name.
+	ErrName = errors.New("not a tenant's name")
 )
 
 // Bound is the tenant to which an authenticator's data (nil where there is none) binds a client, if it does. Its errors wrap ErrClaim.
@@ -84,6 +86,9 @@ func single(claim any) (name string, ok bool) {
 	}
 	return "", false
 }
+
+// Check says whether a tenant can have the name, wherever it comes from. Its error wraps ErrName.
+func Check(name string) error { return check(name, ErrName) }
 
 func check(name string, kind error) error {
 	if len(name) > maxBytes || !utf8.ValidString(name) {

@@ -21,6 +21,7 @@ import (
 	"github.com/tracewright/tracewright/internal/journal"
 	"github.com/tracewright/tracewright/internal/otlpwire"
 	"github.com/tracewright/tracewright/internal/rawspans"
+	tenants "github.com/tracewright/tracewright/internal/tenant"
 	"github.com/tracewright/tracewright/internal/tracetree"
 )
 
@@ -98,6 +99,10 @@ func (p *assemblyProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces)
 	var in *intake
 	if err == nil {
 		in, err = p.read(request, tenant)
+	}
+	if errors.Is(err, tenants.ErrName) {
+		p.telemetry.refused(refusedTenant)
+		return err
 	}
 	if err != nil {
 		p.telemetry.refused(refusedMalformed)
@@ -235,6 +240,16 @@ func (in *intake) arrived(record journal.Position) {
 // scanners keep memory for the next request.
 var scanners = sync.Pool{New: func() any { return &otlpwire.Scanner{Prefix: conventions.Prefix} }}
 
+// invalidError has the status that makes receivers blame the sender and not themselves.
+type invalidError struct{ error }
+
+func (e *invalidError) Unwrap() error { return e.error }
+
+// GRPCStatus is what google.golang.org/grpc/status finds.
+func (e *invalidError) GRPCStatus() *status.Status {
+	return status.New(codes.InvalidArgument, e.Error())
+}
+
 // read splits a request by shard. Its error is permanent: what it is given is no request.
 func (p *assemblyProcessor) read(request, tenant string) (*intake, error) {
 	scanner := scanners.Get().(*otlpwire.Scanner)
@@ -250,7 +265,7 @@ func (p *assemblyProcessor) read(request, tenant string) (*intake, error) {
 	}
 	if err != nil {
 		in.recycle()
-		return nil, consumererror.NewPermanent(status.Error(codes.InvalidArgument, fmt.Sprint("read spans: ", err)))
+		return nil, consumererror.NewPermanent(&invalidError{fmt.Errorf("read spans: %w", err)})
 	}
 	in.leaveScope()
 	in.leaveResource()

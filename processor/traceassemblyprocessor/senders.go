@@ -40,7 +40,7 @@ type knownScope struct {
 func newSenders(trusted bool) *senders { return &senders{trusted: trusted, seed: maphash.MakeSeed()} }
 
 // resource is what the bytes of a resource say, nil where they are nested too deeply. The tenant is that of the request; a trusted
-// resource may name another one. Its error is otlpwire.ErrIrregular.
+// resource may name another one. Its error is otlpwire.ErrIrregular, or tenant.ErrName where it cannot be one.
 func (s *senders) resource(tenant, raw, schemaURL string) (*resource, error) {
 	slot := &s.resources[maphash.String(s.seed, raw)%senderSlots]
 	if known := slot.Load(); known != nil && known.raw == raw && known.schemaURL == schemaURL && known.tenant == tenant {
@@ -73,7 +73,9 @@ func (s *senders) newResource(known *knownResource, shape otlpwire.Shape) (*reso
 	if shape.Marked {
 		attrs := rs.Resource().Attributes()
 		if s.trusted {
-			tenant = takeTenant(attrs, tenant)
+			if tenant, err = takeTenant(attrs, tenant); err != nil {
+				return nil, err
+			}
 		} else {
 			removeAnnotations(attrs)
 		}

@@ -82,6 +82,23 @@ func TestTenantsShareNothing(t *testing.T) {
 	})
 }
 
+// TestTrustedTenant: a resource may name no tenant that a request may not name.
+func TestTrustedTenant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, func(c *Config) { c.TrustAnnotations = true })
+		for _, name := range []string{strings.Repeat("a", 257), "\xff"} {
+			td := request(testSpan{trace: 1, id: 1})
+			td.ResourceSpans().At(0).Resource().Attributes().PutStr(conventions.AttrTenant, name)
+			err := f.ConsumeTraces(t.Context(), td)
+			require.ErrorContains(t, err, "resource attribute tracewright.tenant")
+			require.True(t, consumererror.IsPermanent(err))
+			require.Equal(t, codes.InvalidArgument, status.Code(err))
+		}
+		require.EqualValues(t, 2, f.sum("requests_refused"))
+		f.stop()
+	})
+}
+
 // TestTrust sends a span with annotations everywhere.
 func TestTrust(t *testing.T) {
 	for name, trusted := range map[string]bool{"trusted": true, "not trusted": false} {

@@ -1,6 +1,7 @@
 package traceassemblyprocessor
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -8,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/tracewright/tracewright/internal/conventions"
+	"github.com/tracewright/tracewright/internal/tenant"
 )
 
 // removeAnnotations removes what only Tracewright may say.
@@ -39,12 +41,16 @@ func removeAssembly(span ptrace.Span) {
 	})
 }
 
-// takeTenant takes the tenant off a trusted resource, where it names one, and what this assembly writes anew.
-func takeTenant(attrs pcommon.Map, tenant string) string {
+// takeTenant takes the tenant off a trusted resource, where it names one, and what this assembly writes anew. Its error wraps tenant.ErrName.
+func takeTenant(attrs pcommon.Map, name string) (string, error) {
+	var err error
 	if v, ok := attrs.Get(conventions.AttrTenant); ok && v.Type() == pcommon.ValueTypeStr {
-		tenant = v.Str()
+		name = v.Str()
+		if err = tenant.Check(name); err != nil {
+			err = fmt.Errorf("resource attribute %s: %w", conventions.AttrTenant, err)
+		}
 	}
 	attrs.Remove(conventions.AttrTenant)
 	attrs.Remove(conventions.AttrReleasedAt)
-	return tenant
+	return name, err
 }

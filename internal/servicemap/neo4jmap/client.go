@@ -3,6 +3,7 @@ package neo4jmap
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -84,10 +85,26 @@ func (c *ClientConfig) target(ctx context.Context) (uri string, secure *tls.Conf
 	}
 	scheme, _, _ := strings.Cut(u.Scheme, "+")
 	u.Scheme = scheme + "+s"
-	if secure.InsecureSkipVerify {
+	switch {
+	case secure.InsecureSkipVerify:
 		u.Scheme = scheme + "+ssc"
+	case secure.ServerName != "": // the driver would look for the name that the URI has; it is not to look, and we do
+		u.Scheme = scheme + "+ssc"
+		secure.VerifyConnection = verify(secure.RootCAs, secure.ServerName)
 	}
 	return u.String(), secure, nil
+}
+
+// verify checks the certificates of a server as crypto/tls does, by another name than that by which it is reached.
+func verify(roots *x509.CertPool, name string) func(tls.ConnectionState) error {
+	return func(state tls.ConnectionState) error { // a server without a certificate does not come this far
+		options := x509.VerifyOptions{Roots: roots, DNSName: name, Intermediates: x509.NewCertPool()}
+		for _, c := range state.PeerCertificates[1:] {
+			options.Intermediates.AddCert(c)
+		}
+		_, err := state.PeerCertificates[0].Verify(options)
+		return err
+	}
 }
 
 func (c *client) close(ctx context.Context) error { return c.driver.Close(ctx) }
@@ -114,7 +131,8 @@ func (c *client) transaction(ctx context.Context, mode neo4j.AccessMode, work fu
 		_, err := execute(ctx, func(tx neo4j.ManagedTransaction) (any, error) {
 			return nil, work(&transaction{ctx, tx})
 		}, limit...)
-		if err == nil || !neo4j.IsRetryable(lastOf(err)) || time.Since(began) > retryTime {
+		var again *neo4j.TransactionExecutionLimit // the driver would repeat it, if it were let
+		if !errors.As(err, &again) || time.Since(began) > retryTime {
 			return c.explain(ctx, err)
 		}
 		select {
@@ -123,15 +141,6 @@ func (c *client) transaction(ctx context.Context, mode neo4j.AccessMode, work fu
 			return c.explain(ctx, err)
 		}
 	}
-}
-
-// lastOf is the error of the last attempt.
-func lastOf(err error) error {
-	var limit *neo4j.TransactionExecutionLimit
-	if errors.As(err, &limit) && len(limit.Errors) > 0 {
-		return limit.Errors[len(limit.Errors)-1]
-	}
-	return err
 }
 
 // transaction is one that runs.
@@ -185,7 +194,10 @@ func (c *client) explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("Neo4j at %s has not answered in time: %w", c.config.URI, errors.Join(ctx.Err(), err))
 	}
-	last := lastOf(err)
+	last, limit := err, (*neo4j.TransactionExecutionLimit)(nil)
+	if errors.As(err, &limit) && len(limit.Errors) > 0 {
+		last = limit.Errors[len(limit.Errors)-1]
+	}
 	var refused *neo4j.Neo4jError
 	var lost *neo4j.ConnectivityError
 	switch {
@@ -197,7 +209,9 @@ func (c *client) explain(ctx context.Context, err error) error {
 			servicemap.ErrUnavailable, c.config.URI, c.config.Database, err)
 	case errors.As(last, &refused) && (strings.HasPrefix(refused.Code, "Neo.ClientError.Schema.") || refused.Code == "Neo.DatabaseError.Schema.ConstraintCreationFailed"):
 		return fmt.Errorf("%w: Neo4j at %s does not make the schema that is needed; mend what it says: %w", servicemap.ErrUnavailable, c.config.URI, err)
-	case errors.As(last, &lost):
+	case limit != nil && errors.As(last, &refused): // it starts, or another one of the cluster leads now
+		return fmt.Errorf("%w: Neo4j at %s does not take it for now: %w", servicemap.ErrUnavailable, c.config.URI, err)
+	case limit != nil, errors.As(last, &lost): // a lost connection may be whatever reading from it answered
 		return fmt.Errorf("%w: Neo4j at %s cannot be reached; check that it runs, and neo4j::uri: %w", servicemap.ErrUnavailable, c.config.URI, err)
 	}
 	return fmt.Errorf("Neo4j at %s: %w", c.config.URI, err)

@@ -1,6 +1,7 @@
 package neo4jmap
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,8 +16,10 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/neo4j/neo4j-go-driver/v5/neo4j"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/config/configoptional"
@@ -93,6 +96,13 @@ func testTLS(t *testing.T, s *server) {
 	trusting := configtls.NewDefaultClientConfig()
 	trusting.CAFile = ca
 	require.NoError(t, read(trusting))
+	named := configtls.NewDefaultClientConfig()
+	named.CAFile, named.ServerName = ca, "neo4j.example.com"
+	require.NoError(t, read(named))
+	named.ServerName = "other.example.com"
+	require.ErrorContains(t, read(named), "other.example.com")
+	named.CAFile, named.ServerName = "", "neo4j.example.com"
+	require.ErrorContains(t, read(named), "certificate")
 	unchecked := configtls.NewDefaultClientConfig()
 	unchecked.InsecureSkipVerify = true
 	require.NoError(t, read(unchecked))
@@ -112,7 +122,8 @@ func encryptingProxy(t *testing.T, target string) (address, ca string) {
 	require.NoError(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		DNSNames: []string{"neo4j.example.com"},
+		IsCA:     true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	require.NoError(t, err)
@@ -120,30 +131,137 @@ func encryptingProxy(t *testing.T, target string) (address, ca string) {
 	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
 	require.NoError(t, err)
-	var wait sync.WaitGroup
+	startProxy(t, listener, target)
+	return listener.Addr().String(), ca
+}
+
+// proxy hands on what it hears to the target, in the clear.
+type proxy struct {
+	listener net.Listener
+	mu       sync.Mutex
+	open     []net.Conn // guarded by mu
+	wait     sync.WaitGroup
+}
+
+func startProxy(t *testing.T, listener net.Listener, target string) *proxy {
+	p := &proxy{listener: listener}
 	t.Cleanup(func() {
 		_ = listener.Close()
-		wait.Wait()
+		p.wait.Wait()
 	})
-	wait.Go(func() {
+	p.wait.Go(func() {
 		for {
 			from, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			wait.Go(func() {
+			p.mu.Lock()
+			p.open = append(p.open, from)
+			p.mu.Unlock()
+			p.wait.Go(func() {
 				defer from.Close()
 				to, err := new(net.Dialer).DialContext(t.Context(), "tcp", target)
 				if err != nil {
 					return
 				}
 				defer to.Close()
-				wait.Go(func() { _, _ = io.Copy(from, to); _ = from.Close() })
+				p.wait.Go(func() { _, _ = io.Copy(from, to); _ = from.Close() })
 				_, _ = io.Copy(to, from)
 			})
 		}
 	})
-	return listener.Addr().String(), ca
+	return p
+}
+
+// cut closes the connections that are open.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.open {
+		_ = c.Close()
+	}
+	p.open = nil
+}
+
+// testIdleConnections: what closes connections in which nothing happens is noticed by nobody; where new ones cannot be had either, the
+// map is not available.
+func testIdleConnections(t *testing.T, s *server) {
+	target, err := url.Parse(s.config.URI)
+	require.NoError(t, err)
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := startProxy(t, listener, target.Host)
+	through := &server{config: s.config}
+	through.config.URI = "bolt://" + listener.Addr().String()
+	through.config.ConnectTimeout = time.Second
+	w, r := through.empty(t, Options{Now: func() time.Time { return start }}), through.reader(t)
+	read := func() error {
+		_, err := r.Map(t.Context(), "", window(start, start.Add(time.Minute)))
+		return err
+	}
+	for i := range 3 {
+		require.NoError(t, w.WriteCall(t.Context(), peerCalls(byte(i), "", start, "host")))
+		require.NoError(t, read())
+		p.cut()
+	}
+	require.NoError(t, listener.Close())
+	require.ErrorIs(t, w.WriteCall(t.Context(), peerCalls(9, "", start, "host")), servicemap.ErrUnavailable)
+	require.ErrorIs(t, read(), servicemap.ErrUnavailable)
+	require.False(t, w.schema.there, "the server may come back empty")
+}
+
+// refusingDriver answers every transaction with the error.
+type refusingDriver struct {
+	neo4j.DriverWithContext
+	err error
+}
+
+func (d refusingDriver) NewSession(context.Context, neo4j.SessionConfig) neo4j.SessionWithContext {
+	return refusingSession{err: d.err}
+}
+
+type refusingSession struct {
+	neo4j.SessionWithContext
+	err error
+}
+
+func (refusingSession) Close(context.Context) error { return nil }
+
+func (s refusingSession) ExecuteRead(context.Context, neo4j.ManagedTransactionWork, ...func(*neo4j.TransactionConfig)) (any, error) {
+	return nil, s.err
+}
+
+// TestUnavailable: what the driver would repeat, and what may pass, is told as a map that is not available; what is wrong is not.
+func TestUnavailable(t *testing.T) {
+	limit := func(err error) error {
+		return &neo4j.TransactionExecutionLimit{Cause: "timeout", Errors: []error{err}}
+	}
+	for name, test := range map[string]struct {
+		err  error
+		says string // empty: it is another error
+	}{
+		"a lost connection":     {limit(io.EOF), "cannot be reached; check that it runs, and neo4j::uri"},
+		"a refused connection":  {limit(&net.OpError{Op: "read", Err: io.ErrClosedPipe}), "cannot be reached; check that it runs, and neo4j::uri"},
+		"a server that starts":  {limit(&neo4j.Neo4jError{Code: "Neo.TransientError.General.DatabaseUnavailable"}), "does not take it for now"},
+		"a server without role": {limit(&neo4j.Neo4jError{Code: "Neo.ClientError.Cluster.NotALeader"}), "does not take it for now"},
+		"a wrong statement":     {&neo4j.Neo4jError{Code: "Neo.ClientError.Statement.SyntaxError"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &Reader{&client{refusingDriver{err: test.err}, &ClientConfig{URI: "bolt://host"}}}
+				began := time.Now()
+				_, err := r.Map(t.Context(), "", window(start, start.Add(time.Hour)))
+				if test.says == "" {
+					require.NotErrorIs(t, err, servicemap.ErrUnavailable)
+					require.Zero(t, time.Since(began))
+					return
+				}
+				require.ErrorIs(t, err, servicemap.ErrUnavailable)
+				require.ErrorContains(t, err, "Neo4j at bolt://host "+test.says)
+				require.Greater(t, time.Since(began), retryTime)
+			})
+		})
+	}
 }
 
 func TestConfig(t *testing.T) {

@@ -17,7 +17,8 @@
 //	environment
 //	bucket, width  the first minute, since 1970-01-01 UTC, and how many minutes: 1, or 60 once they are folded
 //
-// (:Batch {id, expires}) are the calls that were written, (:Tenant {name}) and (:Maintenance {name, next}) are there to be locked.
+// (:Batch {id, expires}) are the calls that were written, (:Tenant {name}) and (:Maintenance {name, next}) are there to be locked. A tenant
+// says with folds, folding and folded that its minutes are folded (beginFold).
 //
 // Keys are hashes of fixed length: names may be long, and an index holds keys of limited length. Every key begins with the tenant.
 //

@@ -44,17 +44,23 @@ func TestNeo4j(t *testing.T) {
 		"virtual nodes":              testVirtualNodes,
 		"a service was virtual":      testBecomesService,
 		"minutes are folded":         testFold,
+		"hostile counts":             testHostileCounts,
 		"retention":                  testRetention,
 		"call ids expire":            testCallIDsExpire,
 		"one maintains":              testOneMaintains,
+		"clocks differ":              testClocks,
+		"idle upkeep":                testIdleUpkeep,
 		"minute starts":              testMinuteStarts,
 		"many writers":               testManyWriters,
 		"no update is lost":          testNoLostUpdates,
 		"folding while others write": testFoldWhileWriting,
+		"folding while others read":  testFoldWhileReading,
+		"a fold was left":            testLeftFolding,
 		"older schema":               testOlderSchema,
 		"comes back empty":           testComesBackEmpty,
 		"foreign schema":             testForeignSchema,
 		"TLS":                        testTLS,
+		"idle connections":           testIdleConnections,
 		"questions of the docs":      testDocs,
 		"wrong password":             testWrongPassword,
 		"wrong database":             testWrongDatabase,
@@ -105,8 +111,9 @@ func (w *Writer) numbers(t *testing.T, statement string, parameters map[string]a
 func testPlans(t *testing.T, s *server) {
 	w := s.empty(t, Options{})
 	require.NoError(t, w.schema.ensure(t.Context(), w.client))
-	parameters, _, _ := span("", &servicemap.Window{Start: time.Unix(0, 0), End: time.Unix(3600, 0)})
-	for key, value := range map[string]any{"rows": []map[string]any{}, "keys": []string{}, "service": "", "before": 0, "limit": 1, "now": 0, "width": 1, "id": "", "attempt": "", "expires": 0} {
+	parameters := spanOf("", &servicemap.Window{Start: time.Unix(0, 0), End: time.Unix(3600, 0)}).parameters()
+	for key, value := range map[string]any{"rows": []map[string]any{}, "keys": []string{}, "service": "", "limit": 1, "id": "", "attempt": "", "retention": 0,
+		"before": 0, "fold": 0, "seen": time.Unix(0, 0).UTC(), "tenants": []string{"a", ""}, "timeout": 1, "interval": 1} {
 		parameters[key] = value
 	}
 	relationship, nodes := "DirectedRelationshipUniqueIndexSeek(Locking)", "NodeUniqueIndexSeek"
@@ -125,10 +132,26 @@ func testPlans(t *testing.T, s *server) {
 		"passes":      {readPasses, []string{"PASSES(pair, bucket)"}},
 		"callees":     {stepTo + called, []string{nodes, "CALLS(pair, bucket)"}},
 		"callers":     {stepFrom + called, []string{nodes, "CALLS(pair, bucket)"}},
-		"old batches": {deleteBatches, []string{"Batch(expires)"}},
+		"folds":       {readFolds, []string{nodes}},
+		"begin fold":  {beginFold, []string{nodes}},
+		"upkeep":      {readMaintenance, []string{nodes}},
+		"renew":       {renewMaintenance, []string{nodes}},
+		"old batches": {oldBatches + deleteSome, []string{"Batch(expires)"}},
+	}
+	for _, statement := range findDue() {
+		statements["due "+statement] = struct {
+			statement string
+			want      []string
+		}{statement, []string{"(tenant"}}
+	}
+	for _, pattern := range expired() {
+		statements["expired "+pattern] = struct {
+			statement string
+			want      []string
+		}{strings.ReplaceAll(pattern, "$TENANT", "$tenant") + deleteSome, []string{"(tenant"}}
 	}
 	for _, b := range bucketed {
-		of := strings.NewReplacer("$REL", b.rel, "$FIRST", b.first, "$SECOND", b.second)
+		of := strings.NewReplacer("$REL", b.rel, "$FIRST", b.first, "$SECOND", b.second, "$TENANT", "$tenant")
 		statements["write "+b.rel] = struct {
 			statement string
 			want      []string
@@ -141,10 +164,6 @@ func testPlans(t *testing.T, s *server) {
 			statement string
 			want      []string
 		}{of.Replace(readMinutes), []string{b.rel + "(tenant, width, bucket)"}}
-		statements["old "+b.rel] = struct {
-			statement string
-			want      []string
-		}{of.Replace(deleteCounted), []string{b.rel + "(tenant, width, bucket)"}}
 		statements["fold "+b.rel] = struct {
 			statement string
 			want      []string

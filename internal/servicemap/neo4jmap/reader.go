@@ -2,6 +2,7 @@ package neo4jmap
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -56,8 +57,8 @@ RETURN a.name AS parent, b.name AS child, kind, protocol, calls, errors, first, 
 UNWIND $widths AS w
 MATCH (e:Entry)-[r:ENTERS]->(:Service)
 USING INDEX SEEK r:ENTERS(tenant, width, bucket)` + matchWindow + `
-WITH e, sum(r.traces) AS traces
-RETURN e.service AS service, e.operation AS operation, traces`
+WITH e, sum(r.traces) AS traces, min(r.bucket) AS first, max(r.bucket + r.width) AS last
+RETURN e.service AS service, e.operation AS operation, traces, first, last`
 
 	// Relationships of one pair are few: those of both widths are found at once.
 	ofPair = ` AND r.bucket > $first - 60 AND r.bucket < $end AND r.bucket + r.width > $first
@@ -65,7 +66,8 @@ RETURN e.service AS service, e.operation AS operation, traces`
 
 	readPasses = `
 MATCH (e:Entry)-[r:PASSES]->() USING INDEX SEEK r:PASSES(pair, bucket) WHERE r.pair = $service` + ofPair + `
-RETURN e.service AS service, e.operation AS operation, sum(r.at_least) AS at_least, sum(r.at_most) AS at_most`
+RETURN e.service AS service, e.operation AS operation, sum(r.at_least) AS at_least, sum(r.at_most) AS at_most,
+  min(r.bucket) AS first, max(r.bucket + r.width) AS last`
 
 	// One step from each of $keys, over pairs that really called in the window.
 	stepTo   = `UNWIND $keys AS key MATCH (:Service {key: key})-[d:DEPENDS_ON]->(next:Service)`
@@ -81,81 +83,168 @@ WITH next, edges WHERE edges > 0
 RETURN DISTINCT next.key AS key, next.name AS name`
 )
 
-// span is a window as parameters.
-func span(tenant string, window *servicemap.Window) (parameters map[string]any, first, end int64) {
+// span is a window, in minutes.
+type span struct {
+	tenant      string
+	environment *string
+	first, end  int64
+}
+
+func spanOf(tenant string, window *servicemap.Window) *span {
+	s := &span{tenant: valid(tenant)}
 	if window.Start.Before(window.End) {
-		first, end = minutes(window.Start), minutes(window.End.Add(time.Minute-1))
-	}
-	parameters = map[string]any{
-		"tenant": valid(tenant), "first": first, "end": end,
-		"since": minuteStart(first - first%hour), "until": minuteStart(end),
-		"widths": []map[string]any{{"width": minute, "first": first}, {"width": hour, "first": first - first%hour}},
+		s.first, s.end = minutes(window.Start), minutes(window.End.Add(time.Minute-1))
 	}
 	if window.Environment != nil {
-		parameters["environment"] = valid(*window.Environment)
-	} else {
-		parameters["environment"] = nil
+		s.environment = new(valid(*window.Environment))
 	}
-	return parameters, first, end
+	return s
+}
+
+func (s *span) parameters() map[string]any {
+	parameters := map[string]any{
+		"tenant": s.tenant, "first": s.first, "end": s.end, "environment": nil,
+		"since": minuteStart(s.first - s.first%hour), "until": minuteStart(s.end),
+		"widths": []map[string]any{{"width": minute, "first": s.first}, {"width": hour, "first": s.first - s.first%hour}},
+	}
+	if s.environment != nil {
+		parameters["environment"] = *s.environment
+	}
+	return parameters
+}
+
+// wholly has work read the span, and once more where it found hours that are further than the span: then as far as these are, so that
+// those of their minutes that are not folded yet are read too. It returns what was read at last. work tells each record that has a first and
+// last minute.
+func (s *span) wholly(work func(parameters map[string]any, note func(record)) error) (*span, error) {
+	for {
+		wider := *s
+		note := func(found record) {
+			wider.first, wider.end = min(wider.first, found.number("first")), max(wider.end, found.number("last"))
+		}
+		if err := work(s.parameters(), note); err != nil || wider == *s {
+			return s, err
+		}
+		s = &wider
+	}
 }
 
 func minutes(t time.Time) int64 { return max(0, t.Unix()) / 60 }
 
-// read runs work in one reading transaction.
-func (r *Reader) read(ctx context.Context, work func(tx *transaction) error) error {
-	if err := r.client.transaction(ctx, neo4j.AccessModeRead, work); err != nil {
-		return err
+const (
+	// foldPatience is for how long a question is asked again while minutes of its window are folded, foldPause what lies between.
+	foldPatience = 5 * time.Second
+	foldPause    = 50 * time.Millisecond
+
+	readFolds = `
+OPTIONAL MATCH (t:Tenant {name: $tenant})
+RETURN coalesce(t.folds, 0) AS folds, coalesce(t.folded, 0) AS until, t.folds % 2 = 1 AND t.folding > timestamp() - $timeout AS folding`
+)
+
+// folds are how often minutes of a tenant were folded, and those before when; see beginFold.
+type folds struct {
+	count, until int64
+	folding      bool
+}
+
+// undisturbed says that what was read between the two was not folded meanwhile.
+func (s *span) undisturbed(before, after folds) bool {
+	return s.first >= after.until || before == after && !after.folding
+}
+
+// read runs work in a reading transaction; again, where minutes of the span were folded meanwhile, for work sees what is committed meanwhile.
+func (r *Reader) read(ctx context.Context, s *span, work func(tx *transaction) error) error {
+	for began := time.Now(); ; {
+		var before, after folds
+		if err := r.client.transaction(ctx, neo4j.AccessModeRead, func(tx *transaction) error {
+			ask := func(f *folds) error {
+				return tx.run(readFolds, map[string]any{"tenant": s.tenant, "timeout": (2 * changeTimeout).Milliseconds()}, func(found record) {
+					*f = folds{found.number("folds"), found.number("until"), found.is("folding")}
+				})
+			}
+			if err := ask(&before); err != nil {
+				return err
+			}
+			if after = before; !s.undisturbed(before, before) {
+				return nil
+			}
+			if err := work(tx); err != nil {
+				return err
+			}
+			return ask(&after)
+		}); err != nil {
+			return err
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case s.undisturbed(before, after):
+			return nil
+		case time.Since(began) > foldPatience:
+			return fmt.Errorf("%w: minutes of the window are being folded into hours; ask again in a minute", servicemap.ErrUnavailable)
+		}
+		select {
+		case <-time.After(foldPause):
+		case <-ctx.Done():
+		}
 	}
-	return ctx.Err()
 }
 
 // Map implements servicemap.Reader.
 func (r *Reader) Map(ctx context.Context, tenant string, window *servicemap.Window) (*servicemap.Map, error) {
-	parameters, first, end := span(tenant, window)
+	asked := spanOf(tenant, window)
 	var m *servicemap.Map
-	err := r.read(ctx, func(tx *transaction) error {
-		m = &servicemap.Map{}
-		from, to := first, end
-		note := func(found record) { from, to = min(from, found.number("first")), max(to, found.number("last")) }
-		services, edges := make(map[string]servicemap.Service), make(map[servicemap.Edge]servicemap.Edge)
-		if err := tx.run(readServices, parameters, func(found record) {
-			note(found)
-			s := services[found.text("name")]
-			s.Name, s.Calls, s.Errors = found.text("name"), s.Calls+found.number("calls"), s.Errors+found.number("errors")
-			services[s.Name] = s
-		}); err != nil {
+	err := r.read(ctx, asked, func(tx *transaction) error {
+		read, err := asked.wholly(func(parameters map[string]any, note func(record)) (err error) {
+			m, err = readMap(tx, parameters, note)
 			return err
+		})
+		if err == nil {
+			m.Start, m.End = minuteStart(read.first), minuteStart(read.end)
 		}
-		if err := tx.run(readEdges, parameters, func(found record) {
-			note(found)
-			key := servicemap.Edge{Parent: found.text("parent"), Child: found.text("child"), ChildKind: found.text("kind"), Protocol: found.text("protocol")}
-			e := key
-			e.Calls, e.Errors = edges[key].Calls+found.number("calls"), edges[key].Errors+found.number("errors")
-			edges[key] = e
-		}); err != nil {
-			return err
-		}
-		m.Start, m.End = minuteStart(from), minuteStart(to)
-		m.Services = slices.Collect(maps.Values(services))
-		for _, e := range edges {
-			if e.Calls > 0 { // the others were taken back
-				e.Errors = max(0, e.Errors)
-				m.Edges = append(m.Edges, e)
-			}
-		}
-		m.Sort()
-		return nil
+		return err
 	})
 	return m, err
+}
+
+func readMap(tx *transaction, parameters map[string]any, note func(record)) (*servicemap.Map, error) {
+	services, edges := make(map[string]servicemap.Service), make(map[servicemap.Edge]servicemap.Edge)
+	if err := tx.run(readServices, parameters, func(found record) {
+		note(found)
+		s := services[found.text("name")]
+		s.Name, s.Calls, s.Errors = found.text("name"), s.Calls+found.number("calls"), s.Errors+found.number("errors")
+		services[s.Name] = s
+	}); err != nil {
+		return nil, err
+	}
+	if err := tx.run(readEdges, parameters, func(found record) {
+		note(found)
+		key := servicemap.Edge{Parent: found.text("parent"), Child: found.text("child"), ChildKind: found.text("kind"), Protocol: found.text("protocol")}
+		e := key
+		e.Calls, e.Errors = edges[key].Calls+found.number("calls"), edges[key].Errors+found.number("errors")
+		edges[key] = e
+	}); err != nil {
+		return nil, err
+	}
+	m := &servicemap.Map{Services: slices.Collect(maps.Values(services))}
+	for _, e := range edges {
+		if e.Calls > 0 { // the others were taken back
+			e.Errors = max(0, e.Errors)
+			m.Edges = append(m.Edges, e)
+		}
+	}
+	m.Sort()
+	return m, nil
 }
 
 // Neighbours implements servicemap.Reader. It reads no more of the map than there is around the service.
 func (r *Reader) Neighbours(
 	ctx context.Context, tenant string, window *servicemap.Window, service string, depth int,
 ) (*servicemap.Neighbours, error) {
-	parameters, _, _ := span(tenant, window)
+	asked := spanOf(tenant, window)
+	parameters := asked.parameters()
 	var n *servicemap.Neighbours
-	err := r.read(ctx, func(tx *transaction) (err error) {
+	err := r.read(ctx, asked, func(tx *transaction) (err error) {
 		n = &servicemap.Neighbours{}
 		start := serviceKey(valid(tenant), valid(service))
 		if n.Callees, err = walk(tx, stepTo+called, parameters, start, depth); err != nil {
@@ -193,22 +282,33 @@ func walk(tx *transaction, step string, parameters map[string]any, start string,
 func (r *Reader) Radius(
 	ctx context.Context, tenant string, window *servicemap.Window, service string,
 ) (reached []blastradius.Reach, err error) {
-	parameters, _, _ := span(tenant, window)
-	parameters["service"] = serviceKey(valid(tenant), valid(service))
-	err = r.read(ctx, func(tx *transaction) error {
-		traces, passed := make(map[blastradius.Entry]int64), make(map[blastradius.Entry]blastradius.Passed)
-		if err := tx.run(readEntries, parameters, func(found record) { traces[entryOf(found)] += found.number("traces") }); err != nil {
+	asked := spanOf(tenant, window)
+	err = r.read(ctx, asked, func(tx *transaction) error {
+		_, err := asked.wholly(func(parameters map[string]any, note func(record)) (err error) {
+			parameters["service"] = serviceKey(asked.tenant, valid(service))
+			reached, err = readRadius(tx, parameters, note)
 			return err
-		}
-		if err := tx.run(readPasses, parameters, func(found record) {
-			passed[entryOf(found)] = blastradius.Passed{AtLeast: found.number("at_least"), AtMost: found.number("at_most")}
-		}); err != nil {
-			return err
-		}
-		reached = blastradius.Reached(passed, traces)
-		return nil
+		})
+		return err
 	})
 	return reached, err
+}
+
+func readRadius(tx *transaction, parameters map[string]any, note func(record)) ([]blastradius.Reach, error) {
+	traces, passed := make(map[blastradius.Entry]int64), make(map[blastradius.Entry]blastradius.Passed)
+	if err := tx.run(readEntries, parameters, func(found record) {
+		note(found)
+		traces[entryOf(found)] += found.number("traces")
+	}); err != nil {
+		return nil, err
+	}
+	if err := tx.run(readPasses, parameters, func(found record) {
+		note(found)
+		passed[entryOf(found)] = blastradius.Passed{AtLeast: found.number("at_least"), AtMost: found.number("at_most")}
+	}); err != nil {
+		return nil, err
+	}
+	return blastradius.Reached(passed, traces), nil
 }
 
 func entryOf(found record) blastradius.Entry {

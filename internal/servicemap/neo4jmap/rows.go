@@ -2,6 +2,7 @@ package neo4jmap
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strconv"
 
@@ -110,15 +111,22 @@ func (b *rowBuilder) edge(d *delta, e *rollup.EdgeCount, beyond map[string]bool)
 	})
 }
 
+// maxCount is the most that a call adds to a number, or takes back: what nobody counts, but a sender may claim. Sums of it do not leave the
+// range of Neo4j's numbers, in which the call would be refused for ever.
+const maxCount = math.MaxUint32
+
+func clamped(n int64) int64 { return max(-maxCount, min(n, maxCount)) }
+
 // count adds the row's numbers to those of its key.
 func (b *rowBuilder) count(rel string, r row) {
+	r.first, r.second = clamped(r.first), clamped(r.second)
 	r.width = max(r.width, minute)
 	r.key = r.bucketKey(rel)
 	if b.counted[rel] == nil {
 		b.counted[rel] = make(map[string]*row)
 	}
 	if known := b.counted[rel][r.key]; known != nil {
-		known.first, known.second = known.first+r.first, known.second+r.second
+		known.first, known.second = clamped(known.first+r.first), clamped(known.second+r.second)
 		return
 	}
 	b.counted[rel][r.key] = &r

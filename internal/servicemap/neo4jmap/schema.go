@@ -45,6 +45,7 @@ func Schema() []string {
 		unique("maintenance_name", "(x:Maintenance)", "name"),
 		unique("depends_on_key", "()-[x:DEPENDS_ON]-()", "key"),
 		index("service_kind", "(x:Service)", "x.tenant, x.kind"),
+		index("entry_tenant", "(x:Entry)", "x.tenant"),
 		index("batch_expires", "(x:Batch)", "x.expires"),
 	}
 	for _, b := range bucketed {

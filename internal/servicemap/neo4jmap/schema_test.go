@@ -58,7 +58,7 @@ func testOlderSchema(t *testing.T, s *server) {
 
 // testComesBackEmpty: a server that lost everything while nothing was written has the schema again before anybody writes.
 func testComesBackEmpty(t *testing.T, s *server) {
-	w := s.empty(t, Options{Now: func() time.Time { return start }})
+	w := s.empty(t, Options{})
 	require.NoError(t, w.Maintain(t.Context()))
 	constraints, indexes := schemaOf(t, w)
 	require.Len(t, indexes, len(Schema()))

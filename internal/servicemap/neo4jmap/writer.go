@@ -22,7 +22,7 @@ type Options struct {
 	Minutes, Retention time.Duration
 	// CallIDRetention is how long a call that comes again is recognised.
 	CallIDRetention time.Duration
-	// Now is the clock; nil for the system's.
+	// Now is the clock of this process; nil for the system's. What is old is told by the server's.
 	Now func() time.Time
 }
 
@@ -114,13 +114,13 @@ type written struct {
 // that made it.
 const mergeBatch = `
 MERGE (b:Batch {id: $id})
-ON CREATE SET b.attempt = $attempt, b.expires = $expires
+ON CREATE SET b.attempt = $attempt, b.expires = timestamp() / 1000 + $retention
 RETURN b.attempt = $attempt AS new`
 
 func (w *Writer) write(tx *transaction, c *call) (outcome written, err error) {
 	fresh := false
 	err = tx.run(mergeBatch, map[string]any{
-		"id": c.id, "attempt": rand.Text(), "expires": w.options.Now().Add(w.options.CallIDRetention).Unix(),
+		"id": c.id, "attempt": rand.Text(), "retention": int64(w.options.CallIDRetention / time.Second),
 	}, func(r record) { fresh = r.is("new") })
 	if err != nil || !fresh {
 		outcome.repeated = true

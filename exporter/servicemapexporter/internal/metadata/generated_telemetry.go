@@ -142,7 +142,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterServiceMapFailing, err = builder.meter.Int64Gauge(
 		"otelcol_exporter_service_map_failing",
-		metric.WithDescription("1 while Neo4j cannot be reached or refuses what is written, else 0. [Alpha]"),
+		metric.WithDescription("1 while Neo4j cannot be reached, refuses a call, or has another time than the gateway, else 0. [Alpha]"),
 		metric.WithUnit("1"),
 	)
 	errs = errors.Join(errs, err)

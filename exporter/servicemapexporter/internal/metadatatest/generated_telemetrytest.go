@@ -40,7 +40,7 @@ func AssertEqualExporterServiceMapCalls(t *testing.T, tt *componenttest.Telemetr
 func AssertEqualExporterServiceMapFailing(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_exporter_service_map_failing",
-		Description: "1 while Neo4j cannot be reached or refuses what is written, else 0. [Alpha]",
+		Description: "1 while Neo4j cannot be reached, refuses a call, or has another time than the gateway, else 0. [Alpha]",
 		Unit:        "1",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,

@@ -88,13 +88,15 @@ func (s *Service) readDependencies(ctx context.Context, tenant string, asked *De
 	if err != nil {
 		return nil, err
 	}
+	all.Start, all.End = d.Start, d.End // all of it is of what the map answered
 	if d.Radius, err = graph.Radius(ctx, tenant, graphWindow(&all), asked.Window.Service); err != nil {
 		return nil, err
 	}
 	if d.Neighbours, err = graph.Neighbours(ctx, tenant, graphWindow(&all), asked.Window.Service, asked.Depth); err != nil {
 		return nil, err
 	}
-	if d.Suffering, err = readSuffering(ctx, reader, tenant, &asked.Window); err != nil {
+	all.Service = asked.Window.Service
+	if d.Suffering, err = readSuffering(ctx, reader, tenant, &all); err != nil {
 		return nil, err
 	}
 	return d, ctx.Err()

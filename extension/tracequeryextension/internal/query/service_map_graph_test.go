@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"iter"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -99,6 +100,32 @@ func TestGraphWindow(t *testing.T) {
 	require.Equal(t, []time.Time{start, start.Add(time.Hour)}, []time.Time{got.Start, got.End})
 	require.EqualValues(t, 15, got.Nodes[nodeNamed(t, got, "edge-proxy")].Calls)
 	require.EqualValues(t, 15, got.Nodes[nodeNamed(t, got, "edge-proxy")].Durations.GetCount())
+
+	// All of what is measured is of that window.
+	watched := &errorsAsked{Backend: store}
+	service.Storage = func() (tracestore.Backend, error) { return watched, nil }
+	d, err := service.Dependencies(t.Context(), "", &DependenciesQuery{
+		Window: tracestore.AggregateQuery{Start: start.Add(time.Minute), End: start.Add(2 * time.Minute), Service: "edge-proxy"}, Depth: 1,
+	})
+	require.NoError(t, err)
+	require.Equal(t, []time.Time{start, start.Add(time.Hour)}, []time.Time{d.Start, d.End})
+	require.Equal(t, tracestore.AggregateQuery{Start: d.Start, End: d.End, Service: "edge-proxy"}, watched.asked)
+	traces := int64(0)
+	for _, r := range d.Radius {
+		traces += r.Traces
+	}
+	require.EqualValues(t, 15, traces)
+}
+
+// errorsAsked is a storage that remembers of what window it was asked for errors.
+type errorsAsked struct {
+	tracestore.Backend
+	asked tracestore.AggregateQuery
+}
+
+func (e *errorsAsked) Errors(ctx context.Context, tenant string, asked *tracestore.AggregateQuery) iter.Seq2[tracestore.ErrorAggregate, error] {
+	e.asked = *asked
+	return e.Backend.Errors(ctx, tenant, asked)
 }
 
 func nodeNamed(t *testing.T, m *ServiceMap, name string) int {
