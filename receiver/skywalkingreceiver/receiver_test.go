@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"google.golang.org/grpc/status"
 	agent "skywalking.apache.org/repo/goapi/collect/language/agent/v3"
 
+	"github.com/tracewright/tracewright/internal/freeport"
 	"github.com/tracewright/tracewright/receiver/skywalkingreceiver/internal/metadata"
 )
 
@@ -43,7 +45,9 @@ func start(t *testing.T, next consumer.Traces) *started {
 	set := receivertest.NewNopSettings(metadata.Type)
 	set.TelemetrySettings = s.telemetry.NewTelemetrySettings()
 	config := NewFactory().CreateDefaultConfig().(*upstream.Config)
-	config.GRPC.NetAddr.Endpoint, config.HTTP.NetAddr.Endpoint = freeEndpoint(t), freeEndpoint(t)
+	ports, err := freeport.Take(t.Context(), 2)
+	require.NoError(t, err)
+	config.GRPC.NetAddr.Endpoint, config.HTTP.NetAddr.Endpoint = fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
 	r, err := NewFactory().CreateTraces(t.Context(), set, config, next)
 	require.NoError(t, err)
 	require.Empty(t, config.GRPC.Middlewares, "the configuration is the caller's")
@@ -64,8 +68,12 @@ func start(t *testing.T, next consumer.Traces) *started {
 func (s *started) stream(t *testing.T, traceID string) error {
 	t.Helper()
 	stream, err := s.client.Collect(t.Context())
-	require.NoError(t, err)
-	require.NoError(t, stream.Send(segment(traceID)))
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(segment(traceID)); err != nil {
+		return err
+	}
 	_, err = stream.CloseAndRecv()
 	return err
 }
@@ -199,14 +207,14 @@ func TestShutdownOfBusyReceiver(t *testing.T) {
 	})
 	require.NoError(t, err)
 	s := start(t, next)
-	answered := make(chan error, 1)
-	go func() { answered <- s.stream(t, sound) }()
+	var sender sync.WaitGroup
+	sender.Go(func() { _ = s.stream(t, sound) }) // what it is told depends on which comes first, the end or its answer
 	<-arrived
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, s.shutdown(ctx), context.DeadlineExceeded)
 	close(goOn)
-	<-answered
+	sender.Wait()
 }
 
 func segment(traceID string) *agent.SegmentObject {
@@ -214,12 +222,4 @@ func segment(traceID string) *agent.SegmentObject {
 		TraceId: traceID, TraceSegmentId: "7e2f14bb1f9c4b258e301d6c5a6b0002", Service: "shop", ServiceInstance: "a",
 		Spans: []*agent.SpanObject{{SpanId: 0, ParentSpanId: -1, OperationName: "/checkout", StartTime: 1, EndTime: 2}},
 	}
-}
-
-func freeEndpoint(t *testing.T) string {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { require.NoError(t, listener.Close()) }()
-	return listener.Addr().String()
 }

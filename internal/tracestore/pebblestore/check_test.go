@@ -289,9 +289,7 @@ func TestOpenFolderWithoutLock(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f, err := openFolderIn(readingFS{refusing{vfs.Default, test.err}, t.Context()}, path)
 			require.ErrorIs(t, err, test.want)
-			if test.want != ErrInUse {
-				require.NotErrorIs(t, err, ErrInUse)
-			}
+			require.Equal(t, errors.Is(test.want, ErrInUse), errors.Is(err, ErrInUse))
 			if err == nil {
 				require.NoError(t, f.close())
 			}
