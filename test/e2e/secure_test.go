@@ -152,8 +152,15 @@ func TestSecure(t *testing.T) {
 		}
 		return nil
 	})
+	read := func() int { return strings.Count(agent.logs.String(), "refresh token") }
+	before := read() // it tells of the token that it read at its start too
 	put(t, secrets, "agent-token", "second\n")
-	agent.awaitLogs("refresh token")
+	agent.await("the token to be read again", func() error {
+		if n := read(); n <= before {
+			return fmt.Errorf("read %d times", n)
+		}
+		return nil
+	})
 	put(t, secrets, "agent-tokens", "second\n")
 	gateway.await("the end of the old token", func() error {
 		if code := sendOver(t, gateway, credentials.NewTLS(trusting), "first"); code != codes.Unauthenticated {
@@ -175,9 +182,9 @@ func TestSecure(t *testing.T) {
 			return nil
 		})
 	}
-	before := gateway.assemblyMetric("spans_received")
+	received := gateway.assemblyMetric("spans_received")
 	agent.send(chain("shop", 2, 4), nil)
-	accepted(int(before) + 4)
+	accepted(int(received) + 4)
 }
 
 // sendOver sends a request without spans to a gateway.
