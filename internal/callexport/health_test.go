@@ -51,7 +51,8 @@ func TestHealth(t *testing.T) {
 	}{
 		"one call": {
 			[]report{{1, nil, 0}, {1, away, 0}, {1, away, 0}, {1, full, 0}, {1, context.Canceled, 0}, {1, nil, 0}, {1, nil, 0}, {1, away, 0}},
-			[]error{away, full, nil, away}, []string{cannot, well, cannot},
+			[]error{away, full, nil, away},
+			[]string{cannot, well, cannot},
 		},
 		"others are taken":         {[]report{{1, full, 0}, {2, nil, 0}, {0, nil, 0}, {1, full, time.Minute}, {2, nil, time.Minute}}, []error{full}, []string{cannot}},
 		"others fail too":          {[]report{{1, full, 0}, {2, away, 0}, {2, nil, 0}, {1, nil, 0}}, []error{full, nil}, []string{cannot, well}},

@@ -58,6 +58,7 @@ func TestNeo4j(t *testing.T) {
 		"a fold was left":            testLeftFolding,
 		"older schema":               testOlderSchema,
 		"comes back empty":           testComesBackEmpty,
+		"made together":              testSchemaTogether,
 		"foreign schema":             testForeignSchema,
 		"TLS":                        testTLS,
 		"idle connections":           testIdleConnections,
@@ -112,8 +113,10 @@ func testPlans(t *testing.T, s *server) {
 	w := s.empty(t, Options{})
 	require.NoError(t, w.schema.ensure(t.Context(), w.client))
 	parameters := spanOf("", &servicemap.Window{Start: time.Unix(0, 0), End: time.Unix(3600, 0)}).parameters()
-	for key, value := range map[string]any{"rows": []map[string]any{}, "keys": []string{}, "service": "", "limit": 1, "id": "", "attempt": "", "retention": 0,
-		"before": 0, "fold": 0, "seen": time.Unix(0, 0).UTC(), "tenants": []string{"a", ""}, "timeout": 1, "interval": 1} {
+	for key, value := range map[string]any{
+		"rows": []map[string]any{}, "keys": []string{}, "service": "", "limit": 1, "id": "", "attempt": "", "retention": 0,
+		"before": 0, "fold": 0, "seen": time.Unix(0, 0).UTC(), "tenants": []string{"a", ""}, "timeout": 1, "interval": 1,
+	} {
 		parameters[key] = value
 	}
 	relationship, nodes := "DirectedRelationshipUniqueIndexSeek(Locking)", "NodeUniqueIndexSeek"

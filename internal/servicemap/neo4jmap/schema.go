@@ -2,6 +2,7 @@ package neo4jmap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -93,8 +94,14 @@ func (s *schema) forget() {
 // makeSchema makes what is missing.
 func makeSchema(ctx context.Context, c *client) error {
 	for _, statement := range Schema() {
-		// A change of the schema is a transaction of its own.
-		if err := c.transaction(ctx, neo4j.AccessModeWrite, func(tx *transaction) error { return tx.run(statement, nil, nil) }); err != nil {
+		// A change of the schema is a transaction of its own. IF NOT EXISTS looks before the lock is there, so that of two who make the same
+		// at once the second may be told that it exists.
+		err := c.transaction(ctx, neo4j.AccessModeWrite, func(tx *transaction) error { return tx.run(statement, nil, nil) })
+		var refused *neo4j.Neo4jError
+		if errors.As(err, &refused) && refused.Code == "Neo.ClientError.Schema.EquivalentSchemaRuleAlreadyExists" {
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("make the schema: %w", err)
 		}
 	}

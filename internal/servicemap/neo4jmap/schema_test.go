@@ -1,10 +1,12 @@
 package neo4jmap
 
 import (
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/neo4j/neo4j-go-driver/v5/neo4j"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tracewright/tracewright/internal/servicemap"
@@ -29,6 +31,19 @@ func schemaOf(t *testing.T, w *Writer) (constraints, indexes []string) {
 		}))
 	}
 	return constraints, indexes
+}
+
+// dropSchema leaves an empty database without ours.
+func (w *Writer) dropSchema(t *testing.T) {
+	t.Helper()
+	w.statement(t, "MATCH (n) DETACH DELETE n")
+	constraints, indexes := schemaOf(t, w)
+	for _, name := range constraints {
+		w.statement(t, "DROP CONSTRAINT "+name)
+	}
+	for _, name := range indexes {
+		w.statement(t, "DROP INDEX "+name+" IF EXISTS")
+	}
 }
 
 // testOlderSchema: a writer that finds a part of the schema, and what was written under it, makes the rest and goes on.
@@ -62,17 +77,27 @@ func testComesBackEmpty(t *testing.T, s *server) {
 	require.NoError(t, w.Maintain(t.Context()))
 	constraints, indexes := schemaOf(t, w)
 	require.Len(t, indexes, len(Schema()))
-	w.statement(t, "MATCH (n) DETACH DELETE n")
-	for _, name := range constraints {
-		w.statement(t, "DROP CONSTRAINT "+name)
-	}
-	for _, name := range indexes {
-		w.statement(t, "DROP INDEX "+name+" IF EXISTS")
-	}
+	w.dropSchema(t)
 	require.NoError(t, w.Maintain(t.Context()))
 	gotConstraints, gotIndexes := schemaOf(t, w)
 	require.Equal(t, constraints, gotConstraints)
 	require.Equal(t, indexes, gotIndexes)
+}
+
+// testSchemaTogether: gateways that start together make the same schema, and none of them is in the way of another.
+func testSchemaTogether(t *testing.T, s *server) {
+	w := s.empty(t, Options{})
+	for range 3 {
+		w.dropSchema(t)
+		var wait sync.WaitGroup
+		for range 4 {
+			other := s.writer(t, Options{})
+			wait.Go(func() { assert.NoError(t, other.schema.ensure(t.Context(), other.client)) })
+		}
+		wait.Wait()
+		_, indexes := schemaOf(t, w)
+		require.Len(t, indexes, len(Schema()))
+	}
 }
 
 // testForeignSchema: what others made stands in the way. It is named, nothing is written, and the same writer goes on once it is gone.
