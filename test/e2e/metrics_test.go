@@ -25,7 +25,7 @@ func TestMetricsOfTheCollector(t *testing.T) {
 	}
 	full := agent("--set=exporters.load_balancing.sending_queue.queue_size=1")
 	small := newInstance(t)
-	small.name, small.file, small.env = "tracewright-agent", "agent.yaml", []string{"TRACEWRIGHT_MEMORY_MIB=65"} // one more than spike_limit_mib
+	small.name, small.file, small.env = "tracewright-agent", "agent.yaml", []string{"TRACEWRIGHT_MEMORY_MIB=5"} // less than it takes itself
 	small.start("--config", resolver)
 	good := agent()
 
