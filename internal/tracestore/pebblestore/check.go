@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -73,10 +75,19 @@ func (c *checker) fault(at partition, id pcommon.TraceID, err error) {
 	}
 }
 
+// ofSystem says whether an error is the disk's or the process's: nothing could be read, so nothing is known of the content.
+func ofSystem(err error) bool {
+	var file *os.PathError
+	var number syscall.Errno
+	return !pebble.IsCorruptionError(err) && (errors.As(err, &file) || errors.As(err, &number))
+}
+
 func (c *checker) everything() error {
 	// Pebble's own check: every table, and that their keys are in order. It ends at the first fault, and does not say whose it is.
 	if err := c.db.CheckLevels(nil); c.ctx.Err() != nil {
 		return c.ctx.Err()
+	} else if ofSystem(err) {
+		return err
 	} else if err != nil {
 		c.fault(partition{}, pcommon.TraceID{}, err)
 	}
@@ -161,6 +172,9 @@ func (c *checker) partition(at partition) error {
 		value, err := iter.ValueAndErr()
 		if err == nil {
 			err = p.value(key, value)
+		}
+		if ofSystem(err) {
+			return errors.Join(err, iter.Close())
 		}
 		if err != nil {
 			c.fault(at, pcommon.TraceID{}, fmt.Errorf("key %x: %w", key, err))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
@@ -297,14 +298,89 @@ func TestOpenFolderWithoutLock(t *testing.T) {
 	}
 }
 
-func TestCheckLeavesNoLock(t *testing.T) {
+// TestCheckLeavesItsLock: who opened a lock file meanwhile would hold one that is gone, and the next one another.
+func TestCheckLeavesItsLock(t *testing.T) {
 	path := closedStore(t)
 	lock := filepath.Join(path, "LOCK")
+	require.NoError(t, os.Remove(lock))
+	if os.Geteuid() == 0 { // only root has files of others
+		require.NoError(t, os.Chown(path, 4711, 4712))
+	}
 	_, err := Check(t.Context(), path)
 	require.NoError(t, err)
-	require.FileExists(t, lock, "it was there")
-	require.NoError(t, os.Remove(lock))
+	folder, err := os.Stat(path)
+	require.NoError(t, err)
+	left, err := os.Stat(lock)
+	require.NoError(t, err)
+	want, got := folder.Sys().(*syscall.Stat_t), left.Sys().(*syscall.Stat_t)
+	require.Equal(t, []uint32{want.Uid, want.Gid}, []uint32{got.Uid, got.Gid}, "who runs the store later may open it")
 	_, err = Check(t.Context(), path)
 	require.NoError(t, err)
-	require.NoFileExists(t, lock)
+	again, err := os.Stat(lock)
+	require.NoError(t, err)
+	require.True(t, os.SameFile(left, again))
+}
+
+// TestOpenFolderBehindReadOnlyMount: a store may be running behind a mount that is read-only, as another process, which is this test's own
+// program. Where nothing was ever locked, nothing is needed.
+func TestOpenFolderBehindReadOnlyMount(t *testing.T) {
+	const variable = "PEBBLESTORE_TEST_READ_ONLY"
+	mounted := readingFS{refusing{vfs.Default, &os.PathError{Op: "open", Path: "LOCK", Err: syscall.EROFS}}, t.Context()}
+	if path := os.Getenv(variable); path != "" {
+		_, err := openFolderIn(mounted, path)
+		require.ErrorIs(t, err, ErrInUse)
+		return
+	}
+	path := t.TempDir()
+	store := openStore(t, Options{Path: path})
+	other := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	other.Env = append(os.Environ(), variable+"="+path)
+	output, err := other.CombinedOutput()
+	require.NoError(t, err, string(output))
+	require.NoError(t, store.Close())
+
+	f, err := openFolderIn(mounted, path)
+	require.NoError(t, err)
+	require.NoError(t, f.close())
+
+	lock := filepath.Join(path, "LOCK")
+	require.NoError(t, os.Remove(lock))
+	require.NoError(t, os.Symlink("nowhere", lock)) // as if none could be made
+	f, err = openFolderIn(mounted, path)
+	require.NoError(t, err)
+	require.NoError(t, f.close())
+}
+
+// failingReads is a context whose error is the disk's, after so many reads.
+type failingReads struct {
+	context.Context
+	left atomic.Int64
+}
+
+func (c *failingReads) Err() error {
+	if c.left.Add(-1) < 0 {
+		return &os.PathError{Op: "read", Path: "table", Err: syscall.EIO}
+	}
+	return nil
+}
+
+// TestCheckEndsWithTheDisk fails after each number of reads: what cannot be read is no fault of the content.
+func TestCheckEndsWithTheDisk(t *testing.T) {
+	path := flushed(t, closedStore(t))
+	for reads := int64(0); ; reads++ {
+		ctx := &failingReads{Context: t.Context()}
+		ctx.left.Store(1 << 40)
+		f, err := openFolder(ctx, path)
+		require.NoError(t, err)
+		c := checker{folder: f, ctx: t.Context()}
+		ctx.left.Store(reads)
+		err = c.everything()
+		require.NoError(t, f.close())
+		require.Empty(t, c.result.Faults, "after %d reads", reads)
+		if err == nil {
+			require.Positive(t, reads)
+			return
+		}
+		require.ErrorIs(t, err, syscall.EIO, "after %d reads", reads)
+	}
 }

@@ -25,7 +25,7 @@ var (
 	ErrNewerFormat = errors.New("the folder has a newer storage format; use that version of tracewrightctl")
 )
 
-// folder is a store opened for reading alone: nothing but a lock file is written to it, which goes again.
+// folder is a store opened for reading alone: nothing but a lock file is written to it.
 type folder struct {
 	db     *pebble.DB
 	lock   *pebble.Lock
@@ -101,28 +101,21 @@ func (fs readingFS) Open(name string, options ...vfs.OpenOption) (vfs.File, erro
 	return readingFile{file, fs.ctx}, nil
 }
 
-// Lock takes its file away again where there was none, so that whoever runs the store later finds none of another user. Where nobody can
-// write, as in a backup on a read-only disk, nobody can change anything either, and no lock is needed.
+// Lock leaves the file where it made one: who opened it meanwhile would lock a file that is gone, and the next one another. It belongs to
+// whom the folder belongs to, who could not run the store later if it were another user's.
+//
+// That nothing can be written is true of a mount, not of the disk: a store may be running behind it, which has the file and holds it.
 func (fs readingFS) Lock(name string) (io.Closer, error) {
-	_, missing := fs.Stat(name)
+	createLock(name)
 	lock, err := fs.FS.Lock(name)
-	switch {
-	case errors.Is(err, syscall.EROFS):
+	if !errors.Is(err, syscall.EROFS) {
+		return lock, err
+	}
+	if lock, err = lockToRead(name); errors.Is(err, os.ErrNotExist) {
 		return io.NopCloser(nil), nil
-	case err == nil && errors.Is(missing, os.ErrNotExist):
-		return passingLock{lock, fs.FS, name}, nil
 	}
 	return lock, err
 }
-
-// passingLock removes its file while it still holds it: who opens it meanwhile finds it locked.
-type passingLock struct {
-	io.Closer
-	fs   vfs.FS
-	name string
-}
-
-func (l passingLock) Close() error { return errors.Join(l.fs.Remove(l.name), l.Closer.Close()) }
 
 type readingFile struct {
 	vfs.File

@@ -85,11 +85,14 @@ func (a *Access) SetOn(request *http.Request) {
 	}
 }
 
-// Client is an HTTP client over a transport, which it completes. It follows no redirect to another host, which would get the headers.
+// Client is an HTTP client over a transport, which it completes. It follows no redirect to another host, which would
+// get the headers, nor from TLS to none, where everybody on the way could read them.
 func (a *Access) Client(transport *http.Transport) *http.Client {
 	transport.Proxy, transport.TLSClientConfig = http.ProxyFromEnvironment, a.TLS()
 	return &http.Client{Transport: transport, CheckRedirect: func(to *http.Request, via []*http.Request) error {
-		if to.URL.Host != via[0].URL.Host || len(via) >= 10 {
+		from := via[0].URL
+		unsecured := to.URL.Scheme != from.Scheme && to.URL.Scheme != "https"
+		if to.URL.Host != from.Host || unsecured || len(via) >= 10 {
 			return http.ErrUseLastResponse
 		}
 		return nil

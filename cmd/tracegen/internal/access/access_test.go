@@ -70,3 +70,23 @@ func TestClientFollowsNoRedirectElsewhere(t *testing.T) {
 		require.Equal(t, want, response.StatusCode, path)
 	}
 }
+
+// A token that went over TLS does not go on in clear, also not to the same host.
+func TestClientFollowsNoRedirectToNoTLS(t *testing.T) {
+	client := new(Access).Client(new(http.Transport))
+	for _, test := range []struct {
+		from, to string
+		want     error
+	}{
+		{"https://host", "http://host", http.ErrUseLastResponse},
+		{"http://host", "https://host", nil},
+		{"http://host", "http://host/there", nil},
+		{"https://host", "https://host/there", nil},
+	} {
+		from, err := http.NewRequestWithContext(t.Context(), http.MethodGet, test.from, http.NoBody)
+		require.NoError(t, err)
+		to, err := http.NewRequestWithContext(t.Context(), http.MethodGet, test.to, http.NoBody)
+		require.NoError(t, err)
+		require.Equal(t, test.want, client.CheckRedirect(to, []*http.Request{from}), "%s to %s", test.from, test.to)
+	}
+}

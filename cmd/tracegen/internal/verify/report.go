@@ -15,7 +15,7 @@ type Report struct {
 	Traces, Found, Missing, Partial, Differing, Surplus int
 	// Searched is how many of the sent traces a search over the window lists.
 	Searched int
-	// Truncated says that the search stopped at a limit of the storage: surplus traces may have been overlooked.
+	// Truncated says that the search ended at a limit of the storage: surplus traces may have been overlooked.
 	Truncated bool
 	// Edges and Operations were sent, the differences are those whose calls or errors are not as sent.
 	Edges, EdgeDifferences           int

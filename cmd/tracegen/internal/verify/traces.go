@@ -176,8 +176,8 @@ func (t *tenantRun) search(ctx context.Context, report *Report) error {
 				report.detail("differs", "in the search: "+p.detail)
 			}
 		}
-		report.Truncated = report.Truncated || page.Truncated
-		if cursor = page.NextCursor; cursor == "" {
+		if cursor = page.NextCursor; cursor == "" { // else the search goes on where it stopped
+			report.Truncated = report.Truncated || page.Truncated
 			return nil
 		}
 		if cursors[cursor] {

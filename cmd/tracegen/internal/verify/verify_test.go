@@ -29,7 +29,7 @@ type api struct {
 	traces            map[string]object // by id; the search lists them too
 	edges, operations []object
 	notServed         bool
-	truncated         bool
+	truncated         map[string]bool   // pages of the search, by their cursors
 	next              map[string]string // what the search answers instead as next_cursor
 	again             map[string]string // rows that stand in the place of others
 	unrepaired        int
@@ -136,7 +136,7 @@ func (a *api) search(w http.ResponseWriter, r *http.Request) {
 	if again := a.again[id]; again != "" {
 		id = again
 	}
-	answer := object{"traces": []object{a.traces[id]}, "truncated": a.truncated}
+	answer := object{"traces": []object{a.traces[id]}, "truncated": a.truncated[request.Cursor]}
 	if next := a.next[request.Cursor]; next != "" {
 		answer["next_cursor"] = next
 	} else if at+1 < len(ids) {
@@ -218,8 +218,13 @@ func TestVerify(t *testing.T) {
 			"traces      3 sent: 3 found, 0 missing, 0 partial, 0 surplus, 1 differing; 2 of them in the search\n",
 			"differs   in the search: b is there again",
 		},
+		"goes on where a page was cut short": {
+			func(a *api) { a.truncated = map[string]bool{"": true, "b": true} },
+			"traces      3 sent: 3 found, 0 missing, 0 partial, 0 surplus, 0 differing; 3 of them in the search\n",
+			"",
+		},
 		"cut short": {
-			func(a *api) { a.truncated = true },
+			func(a *api) { a.truncated = map[string]bool{"c": true} },
 			"traces      3 sent: 3 found, 0 missing, 0 partial, 0 surplus, 0 differing; 3 of them in the search, which the storage cut short\n",
 			"",
 		},
@@ -266,7 +271,7 @@ func TestVerify(t *testing.T) {
 			a := rightAnswers()
 			test.damage(a)
 			report := verifyAgainst(t, a, file(""), nil)
-			require.Equal(t, name == "right", report.OK())
+			require.Equal(t, name == "right" || strings.HasPrefix(name, "goes on"), report.OK())
 			var text strings.Builder
 			require.NoError(t, report.Write(&text))
 			require.True(t, strings.HasPrefix(text.String(), test.want), text.String())
