@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -408,6 +409,52 @@ func TestUnreadableSegment(t *testing.T) {
 				f = startOn(t, mem, &sink{t: t}, withJournal)
 				f.wait(time.Minute)
 				require.Equal(t, !test.released, len(f.sink.of(1)) == 1)
+				f.stop()
+			})
+		})
+	}
+}
+
+// TestUnreadableSegments starts while two of three segments cannot be opened: what is in the third does not wait for them, nor they for one
+// another. One that is gone is not waited for at all.
+func TestUnreadableSegments(t *testing.T) {
+	for name, test := range map[string]struct {
+		err   error
+		aside time.Duration // after which they are
+	}{
+		"no descriptors left": {syscall.EMFILE, openPatience + time.Minute},
+		"removed":             {syscall.ENOENT, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mem := vfs.NewCrashableMem()
+				for trace := range 3 {
+					f := startOn(t, mem, &sink{t: t, fail: func(int, ptrace.Traces) error { return errors.New("down") }}, withJournal)
+					synctest.Wait()
+					f.send(testSpan{trace: uint64(trace + 1), id: 1})
+					f.wait(2 * time.Second)
+					mem = f.crash(mem)
+				}
+				names, err := mem.List("journal/arrivals")
+				require.NoError(t, err)
+				slices.Sort(names)
+				require.Len(t, slices.DeleteFunc(names, func(name string) bool { return !strings.HasSuffix(name, ".log") }), 3)
+				unopened := names[:2]
+				f := startOn(t, errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+					if op.Kind == errorfs.OpOpen && slices.Contains(unopened, strings.TrimPrefix(op.Path, "journal/arrivals/")) {
+						return test.err
+					}
+					return nil
+				})), &sink{t: t}, withJournal)
+				f.wait(5 * time.Second)
+				require.Len(t, f.sink.of(3), 1)
+				f.wait(test.aside)
+				require.EqualValues(t, 2, f.sum("journal_failures"))
+				names, err = mem.List("journal/arrivals")
+				require.NoError(t, err)
+				for _, name := range unopened {
+					require.NotContains(t, names, name)
+				}
 				f.stop()
 			})
 		})

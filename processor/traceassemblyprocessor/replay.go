@@ -3,6 +3,7 @@ package traceassemblyprocessor
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"iter"
 	"math"
 	"slices"
@@ -108,52 +109,57 @@ func (r *replay) stopping() bool {
 	}
 }
 
-// openPatience is how long replay waits for a segment of arrivals that cannot be opened. It keeps what was handed on from being removed from
-// the disk as long as it is there, so it must not be for ever.
+// openPatience is how long replay waits for segments of arrivals that cannot be opened. They keep what was handed on from being removed from
+// the disk as long as they are there, so it must not be for ever.
 const openPatience = 10 * time.Minute
 
-// read yields the records of a segment and counts what is damaged. It tries again to open one that cannot be opened, for a process may have too
-// many files open, say: one of calls until it can, for without it what was handed on would be handed on again.
-func (r *replay) read(log *journal.Log, segment uint32, yield func(journal.Position, []byte) error) bool {
-	take := func(at journal.Position, record []byte) error {
+// read yields the records of a segment and counts what is damaged. The error is errStopping, or that of a segment that cannot be opened now: a
+// process may have too many files open, say.
+func (r *replay) read(log *journal.Log, segment uint32, yield func(journal.Position, []byte) error) error {
+	report, err := log.Read(segment, func(at journal.Position, record []byte) error {
 		if r.stopping() {
 			return errStopping
 		}
 		return yield(at, record)
-	}
-	report, err := log.Read(segment, take)
-	begun, calls := time.Now(), log == r.p.ledger.calls
-	for attempt := 0; errors.Is(err, journal.ErrUnopened) && (calls || time.Since(begun) < openPatience); attempt++ {
-		if attempt == 0 {
-			r.p.telemetry.journalFailed()
-			r.p.logger.Error("a segment of the journal cannot be opened; it is tried again", zap.Bool("requests_are_refused_until_then", calls), zap.Error(err))
-		}
-		select {
-		case <-time.After(backoff(attempt)):
-		case <-r.p.gate.stopping:
-			return false
-		}
-		report, err = log.Read(segment, take)
-	}
-	if errors.Is(err, errStopping) {
-		return false
+	})
+	if errors.Is(err, errStopping) || errors.Is(err, journal.ErrUnopened) && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	if err != nil {
-		r.p.ledger.unread(log, segment)
-		if !errors.Is(err, journal.ErrUnopened) { // which was counted
-			r.p.telemetry.journalFailed()
-		}
-		r.p.logger.Error("a segment of the journal cannot be read to its end; what can be read is taken up", zap.Error(err))
+		r.p.telemetry.journalFailed()
+		r.giveUp(log, segment, err)
 	}
 	// A torn tail is what a crash leaves of records that nobody was answered for.
 	r.counts.damaged += report.Corrupt
-	return true
+	return nil
+}
+
+// giveUp takes up what could be read of a segment.
+func (r *replay) giveUp(log *journal.Log, segment uint32, err error) {
+	r.p.ledger.unread(log, segment)
+	r.p.logger.Error("a segment of the journal cannot be read to its end; what can be read is taken up", zap.Error(err))
+}
+
+// unopened tells of a segment that cannot be opened.
+func (r *replay) unopened(err error, refused bool) {
+	r.p.telemetry.journalFailed()
+	r.p.logger.Error("a segment of the journal cannot be opened; it is tried again", zap.Bool("requests_are_refused_until_then", refused), zap.Error(err))
+}
+
+// pause waits before segments are tried to be opened once more, and says whether it slept to the end.
+func (r *replay) pause(attempt int) bool {
+	select {
+	case <-time.After(backoff(attempt)):
+		return true
+	case <-r.p.gate.stopping:
+		return false
+	}
 }
 
 func (r *replay) readCalls(ctx context.Context) bool {
 	for _, s := range r.p.ledger.calls.Old() {
 		segment := callSegment{number: s.Number, first: math.MaxUint32}
-		if !r.read(r.p.ledger.calls, s.Number, func(at journal.Position, record []byte) error {
+		take := func(at journal.Position, record []byte) error {
 			c, err := decodeCalls(record)
 			switch {
 			case err != nil:
@@ -171,7 +177,19 @@ func (r *replay) readCalls(ctx context.Context) bool {
 				r.restore(ctx, c.intent)
 			}
 			return nil
-		}) {
+		}
+		// Until it can be opened nothing is taken: without it what was handed on would be handed on again.
+		err := r.read(r.p.ledger.calls, s.Number, take)
+		for attempt := 0; errors.Is(err, journal.ErrUnopened); attempt++ {
+			if attempt == 0 {
+				r.unopened(err, true)
+			}
+			if !r.pause(attempt) {
+				return false
+			}
+			err = r.read(r.p.ledger.calls, s.Number, take)
+		}
+		if err != nil {
 			return false
 		}
 		segment.open = 0 // until it is clear which are repeated
@@ -293,16 +311,40 @@ func (r *replay) tell(ctx context.Context, message func(shard int) message) {
 	}
 }
 
+// readArrivals reads all segments that can be opened, and then waits for the others together.
 func (r *replay) readArrivals(ctx context.Context) bool {
-	for _, s := range r.p.ledger.arrivals.Old() {
-		if !r.read(r.p.ledger.arrivals, s.Number, func(at journal.Position, record []byte) error {
-			return r.request(ctx, at, record)
-		}) {
+	arrivals := r.p.ledger.arrivals
+	waiting, begun := arrivals.Old(), time.Now()
+	for attempt := 0; ; attempt++ {
+		last := time.Since(begun) > openPatience
+		unopened := waiting[:0]
+		for _, s := range waiting {
+			err := r.read(arrivals, s.Number, func(at journal.Position, record []byte) error { return r.request(ctx, at, record) })
+			switch {
+			case err == nil:
+			case !errors.Is(err, journal.ErrUnopened):
+				return false
+			case last:
+				r.giveUp(arrivals, s.Number, err)
+			default:
+				if attempt == 0 {
+					r.unopened(err, false)
+				}
+				unopened = append(unopened, s)
+				continue
+			}
+			r.p.ledger.replayed(s.Number)
+		}
+		if waiting = unopened; len(waiting) == 0 {
+			return true
+		}
+		if attempt == 0 {
+			begun = time.Now()
+		}
+		if !r.pause(attempt) {
 			return false
 		}
-		r.p.ledger.replayed(s.Number)
 	}
-	return true
 }
 
 // request takes a request of before once more, but for the spans that were handed on.
