@@ -17,7 +17,7 @@ func TestPrintedSchema(t *testing.T) {
 		require.NoError(t, owner.db.Exec(t.Context(), "DROP DATABASE IF EXISTS "+quoted(options.Database)))
 	}()
 	for _, retention := range []time.Duration{0, 48 * time.Hour, 72 * time.Hour} {
-		text, err := (&Schema{Database: options.Database, Variant: VariantPlain, Retention: retention}).SQL()
+		text, err := (&Schema{Database: options.Database, Variant: VariantPlain, Retention: retention}).SQL(true)
 		require.NoError(t, err)
 		for statement := range strings.SplitSeq(commentLine.ReplaceAllString(text, ""), ";\n") {
 			if statement = strings.TrimSpace(statement); statement != "" {

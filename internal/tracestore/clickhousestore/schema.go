@@ -129,9 +129,9 @@ func (s *Schema) migrations() ([]migration, error) {
 	return list, nil
 }
 
-// SQL is what an administrator runs where nobody else makes the schema. It may be run again, and then makes what is new since, and changes for how long
-// the tables keep rows.
-func (s *Schema) SQL() (string, error) {
+// SQL is what an administrator runs where nobody else makes the schema. It may be run again, and then makes what is new since, and where changeRetention
+// changes for how long the tables that are there keep rows.
+func (s *Schema) SQL(changeRetention bool) (string, error) {
 	if err := s.Check(); err != nil {
 		return "", err
 	}
@@ -147,17 +147,21 @@ func (s *Schema) SQL() (string, error) {
 		fmt.Fprintf(&out, "-- %s\n\n%s\n", m.name, trailingSpace.ReplaceAllString(m.text, ""))
 		fmt.Fprintf(&out, "INSERT INTO %s.%s (Number, Name) VALUES (%d, '%s');\n\n", quoted(s.Database), quoted(migrationsTable), m.number, m.name)
 	}
-	s.printRetention(&out, migrations)
+	s.printRetention(&out, migrations, changeRetention)
 	return strings.TrimSpace(out.String()) + "\n", nil
 }
 
-// printRetention writes what changes the retention of tables that are there.
-func (s *Schema) printRetention(out *strings.Builder, migrations []migration) {
+// printRetention writes what changes the retention of tables that are there: to be run only where change says so, for a shorter one drops rows at once.
+func (s *Schema) printRetention(out *strings.Builder, migrations []migration, change bool) {
 	begin, changes := "", s.changeTTL
-	if s.Retention <= 0 {
+	switch {
+	case s.Retention <= 0:
 		out.WriteString("-- Rows are kept for ever. Where the tables were made to keep them for a time, run this too; a table that keeps them for ever refuses it.\n")
 		begin, changes = "-- ", s.removeTTL
-	} else {
+	case !change:
+		out.WriteString("-- Tables that are there keep rows for as long as they did. To keep them for as long as new ones, run this too; what is older goes at once.\n")
+		begin = "-- "
+	default:
 		out.WriteString("-- For how long rows are kept, where the tables were made with another retention.\n")
 	}
 	printed := make(map[string]bool)

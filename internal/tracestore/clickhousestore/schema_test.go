@@ -84,7 +84,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestClusterSchemas(t *testing.T) {
 	for _, variant := range []Variant{VariantOnCluster, VariantReplicated} {
 		schema := Schema{Database: "tracewright", Variant: variant, Cluster: "main", Retention: 30 * 24 * time.Hour}
-		text, err := schema.SQL()
+		text, err := schema.SQL(true)
 		require.NoError(t, err)
 		golden := filepath.Join("testdata", "schema."+string(variant)+".sql")
 		if *update {

@@ -35,7 +35,9 @@ func schema(args []string, stdout, stderr io.Writer) int {
 		fail(stderr, fmt.Errorf("%w; see tracewrightctl --help", err))
 		return statusUsage
 	}
-	text, err := s.SQL()
+	retention := false // given, so that it is meant for tables that are there too
+	flags.Visit(func(f *flag.Flag) { retention = retention || f.Name == "retention" })
+	text, err := s.SQL(retention)
 	if err == nil {
 		_, err = io.WriteString(stdout, text)
 	}

@@ -18,6 +18,12 @@ func TestSchema(t *testing.T) {
 	require.Equal(t, statusDone, status)
 	require.NotContains(t, out, "CLUSTER")
 
+	// Tables that are there lose nothing by a retention that nobody named.
+	require.Contains(t, out, "\n-- ALTER TABLE `tracewright`.`otel_traces`  MODIFY TTL")
+	require.NotContains(t, out, "\nALTER TABLE `tracewright`.`otel_traces`  MODIFY TTL")
+	_, out, _ = run(t, "schema", "--retention", "168h")
+	require.Contains(t, out, "\nALTER TABLE `tracewright`.`otel_traces`  MODIFY TTL")
+
 	for want, args := range map[string][]string{
 		"the variant replicated wants the name of a cluster; see tracewrightctl --help": {"schema", "--variant", "replicated"},
 		"a retention of -720h0m0s keeps nothing":                                        {"schema", "--retention", "-720h"},
