@@ -51,7 +51,9 @@ func (s *Store) deleteFrom(ctx context.Context, from *tableOfTraces, tenant stri
 	}
 	statements := []string{fmt.Sprintf("DELETE FROM %s %s WHERE %s", s.table(from.name), s.schema.onCluster(), where)}
 	if s.schema.repeats() {
-		note := fmt.Sprintf("INSERT INTO %s (Insert, Tenant, Id, ReleasedAt) SELECT DISTINCT %s, Tenant, Id, toDateTime(%s, 'UTC') FROM %s WHERE %s",
+		// A trace may have been released on more days, and so be noted in more partitions, than a server lets an insert write by default.
+		note := fmt.Sprintf("INSERT INTO %s (Insert, Tenant, Id, ReleasedAt) SETTINGS max_partitions_per_insert_block = 0 "+
+			"SELECT DISTINCT %s, Tenant, Id, toDateTime(%s, 'UTC') FROM %s WHERE %s",
 			s.table("deleted_inserts"), from.inserts, from.column, s.table(from.name), where)
 		statements = []string{note, statements[0]}
 	}

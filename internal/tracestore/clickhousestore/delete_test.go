@@ -88,3 +88,22 @@ func testRepeatedAfterDeletion(t *testing.T, store *Store, w writer) {
 		})
 	}
 }
+
+// TestDeleteOfManyDays: a trace is deleted that was released on more days than a server lets an insert write partitions.
+func TestDeleteOfManyDays(t *testing.T) {
+	options := testOptions(t)
+	options.upTo = 2
+	w := newWriter(t, options)
+	options.Endpoint += "?max_partitions_per_insert_block=2" // in place of 100, for the time that it takes
+	store := openStore(t, options)
+	const days = 4
+	now := time.Now()
+	for day := range days {
+		require.NoError(t, w.WriteCall(t.Context(), oneSpan(now.AddDate(0, 0, -day), 1)))
+	}
+	require.NoError(t, store.Delete(t.Context(), "", visitID(1)))
+	for _, table := range []string{"otel_traces", "traces", "trace_times"} {
+		require.Zero(t, count(t, store, store.table(table)), table)
+	}
+	require.EqualValues(t, len(ofTraces)*days, count(t, store, store.table("deleted_inserts")))
+}

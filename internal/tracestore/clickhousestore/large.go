@@ -20,9 +20,11 @@ import (
 const (
 	// readSpans is how many spans are read at once of a trace of several releases.
 	readSpans = 10_000
-	// readReleases is of how many releases at most these are, and spreadReleases how many a search reads.
-	readReleases   = 1000
+	// readReleases is of how many releases at most these are.
+	readReleases = 1000
+	// spreadReleases and spreadSpans are how much of a trace of several releases a search reads.
 	spreadReleases = 100
+	spreadSpans    = 100_000
 )
 
 // newestReleases ends a query for when traces were released: no more of each than tell that there are too many for a search.
@@ -35,7 +37,7 @@ func (t *storedTrace) gather(release *storedRelease, bounded bool) {
 		return
 	}
 	t.releases, t.spans = append(t.releases, release.td), t.spans+release.td.SpanCount()
-	if bounded && len(t.releases) > 1 && (len(t.releases) > spreadReleases || t.spans > readSpans) {
+	if bounded && len(t.releases) > 1 && (len(t.releases) > spreadReleases || t.spans > spreadSpans) {
 		t.large, t.releases = true, nil
 	}
 }

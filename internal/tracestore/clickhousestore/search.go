@@ -118,6 +118,7 @@ func (r *search) page() (page tracestore.SearchPage, err error) {
 		}
 	}
 	if len(r.quarters) == 0 {
+		r.ended = true
 		return r.count(page, false)
 	}
 	r.last, r.slice, r.chunk = r.cursor, slice{}, nil

@@ -122,12 +122,15 @@ func traceIDOf(text string) (id pcommon.TraceID) {
 func (s *Store) traces(ctx context.Context, tenant string, ids []pcommon.TraceID, bounded bool) iter.Seq2[*storedTrace, error] {
 	return func(yield func(*storedTrace, error) bool) {
 		values := parameters{}
-		more := ""
+		more, order := "", "Id, _block_number, _block_offset"
 		if bounded {
 			more = newestReleases
 		}
+		if len(ids) == 1 {
+			order += oneThread // for a granule or two
+		}
 		var trace *storedTrace
-		for release, err := range s.releases(ctx, s.ofTrace(values, tenant, ids, more), "Id, _block_number, _block_offset", values) {
+		for release, err := range s.releases(ctx, s.ofTrace(values, tenant, ids, more), order, values) {
 			if err != nil {
 				yield(nil, err)
 				return
