@@ -37,7 +37,8 @@ func documentedStatements(t *testing.T, page string, words ...string) (statement
 func TestDocumentedOperation(t *testing.T) {
 	server := testservers.StoppedClickHouse(t)
 	require.NoError(t, server.Start(t.Context()))
-	options := Options{Endpoint: server.DSN(), Database: DefaultDatabase, Variant: VariantPlain, CreateSchema: true, Retention: 48 * time.Hour,
+	options := Options{
+		Endpoint: server.DSN(), Database: DefaultDatabase, Variant: VariantPlain, CreateSchema: true, Retention: 48 * time.Hour,
 		checkInterval: time.Hour, // or it would make the schema again between DROP and RESTORE
 	}
 	store := openStore(t, options)
