@@ -271,7 +271,18 @@ func TestManifestsFitTheConfigurations(t *testing.T) {
 			require.Equal(t, imageUser(t), max(pod.RunAsUser, c.SecurityContext.RunAsUser), name)
 			require.True(t, c.SecurityContext.ReadOnlyRootFilesystem, name)
 			require.False(t, *c.SecurityContext.AllowPrivilegeEscalation, name)
-			require.NotEmpty(t, c.Resources.Limits.Memory, name)
+			limit, err := strconv.Atoi(strings.TrimSuffix(c.Resources.Limits.Memory, "Mi"))
+			if gibibytes, inGi := strings.CutSuffix(c.Resources.Limits.Memory, "Gi"); inGi {
+				limit, err = strconv.Atoi(gibibytes)
+				limit *= 1024
+			}
+			require.NoError(t, err, name)
+			if refusing := c.env("TRACEWRIGHT_MEMORY_MIB"); refusing != "" { // four fifths of it; the collector of garbage aims at 55 % of the container's
+				mib, err := strconv.Atoi(refusing)
+				require.NoError(t, err, name)
+				require.Less(t, 55*limit, 80*mib, "%s: spans would be refused for garbage", name)
+				require.Less(t, mib, limit, name)
+			}
 		}
 	}
 	require.Equal(t, 3, containers)

@@ -48,7 +48,7 @@ func (c *Config) warn(logger *zap.Logger) {
 		logger.Warn("messages that are under way are lost in a crash, and what the pipeline refuses may be; " + remedy)
 	case ends && c.MessageMarking.OnError:
 		logger.Warn("messages whose spans the pipeline refuses for the moment are lost; " + remedy)
-	case ends:
+	case !c.ErrorBackOff.Enabled: // one that only ends is begun anew
 		logger.Warn("a message whose spans the pipeline refuses for the moment stops its partition; " + remedy)
 	}
 }

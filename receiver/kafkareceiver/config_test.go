@@ -57,6 +57,7 @@ func TestWarnings(t *testing.T) {
 		`{}`:                                "",
 		`{message_marking: {after: false}}`: "lost in a crash",
 		`{message_marking: {on_error: true}, error_backoff: {max_elapsed_time: 1m}}`: "refuses for the moment are lost",
+		`{error_backoff: {max_elapsed_time: 1m}}`:                                    "",
 		`{error_backoff: {enabled: false}}`:                                          "stops its partition",
 	} {
 		core, logs := observer.New(zap.WarnLevel)

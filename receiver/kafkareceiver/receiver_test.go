@@ -3,6 +3,7 @@ package kafkareceiver
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,8 +76,13 @@ func TestTopicThatCannotBeRead(t *testing.T) {
 	set.Logger = zap.New(core)
 	config := read(t, fmt.Sprintf(`{brokers: [%q], traces: {topics: [spans, no/topic]}, initial_offset: earliest, metadata: {refresh_interval: 5s}}`, kafka.Broker))
 	arrived, goOn := make(chan struct{}), make(chan struct{})
-	next, err := consumer.NewTraces(func(context.Context, ptrace.Traces) error {
-		arrived <- struct{}{}
+	letGo := sync.OnceFunc(func() { close(goOn) })
+	next, err := consumer.NewTraces(func(ctx context.Context, _ ptrace.Traces) error {
+		select {
+		case arrived <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		<-goOn
 		return nil
 	})
@@ -84,7 +90,10 @@ func TestTopicThatCannotBeRead(t *testing.T) {
 	r, err := NewFactory().CreateTraces(t.Context(), set, config, next)
 	require.NoError(t, err)
 	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
-	defer func() { require.NoError(t, r.Shutdown(context.Background())) }()
+	defer func() {
+		letGo()
+		require.NoError(t, r.Shutdown(context.Background()))
+	}()
 	require.Eventually(t, func() bool { return errorsSoFar() > 0 }, time.Minute, 50*time.Millisecond)
 	send()
 	<-arrived
@@ -92,7 +101,7 @@ func TestTopicThatCannotBeRead(t *testing.T) {
 	send()
 	before := errorsSoFar()
 	require.Eventually(t, func() bool { return errorsSoFar() > before+1 }, time.Minute, 50*time.Millisecond)
-	close(goOn)
+	letGo()
 	select {
 	case <-arrived:
 	case <-time.After(time.Minute):

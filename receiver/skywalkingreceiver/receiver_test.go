@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -118,7 +119,9 @@ func TestRequestThatPanics(t *testing.T) {
 	const odd = "56a5e1c519ae4c76a2b8b11d92cead7f.12345"
 	require.Equal(t, codes.Internal, status.Code(s.stream(t, odd)))
 	require.Equal(t, codes.Internal, status.Code(s.sync(t, odd)))
+	require.Equal(t, http.StatusBadRequest, s.post(t, strings.ReplaceAll(body, sound, odd)))
 	require.Zero(t, sink.SpanCount())
+	require.EqualValues(t, 3, s.counted(t, "otelcol_receiver_refused_spans"))
 	require.NoError(t, s.stream(t, sound))
 	require.Equal(t, 1, sink.SpanCount())
 }

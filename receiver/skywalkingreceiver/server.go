@@ -72,19 +72,35 @@ func newServer(set receiver.Settings, next consumer.Traces) (*server, error) {
 
 // take hands segments on, all or none.
 func (s *server) take(ctx context.Context, transport string, segments ...*agent.SegmentObject) error {
-	td := ptrace.NewTraces()
+	spans := 0
 	for _, segment := range segments {
-		translate(segment).ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
+		spans += len(segment.GetSpans())
 	}
-	spans := td.SpanCount()
 	if spans == 0 {
 		return nil
 	}
 	report := s.reports[transport]
 	ctx = report.StartTracesOp(ctx)
-	err := s.next.ConsumeTraces(ctx, td)
+	td, err := read(segments)
+	if err == nil {
+		err = s.next.ConsumeTraces(ctx, td)
+	}
 	report.EndTracesOp(ctx, metadata.Type.String(), spans, err)
 	return err
+}
+
+// read translates segments. What makes the translator panic, as some ids do, is an error for good.
+func read(segments []*agent.SegmentObject) (td ptrace.Traces, err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			err = consumererror.NewPermanent(fmt.Errorf("a segment cannot be read: %v", panicked))
+		}
+	}()
+	td = ptrace.NewTraces()
+	for _, segment := range segments {
+		translate(segment).ResourceSpans().MoveAndAppendTo(td.ResourceSpans())
+	}
+	return td, nil
 }
 
 // GetGRPCServerOptions implements extensionmiddleware.GRPCServer.
