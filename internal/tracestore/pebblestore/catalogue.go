@@ -65,7 +65,7 @@ func (s *Store) eachBody(ctx context.Context, tenant string, query *tracestore.C
 	}
 	snapshot := s.db.NewSnapshot()
 	defer func() { _ = snapshot.Close() }() // fails only if closed before
-	deadline := time.Now().Add(maxCatalogueTime)
+	deadline := time.Now().Add(s.options.catalogueTime)
 	first, last := dayOf(unixNano(query.Start)), dayOf(unixNano(query.End)-1)
 	for _, at := range s.partitions.of(tenantPrefix(tenant)) {
 		if at.day < first || at.day > last {

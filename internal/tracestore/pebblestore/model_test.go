@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
@@ -65,7 +66,10 @@ func TestModel(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 9))
 		fs := vfs.NewCrashableMem()
 		open := func() *restlessStore {
-			store, err := Open(Options{Path: "data", FS: fs, Retention: settings.Retention, Now: settings.Now})
+			store, err := Open(Options{
+				Path: "data", FS: fs, Retention: settings.Retention, Now: settings.Now,
+				MaxSearchTime: time.Minute, catalogueTime: time.Minute, // on a busy machine too
+			})
 			require.NoError(t, err)
 			return &restlessStore{store, random}
 		}

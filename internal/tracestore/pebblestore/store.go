@@ -52,6 +52,8 @@ type Options struct {
 	MaxSearchTraces int
 	// MaxSearchTime is how long one search looks, by default DefaultMaxSearchTime.
 	MaxSearchTime time.Duration
+	// catalogueTime is how long catalogues look, by default maxCatalogueTime. Tests that compare all of an answer give them more.
+	catalogueTime time.Duration
 	// Contrast are the attributes by which traces are contrasted (tracestore.ContrastAggregate), by default
 	// tracestore.DefaultContrastAttributes.
 	Contrast *tracestore.ContrastAttributes
@@ -163,6 +165,9 @@ func withDefaults(options Options) Options {
 	}
 	if options.MaxSearchTraces <= 0 {
 		options.MaxSearchTraces = DefaultMaxSearchTraces
+	}
+	if options.catalogueTime == 0 {
+		options.catalogueTime = maxCatalogueTime
 	}
 	if options.MaxSearchTime <= 0 {
 		options.MaxSearchTime = DefaultMaxSearchTime

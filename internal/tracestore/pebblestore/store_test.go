@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -14,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, settings storetest.Settings) storetest.Store {
-		return openStore(t, Options{Path: t.TempDir(), Retention: settings.Retention, Now: settings.Now})
+		return openStore(t, Options{Path: t.TempDir(), Retention: settings.Retention, Now: settings.Now, catalogueTime: time.Minute})
 	})
 }
 
