@@ -17,26 +17,21 @@ const (
 var sizer ptrace.ProtoMarshaler
 
 // weigh is what a request becomes when its resources are copied for each of their scopes.
-func weigh(td ptrace.Traces) (weight int) {
+func weigh(td ptrace.Traces) int {
+	weight := td.SpanCount() * spanWeight
 	for _, rs := range td.ResourceSpans().All() {
-		head := resourceHead(rs)
-		if rs.ScopeSpans().Len() == 0 {
-			weight += head
-		}
-		for _, ss := range rs.ScopeSpans().All() {
-			weight += head + sizer.ScopeSpansSize(ss) + ss.Spans().Len()*spanWeight
-		}
+		head, scopes := weighResource(rs)
+		weight += head*max(1, rs.ScopeSpans().Len()) + scopes
 	}
 	return weight
 }
 
-// resourceHead is the weight of a resource without its scopes.
-func resourceHead(rs ptrace.ResourceSpans) int {
-	head := copyWeight + sizer.ResourceSpansSize(rs)
+// weighResource is the weight of a resource without its scopes, and what these take with their spans.
+func weighResource(rs ptrace.ResourceSpans) (head, scopes int) {
 	for _, ss := range rs.ScopeSpans().All() {
-		head -= sizer.ScopeSpansSize(ss)
+		scopes += sizer.ScopeSpansSize(ss)
 	}
-	return head
+	return copyWeight + sizer.ResourceSpansSize(rs) - scopes, scopes
 }
 
 // scopeHead is the weight of a scope without its spans.
@@ -54,7 +49,7 @@ func parts(td ptrace.Traces, most int) iter.Seq[ptrace.Traces] {
 	return func(yield func(ptrace.Traces) bool) {
 		var p part
 		for _, rs := range td.ResourceSpans().All() {
-			head := resourceHead(rs)
+			head, _ := weighResource(rs)
 			p.resource = nil
 			for _, ss := range rs.ScopeSpans().All() {
 				opening := head + scopeHead(ss)
