@@ -1,14 +1,7 @@
 package tracequeryextension
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -20,77 +13,36 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configtls"
+
+	"github.com/tracewright/tracewright/internal/testcerts"
 )
-
-// authority signs certificates.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{t: t}
-	a.cert, a.key = a.sign(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
-	return a
-}
-
-// sign makes a certificate for 127.0.0.1, for both sides; the first is the authority's own.
-func (a *authority) sign(template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(a.t, err)
-	template.SerialNumber, template.Subject = big.NewInt(time.Now().UnixNano()), pkix.Name{CommonName: "test"}
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	require.NoError(a.t, err)
-	cert, err := x509.ParseCertificate(der)
-	require.NoError(a.t, err)
-	return cert, key
-}
-
-func (a *authority) issue() (cert, key []byte) {
-	a.t.Helper()
-	signed, signedKey := a.sign(&x509.Certificate{})
-	der, err := x509.MarshalECPrivateKey(signedKey)
-	require.NoError(a.t, err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: signed.Raw}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})
-}
 
 // TestCertificatesOfClients: with client_ca_file nobody is answered without one of its certificates.
 func TestCertificatesOfClients(t *testing.T) {
-	ours, others := newAuthority(t), newAuthority(t)
+	ours, others := testcerts.NewAuthority(t), testcerts.NewAuthority(t)
 	folder := t.TempDir()
 	write := func(name string, content []byte) string {
 		path := filepath.Join(folder, name)
 		require.NoError(t, os.WriteFile(path, content, 0o600))
 		return path
 	}
-	cert, key := ours.issue()
+	cert, key := ours.Issue(t)
 	config := configtls.ServerConfig{
 		Config:       configtls.Config{CertFile: write("cert", cert), KeyFile: write("key", key)},
-		ClientCAFile: write("ca", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ours.cert.Raw})),
+		ClientCAFile: write("ca", ours.PEM()),
 	}
 	_, url := start(t, newHost(&testStorage{opened: true}), func(c *Config) { c.HTTP.TLS = configoptional.Some(config) })
 	url = strings.Replace(url, "http:", "https:", 1)
 
-	trusted := x509.NewCertPool()
-	trusted.AddCert(ours.cert)
+	trusted := ours.Pool()
 	for name, test := range map[string]struct {
-		from     *authority
+		from     *testcerts.Authority
 		answered bool
 	}{"ours": {ours, true}, "another's": {others, false}, "none": {nil, false}} {
 		t.Run(name, func(t *testing.T) {
 			client := &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}
 			if test.from != nil {
-				pair, err := tls.X509KeyPair(test.from.issue())
+				pair, err := tls.X509KeyPair(test.from.Issue(t))
 				require.NoError(t, err)
 				client.Certificates = []tls.Certificate{pair}
 			}

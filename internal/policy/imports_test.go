@@ -105,6 +105,7 @@ var importRules = []importRule{
 	{"internal/recovering", []string{"internal/hostextension"}, "it knows servers, not what they are asked"},
 	{"internal/policy", nil, "rules about the tree"},
 	{"internal/freeport", nil, "ports for what tests start"},
+	{"internal/testcerts", nil, "certificates for what tests start"},
 	{"internal/testservers", []string{"internal/freeport"}, "servers of others, which know nothing of the product"},
 	{"receiver/awsxrayreceiver", nil, "a guard before the collector's receiver"},
 	{"receiver/kafkareceiver", []string{"internal/hostextension", "internal/otlpwire"}, "the collector's receiver, guarded"},

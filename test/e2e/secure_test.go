@@ -2,21 +2,14 @@ package e2e
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -26,47 +19,16 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/tracewright/tracewright/internal/testcerts"
 )
 
-// authority signs certificates of the name gateways.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
+// issue puts a certificate for gateways into the folder, and returns it.
+func issue(t *testing.T, a *testcerts.Authority, folder string) []byte {
 	t.Helper()
-	a := &authority{t: t}
-	a.cert, a.key = a.sign(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
-	return a
-}
-
-func (a *authority) sign(template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(a.t, err)
-	template.SerialNumber, template.Subject = big.NewInt(time.Now().UnixNano()), pkix.Name{CommonName: "test"}
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	require.NoError(a.t, err)
-	cert, err := x509.ParseCertificate(der)
-	require.NoError(a.t, err)
-	return cert, key
-}
-
-// issue puts a certificate for gateways into the folder.
-func (a *authority) issue(folder string) *x509.Certificate {
-	a.t.Helper()
-	cert, key := a.sign(&x509.Certificate{DNSNames: []string{"gateways"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
-	der, err := x509.MarshalECPrivateKey(key)
-	require.NoError(a.t, err)
-	put(a.t, folder, "tls.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})))
-	put(a.t, folder, "tls.key", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})))
+	cert, key := a.Issue(t, "gateways")
+	put(t, folder, "tls.crt", string(cert))
+	put(t, folder, "tls.key", string(key))
 	return cert
 }
 
@@ -81,10 +43,10 @@ func put(t *testing.T, folder, name, content string) {
 // TestSecure runs a gateway and an agent with what examples/secure adds: spans come with a token over TLS or not at all, the API answers those whom
 // it knows, and tokens and certificates are renewed while both run.
 func TestSecure(t *testing.T) {
-	secrets, a := t.TempDir(), newAuthority(t)
-	a.issue(secrets)
+	secrets, a := t.TempDir(), testcerts.NewAuthority(t)
+	issue(t, a, secrets)
 	for name, content := range map[string]string{
-		"ca.crt":       string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})),
+		"ca.crt":       string(a.PEM()),
 		"agent-tokens": "first # of agents\n", "agent-token": "first\n", "read-tokens": "reader\nmanager\n", "manage-tokens": "manager\n",
 	} {
 		put(t, secrets, name, content)
@@ -117,8 +79,7 @@ func TestSecure(t *testing.T) {
 	agent.send(chain("shop", 1, 3), nil)
 	accepted(3)
 
-	roots := x509.NewCertPool()
-	roots.AddCert(a.cert)
+	roots := a.Pool()
 	trusting := &tls.Config{RootCAs: roots, ServerName: "gateways"}
 	require.Equal(t, codes.Unauthenticated, sendOver(t, gateway, credentials.NewTLS(trusting), ""))
 	require.Equal(t, codes.Unauthenticated, sendOver(t, gateway, credentials.NewTLS(trusting), "reader"))
@@ -168,7 +129,7 @@ func TestSecure(t *testing.T) {
 		}
 		return nil
 	})
-	renewed := a.issue(secrets)
+	renewed, _ := pem.Decode(issue(t, a, secrets))
 	for _, port := range []string{"OTLP_GRPC", "QUERY"} {
 		gateway.await("the new certificate", func() error {
 			conn, err := (&tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: "gateways", NextProtos: []string{"h2"}}}).DialContext(t.Context(), "tcp", gateway.endpoint(port))
@@ -176,7 +137,7 @@ func TestSecure(t *testing.T) {
 				return err
 			}
 			defer conn.Close()
-			if !conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Equal(renewed) {
+			if !bytes.Equal(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw, renewed.Bytes) {
 				return fmt.Errorf("%s has the old one", port)
 			}
 			return nil

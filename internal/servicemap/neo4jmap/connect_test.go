@@ -2,14 +2,8 @@ package neo4jmap
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net"
 	"net/url"
 	"os"
@@ -27,6 +21,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/tracewright/tracewright/internal/servicemap"
+	"github.com/tracewright/tracewright/internal/testcerts"
 )
 
 func testWrongPassword(t *testing.T, s *server) {
@@ -116,20 +111,14 @@ func testTLS(t *testing.T, s *server) {
 	require.ErrorContains(t, err, "neo4j::tls: ")
 }
 
-// encryptingProxy listens with TLS and hands on what it hears in the clear. ca is a file with its certificate.
+// encryptingProxy listens with TLS and hands on what it hears in the clear. ca is a file with the certificate of its authority.
 func encryptingProxy(t *testing.T, target string) (address, ca string) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		DNSNames: []string{"neo4j.example.com"},
-		IsCA:     true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	authority := testcerts.NewAuthority(t)
+	pair, err := tls.X509KeyPair(authority.Issue(t, "neo4j.example.com"))
 	require.NoError(t, err)
 	ca = filepath.Join(t.TempDir(), "ca.pem")
-	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	require.NoError(t, os.WriteFile(ca, authority.PEM(), 0o600))
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}})
 	require.NoError(t, err)
 	startProxy(t, listener, target)
 	return listener.Addr().String(), ca
